@@ -1,0 +1,80 @@
+"""What the catalogue says of an action: one of three forms. No behaviour beyond composing them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sametoken.ec2.request import Document, Request
+from sametoken.idempotency import Identities, Made, Rules, TokenGrammar
+from sametoken.store.port import Tx
+
+# Stateless checks of one request, before anything is looked up. Raises `ServiceError`.
+Validate = Callable[[Request], None]
+
+# Outside every action's intent: the token itself, and what asks for no effect.
+NOT_INTENT = frozenset({"ClientToken", "DryRun"})
+
+# The wording seen most; actions known to say it differently carry their own.
+GENERAL_MISMATCH = (
+    "Arguments on this idempotent request are inconsistent with arguments used in previous "
+    "request(s)."
+)
+
+
+# What an action takes as a client token when its model says nothing else.
+GENERAL_TOKEN = TokenGrammar()
+
+
+def _accept(request: Request) -> None:
+    """The input shape has said all there is to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An action that changes nothing: `run` on a snapshot."""
+
+    name: str
+    run: Callable[[Tx, Request], Document]
+    validate: Validate = _accept
+    mutates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An action without a client token: idempotent by nature, or not at all, as EC2 has it."""
+
+    name: str
+    run: Callable[[Tx, Request], Document]
+    validate: Validate = _accept
+    mutates: bool = True
+
+
+def _no_zone(tx: Tx, request: Request) -> str:
+    return ""
+
+
+def _rules() -> tuple[Rules, ...]:
+    return (Rules(ignored=NOT_INTENT),)
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """An action with a client token: performed once, viewed at every repeat.
+
+    `zone` is the zone a request names, by itself or by what it names; "" for a Regional one.
+    `mismatch` is EC2's wording for this action; `{token}` stands for the token.
+    """
+
+    name: str
+    perform: Callable[[Tx, Request], Made]
+    view: Callable[[Tx, Request, Identities], Document]
+    validate: Validate = _accept
+    zone: Callable[[Tx, Request], str] = _no_zone
+    grammar: TokenGrammar = GENERAL_TOKEN
+    rules: tuple[Rules, ...] = field(default_factory=_rules)
+    mismatch: str = GENERAL_MISMATCH
+    mutates: bool = True
+
+
+Action = Read | Change | Create

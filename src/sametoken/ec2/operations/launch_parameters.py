@@ -1,0 +1,278 @@
+"""What RunInstances accepts, and the checks that need no look-up. Pure.
+
+Every member of the model is either accepted (used, or stored and echoed where EC2 echoes it) or
+refused by name; nothing is silently dropped, because a caller who asked for it would be misled.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+from sametoken.ec2.request import Document, Request
+from sametoken.errors import ServiceError
+from sametoken.resources import geography, instance_types, refusals
+from sametoken.resources.account_images import IMAGE
+from sametoken.resources.interfaces import INTERFACE
+from sametoken.resources.vpcs import SECURITY_GROUP, SUBNET
+
+# An accepted member: None takes any value of its shape, a mapping only the members it names.
+Accepted = Mapping[str, "Accepted | None"]
+
+_TAGS: Accepted = {"Key": None, "Value": None}
+ACCEPTED: Accepted = {
+    "BlockDeviceMappings": {
+        "DeviceName": None,
+        "NoDevice": None,
+        "VirtualName": None,
+        "Ebs": dict.fromkeys(
+            (
+                "DeleteOnTermination", "Encrypted", "Iops", "KmsKeyId", "SnapshotId",
+                "Throughput", "VolumeSize", "VolumeType",
+            )
+        ),
+    },
+    "CapacityReservationSpecification": {"CapacityReservationPreference": None},
+    "ClientToken": None,
+    "CpuOptions": {"CoreCount": None, "ThreadsPerCore": None},
+    "CreditSpecification": {"CpuCredits": None},
+    "DisableApiStop": None,
+    "DisableApiTermination": None,
+    "DryRun": None,
+    "EbsOptimized": None,
+    "EnclaveOptions": {"Enabled": None},
+    "HibernationOptions": {"Configured": None},
+    "IamInstanceProfile": {"Arn": None, "Name": None},
+    "ImageId": None,
+    "InstanceInitiatedShutdownBehavior": None,
+    "InstanceType": None,
+    "KeyName": None,
+    "MaintenanceOptions": {"AutoRecovery": None},
+    "MaxCount": None,
+    "MetadataOptions": {
+        "HttpEndpoint": None,
+        "HttpProtocolIpv6": None,
+        "HttpPutResponseHopLimit": None,
+        "HttpTokens": None,
+        "InstanceMetadataTags": None,
+    },
+    "MinCount": None,
+    "Monitoring": {"Enabled": None},
+    "NetworkInterfaces": {
+        "AssociatePublicIpAddress": None,
+        "DeleteOnTermination": None,
+        "Description": None,
+        "DeviceIndex": None,
+        "Groups": None,
+        "InterfaceType": None,
+        "NetworkCardIndex": None,
+        "NetworkInterfaceId": None,
+        "PrivateIpAddress": None,
+        "SubnetId": None,
+    },
+    "Placement": {
+        "AvailabilityZone": None,
+        "AvailabilityZoneId": None,
+        "GroupName": None,
+        "PartitionNumber": None,
+        "Tenancy": None,
+    },
+    "PrivateDnsNameOptions": {
+        "EnableResourceNameDnsAAAARecord": None,
+        "EnableResourceNameDnsARecord": None,
+        "HostnameType": None,
+    },
+    "PrivateIpAddress": None,
+    "SecurityGroupIds": None,
+    "SecurityGroups": None,
+    "SubnetId": None,
+    "TagSpecifications": {"ResourceType": None, "Tags": _TAGS},
+    "UserData": None,
+}  # fmt: skip
+
+# What RunInstances may tag.
+TAGGABLE = ("instance", "volume", "network-interface")
+# EC2's own limits: user data before base64, tags a resource, and their lengths.
+USER_DATA_BYTES_MAX = 16 * 1024
+TAGS_MAX = 50
+TAG_KEY_CHARACTERS_MAX = 128
+TAG_VALUE_CHARACTERS_MAX = 256
+# EC2 launches at most this many in one request by default quotas; more would only hold the writer.
+COUNT_MAX = 1000
+
+
+def validate(request: Request) -> None:
+    """Refuse what can be refused from the request alone."""
+    params = request.params
+    refuse_unsupported("", params, ACCEPTED)
+    _check_counts(params)
+    if "ImageId" not in params:
+        raise refusals.missing_parameter("ImageId")
+    if not params["ImageId"].startswith("resolve:ssm:"):
+        IMAGE.check_id(params["ImageId"])
+    _check_type(params.get("InstanceType"))
+    _check_network(params)
+    check_zone(request.region, params.get("Placement", {}))
+    check_user_data(params.get("UserData"))
+    for specification in params.get("TagSpecifications", ()):
+        resource_type = specification.get("ResourceType")
+        if resource_type not in TAGGABLE:
+            raise refusals.invalid_value(
+                "tagSpecification", resource_type, f"Tag one of: {', '.join(TAGGABLE)}."
+            )
+        check_tags(specification.get("Tags", []))
+    if params.get("HibernationOptions", {}).get("Configured"):
+        raise refusals.unsupported("HibernationOptions.Configured=true")
+    if params.get("EnclaveOptions", {}).get("Enabled"):
+        raise refusals.unsupported("EnclaveOptions.Enabled=true")
+
+
+def refuse_unsupported(path: str, value: Any, accepted: Accepted | None) -> None:
+    """Raise for the first member that `accepted` does not name."""
+    if accepted is None:
+        return
+    if isinstance(value, list):
+        for element in value:
+            refuse_unsupported(path, element, accepted)
+        return
+    for name, inner in value.items():
+        inner_path = f"{path}.{name}" if path else name
+        if name not in accepted:
+            raise refusals.unsupported(inner_path)
+        refuse_unsupported(inner_path, inner, accepted[name])
+
+
+def _check_counts(params: Mapping[str, Any]) -> None:
+    least, most = params["MinCount"], params["MaxCount"]
+    if least < 1:
+        raise refusals.invalid_value("MinCount", least, "It must be at least 1.")
+    if most < least:
+        raise refusals.invalid_value("MaxCount", most, "It must not be less than MinCount.")
+    if most > COUNT_MAX:
+        raise refusals.invalid_value("MaxCount", most, f"It must not exceed {COUNT_MAX}.")
+
+
+def _check_type(instance_type: str | None) -> None:
+    if instance_type is not None and instance_type not in instance_types.INSTANCE_TYPES:
+        raise refusals.invalid_value(
+            "InstanceType", instance_type, "See DescribeInstanceTypes for the types served here."
+        )
+
+
+def _check_network(params: Mapping[str, Any]) -> None:
+    interfaces = params.get("NetworkInterfaces", [])
+    for name, noun in (
+        ("SubnetId", "subnet ID"),
+        ("SecurityGroupIds", "security groups"),
+        ("SecurityGroups", "security groups"),
+        ("PrivateIpAddress", "private IP address"),
+    ):
+        if interfaces and name in params:
+            raise refusals.invalid_combination(
+                f"Network interfaces and an instance-level {noun} may not be specified on the "
+                "same request"
+            )
+    if "SubnetId" in params:
+        SUBNET.check_id(params["SubnetId"])
+    for group in params.get("SecurityGroupIds", []):
+        SECURITY_GROUP.check_id(group)
+    if "PrivateIpAddress" in params and params["MaxCount"] > 1:
+        raise refusals.invalid_combination(
+            "A private IP address can be given only when one instance is launched"
+        )
+    _check_interfaces(interfaces, params["MaxCount"])
+
+
+def _check_interfaces(interfaces: list[Document], most: int) -> None:
+    indexes = [interface.get("DeviceIndex", 0) for interface in interfaces]
+    if interfaces and (0 not in indexes or len(set(indexes)) < len(indexes)):
+        raise refusals.invalid_combination(
+            "Network interfaces need distinct device indexes, one of them 0"
+        )
+    for interface in interfaces:
+        _check_interface(interface, most, alone=len(interfaces) == 1)
+
+
+def _check_interface(interface: Document, most: int, *, alone: bool) -> None:
+    if "SubnetId" in interface:
+        SUBNET.check_id(interface["SubnetId"])
+    for group in interface.get("Groups", []):
+        SECURITY_GROUP.check_id(group)
+    if interface.get("InterfaceType", "interface") != "interface":
+        raise refusals.unsupported(f"InterfaceType={interface['InterfaceType']}")
+    if interface.get("NetworkCardIndex", 0) != 0:
+        raise refusals.invalid_value(
+            "NetworkCardIndex", interface["NetworkCardIndex"], "Only card 0 exists."
+        )
+    if interface.get("AssociatePublicIpAddress") and not alone:
+        raise refusals.invalid_combination(
+            "AssociatePublicIpAddress can be given for a single, new interface only"
+        )
+    given = interface.get("NetworkInterfaceId")
+    if given is not None:
+        INTERFACE.check_id(given)
+        for name in ("SubnetId", "Groups", "PrivateIpAddress", "AssociatePublicIpAddress"):
+            if name in interface:
+                raise refusals.invalid_combination(
+                    f"{name} cannot be given for the existing interface {given}"
+                )
+    if most > 1 and (given is not None or "PrivateIpAddress" in interface):
+        raise refusals.invalid_combination(
+            "An existing interface or a fixed private address serves one instance only"
+        )
+
+
+def check_zone(region: str, placement: Mapping[str, Any]) -> None:
+    """Refuse a zone the Region does not have, or two that are not the same."""
+    name, id = placement.get("AvailabilityZone"), placement.get("AvailabilityZoneId")
+    names = {zone.name: zone for zone in geography.zones_of(region)}
+    ids = {zone.id: zone for zone in names.values()}
+    if name is not None and name not in names:
+        raise refusals.invalid_value(
+            "AvailabilityZone", name, f"Choose one of: {', '.join(names)}."
+        )
+    if id is not None and id not in ids:
+        raise refusals.invalid_value("AvailabilityZoneId", id, f"Choose one of: {', '.join(ids)}.")
+    if name is not None and id is not None and ids[id].name != name:
+        raise refusals.invalid_combination(f"{name} and {id} are different Availability Zones")
+
+
+def check_user_data(encoded: str | None) -> None:
+    if encoded is None:
+        return
+    try:
+        size = len(base64.b64decode(encoded, validate=True))
+    except (binascii.Error, ValueError):
+        raise ServiceError(
+            "InvalidParameterValue", "Invalid BASE64 encoding of user data"
+        ) from None
+    if size > USER_DATA_BYTES_MAX:
+        raise ServiceError(
+            "InvalidParameterValue",
+            f"User data is limited to {USER_DATA_BYTES_MAX} bytes; this has {size}.",
+        )
+
+
+def check_tags(tags: list[Document]) -> None:
+    """EC2's rules for tags: count, lengths, the reserved prefix, no key twice."""
+    keys = [tag.get("Key", "") for tag in tags]
+    if len(keys) > TAGS_MAX:
+        raise ServiceError("TagLimitExceeded", f"At most {TAGS_MAX} tags; {len(keys)} were given.")
+    for tag, key in zip(tags, keys, strict=True):
+        if not key or len(key) > TAG_KEY_CHARACTERS_MAX:
+            raise refusals.invalid_value(
+                "Tag.Key", key[:200], f"A tag key has 1 to {TAG_KEY_CHARACTERS_MAX} characters."
+            )
+        if key.lower().startswith("aws:"):
+            raise refusals.invalid_value("Tag.Key", key, "The prefix aws: is reserved.")
+        if len(tag.get("Value", "")) > TAG_VALUE_CHARACTERS_MAX:
+            raise refusals.invalid_value(
+                "Tag.Value",
+                tag["Value"][:200],
+                f"A tag value has at most {TAG_VALUE_CHARACTERS_MAX} characters.",
+            )
+    if len(set(keys)) < len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise refusals.invalid_value("Tag.Key", twice, "It is given twice.")

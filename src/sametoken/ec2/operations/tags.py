@@ -1,0 +1,98 @@
+"""CreateTags, DeleteTags and DescribeTags, on any resource the account has."""
+
+from __future__ import annotations
+
+from sametoken.ec2.filters import compile_filters, exact_values, tag_filters
+from sametoken.ec2.operations.launch_parameters import TAGS_MAX, check_tags
+from sametoken.ec2.paging import page, scope_of
+from sametoken.ec2.paths import getters
+from sametoken.ec2.request import Document, Request
+from sametoken.errors import ServiceError
+from sametoken.resources import refusals, rows, tags
+from sametoken.resources.rows import Row
+from sametoken.store.port import Tx
+
+# Source: EC2 API reference, DescribeTags, "Filters". `tag:KEY` is made for each key asked for.
+TAG_FILTERS = {
+    "key": "Key",
+    "resource-id": "ResourceId",
+    "resource-type": "ResourceType",
+    "value": "Value",
+}
+
+
+def _as_tags(shown: Document) -> dict[str, str]:
+    return {shown["Key"]: shown["Value"]}
+
+
+_FILTERS = {**getters(TAG_FILTERS), **tag_filters(_as_tags)}
+
+
+def validate_create(request: Request) -> None:
+    if not request.params["Resources"]:
+        raise refusals.missing_parameter("ResourceId")
+    check_tags(request.params["Tags"])
+
+
+def create_tags(tx: Tx, request: Request) -> Document:
+    """Add or overwrite tags: idempotent by nature."""
+    given = {tag["Key"]: tag.get("Value", "") for tag in request.params["Tags"]}
+    for row in _lock(tx, request):
+        merged = {**tags.of(row), **given}
+        if len(merged) > TAGS_MAX:
+            raise ServiceError(
+                "TagLimitExceeded",
+                f"{row.id} would have {len(merged)} tags; {TAGS_MAX} are allowed.",
+            )
+        tags.set_all(tx, row, merged)
+    return {}
+
+
+def delete_tags(tx: Tx, request: Request) -> Document:
+    """Remove tags: those named (with that value, if one is given), or all when none is named."""
+    named = request.params.get("Tags")
+    for row in _lock(tx, request):
+        kept = tags.of(row)
+        for tag in named if named is not None else [{"Key": key} for key in kept]:
+            if tag.get("Value", kept.get(tag["Key"])) == kept.get(tag["Key"]):
+                kept = {key: value for key, value in kept.items() if key != tag["Key"]}
+        tags.set_all(tx, row, kept)
+    return {}
+
+
+def describe_tags(tx: Tx, request: Request) -> Document:
+    """Every tag of the account's living resources, by resource and key."""
+    given = request.params.get("Filters")
+    ids = exact_values(given, "resource-id")
+    shown = [
+        {"ResourceId": row.id, "ResourceType": row.kind, "Key": key, "Value": value}
+        for row in tags.tagged(tx, request.account, request.region, ids)
+        for key, value in tags.of(row).items()
+    ]
+    matches = compile_filters(given, _FILTERS)
+    listed = page(
+        (one for one in shown if matches(one)),
+        _order,
+        max_results=request.params.get("MaxResults"),
+        next_token=request.params.get("NextToken"),
+        scope=scope_of(request),
+        minimum=5,
+        maximum=1000,
+    )
+    return {"Tags": listed.items, "NextToken": listed.next_token}
+
+
+def _order(shown: Document) -> str:
+    return f"{shown['ResourceId']}/{shown['Key']}"
+
+
+def _lock(tx: Tx, request: Request) -> list[Row]:
+    """The living resources named. Raises `InvalidID` for one the account does not have."""
+    ids = request.params["Resources"]
+    found = rows.by_ids(tx, ids, lock=True)
+    for id in ids:
+        row = found.get(id)
+        owner = None if row is None else (row.account, row.region)
+        if row is None or row.gone_at is not None or owner != (request.account, request.region):
+            raise ServiceError("InvalidID", f"The ID '{id[:200]}' is not valid")
+    return [found[id] for id in dict.fromkeys(ids)]

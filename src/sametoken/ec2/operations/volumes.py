@@ -1,0 +1,73 @@
+"""Volumes as EC2 shows them. Their creation outside a launch is an action of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sametoken.ec2.operations.describing import describe
+from sametoken.ec2.request import Document, Request
+from sametoken.resources.rows import Row
+from sametoken.resources.volumes import VOLUME
+from sametoken.store.columns import from_microseconds
+from sametoken.store.port import Tx
+
+# Source: EC2 API reference, DescribeVolumes, "Filters".
+VOLUME_FILTERS = {
+    "attachment.attach-time": "Attachments[].AttachTime",
+    "attachment.delete-on-termination": "Attachments[].DeleteOnTermination",
+    "attachment.device": "Attachments[].Device",
+    "attachment.instance-id": "Attachments[].InstanceId",
+    "attachment.status": "Attachments[].State",
+    "availability-zone": "AvailabilityZone",
+    "availability-zone-id": "AvailabilityZoneId",
+    "create-time": "CreateTime",
+    "encrypted": "Encrypted",
+    "fast-restored": "=false",
+    "multi-attach-enabled": "MultiAttachEnabled",
+    "operator.managed": "=false",
+    "operator.principal": "",
+    "size": "Size",
+    "snapshot-id": "SnapshotId",
+    "source-volume-id": "",
+    "status": "State",
+    "volume-id": "VolumeId",
+    "volume-type": "VolumeType",
+}
+
+
+def show(row: Row) -> Document:
+    """EC2's Volume."""
+    document = {name: value for name, value in row.doc.items() if name != "private"}
+    document["Attachments"] = [_attachment(one) for one in row.doc.get("Attachments", ())]
+    return {
+        **document,
+        "VolumeId": row.id,
+        "State": row.state,
+        "AvailabilityZone": row.zone,
+        "CreateTime": row.created_at,
+    }
+
+
+def _attachment(stored: dict[str, Any]) -> Document:
+    shown = {name: value for name, value in stored.items() if name != "attached_us"}
+    return {**shown, "AttachTime": from_microseconds(stored["attached_us"])}
+
+
+def volume_mapping(row: Row, attachment: dict[str, Any]) -> Document:
+    """EC2's InstanceBlockDeviceMapping: a volume as its instance shows it."""
+    return {
+        "DeviceName": attachment["Device"],
+        "Ebs": {
+            "AttachTime": from_microseconds(attachment["attached_us"]),
+            "DeleteOnTermination": attachment["DeleteOnTermination"],
+            "Status": attachment["State"],
+            "VolumeId": row.id,
+        },
+    }
+
+
+def describe_volumes(tx: Tx, request: Request) -> Document:
+    return describe(
+        tx, request, VOLUME, show, "Volumes", VOLUME_FILTERS,
+        ids="VolumeIds", parent_filter="attachment.instance-id",
+    )  # fmt: skip

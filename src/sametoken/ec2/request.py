@@ -1,0 +1,27 @@
+"""One request as the operations see it: who asks, where, what. No HTTP, no bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# A request's parameters or a result, in the spelling and nesting of botocore's model.
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An authenticated, parsed and validated request.
+
+    `params` are typed by the action's input shape and keep the request as sent: nothing is
+    resolved or defaulted in it. `access` is what the access key may do, `full` or `read-only`.
+    """
+
+    account: str
+    region: str
+    action: str
+    params: Mapping[str, Any]
+    request_id: str
+    access_key_id: str
+    access: str

@@ -1,0 +1,39 @@
+"""The engine: create calls that are safe to repeat. It knows nothing of EC2 and nothing of HTTP."""
+
+from sametoken.idempotency.engine import Answer, Engine, Made, Operation, sql_engine
+from sametoken.idempotency.fingerprint import Fingerprint, Rules
+from sametoken.idempotency.ledger import (
+    RETENTION,
+    Attempt,
+    Call,
+    Entry,
+    Identities,
+    Ledger,
+    Outcome,
+    OutcomeState,
+    Scope,
+    decide,
+)
+from sametoken.idempotency.token import TokenGrammar, derive_token
+
+__all__ = [
+    "RETENTION",
+    "Answer",
+    "Attempt",
+    "Call",
+    "Engine",
+    "Entry",
+    "Fingerprint",
+    "Identities",
+    "Ledger",
+    "Made",
+    "Operation",
+    "Outcome",
+    "OutcomeState",
+    "Rules",
+    "Scope",
+    "TokenGrammar",
+    "decide",
+    "derive_token",
+    "sql_engine",
+]

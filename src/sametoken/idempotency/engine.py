@@ -1,0 +1,132 @@
+"""Execute a create once: claim, perform, view and record, in the caller's own transaction.
+
+The claim is a row and the lock is the transaction. Claiming the token, changing resources and
+queueing work are one commit, so there is no "in progress" state to time out, no lock to steal and
+nothing to clean up after a crash: either all of it committed, or none of it happened.
+
+Source: Featonby, "Making retries safe with idempotent APIs" (Amazon Builders' Library).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from sametoken import faults
+from sametoken.errors import IdempotentParameterMismatch, ServiceError
+from sametoken.faults import Point
+from sametoken.idempotency.ledger import (
+    Attempt,
+    Call,
+    Entry,
+    Identities,
+    Ledger,
+    Outcome,
+    OutcomeState,
+    Perform,
+    Replay,
+    decide,
+)
+from sametoken.idempotency.tables import SqlLedger
+from sametoken.store.port import Tx
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a perform made: `identities` from which the answer can be viewed, now and later, and
+    the ids of the `resources` that keep the entry alive (its retention counts from their end)."""
+
+    identities: Identities
+    resources: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[R]):
+    """A create, in two parts; the split is what makes every repeat mean the same (promise P3).
+
+    `perform` changes rows and queues work; it raises `ServiceError` to refuse. `view` renders the
+    answer from identities alone, for the first answer and for each replay.
+    """
+
+    perform: Callable[[Tx], Made]
+    view: Callable[[Tx, Identities], R]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[R]):
+    """What to tell the caller once the transaction has committed.
+
+    A refusal that must itself be committed (a mismatch is noted, a capacity failure binds the
+    token) is carried here as `error`; `get()` raises it. Never call `get()` inside the
+    transaction: raising there would undo what the refusal has to leave behind.
+    """
+
+    attempt: Attempt
+    value: R | None = None
+    error: ServiceError | None = None
+
+    def get(self) -> R:
+        if self.error is not None:
+            raise self.error
+        assert self.value is not None, "an answer without error has a value"
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The promise, over a ledger. `key` keys the digests of what callers sent."""
+
+    ledger: Ledger
+    key: bytes = b""
+
+    def execute_once(self, tx: Tx, call: Call, operation: Operation[R]) -> Answer[R]:
+        """Perform `operation` unless its token did so before; then answer as it did then.
+
+        Without a token it performs, always. Refusals of `operation.perform` are raised, and leave
+        no entry once the caller rolls back; only one that `binds_token` is returned instead.
+        """
+        if call.client_token is None:
+            made = operation.perform(tx)
+            return Answer(Attempt.NEW, operation.view(tx, made.identities))
+        entry = self.ledger.claim(tx, call.scope, call.client_token)
+        faults.reach(Point.ENGINE_CLAIMED)
+        try:
+            decision = decide(call, entry, self.key)
+        except IdempotentParameterMismatch as mismatch:
+            self.ledger.note(tx, entry, call.request_id, Attempt.MISMATCH, mismatch.fields)
+            return Answer(Attempt.MISMATCH, error=mismatch)
+        match decision:
+            case Replay(identities):
+                self.ledger.note(tx, entry, call.request_id, Attempt.REPLAY)
+                return Answer(Attempt.REPLAY, operation.view(tx, identities))
+            case Perform(zone):
+                return self._perform(tx, call, entry, zone, operation)
+
+    def _perform(
+        self, tx: Tx, call: Call, entry: Entry, zone: str, operation: Operation[R]
+    ) -> Answer[R]:
+        kept = call.fingerprint(self.key)
+        try:
+            with tx.savepoint():
+                made = operation.perform(tx)
+        except ServiceError as refusal:
+            if not refusal.binds_token:
+                raise
+            failure = Outcome(zone, OutcomeState.FAILED, kept, None, call.request_id)
+            self.ledger.fail(tx, entry, failure)
+            return Answer(Attempt.FAILED, error=refusal)
+        faults.reach(Point.ENGINE_PERFORMED)
+        value = operation.view(tx, made.identities)
+        faults.reach(Point.ENGINE_VIEWED)
+        outcome = Outcome(zone, OutcomeState.SETTLED, kept, made.identities, call.request_id)
+        self.ledger.settle(tx, entry, outcome, made.resources)
+        faults.reach(Point.ENGINE_RECORDED)
+        return Answer(Attempt.NEW, value)
+
+
+def sql_engine(key: bytes = b"") -> Engine:
+    """The engine over the tables of `idempotency.tables`, in whatever transaction it is given."""
+    return Engine(SqlLedger(), key)

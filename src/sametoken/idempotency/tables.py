@@ -1,0 +1,295 @@
+"""The ledger's tables and their SQL: the SQLAlchemy adapter of `ledger.Ledger`.
+
+Works in whatever transaction `tx` carries, on SQLite and on PostgreSQL. Every decision, replay
+and sweep locks the entry's row first; the other tables are touched only under that lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from sametoken.idempotency.fingerprint import Fingerprint
+from sametoken.idempotency.ledger import (
+    Attempt,
+    Entry,
+    Outcome,
+    OutcomeState,
+    Scope,
+    expires_at,
+)
+from sametoken.store.columns import Moment
+from sametoken.store.port import Tx
+
+metadata = sa.MetaData()
+_BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+# One row a claimed token. `expires_at` is NULL while a resource of it lives; the sweep walks its
+# index, so it costs what has expired, not what is kept.
+ENTRY = sa.Table(
+    "idempotency_entry",
+    metadata,
+    sa.Column("id", _BIG, primary_key=True),
+    sa.Column("account", sa.String(64), nullable=False),
+    sa.Column("region", sa.String(64), nullable=False),
+    sa.Column("action", sa.String(128), nullable=False),
+    sa.Column("client_token", sa.String(255), nullable=False),
+    sa.Column("claimed_at", Moment, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("expires_at", Moment),
+    sa.UniqueConstraint("account", "region", "action", "client_token", name="one_claim"),
+    sa.Index("idempotency_entry_expiry", "expires_at"),
+)
+
+# What the token did, one row a zone. Exactly the settled ones name what they made.
+OUTCOME = sa.Table(
+    "idempotency_outcome",
+    metadata,
+    sa.Column("entry_id", _BIG, sa.ForeignKey("idempotency_entry.id"), primary_key=True),
+    sa.Column("zone", sa.String(64), primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("rules_version", sa.Integer, nullable=False),
+    sa.Column("digests", sa.JSON, nullable=False),
+    sa.Column("plain", sa.JSON, nullable=False),
+    sa.Column("identities", sa.JSON(none_as_null=True)),
+    sa.Column("request_id", sa.String(64), nullable=False),
+    sa.Column("recorded_at", Moment, nullable=False),
+    sa.CheckConstraint("(state = 'settled') = (identities IS NOT NULL)", name="settled_has_result"),
+)
+
+# The resources an entry must outlive. `ended_at` is NULL while one lives; the row stays as long as
+# the entry does, so that what an entry names is never removed before it.
+RESOURCE = sa.Table(
+    "idempotency_resource",
+    metadata,
+    sa.Column("resource_id", sa.String(128), primary_key=True),
+    sa.Column("entry_id", _BIG, sa.ForeignKey("idempotency_entry.id"), primary_key=True),
+    sa.Column("ended_at", Moment),
+    sa.Index("idempotency_resource_entry", "entry_id"),
+)
+
+# Repeats, for people: a ring of the last ATTEMPTS_KEPT a token (its first is in its outcome).
+ATTEMPT = sa.Table(
+    "idempotency_attempt",
+    metadata,
+    sa.Column("entry_id", _BIG, sa.ForeignKey("idempotency_entry.id"), primary_key=True),
+    sa.Column("slot", sa.Integer, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("made_at", Moment, nullable=False),
+    sa.Column("attempt", sa.String(16), nullable=False),
+    sa.Column("fields", sa.JSON, nullable=False),
+    sa.Column("request_id", sa.String(64), nullable=False),
+)
+
+# Enough to see a retry storm's shape; a bound, because a caller may repeat for ever.
+ATTEMPTS_KEPT = 16
+# A mismatch may differ in hundreds of paths; this many explain it.
+FIELDS_NOTED_MAX = 32
+
+_KEY = ("account", "region", "action", "client_token")
+_BY_KEY = sa.and_(*(ENTRY.c[name] == sa.bindparam(f"k_{name}") for name in _KEY))
+_FIND = sa.select(ENTRY.c.id, ENTRY.c.attempts).where(_BY_KEY)
+_LOCK = _FIND.with_for_update()
+_OUTCOMES = (
+    sa.select(OUTCOME).where(OUTCOME.c.entry_id == sa.bindparam("entry")).order_by(OUTCOME.c.zone)
+)
+_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_CLAIMS = {
+    name: insert(ENTRY).on_conflict_do_nothing().returning(ENTRY.c.id)
+    for name, insert in _INSERTS.items()
+}
+
+
+def _upserts(table: sa.Table) -> dict[str, sa.Executable]:
+    """Insert a row of `table`, or replace all but the key of the one that is there."""
+    key = [column.name for column in table.primary_key]
+    statements: dict[str, sa.Executable] = {}
+    for name, insert in _INSERTS.items():
+        statement = insert(table)
+        rest = {c.name: statement.excluded[c.name] for c in table.c if c.name not in key}
+        statements[name] = statement.on_conflict_do_update(index_elements=key, set_=rest)
+    return statements
+
+
+_RECORDS = _upserts(OUTCOME)
+_NOTES = _upserts(ATTEMPT)
+_SET_EXPIRY = (
+    sa.update(ENTRY)
+    .where(ENTRY.c.id == sa.bindparam("entry"))
+    .values(expires_at=sa.bindparam("expiry"))
+)
+_COUNT_ATTEMPT = (
+    sa.update(ENTRY)
+    .where(ENTRY.c.id == sa.bindparam("entry"))
+    .values(attempts=ENTRY.c.attempts + 1)
+)
+_HOLDERS = (
+    sa.select(RESOURCE.c.entry_id)
+    .distinct()
+    .where(RESOURCE.c.resource_id.in_(sa.bindparam("gone", expanding=True)))
+    .order_by(RESOURCE.c.entry_id)
+)
+_LOCK_ENTRIES = (
+    sa.select(ENTRY.c.id)
+    .where(ENTRY.c.id.in_(sa.bindparam("entries", expanding=True)))
+    .order_by(ENTRY.c.id)
+    .with_for_update()
+)
+_END = (
+    sa.update(RESOURCE)
+    .where(RESOURCE.c.resource_id.in_(sa.bindparam("gone", expanding=True)))
+    .where(RESOURCE.c.ended_at.is_(None))
+    .values(ended_at=sa.bindparam("moment"))
+)
+_STILL_HELD = (
+    sa.select(RESOURCE.c.entry_id)
+    .where(RESOURCE.c.entry_id.in_(sa.bindparam("entries", expanding=True)))
+    .where(RESOURCE.c.ended_at.is_(None))
+)
+_EXPIRED = (
+    sa.select(ENTRY.c.id)
+    .where(ENTRY.c.expires_at <= sa.bindparam("now"))
+    .order_by(ENTRY.c.expires_at)
+    .limit(sa.bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+
+
+class SqlLedger:
+    """`Ledger` over the four tables above."""
+
+    def claim(self, tx: Tx, scope: Scope, client_token: str) -> Entry:
+        row = {
+            "account": scope.account,
+            "region": scope.region,
+            "action": scope.action,
+            "client_token": client_token,
+            "claimed_at": tx.now,
+            "attempts": 1,
+            # Until it is settled, the entry is one that made no resource.
+            "expires_at": expires_at(tx.now),
+        }
+        while True:
+            claimed = tx.execute(_CLAIMS[tx.connection.dialect.name], row).first()
+            if claimed is not None:
+                return Entry(claimed.id, scope, client_token, fresh=True)
+            entry = self._load(tx, _LOCK, scope, client_token)
+            if entry is not None:
+                return entry
+            # The sweep committed between our insert and our lock: the token is free again.
+
+    def find(self, tx: Tx, scope: Scope, client_token: str) -> Entry | None:
+        return self._load(tx, _FIND, scope, client_token)
+
+    def _load(
+        self, tx: Tx, statement: sa.Executable, scope: Scope, client_token: str
+    ) -> Entry | None:
+        key = {"account": scope.account, "region": scope.region, "action": scope.action}
+        parameters = {f"k_{name}": value for name, value in key.items()}
+        found = tx.execute(statement, parameters | {"k_client_token": client_token}).first()
+        if found is None:
+            return None
+        rows = tx.execute(_OUTCOMES, {"entry": found.id})
+        outcomes = tuple(_outcome(row) for row in rows)
+        return Entry(found.id, scope, client_token, False, outcomes, found.attempts)
+
+    def settle(self, tx: Tx, entry: Entry, outcome: Outcome, resources: Sequence[str]) -> None:
+        assert outcome.state is OutcomeState.SETTLED, "fail() records failures"
+        self._record(tx, entry, outcome)
+        if resources:
+            rows = [{"resource_id": name, "entry_id": entry.id} for name in resources]
+            tx.execute(sa.insert(RESOURCE), rows)
+            tx.execute(_SET_EXPIRY, {"entry": entry.id, "expiry": None})
+        elif not entry.fresh:
+            self._expire_unless_held(tx, [entry.id])
+
+    def fail(self, tx: Tx, entry: Entry, outcome: Outcome) -> None:
+        assert outcome.state is OutcomeState.FAILED, "settle() records successes"
+        self._record(tx, entry, outcome)
+        if not entry.fresh:
+            self._expire_unless_held(tx, [entry.id])
+
+    def _record(self, tx: Tx, entry: Entry, outcome: Outcome) -> None:
+        kept = outcome.fingerprint
+        tx.execute(
+            _RECORDS[tx.connection.dialect.name],
+            {
+                "entry_id": entry.id,
+                "zone": outcome.zone,
+                "state": outcome.state.value,
+                "rules_version": kept.rules_version,
+                "digests": dict(kept.digests),
+                "plain": dict(kept.plain),
+                "identities": outcome.identities,
+                "request_id": outcome.request_id,
+                "recorded_at": tx.now,
+            },
+        )
+
+    def note(
+        self, tx: Tx, entry: Entry, request_id: str, attempt: Attempt, fields: Sequence[str] = ()
+    ) -> None:
+        tx.execute(_COUNT_ATTEMPT, {"entry": entry.id})
+        tx.execute(
+            _NOTES[tx.connection.dialect.name],
+            {
+                "entry_id": entry.id,
+                "slot": entry.attempts % ATTEMPTS_KEPT,
+                "number": entry.attempts + 1,
+                "made_at": tx.now,
+                "attempt": attempt.value,
+                "fields": list(fields[:FIELDS_NOTED_MAX]),
+                "request_id": request_id,
+            },
+        )
+
+    def ended(self, tx: Tx, resources: Sequence[str]) -> None:
+        holders = [row.entry_id for row in tx.execute(_HOLDERS, {"gone": list(resources)})]
+        if not holders:
+            return
+        tx.execute(_LOCK_ENTRIES, {"entries": holders})
+        tx.execute(_END, {"gone": list(resources), "moment": tx.now})
+        self._expire_unless_held(tx, holders)
+
+    def _expire_unless_held(self, tx: Tx, entries: Sequence[int]) -> None:
+        held = {row[0] for row in tx.execute(_STILL_HELD, {"entries": list(entries)})}
+        for entry in entries:
+            if entry not in held:
+                tx.execute(_SET_EXPIRY, {"entry": entry, "expiry": expires_at(tx.now)})
+
+    def sweep(self, tx: Tx, limit: int) -> int:
+        expired = [row[0] for row in tx.execute(_EXPIRED, {"now": tx.now, "limit": limit})]
+        if expired:
+            for table, column in (
+                (ATTEMPT, ATTEMPT.c.entry_id),
+                (OUTCOME, OUTCOME.c.entry_id),
+                (RESOURCE, RESOURCE.c.entry_id),
+                (ENTRY, ENTRY.c.id),
+            ):
+                tx.execute(sa.delete(table).where(column.in_(expired)))
+        return len(expired)
+
+
+def _outcome(row: Any) -> Outcome:
+    """The value of one row, checked again: what was written must have been whole."""
+    state = OutcomeState(row.state)
+    assert (state is OutcomeState.SETTLED) == (row.identities is not None), "half an outcome"
+    kept = Fingerprint(row.rules_version, row.digests, row.plain)
+    return Outcome(row.zone, state, kept, row.identities, row.request_id, row.recorded_at)
+
+
+def read_attempts(tx: Tx, entry: Entry) -> list[Any]:
+    """The repeats that are still kept, oldest first: rows of `ATTEMPT`."""
+    query = sa.select(ATTEMPT).where(ATTEMPT.c.entry_id == entry.id).order_by(ATTEMPT.c.number)
+    return list(tx.execute(query))
+
+
+def list_entries(tx: Tx, *, account: str | None, limit: int) -> list[Any]:
+    """The newest entries, as rows of `ENTRY`; of one account, or of all."""
+    query = sa.select(ENTRY).order_by(ENTRY.c.id.desc()).limit(limit)
+    if account is not None:
+        query = query.where(ENTRY.c.account == account)
+    return list(tx.execute(query))

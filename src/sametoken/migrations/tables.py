@@ -1,0 +1,24 @@
+"""All tables of the control plane, for migrations and for tests. The one module that sees them."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from sametoken.idempotency import tables as idempotency
+from sametoken.resources import accounts, addresses, capacity, rows, vpcs
+from sametoken.services import fence, simulated_machines
+from sametoken.store import clock
+from sametoken.workflow import work
+
+METADATA: tuple[sa.MetaData, ...] = (
+    clock.metadata,
+    idempotency.metadata,
+    rows.metadata,
+    addresses.metadata,
+    capacity.metadata,
+    vpcs.metadata,
+    accounts.metadata,
+    work.metadata,
+    fence.metadata,
+    simulated_machines.metadata,
+)

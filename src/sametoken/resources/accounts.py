@@ -1,0 +1,145 @@
+"""Accounts and their access keys. Secrets are sealed before they reach a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+
+from sametoken.errors import Misconfigured
+from sametoken.store.columns import Moment
+from sametoken.store.port import Tx
+from sametoken.world import World
+
+metadata = sa.MetaData()
+
+ACCOUNT = sa.Table(
+    "account",
+    metadata,
+    sa.Column("id", sa.String(12), primary_key=True),
+    sa.Column("name", sa.String(64), nullable=False, unique=True),
+    sa.Column("created_at", Moment, nullable=False),
+)
+
+# `sealed_secret` is encrypted; `sealing_key` says with which key, so that a node without it knows.
+ACCESS_KEY = sa.Table(
+    "access_key",
+    metadata,
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("account", sa.String(12), sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("sealed_secret", sa.String(1024), nullable=False),
+    sa.Column("sealing_key", sa.String(32), nullable=False),
+    sa.Column("access", sa.String(16), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+
+# What the deployment itself keeps sealed, e.g. the key of the parameter digests.
+SEALED = sa.Table(
+    "sealed_setting",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("sealed", sa.String(1024), nullable=False),
+    sa.Column("sealing_key", sa.String(32), nullable=False),
+)
+
+Access = Literal["full", "read-only"]
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """A caller's credentials as stored."""
+
+    id: str
+    account: str
+    sealed_secret: str
+    sealing_key: str
+    access: str
+
+
+def mint_access_key_id(world: World) -> str:
+    """AKIA and 16 characters of base 32, as AWS writes long-term keys."""
+    number = int(world.token_hex(20), 16)
+    return "AKIA" + "".join(_ALPHABET[(number >> 5 * i) & 31] for i in range(16))
+
+
+def create(
+    tx: Tx, name: str, *, access_key_id: str, sealed: tuple[str, str], access: Access
+) -> str:
+    """Add an access key to the account called `name`, which is made when it is new: its id.
+
+    `sealed` is the sealed secret and the id of its sealing key. Raises `Misconfigured` when the
+    access key id is taken.
+    """
+    if tx.execute(sa.select(ACCESS_KEY.c.id).where(ACCESS_KEY.c.id == access_key_id)).first():
+        raise Misconfigured(f"the access key {access_key_id} exists already; choose another id")
+    found = tx.execute(sa.select(ACCOUNT.c.id).where(ACCOUNT.c.name == name)).first()
+    account: str = _next_account(tx, name) if found is None else found.id
+    tx.execute(
+        sa.insert(ACCESS_KEY),
+        {
+            "id": access_key_id,
+            "account": account,
+            "sealed_secret": sealed[0],
+            "sealing_key": sealed[1],
+            "access": access,
+            "created_at": tx.now,
+        },
+    )
+    return account
+
+
+def _next_account(tx: Tx, name: str) -> str:
+    highest = tx.execute(sa.select(sa.func.max(ACCOUNT.c.id))).scalar()
+    account = f"{int(highest or 0) + 1:012d}"
+    tx.execute(sa.insert(ACCOUNT), {"id": account, "name": name, "created_at": tx.now})
+    return account
+
+
+def find_key(tx: Tx, access_key_id: str) -> AccessKey | None:
+    row = tx.execute(sa.select(ACCESS_KEY).where(ACCESS_KEY.c.id == access_key_id)).first()
+    if row is None:
+        return None
+    return AccessKey(row.id, row.account, row.sealed_secret, row.sealing_key, row.access)
+
+
+def list_keys(tx: Tx) -> list[tuple[str, str, str, str]]:
+    """(account id, account name, access key id, access) of every key, by account."""
+    query = (
+        sa.select(ACCOUNT.c.id, ACCOUNT.c.name, ACCESS_KEY.c.id.label("key"), ACCESS_KEY.c.access)
+        .join(ACCESS_KEY, ACCESS_KEY.c.account == ACCOUNT.c.id)
+        .order_by(ACCOUNT.c.id, ACCESS_KEY.c.created_at)
+    )
+    return [(row.id, row.name, row.key, row.access) for row in tx.execute(query)]
+
+
+def sealed_setting(tx: Tx, name: str) -> tuple[str, str] | None:
+    """A sealed setting and the id of the key that sealed it."""
+    row = tx.execute(sa.select(SEALED).where(SEALED.c.name == name)).first()
+    return None if row is None else (row.sealed, row.sealing_key)
+
+
+def keep_sealed_setting(tx: Tx, name: str, sealed: tuple[str, str]) -> None:
+    values = {"name": name, "sealed": sealed[0], "sealing_key": sealed[1]}
+    tx.execute(sa.insert(SEALED), values)
+
+
+def reseal_all(tx: Tx, reseal: Callable[[str], tuple[str, str]]) -> int:
+    """Seal every secret anew, in one transaction; how many there were."""
+    count = 0
+    for row in tx.execute(sa.select(ACCESS_KEY)).all():
+        sealed, key = reseal(row.sealed_secret)
+        change = sa.update(ACCESS_KEY).where(ACCESS_KEY.c.id == row.id)
+        tx.execute(change.values(sealed_secret=sealed, sealing_key=key))
+        count += 1
+    for row in tx.execute(sa.select(SEALED)).all():
+        sealed, key = reseal(row.sealed)
+        tx.execute(
+            sa.update(SEALED)
+            .where(SEALED.c.name == row.name)
+            .values(sealed=sealed, sealing_key=key)
+        )
+        count += 1
+    return count

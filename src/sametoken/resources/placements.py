@@ -1,0 +1,52 @@
+"""Where instances run: one placement row each. Not shown by EC2; counted by the auditor."""
+
+from __future__ import annotations
+
+from sametoken.resources import rows
+from sametoken.resources.kinds import Kind, states
+from sametoken.resources.rows import Row
+from sametoken.store.port import Tx
+
+PLACEMENT = Kind(
+    "placement",
+    "pl",
+    "InvalidPlacement",
+    "placement",
+    transitions=states(reserved="released", released="reserved deleted", deleted=""),
+    ends=frozenset({"deleted"}),
+)
+
+# Hosts of a zone; enough that neighbours differ, few enough to recognise in a log.
+HOSTS_PER_ZONE = 64
+
+
+def placement_id(instance: str) -> str:
+    """An instance has one placement, so its id follows from the instance's."""
+    return instance.replace("i-", "pl-", 1)
+
+
+def reserve(tx: Tx, instance: str) -> None:
+    """Reserve a host. Does nothing when the instance has one."""
+    id = placement_id(instance)
+    host = f"host-{int(instance[-4:], 16) % HOSTS_PER_ZONE:02d}"
+    row = rows.find(tx, id, lock=True)
+    if row is None:
+        owner = rows.by_ids(tx, [instance])[instance]
+        rows.insert(
+            tx,
+            [
+                Row(
+                    id, PLACEMENT.name, owner.account, owner.region, "reserved",
+                    {"InstanceId": instance, "Host": host}, tx.now, owner.zone,
+                )
+            ],
+        )  # fmt: skip
+    elif row.state == "released":
+        rows.change(tx, PLACEMENT, row, state="reserved", cause="started again")
+
+
+def release(tx: Tx, instance: str) -> None:
+    """Leave the host. The row ends with its instance. Does nothing when there is none."""
+    row = rows.find(tx, placement_id(instance), lock=True)
+    if row is not None and row.state == "reserved":
+        rows.change(tx, PLACEMENT, row, state="released", cause="released")

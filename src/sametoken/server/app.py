@@ -1,0 +1,232 @@
+"""The request path, top to bottom: bytes in, one transaction, bytes out.
+
+Nothing is sent, no refusal either, before the fate of the request's transaction is known. This is
+one of the two places that catch every exception: a bug is answered 500, logged, and ends there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sametoken import faults
+from sametoken.ec2 import signing
+from sametoken.ec2.actions import Read
+from sametoken.ec2.model import ServiceModel
+from sametoken.ec2.query import split_form
+from sametoken.ec2.wire import WireRequest
+from sametoken.ec2.xml import CONTENT_TYPE, render_error
+from sametoken.errors import ServiceError, Transient
+from sametoken.faults import Point
+from sametoken.idempotency import Engine
+from sametoken.resources import refusals, vpcs
+from sametoken.server import admission, identity
+from sametoken.server.admission import Admitted
+from sametoken.server.credentials import Credentials, Principal
+from sametoken.server.edge import ClientGone, Message, Receive, Send, read_body
+from sametoken.server.execution import Outcome, execute
+from sametoken.server.limits import DEFAULT_LIMITS
+from sametoken.store.port import Store, Tx
+from sametoken.world import World, mint_uuid
+
+log = logging.getLogger("sametoken.requests")
+T = TypeVar("T")
+
+# A third of the 60 s after which SDKs stop listening: they shall hear a 503, not a silence.
+ANSWER_SECONDS_MAX = 20.0
+# Requests in work at once; more would only wait in memory for the one writer.
+REQUESTS_MAX = 1024
+READ_THREADS = 4
+
+
+@dataclass(slots=True)
+class Line:
+    """What the log says of one request, gathered on its way."""
+
+    request_id: str
+    action: str = "-"
+    account: str = "-"
+    token: str = "-"  # noqa: S105 - a dash stands for "none" in the log
+    outcome: str = "refused"
+    code: str = "-"
+    differing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    body: bytes
+
+
+@dataclass(slots=True)
+class App:
+    """An ASGI application: EC2's Query API, and sts GetCallerIdentity, at `/`."""
+
+    store: Store
+    engine: Engine
+    credentials: Credentials
+    world: World
+    default_region: str = "us-east-1"
+    ec2: ServiceModel = field(default_factory=lambda: ServiceModel.load("ec2"))
+    sts: ServiceModel = field(default_factory=lambda: ServiceModel.load("sts"))
+    _readers: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(READ_THREADS, "reader")
+    )
+    _seeded: set[tuple[str, str]] = field(default_factory=set)
+    _in_work: int = 0
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        line = Line(mint_uuid(self.world))
+        began = self.world.monotonic()
+        try:
+            body = await read_body(receive, DEFAULT_LIMITS.body_bytes_max)
+            reply = await self._reply(_wire(scope, body), line)
+        except ClientGone:
+            return
+        except ServiceError as error:
+            reply = _refusal("ec2", error, line)
+        self._log(line, reply, self.world.monotonic() - began)
+        faults.reach(Point.REPLY_READY)
+        await _send(send, reply, line.request_id)
+
+    async def _reply(self, wire: WireRequest, line: Line) -> Reply:
+        """Answer, whatever happens: a refusal, a 503, or a 500 for a bug of ours."""
+        if self._in_work >= REQUESTS_MAX:
+            return _refusal("ec2", refusals.request_limit_exceeded(), line)
+        self._in_work += 1
+        protocol = "ec2"
+        try:
+            form = split_form(wire.query, wire.body, _header(wire, "content-type"), wire.method)
+            protocol = "query" if identity.is_for_sts(form) else "ec2"
+            return Reply(200, await self._answer(wire, form, line))
+        except ServiceError as refused:
+            error = refused
+        except Transient as busy:
+            log.warning("request %s: %s (ran=%s)", line.request_id, busy, busy.ran)
+            error = refusals.unavailable()
+        except Exception:
+            log.exception("request %s: our bug", line.request_id)
+            error = refusals.internal_error()
+        finally:
+            self._in_work -= 1
+        return _refusal(protocol, error, line)
+
+    async def _answer(self, wire: WireRequest, form: admission.Form, line: Line) -> bytes:
+        fields = dict(form)
+        line.action = fields.get("Action", "-")[:64]
+        line.token = fields.get("ClientToken", "-")[:64]
+        claim = signing.read_claim(
+            wire, form, now=self.world.now(), default_region=self.default_region
+        )
+        principal = await self._principal(claim)
+        line.account = principal.account
+        if claim.service == "sts":
+            line.outcome = "read"
+            return identity.get_caller_identity(self.sts, form, principal, line.request_id)
+        admitted = admission.admit(
+            form, self.ec2, principal=principal, region=claim.region, request_id=line.request_id
+        )
+        await self._seed(principal.account, claim.region)
+        outcome = await self._execute(admitted)
+        line.outcome, line.differing = outcome.attempt, outcome.differing
+        if outcome.error is not None:
+            raise outcome.error
+        assert outcome.result is not None, "an outcome without error has a result"
+        return admitted.operation.render(outcome.result, line.request_id)
+
+    async def _principal(self, claim: signing.Claim) -> Principal:
+        admission.check_place(claim)
+        principal = self.credentials.remembered(claim.access_key_id)
+        if principal is None:
+            principal = await self._in_reader(lambda: self.credentials.look_up(claim.access_key_id))
+        if principal is None:
+            raise refusals.auth_failure("The access key does not exist.")
+        claim.verify(principal.secret)
+        return principal
+
+    def close(self) -> None:
+        """End the threads that read. Nothing may be asked any more."""
+        self._readers.shutdown()
+
+    async def _seed(self, account: str, region: str) -> None:
+        """Give the account its default VPC in a Region it has not used before."""
+        place = (account, region)
+        if place not in self._seeded:
+            if not await self._in_reader(lambda: self._is_seeded(place)):
+                await self._write(lambda tx: vpcs.seed(tx, account, region))
+            self._seeded.add(place)
+
+    def _is_seeded(self, place: tuple[str, str]) -> bool:
+        return self.store.read(lambda tx: vpcs.is_seeded(tx, *place))
+
+    async def _execute(self, admitted: Admitted) -> Outcome:
+        def run(tx: Tx) -> Outcome:
+            return execute(tx, self.engine, admitted)
+
+        if isinstance(admitted.action, Read):
+            return await self._in_reader(lambda: self.store.read(run))
+        return await self._write(run)
+
+    async def _in_reader(self, fn: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, fn)
+
+    async def _write(self, fn: Callable[[Tx], T]) -> T:
+        """Run `fn` in a transaction; give up in time to say so, taking the job back if we can."""
+        job = self.store.submit(fn)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                return await asyncio.wrap_future(job)
+        except TimeoutError:
+            raise Transient("no answer in time", ran=not job.cancelled()) from None
+
+    def _log(self, line: Line, reply: Reply, seconds: float) -> None:
+        differing = f" differs={','.join(line.differing)}" if line.differing else ""
+        log.info(
+            "action=%s account=%s token=%s outcome=%s status=%d code=%s ms=%.1f request=%s%s",
+            _plain(line.action), line.account, _plain(line.token), line.outcome, reply.status, line.code,
+            seconds * 1000, line.request_id, differing,
+        )  # fmt: skip
+
+
+def _refusal(protocol: str, error: ServiceError, line: Line) -> Reply:
+    line.code = error.code
+    return Reply(error.http_status, render_error(protocol, error, line.request_id))
+
+
+def _plain(text: str) -> str:
+    """A caller's text as one word of a log line: nothing that could forge a line of its own."""
+    return text if text.isascii() and text.isprintable() and " " not in text else ascii(text)
+
+
+def _wire(scope: Message, body: bytes) -> WireRequest:
+    if scope["path"] != "/":
+        raise ServiceError("InvalidRequest", "EC2's API is at the path /.", http_status=404)
+    return WireRequest(
+        scope["method"],
+        scope["raw_path"].decode("latin-1"),
+        scope["query_string"].decode("latin-1"),
+        tuple(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
+        ),
+        body,
+    )
+
+
+def _header(wire: WireRequest, name: str) -> str | None:
+    values = wire.values(name)
+    return values[-1] if values else None
+
+
+async def _send(send: Send, reply: Reply, request_id: str) -> None:
+    headers: list[tuple[bytes, bytes]] = [
+        (b"content-type", CONTENT_TYPE.encode()),
+        (b"content-length", str(len(reply.body)).encode()),
+        (b"x-amzn-requestid", request_id.encode()),
+    ]
+    start: dict[str, Any] = {"type": "http.response.start", "status": reply.status}
+    await send({**start, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

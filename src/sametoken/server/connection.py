@@ -1,0 +1,334 @@
+"""One bounded HTTP connection: no caller, however slow or large, costs more than `Limits` says.
+
+uvicorn's httptools protocol reads HTTP and speaks ASGI; what it leaves unbounded (header bytes,
+URL, header time, body, unread replies) is bounded here, in a subclass. A refusal made here is
+sent only to a request that certainly did not run (promise P11); with an earlier reply still due,
+the connection just closes after it. No sockets are opened here, and nothing is routed or signed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from email.utils import format_datetime
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from sametoken.server import limits as refusals
+from sametoken.server.limits import Limits, Refusal
+from sametoken.world import World, mint_uuid
+
+# Bytes are given to the parser in pieces, so that a limit is noticed at most two pieces late:
+# one because the parser does not say where in it a request begins, one that forgives the bytes
+# which are neither URL nor header (method, version, line ends).
+_PIECE_BYTES: Final = 16 * 1024
+# Chunk sizes, extensions and trailers around a body may at most double it.
+_BODY_FRAMING_FACTOR: Final = 2
+
+
+class EdgeState(ServerState):
+    """What all connections of one edge share."""
+
+    def __init__(self, limits: Limits, world: World) -> None:
+        super().__init__()
+        self.limits = limits
+        self.world = world
+        self.draining = False
+        self.connection_ended = asyncio.Event()
+        self._second = 0
+
+    def tell_time(self) -> None:
+        """Bring the Date header up to the second; each reply copies it when it begins."""
+        now = self.world.now()
+        if int(now.timestamp()) != self._second:
+            self._second = int(now.timestamp())
+            date = format_datetime(now, usegmt=True).encode("ascii")
+            self.default_headers = [(b"date", date), (b"server", b"sametoken")]
+
+    async def quiet(self) -> None:
+        """Return once no connection is open and no request is being worked on."""
+        while self.connections:
+            self.connection_ended.clear()
+            await self.connection_ended.wait()
+        while self.tasks:
+            await asyncio.wait(self.tasks)
+
+
+class _Phase(Enum):
+    """What the next byte of a connection belongs to."""
+
+    HEAD = auto()
+    BODY = auto()
+    BETWEEN = auto()  # whole requests were read; the next has not begun
+    DISCARD = auto()  # refused: nothing more is read from this caller
+    LOST = auto()  # closed: no timer may start again
+
+
+class _Refused(Exception):
+    """Stops the parser from inside one of its callbacks; `_cause` says why."""
+
+
+class Connection(HttpToolsProtocol):
+    """One connection. Of uvicorn it uses `transport`, `flow`, `cycle`, `headers`, `parser`."""
+
+    def __init__(self, config: uvicorn.Config, state: EdgeState) -> None:
+        super().__init__(config=config, server_state=state, app_state={})
+        self._state = state
+        self._limits = state.limits
+        self._phase = _Phase.HEAD
+        self._begun = False  # some byte of the next request has been parsed
+        self._spent = 0  # raw bytes of this phase, less the piece in which it began
+        self._head_bytes = 0  # of the URL and the whole headers parsed so far
+        self._url_bytes = 0
+        self._body_bytes = 0  # of all requests on this connection that are not yet answered
+        self._unanswered = 0  # requests given to the application, reply not yet complete
+        self._abandoned = 0  # those of them that will never be: 1 when cut inside its body
+        self._cause: Refusal | None = None
+        self._due = math.inf  # when `_expire` acts, in the loop's time
+        self._timer: asyncio.TimerHandle | None = None
+        self._unread_deadline: asyncio.TimerHandle | None = None
+
+    # The connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        # uvicorn narrows BaseTransport in the same way; both event loops pass a Transport.
+        super().connection_made(transport)
+        if self._state.draining or len(self.connections) > self._limits.connections_max:
+            self._phase = _Phase.DISCARD
+            self._write(refusals.TOO_MANY_CONNECTIONS)
+            self._hang_up()
+        else:
+            self._arm(self._limits.header_seconds_max)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._phase = _Phase.LOST
+        if self._timer is not None:
+            self._timer.cancel()
+        self.resume_writing()
+        self._state.connection_ended.set()
+
+    def data_received(self, data: bytes) -> None:
+        for start in range(0, len(data), _PIECE_BYTES):
+            if self.transport.is_closing():
+                return
+            if self._phase is _Phase.DISCARD:
+                self._discard(len(data) - start)
+                return
+            self._parse(data[start : start + _PIECE_BYTES])
+
+    def _parse(self, piece: bytes) -> None:
+        if self._phase is _Phase.BETWEEN:
+            # Counted from the first byte, which may be one the parser skips: endless blank
+            # lines begin no message, yet must not keep a connection.
+            self._enter(_Phase.HEAD, self._limits.header_seconds_max)
+        self._spent += len(piece)
+        super().data_received(piece)
+        raw_max = self._limits.header_bytes_max + _PIECE_BYTES
+        if self._phase is _Phase.HEAD and self._spent > raw_max:
+            self._refuse(refusals.HEADERS_TOO_LARGE)
+        framed_max = self._limits.body_bytes_max * _BODY_FRAMING_FACTOR
+        if self._phase is _Phase.BODY and self._spent > framed_max:
+            self._refuse(refusals.BODY_TOO_LARGE)
+
+    # The parser's callbacks
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._phase is _Phase.BETWEEN:
+            self._enter(_Phase.HEAD, self._limits.header_seconds_max)
+        self._begun = True
+        self._head_bytes = self._url_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._url_bytes += len(url)
+        self._head_bytes += len(url)
+        if self._url_bytes > self._limits.url_bytes_max:
+            self._stop_parsing(refusals.URL_TOO_LONG)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._phase is _Phase.BODY:
+            return  # a trailer: it came after the application was given the headers
+        if not name:
+            self._stop_parsing(refusals.MALFORMED)  # older llhttp lets `: value` pass
+        self._head_bytes += len(name) + len(value) + len(": \r\n")
+        super().on_header(name, value)
+        too_many = len(self.headers) > self._limits.headers_max
+        if too_many or self._head_bytes > self._limits.header_bytes_max:
+            self._stop_parsing(refusals.HEADERS_TOO_LARGE)
+        # The parser has checked that it is a number; here only its size matters.
+        if name.lower() == b"content-length" and int(value) > self._limits.body_bytes_max:
+            self._stop_parsing(refusals.BODY_TOO_LARGE)
+
+    def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            # RFC 9110 would let us ignore it, but the parser then takes the body for another
+            # protocol's bytes, so the request could not be read.
+            self._stop_parsing(refusals.UPGRADE_REFUSED)
+        if self._unanswered >= self._limits.pipelined_max:
+            # Never sent: replies are due, so the connection only closes after them.
+            self._stop_parsing(refusals.TOO_MANY_CONNECTIONS)
+        self._state.tell_time()
+        super().on_headers_complete()
+        if self._unanswered == 0:
+            self._body_bytes = 0
+        self._unanswered += 1
+        self._enter(_Phase.BODY, self._limits.body_seconds_max)
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        if self._body_bytes > self._limits.body_bytes_max:
+            self._stop_parsing(refusals.BODY_TOO_LARGE)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._begun = False
+        # An application may have answered without waiting for the body.
+        idle = self._unanswered == 0
+        self._enter(_Phase.BETWEEN, self._limits.idle_seconds_max if idle else None)
+
+    def _stop_parsing(self, refusal: Refusal) -> None:
+        """Leave the parser: it reports an error, and `send_400_response` answers `refusal`."""
+        self._cause = refusal
+        raise _Refused
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(self._cause or refusals.MALFORMED)
+
+    # Replies
+
+    def on_response_complete(self) -> None:
+        self._unanswered -= 1
+        super().on_response_complete()
+        if self._phase is _Phase.DISCARD:
+            if self._unanswered <= self._abandoned:
+                self._hang_up()
+        elif self.transport.is_closing():
+            self._arm(self._limits.reply_seconds_max)
+        elif self._phase is _Phase.BETWEEN and self._unanswered == 0:
+            self._arm(self._limits.idle_seconds_max)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """uvicorn's timer, which outlives a connection that was reset, is set to 0 and unused."""
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._unread_deadline is None:
+            self._unread_deadline = self.loop.call_later(
+                self._limits.reply_seconds_max, self.transport.abort
+            )
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread_deadline is not None:
+            self._unread_deadline.cancel()
+            self._unread_deadline = None
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Read no more from this caller; answer `refusal` unless a reply is due or under way."""
+        reading_body = self._phase is _Phase.BODY
+        replies_due = self._unanswered - reading_body
+        self._enter(_Phase.DISCARD, None)
+        if replies_due > 0:
+            self._abandoned = int(reading_body)
+            self.flow.pause_reading()
+        elif reading_body and self.cycle.response_started:
+            self._hang_up()
+        else:
+            if reading_body:
+                # The application is waiting for the rest of the body; it is told there is none.
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+            self._write(refusal)
+            self._linger()
+
+    def _write(self, refusal: Refusal) -> None:
+        self._state.tell_time()
+        body = (
+            '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error>'
+            f"<Code>{refusal.code}</Code><Message>{refusal.message}</Message>"
+            f"</Error></Errors><RequestID>{mint_uuid(self._state.world)}</RequestID></Response>"
+        ).encode()
+        phrase = HTTPStatus(refusal.http_status).phrase
+        lines = [f"HTTP/1.1 {refusal.http_status} {phrase}".encode()]
+        lines += [name + b": " + value for name, value in self._state.default_headers]
+        lines += [
+            b"content-type: text/xml;charset=UTF-8",
+            f"content-length: {len(body)}".encode(),
+            b"connection: close",
+        ]
+        self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+
+    # Endings
+
+    def _linger(self) -> None:
+        """Say that we are done, then wait for the caller to hear it (see `Limits`)."""
+        self._spent = 0
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self._arm(self._limits.linger_seconds_max)
+
+    def _discard(self, count: int) -> None:
+        if self._unanswered > self._abandoned:
+            # uvicorn resumes reading when it starts the next reply; nothing is wanted.
+            self.flow.pause_reading()
+            return
+        self._spent += count
+        if self._spent > self._limits.linger_bytes_max:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Close once what was written has been sent, which has a limit too."""
+        self.transport.close()
+        self._arm(self._limits.reply_seconds_max)
+
+    def _enter(self, phase: _Phase, seconds: float | None) -> None:
+        """Begin `phase`, which may last `seconds`; None when it is not the caller's to end."""
+        self._phase = phase
+        self._spent = 0
+        if seconds is None:
+            self._disarm()
+        else:
+            self._arm(seconds)
+
+    def _arm(self, seconds: float) -> None:
+        """Let `_expire` act after `seconds`, instead of whenever it was to act.
+
+        Every request moves this three times, so a timer that would ring too early is left alone:
+        it looks again when it rings. Only one that would ring too late is replaced.
+        """
+        if self._phase is _Phase.LOST:
+            return
+        self._due = self.loop.time() + seconds
+        if self._timer is not None and self._timer.when() > self._due:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self.loop.call_at(self._due, self._ring)
+
+    def _disarm(self) -> None:
+        self._due = math.inf
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self.loop.time() >= self._due:
+            self._disarm()
+            self._expire()
+        elif self._due < math.inf:
+            self._timer = self.loop.call_at(self._due, self._ring)
+
+    def _expire(self) -> None:
+        if self.transport.is_closing() or self.transport.get_write_buffer_size() > 0:
+            self.transport.abort()  # the caller does not read its reply
+        elif self._phase is _Phase.BODY or (self._phase is _Phase.HEAD and self._begun):
+            self._refuse(refusals.TOO_SLOW)
+        else:
+            self._hang_up()

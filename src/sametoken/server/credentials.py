@@ -1,0 +1,63 @@
+"""Who an access key belongs to, remembered briefly: not every request asks the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sametoken.errors import Misconfigured
+from sametoken.resources import accounts
+from sametoken.server.sealing import Sealer
+from sametoken.store.port import Store
+from sametoken.world import World
+
+# A key made read-only by another process is honoured as full for no longer than this.
+REMEMBERED_SECONDS = 2.0
+# More keys than this are in use at once by nobody; it bounds what a flood of unknown ids costs.
+REMEMBERED_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An access key that exists. `secret` verifies the signature; nothing is proven before."""
+
+    access_key_id: str
+    account: str
+    access: str
+    secret: str
+
+
+class Credentials:
+    """Looks access keys up. For use from one thread at a time, or under the caller's lock."""
+
+    def __init__(self, store: Store, reload_sealer: Callable[[], Sealer], world: World) -> None:
+        self._store = store
+        self._reload = reload_sealer
+        self._sealer = reload_sealer()
+        self._world = world
+        self._remembered: dict[str, tuple[float, Principal]] = {}
+
+    def remembered(self, access_key_id: str) -> Principal | None:
+        """The principal if it was looked up a moment ago; no I/O."""
+        found = self._remembered.get(access_key_id)
+        if found is None or self._world.monotonic() > found[0]:
+            return None
+        return found[1]
+
+    def look_up(self, access_key_id: str) -> Principal | None:
+        """The principal as the store has it now; None for a key nobody has."""
+        key = self._store.read(lambda tx: accounts.find_key(tx, access_key_id))
+        if key is None:
+            self._remembered.pop(access_key_id, None)
+            return None
+        try:
+            secret = self._sealer.unseal(key.sealed_secret, key.sealing_key)
+        except Misconfigured:
+            # `accounts rekey` beside us has changed the key file since we read it.
+            self._sealer = self._reload()
+            secret = self._sealer.unseal(key.sealed_secret, key.sealing_key)
+        principal = Principal(key.id, key.account, key.access, secret)
+        if len(self._remembered) >= REMEMBERED_MAX:
+            self._remembered.clear()
+        self._remembered[key.id] = (self._world.monotonic() + REMEMBERED_SECONDS, principal)
+        return principal

@@ -1,0 +1,60 @@
+"""One admitted request in one transaction: read a snapshot, change rows, or create once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sametoken.ec2.actions import Change, Create, Read
+from sametoken.ec2.request import Document
+from sametoken.errors import IdempotentParameterMismatch, ServiceError
+from sametoken.idempotency import Answer, Attempt, Call, Engine, Identities, Made, Operation, Scope
+from sametoken.server.admission import Admitted
+from sametoken.store.port import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a request came to, for the log and for the reply. `result` or `error` is None."""
+
+    attempt: str
+    result: Document | None = None
+    error: ServiceError | None = None
+    differing: tuple[str, ...] = ()
+
+
+def execute(tx: Tx, engine: Engine, admitted: Admitted) -> Outcome:
+    """Do what was asked, inside `tx`. Raises refusals that leave nothing behind."""
+    request, action = admitted.request, admitted.action
+    match action:
+        case Read() | Change():
+            return Outcome("read" if isinstance(action, Read) else "done", action.run(tx, request))
+        case Create():
+            return _create_once(tx, engine, admitted, action)
+
+
+def _create_once(tx: Tx, engine: Engine, admitted: Admitted, action: Create) -> Outcome:
+    request = admitted.request
+
+    def perform(tx: Tx) -> Made:
+        return action.perform(tx, request)
+
+    def view(tx: Tx, identities: Identities) -> Document:
+        return action.view(tx, request, identities)
+
+    call = Call(
+        Scope(request.account, request.region, request.action),
+        admitted.client_token,
+        request.params,
+        action.rules,
+        action.zone(tx, request),
+        request.request_id,
+    )
+    return _outcome(action, engine.execute_once(tx, call, Operation(perform, view)))
+
+
+def _outcome(action: Create, answer: Answer[Document]) -> Outcome:
+    error = answer.error
+    if isinstance(error, IdempotentParameterMismatch):
+        worded = ServiceError(error.code, action.mismatch.format(token=error.client_token))
+        return Outcome(Attempt.MISMATCH, error=worded, differing=error.fields)
+    return Outcome(answer.attempt, answer.value, error)

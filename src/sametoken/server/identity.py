@@ -1,0 +1,30 @@
+"""sts GetCallerIdentity: what most clients ask first, on the same port."""
+
+from __future__ import annotations
+
+from sametoken.ec2.model import ServiceModel
+from sametoken.errors import ServiceError
+from sametoken.server.admission import Form, action_name
+from sametoken.server.credentials import Principal
+
+
+def is_for_sts(form: Form) -> bool:
+    """Does the form speak STS's version? Then its errors have STS's envelope, too."""
+    return ("Version", "2011-06-15") in form
+
+
+def get_caller_identity(
+    model: ServiceModel, form: Form, principal: Principal, request_id: str
+) -> bytes:
+    """The one action of STS that is served. Needs no permission, as with AWS."""
+    name = action_name(form, model)
+    if name != "GetCallerIdentity":
+        raise ServiceError("InvalidAction", f"{name} is not served; GetCallerIdentity is.")
+    return model.operation(name).render(
+        {
+            "UserId": principal.account,
+            "Account": principal.account,
+            "Arn": f"arn:aws:iam::{principal.account}:root",
+        },
+        request_id,
+    )

@@ -1,0 +1,97 @@
+"""Secrets at rest: sealed with a key that is not in the database.
+
+The key comes from SAMETOKEN_KEY or from a 0600 file beside the database; every node of a
+deployment shares it. Each sealed value carries its key's id, so that a node with the wrong key
+says so instead of failing to decrypt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken
+
+from sametoken.errors import Misconfigured
+
+KEY_VARIABLE = "SAMETOKEN_KEY"
+
+
+def key_id(key: str) -> str:
+    """Names a key without giving it away."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+class Sealer:
+    """Seals with the first of `keys`, unseals with any of them."""
+
+    def __init__(self, keys: list[str]) -> None:
+        assert keys, "a sealer has a key"
+        try:
+            self._keys = {key_id(key): Fernet(key) for key in keys}
+        except ValueError as error:
+            raise Misconfigured(
+                f"the sealing key is not 32 url-safe base64 bytes ({error}). Make one with "
+                "`sametoken accounts new-key`, or restore the one this database was made with."
+            ) from error
+        self.current = key_id(keys[0])
+
+    def seal(self, secret: str) -> tuple[str, str]:
+        """The sealed text, and the id of the key it is sealed with."""
+        return self._keys[self.current].encrypt(secret.encode()).decode(), self.current
+
+    def unseal(self, sealed: str, sealing_key: str) -> str:
+        """The secret. Raises `Misconfigured` when its key is not ours."""
+        if sealing_key not in self._keys:
+            raise Misconfigured(
+                f"this database's secrets are sealed with key {sealing_key}, but only "
+                f"{', '.join(self._keys)} is here. Give every node the same {KEY_VARIABLE} or key "
+                "file."
+            )
+        try:
+            return self._keys[sealing_key].decrypt(sealed.encode()).decode()
+        except InvalidToken:
+            raise Misconfigured(f"a secret sealed with key {sealing_key} is damaged") from None
+
+
+def new_key() -> str:
+    return Fernet.generate_key().decode()
+
+
+def key_file(database: Path) -> Path:
+    return database.with_name(database.name + ".key")
+
+
+def load_sealer(file: Path | None, *, create: bool) -> Sealer:
+    """The sealer of SAMETOKEN_KEY (several keys joined by commas, the current one first), else of
+    `file`, which is made when `create` is given and it is not there."""
+    value = os.environ.get(KEY_VARIABLE)
+    if value:
+        return Sealer([part.strip() for part in value.split(",")])
+    if file is None:
+        raise Misconfigured(f"set {KEY_VARIABLE}: this database has no key file of its own")
+    if not file.exists():
+        if not create:
+            raise Misconfigured(f"the key file {file} is missing; restore it or set {KEY_VARIABLE}")
+        write_keys(file, [new_key()])
+    mode = file.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise Misconfigured(f"{file} is readable by others (mode {mode:o}); chmod 600 it")
+    return Sealer(file.read_text().split())
+
+
+def write_keys(file: Path, keys: list[str]) -> None:
+    """Write the key file so that a crash leaves the old one or the new one, never a part."""
+    scratch = file.with_name(file.name + ".new")
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        out.write("".join(f"{key}\n" for key in keys))
+        out.flush()
+        os.fsync(out.fileno())
+    scratch.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

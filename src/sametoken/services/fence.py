@@ -1,0 +1,79 @@
+"""The fence: what keeps a former owner of an instance from making anything.
+
+Each service remembers, for each instance, the highest generation that has called it, and whether
+the instance was closed. It is asked in the transaction that claims the step's token. The history
+it prevents: an owner is paused just before a create; its lease runs out; its successor unwinds
+the launch; the first owner resumes, creates, and nobody will ever release it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from sametoken.resources import rows
+from sametoken.store.port import Tx
+from sametoken.workflow.ports import StaleOwner, StepCall, Verb
+
+metadata = sa.MetaData()
+
+FENCE = sa.Table(
+    "service_fence",
+    metadata,
+    sa.Column("instance", sa.String(64), primary_key=True),
+    sa.Column("service", sa.String(32), primary_key=True),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("closed", sa.Boolean, nullable=False),
+)
+
+
+def _pass_statement(insert: Any, *, through_closed: bool) -> sa.Executable:
+    statement = insert(FENCE)
+    allowed = FENCE.c.generation <= statement.excluded.generation
+    if not through_closed:
+        allowed = sa.and_(allowed, sa.not_(FENCE.c.closed))
+    found: sa.Executable = statement.on_conflict_do_update(
+        index_elements=["instance", "service"],
+        set_={
+            "generation": statement.excluded.generation,
+            "closed": sa.or_(FENCE.c.closed, statement.excluded.closed),
+        },
+        where=allowed,
+    ).returning(FENCE.c.generation)
+    return found
+
+
+_PASSES = {
+    (dialect, through_closed): _pass_statement(insert, through_closed=through_closed)
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+    for through_closed in (False, True)
+}
+
+
+def pass_fence(tx: Tx, service: str, verb: Verb, call: StepCall) -> None:
+    """Let `call` act on its instance, or raise `StaleOwner`. Remembers its generation.
+
+    A closed instance lets only close and release through, and an instance that is swept nothing:
+    its fence went with it.
+    """
+    through_closed = verb in (Verb.CLOSE, Verb.RELEASE)
+    values = {
+        "instance": call.instance,
+        "service": service,
+        "generation": call.generation,
+        "closed": verb is Verb.CLOSE,
+    }
+    passed = tx.execute(_PASSES[tx.connection.dialect.name, through_closed], values).first()
+    if passed is None:
+        raise StaleOwner(f"{service}: {verb} by generation {call.generation} is too late")
+    if rows.find(tx, call.instance) is None:
+        raise StaleOwner(f"{service}: {call.instance} is gone for good")
+
+
+def forget(tx: Tx, instances: Sequence[str]) -> None:
+    """Remove the fences of instances whose tombstones are swept."""
+    if instances:
+        tx.execute(sa.delete(FENCE).where(FENCE.c.instance.in_(instances)))

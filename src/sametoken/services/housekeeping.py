@@ -1,0 +1,22 @@
+"""The sweep: forget expired entries, then the tombstones that only they had kept."""
+
+from __future__ import annotations
+
+from sametoken.idempotency import Engine
+from sametoken.resources import rows
+from sametoken.services import fence, simulated_machines
+from sametoken.store.port import Tx
+from sametoken.workflow import work
+
+# One transaction's worth: a few milliseconds of the writer, repeated until nothing is left.
+SWEEP_ROWS_MAX = 200
+
+
+def sweep(tx: Tx, engine: Engine) -> int:
+    """Remove one batch, all of it in this transaction; how many rows. 0: nothing is due."""
+    entries = engine.ledger.sweep(tx, SWEEP_ROWS_MAX)
+    gone = rows.sweep(tx, SWEEP_ROWS_MAX)
+    work.forget(tx, gone)
+    fence.forget(tx, gone)
+    simulated_machines.forget(tx, gone)
+    return entries + len(gone)

@@ -1,0 +1,26 @@
+"""Who wants to hear of which commits, inside one process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+
+class Channels:
+    """Named channels; each listener has an event of its own to wait on and to clear."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._events: dict[str, list[threading.Event]] = {}
+
+    def listen(self, channel: str) -> threading.Event:
+        event = threading.Event()
+        with self._lock:
+            self._events.setdefault(channel, []).append(event)
+        return event
+
+    def announce(self, channels: Iterable[str]) -> None:
+        with self._lock:
+            for channel in channels:
+                for event in self._events.get(channel, ()):
+                    event.set()

@@ -1,0 +1,55 @@
+"""The store's clock: the one source of every persisted time. It never moves back.
+
+A node's own clock may be skewed or be set back; leases, retention and due times must not notice.
+So the clock is a row: an offset that an operator (or a test) may advance, and the highest moment
+ever handed out, below which no later transaction starts.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from sametoken.store.columns import from_microseconds, to_microseconds
+
+metadata = sa.MetaData()
+
+# One row, id 1. `offset_us` is added to the database host's clock; `high_us` is the latest moment
+# that a writing transaction was given.
+CLOCK = sa.Table(
+    "store_clock",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("offset_us", sa.BigInteger, nullable=False),
+    sa.Column("high_us", sa.BigInteger, nullable=False),
+)
+
+_READ = sa.select(CLOCK.c.offset_us, CLOCK.c.high_us)
+_RAISE = sa.update(CLOCK).values(high_us=sa.bindparam("moment"))
+_ADVANCE = sa.update(CLOCK).values(offset_us=CLOCK.c.offset_us + sa.bindparam("by"))
+
+
+def create(connection: sa.Connection) -> None:
+    """Put the one row there, when it is not."""
+    if connection.execute(_READ).first() is None:
+        connection.execute(sa.insert(CLOCK), {"id": 1, "offset_us": 0, "high_us": 0})
+
+
+def read(connection: sa.Connection, wall: datetime) -> datetime:
+    """The moment of a transaction that only reads. `wall` is the database host's clock."""
+    row = connection.execute(_READ).one()
+    return from_microseconds(max(to_microseconds(wall) + row.offset_us, row.high_us))
+
+
+def tick(connection: sa.Connection, wall: datetime) -> datetime:
+    """The moment of a writing transaction; no later one will be given an earlier moment."""
+    now = read(connection, wall)
+    connection.execute(_RAISE, {"moment": to_microseconds(now)})
+    return now
+
+
+def advance(connection: sa.Connection, by: timedelta) -> None:
+    """Move the store's clock on. Only forward: time that has passed cannot be taken back."""
+    assert by >= timedelta(0), "the store's clock never moves back"
+    connection.execute(_ADVANCE, {"by": by // timedelta(microseconds=1)})

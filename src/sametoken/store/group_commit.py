@@ -1,0 +1,144 @@
+"""Many transactions, one commit, on SQLite: each member of a batch in a savepoint of its own.
+
+The rules, and the histories they prevent:
+
+1. Nothing leaves before COMMIT returned, be it a result, a replay or a refusal: a replay handed
+   out early would acknowledge rows that a crash then takes away.
+2. After any error ask SQLite whether the transaction still stands. Disk full, an I/O error and an
+   interrupt roll back *everything*; the next SAVEPOINT would then open a transaction of its own,
+   and the members before it would be acknowledged although they are gone.
+3. If it was lost, every member runs once more, alone, so that only the guilty one fails.
+4. If COMMIT fails, all are told that the outcome is unknown, and the connection is reopened.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from sametoken import faults
+from sametoken.errors import Transient
+from sametoken.faults import Point
+from sametoken.store.jobs import Job
+from sametoken.store.port import Tx
+
+log = logging.getLogger(__name__)
+
+DatabaseErrors = (sa.exc.DBAPIError, sqlite3.Error)
+
+
+class Session(Protocol):
+    """A connection on which the batch drives BEGIN and COMMIT itself."""
+
+    def begin(self) -> None: ...
+    def transaction(self) -> Tx:
+        """The open transaction's `Tx`, made anew for each member (its own channels)."""
+        ...
+
+    def command(self, sql: str) -> None: ...
+    def in_transaction(self) -> bool: ...
+    def reopen(self) -> None: ...
+
+
+@dataclass(slots=True)
+class _Fate:
+    """What became of one member: a value, or the error to raise at its caller."""
+
+    value: Any = None
+    error: Exception | None = None
+
+
+class _TransactionLost(Exception):
+    """The database rolled back the whole transaction under us."""
+
+
+def run_batch(session: Session, jobs: Sequence[Job], announce: Callable[[set[str]], None]) -> None:
+    """Run all `jobs` and settle their futures. Raises nothing of theirs.
+
+    `announce` is called after the commit with the channels that its members woke.
+    """
+    if not jobs:
+        return
+    try:
+        _run_together(session, jobs, announce)
+    except _TransactionLost as lost:
+        log.warning("transaction lost (%s); running its %d members alone", lost, len(jobs))
+        session.reopen()
+        for job in jobs:
+            _run_alone(session, job, announce)
+
+
+def _run_alone(session: Session, job: Job, announce: Callable[[set[str]], None]) -> None:
+    try:
+        _run_together(session, [job], announce)
+    except _TransactionLost as lost:
+        session.reopen()
+        job.future.set_exception(Transient(f"the database gave up: {lost}"))
+
+
+def _run_together(
+    session: Session, jobs: Sequence[Job], announce: Callable[[set[str]], None]
+) -> None:
+    try:
+        session.begin()
+    except DatabaseErrors as error:
+        log.warning("cannot begin a transaction: %s", error)
+        session.reopen()
+        _settle_all(jobs, Transient(f"the database is not writable: {error}", ran=False))
+        return
+    channels: set[str] = set()
+    fates = [_run_member(session, job, channels) for job in jobs]
+    try:
+        faults.reach(Point.STORE_BEFORE_COMMIT)
+        session.command("COMMIT")
+    except DatabaseErrors as error:
+        log.warning("COMMIT failed: %s", error)
+        session.reopen()
+        _settle_all(jobs, Transient(f"the commit failed: {error}"))
+        return
+    faults.reach(Point.STORE_COMMITTED)
+    if channels:
+        announce(channels)
+    for job, fate in zip(jobs, fates, strict=True):
+        if fate.error is None:
+            job.future.set_result(fate.value)
+        else:
+            job.future.set_exception(fate.error)
+
+
+def _run_member(session: Session, job: Job, channels: set[str]) -> _Fate:
+    try:
+        session.command("SAVEPOINT member")
+        tx = session.transaction()
+        value = job.fn(tx)
+        session.command("RELEASE member")
+    except Exception as error:  # noqa: BLE001 - a member's error is its caller's, whatever it is
+        _undo_member(session, error)
+        if isinstance(error, DatabaseErrors) and not isinstance(error, sa.exc.IntegrityError):
+            return _Fate(error=Transient(f"the database refused: {error}"))
+        return _Fate(error=error)
+    channels |= tx.channels
+    return _Fate(value=value)
+
+
+def _undo_member(session: Session, error: Exception) -> None:
+    if not session.in_transaction():
+        raise _TransactionLost(error) from error
+    try:
+        session.command("ROLLBACK TO member")
+        session.command("RELEASE member")
+    except DatabaseErrors as undoing:
+        raise _TransactionLost(undoing) from error
+    if not session.in_transaction():
+        # The member's savepoint was the outermost: it had replaced the transaction we began.
+        raise _TransactionLost("its savepoint stood alone") from error
+
+
+def _settle_all(jobs: Sequence[Job], error: Transient) -> None:
+    for job in jobs:
+        job.future.set_exception(error)

@@ -1,0 +1,73 @@
+"""Jobs waiting for the writer: a bounded queue whose waiters may take their job back.
+
+A job is queued, then running, then done; `Future.cancel` moves it from queued to cancelled in one
+atomic step, so a caller told "not run" can rely on it (promise P6). No database here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from sametoken.errors import Transient
+from sametoken.store.port import Tx
+
+# What two cores answer in about a second; a longer queue would only make every caller time out.
+QUEUE_JOBS_MAX = 4096
+# More per commit gains nothing once the fsync is spread over this many, and makes the first wait.
+BATCH_JOBS_MAX = 128
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A function to run in a transaction, and the future its caller waits on."""
+
+    fn: Callable[[Tx], Any]
+    future: Future[Any] = field(default_factory=Future)
+
+
+class JobQueue:
+    """First in, first out, for one taker."""
+
+    def __init__(self, jobs_max: int = QUEUE_JOBS_MAX) -> None:
+        self._jobs: deque[Job] = deque()
+        self._jobs_max = jobs_max
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def put(self, job: Job) -> None:
+        """Queue `job`. Raises `Transient` (not run) when the queue is full or closed."""
+        with self._changed:
+            if self._closed:
+                raise Transient("the store is closing", ran=False)
+            if len(self._jobs) >= self._jobs_max:
+                raise Transient(f"{self._jobs_max} transactions are waiting already", ran=False)
+            self._jobs.append(job)
+            self._changed.notify()
+
+    def wait(self) -> bool:
+        """Wait until there are jobs to take. False: the queue is closed and empty."""
+        with self._changed:
+            while not self._jobs and not self._closed:
+                self._changed.wait()
+            return bool(self._jobs)
+
+    def take(self, jobs_max: int = BATCH_JOBS_MAX) -> list[Job]:
+        """Up to `jobs_max` jobs, each now running; without those whose caller took them back."""
+        batch: list[Job] = []
+        with self._changed:
+            while self._jobs and len(batch) < jobs_max:
+                job = self._jobs.popleft()
+                if job.future.set_running_or_notify_cancel():
+                    batch.append(job)
+        return batch
+
+    def close(self) -> None:
+        """Take no more jobs; those queued are still handed out."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

@@ -1,0 +1,81 @@
+"""The door to a database: functions of a transaction, never open transactions.
+
+`store.run(fn)` calls `fn(tx)` and commits; the value it returns (or the error `fn` raised)
+reaches the caller only once the transaction's fate is known. `fn` may be called more than once,
+so it has no effect but through `tx`, and it never leaves the process.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+import sqlalchemy as sa
+
+from sametoken.world import World, mint_id, mint_uuid
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Tx:
+    """One open transaction: its connection, its moment and what to wake once it has committed.
+
+    `now` is the store's clock, read once, so that everything in a transaction happened at the
+    same moment and no node's own clock is ever persisted.
+    """
+
+    connection: sa.Connection
+    now: datetime
+    world: World
+    channels: set[str] = field(default_factory=set)
+
+    def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
+        """Run one statement. `parameters` is a mapping, or a list of them for many rows."""
+        return self.connection.execute(statement, parameters)
+
+    def mint(self, prefix: str) -> str:
+        """A new EC2-style identifier; unique by its 64 random bits and the table's key."""
+        return mint_id(self.world, prefix)
+
+    def mint_uuid(self) -> str:
+        return mint_uuid(self.world)
+
+    def wake(self, channel: str) -> None:
+        """Have listeners on `channel` told of this transaction, after it committed."""
+        self.channels.add(channel)
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what the block did when it raises; the transaction itself goes on."""
+        with self.connection.begin_nested():
+            yield
+
+
+class Store(Protocol):
+    """What every database offers the rest of the program."""
+
+    def run(self, fn: Callable[[Tx], T]) -> T:
+        """Run `fn` in one durable transaction and return its value after the commit.
+
+        Raises what `fn` raised, its effects undone; or `Transient` when the store could not
+        finish (`ran` says whether anything may have happened).
+        """
+        ...
+
+    def submit(self, fn: Callable[[Tx], T]) -> Future[T]:
+        """As `run`, without waiting. Cancelling the future in time takes the job back whole."""
+        ...
+
+    def read(self, fn: Callable[[Tx], T]) -> T:
+        """Run `fn` on a snapshot of what has committed. `fn` must not write."""
+        ...
+
+    def listen(self, channel: str) -> threading.Event:
+        """An event that is set after each commit that woke `channel`. The listener clears it."""
+        ...

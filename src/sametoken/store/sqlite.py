@@ -1,0 +1,201 @@
+"""The store on SQLite: one writer thread with group commit, a pool of snapshot readers.
+
+WAL with synchronous=FULL (and fullfsync where the system has it): a commit that returned is on
+the disk. BEGIN IMMEDIATE is real: the driver's own transaction handling is off, because with it
+a savepoint can outlive its transaction's rollback.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import sqlalchemy as sa
+
+from sametoken.errors import Misconfigured, Transient
+from sametoken.store import clock
+from sametoken.store.channels import Channels
+from sametoken.store.gate import Gate
+from sametoken.store.group_commit import DatabaseErrors, run_batch
+from sametoken.store.jobs import Job, JobQueue
+from sametoken.store.port import Tx
+from sametoken.world import World
+
+T = TypeVar("T")
+
+# A busy neighbour (a backup, a shell) is waited for this long, then the callers get a 503.
+BUSY_SECONDS = 5.0
+# SQLite's own default: 4 MB of log before a COMMIT folds it into the file. Every COMMIT is made
+# with the gate held, so the gate's holder alone checkpoints.
+CHECKPOINT_PAGES = 1000
+# Describes are bound by the interpreter, not by the disk; more readers than this only queue there.
+READERS = 4
+# The page cache of each connection, in KiB: the hot indexes of 100,000 instances fit.
+CACHE_KIB = 65536
+
+
+def connect(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """A durable connection to the file at `path`, in WAL mode, transactions left to the caller."""
+    connection = sqlite3.connect(
+        path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
+    )
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA fullfsync=ON")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+    connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+    return connection
+
+
+def engine_for(creator: Callable[[], sqlite3.Connection]) -> sa.Engine:
+    """An engine whose connections never begin, commit or pool by themselves."""
+    return sa.create_engine(
+        "sqlite://", creator=creator, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT"
+    )
+
+
+def dbapi(connection: sa.Connection) -> sqlite3.Connection:
+    """The driver's connection under SQLAlchemy's."""
+    return cast(sqlite3.Connection, connection.connection.dbapi_connection)
+
+
+class SqliteSession:
+    """The one writing connection, reopened after a failure that may have damaged it."""
+
+    def __init__(self, engine: sa.Engine, world: World) -> None:
+        self._engine = engine
+        self._world = world
+        self._connection: sa.Connection | None = None
+        self._now = world.now()
+
+    def begin(self) -> None:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        self.command("BEGIN IMMEDIATE")
+        self._now = clock.tick(self._connection, self._world.now())
+
+    def transaction(self) -> Tx:
+        assert self._connection is not None, "begin() comes first"
+        return Tx(self._connection, self._now, self._world)
+
+    def command(self, sql: str) -> None:
+        assert self._connection is not None, "begin() comes first"
+        dbapi(self._connection).execute(sql)
+
+    def in_transaction(self) -> bool:
+        return self._connection is not None and dbapi(self._connection).in_transaction
+
+    def reopen(self) -> None:
+        """Drop the connection, and with it whatever was uncommitted; the next begin connects."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+
+
+class SqliteStore:
+    """`Store` on one file, for one process at a time to write. See `store.port`."""
+
+    def __init__(self, path: Path, world: World, *, readers: int = READERS) -> None:
+        self._path = path
+        self._world = world
+        self._gate = Gate(path)
+        self._channels = Channels()
+        self._jobs = JobQueue()
+        engine = engine_for(lambda: connect(path))
+        self._session = SqliteSession(engine, world)
+        self._reader_engine = engine_for(self._connect_reader)
+        self._readers: queue.LifoQueue[sa.Connection] = queue.LifoQueue()
+        with self._gate.turn():
+            for _ in range(readers):
+                self._readers.put(self._reader_engine.connect())
+        self._reader_count = readers
+        self._writer = threading.Thread(target=self._write_batches, name="sqlite-writer")
+        self._writer.start()
+
+    def _connect_reader(self) -> sqlite3.Connection:
+        connection = connect(self._path)
+        connection.execute("PRAGMA query_only=ON")
+        return connection
+
+    def run(self, fn: Callable[[Tx], T]) -> T:
+        return self.submit(fn).result()
+
+    def submit(self, fn: Callable[[Tx], T]) -> Future[T]:
+        job = Job(fn)
+        self._jobs.put(job)
+        return job.future
+
+    def read(self, fn: Callable[[Tx], T]) -> T:
+        try:
+            with self._snapshot() as connection:
+                now = clock.read(connection, self._world.now())
+                return fn(Tx(connection, now, self._world))
+        except DatabaseErrors as error:
+            raise Transient(f"the database cannot be read: {error}", ran=False) from error
+
+    def listen(self, channel: str) -> threading.Event:
+        return self._channels.listen(channel)
+
+    def close(self) -> None:
+        """Finish what is queued, then close. Nothing can be submitted any more."""
+        self._jobs.close()
+        self._writer.join()
+        # The last connection to close folds the log into the file: that too is a checkpoint.
+        with self._gate.turn():
+            for _ in range(self._reader_count):
+                self._readers.get().close()
+            self._session.reopen()
+        self._gate.close()
+
+    def _write_batches(self) -> None:
+        # Jobs are taken only once the gate is ours: until then their callers may take them back.
+        while self._jobs.wait():
+            with self._gate.turn():
+                run_batch(self._session, self._jobs.take(), self._channels.announce)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sa.Connection]:
+        connection = self._readers.get()
+        try:
+            raw = dbapi(connection)
+            raw.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                raw.execute("ROLLBACK")
+        finally:
+            self._readers.put(connection)
+
+
+def check_usable(path: Path) -> None:
+    """Raise `Misconfigured`, saying what to do, when `path` cannot be a database of ours."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connect(path).close()
+    except (OSError, sqlite3.Error) as error:
+        raise Misconfigured(
+            f"cannot use {path} as the database: {error}. Name a file in a folder you may "
+            "write with --database sqlite:///PATH or SAMETOKEN_DATABASE."
+        ) from error
+
+
+def memory_engine() -> tuple[sa.Engine, Callable[[bytes], None], Callable[[], bytes]]:
+    """An in-memory database for simulations: its engine, `load(image)` and `dump() -> image`."""
+    raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+
+    def load(image: bytes) -> None:
+        raw.deserialize(image)
+
+    def dump() -> bytes:
+        image: Any = raw.serialize()
+        return bytes(image)
+
+    return engine_for(lambda: raw), load, dump

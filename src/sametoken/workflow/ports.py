@@ -1,0 +1,69 @@
+"""What the workflow needs of the services behind a launch. `node` binds the real ones.
+
+Every call carries a token derived from (instance, epoch, step) and the generation of the caller's
+lease: the token makes a repeat a repeat, the generation makes a former owner harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from sametoken.errors import SametokenError
+
+
+class Verb(StrEnum):
+    """What a service can be asked to do for one instance. Each may be repeated at will."""
+
+    ENSURE = "ensure"  # provision the given ids, as the spec says
+    HALT = "halt"  # machines: power off, keep the machine
+    CLOSE = "close"  # refuse every later ensure, even where nothing was made yet
+    RELEASE = "release"  # give back whatever the instance holds here
+
+
+@dataclass(frozen=True, slots=True)
+class StepCall:
+    """One call of one step. `spec` is pinned: the same at every attempt of the step."""
+
+    instance: str
+    account: str
+    region: str
+    zone: str
+    generation: int
+    token: str
+    spec: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The service is in the state that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """On its way; ask again in `seconds`."""
+
+    seconds: float
+
+
+Progress = Done | Later
+
+
+class StaleOwner(SametokenError):
+    """A lower generation than the service has seen, or a closed instance: the caller has lost
+    its lease to a successor and must do nothing more."""
+
+
+class Service(Protocol):
+    """One of the four services.
+
+    `call` raises `StaleOwner`; `Transient` or a 5xx `ServiceError` when a repeat may succeed; a
+    4xx `ServiceError` when none will.
+    """
+
+    def call(self, verb: Verb, call: StepCall) -> Progress: ...
+
+
+Services = Mapping[str, Service]

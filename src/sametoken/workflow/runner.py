@@ -1,0 +1,213 @@
+"""The runner: claim due work, call one service at a time, record what came of it.
+
+Recovery is the ordinary path. A runner that dies leaves a lease that runs out; its successor
+repeats the step with the same derived token, which is an ordinary repeated request. No
+transaction is open while a service is called.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from sametoken import faults
+from sametoken.errors import SametokenError, ServiceError, Transient
+from sametoken.faults import Point
+from sametoken.idempotency.token import derive_token
+from sametoken.resources import instances, rows
+from sametoken.resources.instances import INSTANCE, InstanceState
+from sametoken.retry import BACKOFF_CAP_SECONDS, RetryQuota, backoff_seconds
+from sametoken.store.port import Store, Tx
+from sametoken.workflow import work as works
+from sametoken.workflow.plans import PLANS, SERVICES
+from sametoken.workflow.ports import Done, Later, Progress, Services, StaleOwner, StepCall
+from sametoken.workflow.work import Work
+from sametoken.world import World
+
+log = logging.getLogger(__name__)
+
+
+# Few enough that the last of them still starts well within its lease.
+CLAIM_MAX = 8
+# The floor under every wake-up: work whose announcement was lost waits no longer than this.
+POLL_SECONDS_MAX = 1.0
+# A persisted due time and the wait for it round differently; this keeps a runner from spinning.
+_POLL_SECONDS_MIN = 0.005
+
+# The state reason of a launch that ended for a cause of ours, in EC2's words.
+INTERNAL_FAILURE = (
+    "Server.InternalError",
+    "Server.InternalError: Internal error on launch",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A step that no repeat will help: (code, message) for the instance's state reason."""
+
+    reason: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Retry:
+    """A step to repeat after a back-off."""
+
+    why: str
+
+
+_Fate = Done | Later | _Retry | _Failed
+
+
+@dataclass(slots=True)
+class Runner:
+    """Drives instances to where they are wanted. One per thread; any number per store."""
+
+    store: Store
+    services: Services
+    world: World
+    quotas: dict[str, RetryQuota] = field(
+        default_factory=lambda: {name: RetryQuota() for name in SERVICES}
+    )
+
+    def run(self, stop: threading.Event) -> None:
+        """`run_once` until `stop` is set, waiting in between for work or for the next due time."""
+        news = self.store.listen(works.CHANNEL)
+        while not stop.is_set():
+            news.clear()
+            try:
+                idle_seconds = 0.0 if self.run_once() else self.seconds_to_next()
+            except Transient as busy:
+                log.warning("runner: %s", busy)
+                idle_seconds = POLL_SECONDS_MAX
+            if idle_seconds > 0:
+                self.world.wait(news, idle_seconds)
+
+    def run_once(self) -> bool:
+        """Claim what is due and drive each as far as it goes. False when nothing was due."""
+        if not self.store.read(works.is_due):
+            return False
+        claimed = self.store.run(lambda tx: works.claim(tx, CLAIM_MAX))
+        faults.reach(Point.STEP_CLAIMED)
+        for work in claimed:
+            self._drive(work)
+        return bool(claimed)
+
+    def seconds_to_next(self) -> float:
+        """How long there is nothing to do, as far as is known; at most the polling floor."""
+
+        def ask(tx: Tx) -> float:
+            moment = works.next_due(tx)
+            if moment is None:
+                return POLL_SECONDS_MAX
+            return (moment - tx.now).total_seconds()
+
+        return min(POLL_SECONDS_MAX, max(_POLL_SECONDS_MIN, self.store.read(ask)))
+
+    def _drive(self, work: Work) -> None:
+        """Step after step under one lease, until it is done, must wait, or is no longer ours."""
+        held: Work | None = work
+        while held is not None:
+            try:
+                fate = self._attempt(held)
+            except StaleOwner as stale:
+                log.info("%s: %s", held.instance, stale)
+                return
+            faults.reach(Point.STEP_ANSWERED)
+            current = held
+            held = self.store.run(lambda tx: self._record(tx, current, fate))  # noqa: B023
+            faults.reach(Point.STEP_RECORDED)
+
+    def _attempt(self, work: Work) -> _Fate:
+        step = work.next_step()
+        for service in step.services:
+            token = derive_token(work.instance, str(work.epoch), step.name, service)
+            call = StepCall(
+                work.instance, work.account, work.region, work.zone,
+                work.generation, token, work.spec,
+            )  # fmt: skip
+            try:
+                progress: Progress = self.services[service].call(step.verb, call)
+            except StaleOwner:
+                raise
+            except SametokenError as error:
+                return self._failure(work, service, error)
+            self.quotas[service].succeeded()
+            if isinstance(progress, Later):
+                return progress
+        return Done()
+
+    def _failure(self, work: Work, service: str, error: SametokenError) -> _Fate:
+        log.warning("%s: %s at %s: %s", work.instance, work.plan, service, error)
+        if isinstance(error, ServiceError) and not error.retryable:
+            return _Failed((error.code, error.message))
+        return _Retry(service)
+
+    def _record(self, tx: Tx, work: Work, fate: _Fate) -> Work | None:
+        """Write the step's fate down. The work as it goes on now, or None when it does not."""
+        match fate:
+            case Done():
+                return self._step_done(tx, work)
+            case Later(seconds):
+                self._put_off(tx, work, replace(work, attempt=0), seconds)
+            case _Retry(service):
+                if work.deadline_at is not None and tx.now >= work.deadline_at:
+                    return self._give_up(tx, work, INTERNAL_FAILURE)
+                attempt = work.attempt + 1
+                seconds = BACKOFF_CAP_SECONDS
+                if self.quotas[service].spend():
+                    seconds = backoff_seconds(attempt, tx.world.random())
+                self._put_off(tx, work, replace(work, attempt=attempt), seconds)
+            case _Failed(reason):
+                return self._give_up(tx, work, reason)
+        return None
+
+    def _put_off(self, tx: Tx, work: Work, changed: Work, seconds: float) -> None:
+        due_at = tx.now + timedelta(seconds=seconds)
+        if work.deadline_at is not None and tx.now < work.deadline_at:
+            due_at = min(due_at, work.deadline_at)
+        works.record(tx, work, changed, due_at=due_at, keeps_lease=False)
+
+    def _step_done(self, tx: Tx, work: Work) -> Work | None:
+        if work.is_last_step:
+            done = replace(work, step=0, attempt=0, deadline_at=None)
+            if works.record(tx, work, done, due_at=None, keeps_lease=False):
+                _arrive(tx, work)
+            return None
+        further = replace(work, step=work.step + 1, attempt=0)
+        return further if works.record(tx, work, further, due_at=tx.now, keeps_lease=True) else None
+
+    def _give_up(self, tx: Tx, work: Work, reason: tuple[str, str]) -> Work | None:
+        """Follow the plan's way back; a plan without one is repeated, for it must not be left."""
+        instead = work.the_plan.on_failure
+        if instead is None:
+            self._put_off(tx, work, replace(work, attempt=work.attempt + 1), BACKOFF_CAP_SECONDS)
+            return None
+        assert PLANS[instead].deadline is None, "a way back has no deadline"
+        back = replace(
+            work, plan=instead, epoch=work.epoch + 1, step=0, attempt=0, deadline_at=None,
+            failure=reason,
+        )  # fmt: skip
+        return back if works.record(tx, work, back, due_at=tx.now, keeps_lease=True) else None
+
+
+def _arrive(tx: Tx, work: Work) -> None:
+    """The plan is done: put the instance into the state it was driven to."""
+    state = work.the_plan.ends_in
+    row = rows.by_ids(tx, [work.instance], lock=True)[work.instance]
+    if row.state == state.value:
+        return
+    reason = work.failure
+    kept = row.doc.get("StateReason")
+    if reason is None and kept and state in (InstanceState.TERMINATED, InstanceState.STOPPED):
+        reason = (kept["Code"], kept["Message"])
+    instances.move(
+        tx,
+        row,
+        state,
+        cause=f"{work.plan} of epoch {work.epoch}, generation {work.generation}",
+        reason=reason,
+        transition_reason=row.doc.get("StateTransitionReason", "") if reason else "",
+    )
+    assert state.value in INSTANCE.transitions, "plans end in states of the table"

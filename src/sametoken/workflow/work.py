@@ -1,0 +1,233 @@
+"""Work to be done for instances: one row each, with its plan, its lease and its generation.
+
+The row is written by the request that wants something (in its own transaction) and by the runner
+that drives it. A lease is taken with a higher generation; whoever held it before can neither
+record a step (the row's generation differs) nor make anything (the services refuse the lower one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from sametoken.resources.rows import Row
+from sametoken.store.columns import Moment
+from sametoken.store.port import Tx
+from sametoken.workflow.plans import PLANS, Plan, Step
+
+metadata = sa.MetaData()
+
+# The channel that wakes runners when there is new work.
+CHANNEL = "work"
+
+# Three times the slowest service call one would wait for, so that only a dead or stuck owner
+# loses its work. A slow owner is still safe: every call carries its generation.
+LEASE = timedelta(seconds=90)
+
+# `epoch` counts the plans an instance has had: it makes each plan's step tokens its own.
+# `due_at` is NULL while there is nothing to do; `lease_until` while nobody does it.
+WORK = sa.Table(
+    "work",
+    metadata,
+    sa.Column("instance", sa.String(64), primary_key=True),
+    sa.Column("account", sa.String(12), nullable=False),
+    sa.Column("region", sa.String(32), nullable=False),
+    sa.Column("zone", sa.String(32), nullable=False),
+    sa.Column("plan", sa.String(16), nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("due_at", Moment),
+    sa.Column("lease_until", Moment),
+    sa.Column("deadline_at", Moment),
+    sa.Column("spec", sa.JSON, nullable=False),
+    sa.Column("failure", sa.JSON(none_as_null=True)),
+    sa.Index(
+        "work_due",
+        "due_at",
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One instance's work as its owner holds it. `failure` is (code, message), why it unwinds."""
+
+    instance: str
+    account: str
+    region: str
+    zone: str
+    plan: str
+    epoch: int
+    step: int
+    attempt: int
+    generation: int
+    due_at: datetime | None
+    deadline_at: datetime | None
+    spec: Mapping[str, Any]
+    failure: tuple[str, str] | None
+
+    def next_step(self) -> Step:
+        return self.the_plan.steps[self.step]
+
+    @property
+    def the_plan(self) -> Plan:
+        return PLANS[self.plan]
+
+    @property
+    def is_last_step(self) -> bool:
+        return self.step + 1 == len(self.the_plan.steps)
+
+
+_FREE = sa.or_(WORK.c.lease_until.is_(None), WORK.c.lease_until <= sa.bindparam("now"))
+_DUE = (
+    sa.select(WORK)
+    .where(WORK.c.due_at <= sa.bindparam("now"), _FREE)
+    .order_by(WORK.c.due_at)
+    .limit(sa.bindparam("limit"))
+)
+_LOCK_DUE = _DUE.with_for_update(skip_locked=True)
+_TAKE = (
+    sa.update(WORK)
+    .where(WORK.c.instance == sa.bindparam("w_instance"))
+    .values(generation=WORK.c.generation + 1, lease_until=sa.bindparam("w_until"))
+)
+_RECORDED = (
+    "plan", "epoch", "step", "attempt", "due_at", "lease_until", "deadline_at", "failure",
+)  # fmt: skip
+_RECORD = (
+    sa.update(WORK)
+    .where(WORK.c.instance == sa.bindparam("w_instance"))
+    .where(WORK.c.generation == sa.bindparam("w_generation"))
+    .where(WORK.c.epoch == sa.bindparam("w_was_epoch"))
+    .values({name: sa.bindparam(f"w_{name}") for name in _RECORDED})
+)
+_REDIRECT = (
+    sa.update(WORK)
+    .where(WORK.c.instance == sa.bindparam("w_instance"))
+    .values(
+        plan=sa.bindparam("w_plan"),
+        epoch=WORK.c.epoch + 1,
+        step=0,
+        attempt=0,
+        due_at=sa.bindparam("w_now"),
+        lease_until=None,
+        deadline_at=sa.bindparam("w_deadline_at"),
+        failure=None,
+    )
+)
+
+
+def enqueue_launches(tx: Tx, instances: Sequence[tuple[Row, dict[str, Any]]]) -> None:
+    """Queue the launch of new instances, each with its pinned spec."""
+    plan = PLANS["launch"]
+    assert plan.deadline is not None, "a launch ends"
+    tx.execute(
+        sa.insert(WORK),
+        [
+            {
+                "instance": row.id,
+                "account": row.account,
+                "region": row.region,
+                "zone": row.zone,
+                "plan": plan.name,
+                "epoch": 0,
+                "step": 0,
+                "attempt": 0,
+                "generation": 0,
+                "due_at": tx.now,
+                "lease_until": None,
+                "deadline_at": tx.now + plan.deadline,
+                "spec": spec,
+                "failure": None,
+            }
+            for row, spec in instances
+        ],
+    )
+    tx.wake(CHANNEL)
+
+
+def redirect(tx: Tx, instance: str, plan_name: str, **spec: Any) -> None:
+    """Drop whatever is being done for `instance` and follow another plan from its start.
+
+    `spec` replaces members of the pinned spec. Breaks the lease: the owner's next record finds
+    another epoch, and its calls a higher generation.
+    """
+    plan = PLANS[plan_name]
+    values: dict[str, Any] = {
+        "w_instance": instance,
+        "w_plan": plan_name,
+        "w_now": tx.now,
+        "w_deadline_at": None if plan.deadline is None else tx.now + plan.deadline,
+    }
+    result = tx.execute(_REDIRECT, values)
+    assert result.rowcount == 1, f"{instance} has no work row"
+    if spec:
+        kept = tx.execute(sa.select(WORK.c.spec).where(WORK.c.instance == instance)).scalar_one()
+        change = sa.update(WORK).where(WORK.c.instance == instance)
+        tx.execute(change.values(spec={**kept, **spec}))
+    tx.wake(CHANNEL)
+
+
+def is_due(tx: Tx) -> bool:
+    """Is there anything to claim? Reads only."""
+    return tx.execute(_DUE, {"now": tx.now, "limit": 1}).first() is not None
+
+
+def next_due(tx: Tx) -> datetime | None:
+    """When the next work falls due, or its lease runs out; None when there is none at all."""
+    moment = sa.case((WORK.c.lease_until > WORK.c.due_at, WORK.c.lease_until), else_=WORK.c.due_at)
+    query = sa.select(sa.func.min(moment)).where(WORK.c.due_at.is_not(None))
+    found: datetime | None = tx.execute(query).scalar()
+    return found
+
+
+def claim(tx: Tx, limit: int) -> list[Work]:
+    """Take the lease of at most `limit` due rows, each with a higher generation than ever."""
+    due = [_work(row) for row in tx.execute(_LOCK_DUE, {"now": tx.now, "limit": limit})]
+    for work in due:
+        tx.execute(_TAKE, {"w_instance": work.instance, "w_until": tx.now + LEASE})
+    return [replace(work, generation=work.generation + 1) for work in due]
+
+
+def record(
+    tx: Tx, held: Work, changed: Work, *, due_at: datetime | None, keeps_lease: bool
+) -> bool:
+    """Write `changed` if `held` is still ours. False when another owner or plan has taken over."""
+    values = {
+        f"w_{name}": getattr(changed, name)
+        for name in ("instance", "generation", "plan", "epoch", "step", "attempt", "deadline_at")
+    }
+    values |= {
+        "w_was_epoch": held.epoch,
+        "w_due_at": due_at,
+        "w_lease_until": tx.now + LEASE if keeps_lease else None,
+        "w_failure": None if changed.failure is None else list(changed.failure),
+    }
+    return tx.execute(_RECORD, values).rowcount == 1
+
+
+def find(tx: Tx, instance: str) -> Work | None:
+    row = tx.execute(sa.select(WORK).where(WORK.c.instance == instance)).first()
+    return None if row is None else _work(row)
+
+
+def forget(tx: Tx, instances: Sequence[str]) -> None:
+    """Remove the work rows of instances whose tombstones are swept."""
+    if instances:
+        tx.execute(sa.delete(WORK).where(WORK.c.instance.in_(instances)))
+
+
+def _work(row: Any) -> Work:
+    return Work(
+        row.instance, row.account, row.region, row.zone, row.plan, row.epoch, row.step,
+        row.attempt, row.generation, row.due_at, row.deadline_at, row.spec,
+        None if row.failure is None else (row.failure[0], row.failure[1]),
+    )  # fmt: skip

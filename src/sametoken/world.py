@@ -1,0 +1,71 @@
+"""The only door to the local clock, to sleep and to randomness. Identifiers are minted here.
+
+Everything else takes a `World`, so that a simulation can replace it and replay from a seed. No
+I/O beyond the operating system's clock and entropy.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import threading
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class World(Protocol):
+    """What one node sees of the physical world."""
+
+    def now(self) -> datetime:
+        """The local wall clock, aware UTC. Never persisted: see `store.clock`."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back; for measuring, not for naming a moment."""
+        ...
+
+    def random(self) -> float:
+        """A number in [0, 1): jitter and odds."""
+        ...
+
+    def token_hex(self, length: int) -> str:
+        """`length` random lowercase hexadecimal digits."""
+        ...
+
+    def wait(self, signal: threading.Event, seconds: float) -> bool:
+        """Wait until `signal` is set, at most `seconds`. True when it was set."""
+        ...
+
+
+class RealWorld:
+    """The machine we run on."""
+
+    def __init__(self) -> None:
+        self._random = random.SystemRandom()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def random(self) -> float:
+        return self._random.random()
+
+    def token_hex(self, length: int) -> str:
+        return secrets.token_hex((length + 1) // 2)[:length]
+
+    def wait(self, signal: threading.Event, seconds: float) -> bool:
+        return signal.wait(seconds)
+
+
+def mint_id(world: World, prefix: str) -> str:
+    """A new identifier as EC2 writes them: prefix, dash, 17 hexadecimal digits, the first 0."""
+    return f"{prefix}-0{world.token_hex(16)}"
+
+
+def mint_uuid(world: World) -> str:
+    """A random UUID in its usual spelling, e.g. for a request id."""
+    return str(uuid.UUID(world.token_hex(32), version=4))

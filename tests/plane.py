@@ -1,0 +1,112 @@
+"""A control plane in this process, on a free port, and clients for it. For tests only."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+from botocore.config import Config
+from sametoken.node import Node, add_key, open_store
+from sametoken.resources.accounts import Access
+from sametoken.server.sealing import key_file, load_sealer
+from sametoken.services.simulated_machines import SimulationSettings
+from sametoken.settings import Settings
+from sametoken.store import clock
+from sametoken.store.port import Tx
+from sametoken.store.sqlite import SqliteStore
+from sametoken.workflow import work
+from sametoken.world import RealWorld
+
+T = TypeVar("T")
+
+IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+# What every test launches unless it says otherwise.
+LAUNCH = {"ImageId": IMAGE, "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1}
+
+
+@dataclass(frozen=True)
+class Keys:
+    account: str
+    access_key_id: str
+    secret: str
+
+
+class Plane:
+    """A running node: its URL, its store, and boto3 clients with keys of its own making."""
+
+    def __init__(self, node: Node, store: SqliteStore, database: Path) -> None:
+        self.node = node
+        self.store = store
+        self.database = database
+        self.url = node.url
+        self.keys = self.account("tests")
+
+    def account(self, name: str, *, access: Access = "full") -> Keys:
+        """A new key, in a new account unless the name is known."""
+        sealer = load_sealer(key_file(self.database), create=False)
+        return Keys(*self.store.run(lambda tx: add_key(tx, sealer, name, access=access)))
+
+    def client(
+        self,
+        service: str = "ec2",
+        *,
+        region: str = "us-east-1",
+        keys: Keys | None = None,
+        url: str | None = None,
+        **config: Any,
+    ) -> Any:
+        """A boto3 client that tries once, unless `config` (botocore's) says otherwise."""
+        keys = keys or self.keys
+        config.setdefault("retries", {"total_max_attempts": 1, "mode": "standard"})
+        return boto3.session.Session().client(
+            service,
+            region_name=region,
+            endpoint_url=url or self.url,
+            aws_access_key_id=keys.access_key_id,
+            aws_secret_access_key=keys.secret,
+            config=Config(**config),
+        )
+
+    def run(self, fn: Callable[[Tx], T]) -> T:
+        """A transaction of the plane's own store."""
+        return self.store.run(fn)
+
+    def advance(self, by: timedelta) -> None:
+        """Move the store's clock on, and wake whoever waits for it."""
+
+        def run(tx: Tx) -> None:
+            clock.advance(tx.connection, by)
+            tx.wake(work.CHANNEL)
+
+        self.store.run(run)
+
+
+@contextmanager
+def running_plane(folder: Path, *, boot_seconds: float = 0.0, runners: int = 2) -> Iterator[Plane]:
+    """Serve a fresh database in `folder` for the block. `runners=0`: nothing is driven."""
+    settings = Settings(
+        folder / "plane.db",
+        port=0,
+        runners=runners,
+        simulation=SimulationSettings(boot_seconds=boot_seconds, halt_seconds=0.0),
+    )
+    with open_store(settings.database, RealWorld()) as store:
+        node = Node(settings, store)
+        node.edge.bind()
+        loop = asyncio.new_event_loop()
+        stop = asyncio.Event()
+        thread = threading.Thread(target=loop.run_until_complete, args=(node.serve(stop),))
+        thread.start()
+        try:
+            yield Plane(node, store, settings.database)
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            thread.join()
+            loop.close()

@@ -1,0 +1,97 @@
+"""An `Edge` running in a thread, on a free port of the loopback, for the length of a `with`.
+
+Anything the event loop would only have logged (an exception nobody awaited) is raised at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from sametoken.server.edge import Application, Edge, Listener
+from sametoken.server.limits import DEFAULT_LIMITS, Limits
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+# A thread that has not ended after this long is stuck: the longest drain of any test, and slack.
+JOIN_SECONDS = 30.0
+
+
+class EdgeThread:
+    """The edge, its thread and its end. `stop` only asks; `join` waits and raises what failed."""
+
+    def __init__(
+        self,
+        app: Application,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        tls_cert: Path | None = None,
+        tls_key: Path | None = None,
+        loop_factory: LoopFactory = uvloop.new_event_loop,
+    ) -> None:
+        self._edge = Edge(app, Listener("127.0.0.1", 0, tls_cert, tls_key), limits)
+        self.host, self.port = self._edge.bind().getsockname()[:2]
+        self._loop_factory = loop_factory
+        self._loop: asyncio.AbstractEventLoop
+        self._stop: asyncio.Event
+        self._failures: list[BaseException] = []
+        self._ready = threading.Event()
+        executor = ThreadPoolExecutor(1, thread_name_prefix="edge")
+        self._ended = executor.submit(self._run)
+        executor.shutdown(wait=False)
+        assert self._ready.wait(JOIN_SECONDS), "the event loop did not start"
+
+    @property
+    def alive(self) -> bool:
+        return not self._ended.done()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+
+    def join(self) -> None:
+        self._ended.result(JOIN_SECONDS)
+        if self._failures:
+            raise self._failures[0]
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=self._loop_factory) as runner:
+                runner.run(self._serve())
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._note)
+        self._stop = asyncio.Event()
+        self._ready.set()
+        await self._edge.serve(self._stop)
+
+    def _note(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self._failures.append(context.get("exception") or AssertionError(context["message"]))
+
+
+@contextmanager
+def running(
+    app: Application,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    loop_factory: LoopFactory = uvloop.new_event_loop,
+) -> Iterator[tuple[str, int]]:
+    """Run `app` behind an edge; the value is (host, port)."""
+    thread = EdgeThread(app, limits, tls_cert=tls_cert, tls_key=tls_key, loop_factory=loop_factory)
+    try:
+        yield thread.host, thread.port
+    finally:
+        if thread.alive:
+            thread.stop()
+        thread.join()

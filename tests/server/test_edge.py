@@ -1,0 +1,312 @@
+"""Raw bytes against the HTTP edge: honest ones are served, too many or wrong ones get a 4xx.
+
+No reply holds a traceback, and what the server takes before it cuts a caller off is bounded. A
+wait here is always for an event on a socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from dataclasses import replace
+
+import pytest
+
+from sametoken.errors import ServiceError
+from sametoken.server.edge import ClientGone, Message, Receive, Send, read_body
+from server.running import LoopFactory, running
+from server.wire import (
+    GET,
+    KIB,
+    LOOPS,
+    PATIENCE_SECONDS,
+    POST,
+    UNHURRIED,
+    answer,
+    assert_refused,
+    echo,
+    exchange,
+    wire,
+)
+
+
+@pytest.fixture(params=LOOPS)
+def loop_factory(request: pytest.FixtureRequest) -> LoopFactory:
+    factory: LoopFactory = request.param
+    return factory
+
+
+# Honest callers
+
+
+def test_a_kept_connection_carries_many_requests(loop_factory: LoopFactory) -> None:
+    with running(echo, UNHURRIED, loop_factory=loop_factory) as where, wire(where) as client:
+        for number in range(3):
+            client.send(b"POST /%d HTTP/1.1\r\ncontent-length: 5\r\n\r\nhello" % number)
+            status, head, body = client.read_reply()
+            assert (status, body) == (200, b"POST /%d 5" % number)
+            assert b"server: sametoken" in head
+            assert b"\r\ndate: " in head
+
+
+def test_a_request_may_arrive_byte_by_byte(loop_factory: LoopFactory) -> None:
+    with running(echo, UNHURRIED, loop_factory=loop_factory) as where, wire(where) as client:
+        client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in POST + b"content-length: 2\r\n\r\nok":
+            client.send(bytes([byte]))
+        assert client.read_reply()[2] == b"POST / 2"
+
+
+def test_ten_requests_sent_ahead_are_answered_in_order(loop_factory: LoopFactory) -> None:
+    with running(echo, UNHURRIED, loop_factory=loop_factory) as where, wire(where) as client:
+        client.send(b"".join(b"GET /%d HTTP/1.1\r\n\r\n" % n for n in range(10)))
+        assert [client.read_reply()[2] for _ in range(10)] == [b"GET /%d 0" % n for n in range(10)]
+
+
+def test_http_1_0_is_answered_and_closed(loop_factory: LoopFactory) -> None:
+    reply = exchange(loop_factory, b"GET /old HTTP/1.0\r\n\r\n")
+    assert reply.startswith(b"HTTP/1.1 200 OK")
+    assert reply.endswith(b"GET /old 0")
+
+
+def test_methods_are_the_applications_to_judge(loop_factory: LoopFactory) -> None:
+    reply = exchange(
+        loop_factory, b"DELETE / HTTP/1.1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+    )
+    assert reply.endswith(b"DELETE / 0")
+
+
+def test_a_chunked_body_is_read_and_its_trailers_become_no_headers(
+    loop_factory: LoopFactory,
+) -> None:
+    seen: list[bytes] = []
+
+    async def note_headers(scope: Message, receive: Receive, send: Send) -> None:
+        await read_body(receive, KIB)
+        seen.extend(name for name, _ in scope["headers"])
+        await answer(send, 200, b"ok")
+
+    chunked = b"5\r\nhello\r\n0\r\nx-trailer: 1\r\n\r\n"
+    with (
+        running(note_headers, UNHURRIED, loop_factory=loop_factory) as where,
+        wire(where) as client,
+    ):
+        client.send(POST + b"transfer-encoding: chunked\r\n\r\n" + chunked)
+        assert client.read_reply()[0] == 200
+        client.send(GET)
+        assert client.read_reply()[0] == 200
+    assert seen == [b"host", b"transfer-encoding", b"host"]
+
+
+def test_the_largest_allowed_request_is_answered(loop_factory: LoopFactory) -> None:
+    limits = UNHURRIED
+    path = b"/" + b"a" * (limits.url_bytes_max - 1)
+    head = b"POST " + path + b" HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % limits.body_bytes_max
+    with running(echo, limits, loop_factory=loop_factory) as where, wire(where) as client:
+        client.send(head + b"b" * limits.body_bytes_max)
+        status, _, body = client.read_reply()
+        assert (status, body.split()[-1]) == (200, str(limits.body_bytes_max).encode())
+
+
+# Bytes that are too many
+
+
+def test_endless_headers_are_cut(loop_factory: LoopFactory) -> None:
+    limits = replace(UNHURRIED, headers_max=10_000_000)
+    with running(echo, limits, loop_factory=loop_factory) as where, wire(where) as client:
+        client.send(b"GET / HTTP/1.1\r\n")
+        sent = client.send_until_cut(b"x-padding: padding\r\n" * 100, 64 * KIB * KIB)
+        reply = client.read_to_end()
+    assert sent < 16 * KIB * KIB
+    if reply:
+        assert_refused(reply, 431, "MalformedHttpRequestException")
+
+
+def test_one_endless_header_is_cut(loop_factory: LoopFactory) -> None:
+    with running(echo, UNHURRIED, loop_factory=loop_factory) as where, wire(where) as client:
+        client.send(b"GET / HTTP/1.1\r\nx-padding: ")
+        sent = client.send_until_cut(b"p" * 64 * KIB, 64 * KIB * KIB)
+        reply = client.read_to_end()
+    assert sent < 16 * KIB * KIB
+    if reply:
+        assert_refused(reply, 431, "MalformedHttpRequestException")
+
+
+def test_a_url_of_64_mib_is_cut(loop_factory: LoopFactory) -> None:
+    with running(echo, UNHURRIED, loop_factory=loop_factory) as where, wire(where) as client:
+        client.send(b"GET /")
+        sent = client.send_until_cut(b"a" * 64 * KIB, 64 * KIB * KIB)
+        reply = client.read_to_end()
+    assert sent < 16 * KIB * KIB
+    if reply:
+        assert_refused(reply, 414, "MalformedHttpRequestException")
+
+
+def test_a_url_just_over_the_limit_is_refused_in_words(loop_factory: LoopFactory) -> None:
+    url = b"/" + b"a" * UNHURRIED.url_bytes_max
+    reply = exchange(loop_factory, b"GET " + url + b" HTTP/1.1\r\n\r\n")
+    assert_refused(reply, 414, "MalformedHttpRequestException")
+
+
+def test_headers_just_over_the_limit_are_refused_in_words(loop_factory: LoopFactory) -> None:
+    padding = b"x: " + b"a" * UNHURRIED.header_bytes_max
+    assert_refused(
+        exchange(loop_factory, b"GET / HTTP/1.1\r\n" + padding + b"\r\n\r\n"),
+        431,
+        "MalformedHttpRequestException",
+    )
+
+
+def test_too_many_headers_are_refused(loop_factory: LoopFactory) -> None:
+    many = b"a: b\r\n" * (UNHURRIED.headers_max + 1)
+    reply = exchange(loop_factory, b"GET / HTTP/1.1\r\n" + many + b"\r\n")
+    assert_refused(reply, 431, "MalformedHttpRequestException")
+
+
+@pytest.mark.parametrize("requests", [0, 1])
+def test_endless_blank_lines_are_cut(loop_factory: LoopFactory, requests: int) -> None:
+    with running(echo, UNHURRIED, loop_factory=loop_factory) as where, wire(where) as client:
+        for _ in range(requests):
+            client.send(GET)
+            assert client.read_reply()[0] == 200
+        sent = client.send_until_cut(b"\r\n" * 32 * KIB, 64 * KIB * KIB)
+        client.read_to_end()
+    assert sent < 16 * KIB * KIB
+
+
+def test_a_content_length_over_the_limit_is_refused_before_any_body(
+    loop_factory: LoopFactory,
+) -> None:
+    length = UNHURRIED.body_bytes_max + 1
+    reply = exchange(loop_factory, POST + b"content-length: %d\r\n\r\n" % length)
+    assert_refused(reply, 413, "RequestEntityTooLargeException")
+
+
+def test_a_client_that_sends_its_whole_body_first_still_reads_the_413(
+    loop_factory: LoopFactory,
+) -> None:
+    # More than the sockets' buffers hold, so that the send only ends if the server reads on.
+    body = b"x" * 32 * KIB * KIB
+    limits = replace(UNHURRIED, linger_bytes_max=len(body), linger_seconds_max=PATIENCE_SECONDS)
+    head = POST + b"content-length: %d\r\n\r\n" % len(body)
+    assert_refused(
+        exchange(loop_factory, head + body, limits), 413, "RequestEntityTooLargeException"
+    )
+
+
+def test_a_refused_caller_that_sends_on_is_cut(loop_factory: LoopFactory) -> None:
+    limits = replace(UNHURRIED, linger_seconds_max=PATIENCE_SECONDS)
+    with running(echo, limits, loop_factory=loop_factory) as where, wire(where) as client:
+        client.send(POST + b"content-length: 99999999\r\n\r\n")
+        assert client.read_reply()[0] == 413
+        with pytest.raises(ConnectionError):
+            client.send(b"x" * 64 * KIB * KIB)
+
+
+def test_a_chunked_body_just_over_the_limit_is_refused_in_words(loop_factory: LoopFactory) -> None:
+    chunk = b"%x\r\n" % 1001 + b"x" * 1001 + b"\r\n0\r\n\r\n"
+    reply = exchange(
+        loop_factory,
+        POST + b"transfer-encoding: chunked\r\n\r\n" + chunk,
+        replace(UNHURRIED, body_bytes_max=1000),
+    )
+    assert_refused(reply, 413, "RequestEntityTooLargeException")
+
+
+def test_a_chunked_body_over_the_limit_is_cut_and_the_application_is_told(
+    loop_factory: LoopFactory,
+) -> None:
+    gone = threading.Event()
+
+    async def wait_for_body(scope: Message, receive: Receive, send: Send) -> None:
+        try:
+            await read_body(receive, 1024 * KIB * KIB)
+        except ClientGone:
+            gone.set()
+
+    with running(wait_for_body, UNHURRIED, loop_factory=loop_factory) as where:
+        with wire(where) as client:
+            client.send(POST + b"transfer-encoding: chunked\r\n\r\n")
+            chunk = b"10000\r\n" + b"x" * 64 * KIB + b"\r\n"
+            sent = client.send_until_cut(chunk, 64 * KIB * KIB)
+            reply = client.read_to_end()
+        assert gone.wait(PATIENCE_SECONDS)
+    assert sent < 16 * KIB * KIB
+    if reply:
+        assert_refused(reply, 413, "RequestEntityTooLargeException")
+
+
+@pytest.mark.parametrize("framing", [b"1;" + b"e" * 64 * KIB, b"0\r\nx: " + b"t" * 64 * KIB])
+def test_endless_framing_of_a_small_body_is_cut(loop_factory: LoopFactory, framing: bytes) -> None:
+    with running(echo, UNHURRIED, loop_factory=loop_factory) as where, wire(where) as client:
+        client.send(POST + b"transfer-encoding: chunked\r\n\r\n" + framing)
+        sent = client.send_until_cut(b"e" * 64 * KIB, 64 * KIB * KIB)
+        client.read_to_end()
+    assert sent < 16 * KIB * KIB
+
+
+def test_a_body_over_the_applications_own_limit_is_a_413() -> None:
+    messages: list[Message] = [
+        {"type": "http.request", "body": b"12345", "more_body": True},
+        {"type": "http.request", "body": b"6", "more_body": True},
+    ]
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    with pytest.raises(ServiceError) as refused:
+        asyncio.run(read_body(receive, 5))
+    assert refused.value.http_status == 413
+    assert refused.value.code == "RequestEntityTooLargeException"
+
+
+# Bytes that are not HTTP, or not the HTTP we speak
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x00\x01\x02\xff\xfe\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # a TLS handshake
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"BREW /pot HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\nx: \x00\r\n\r\n",
+        b"CONNECT example.com:443 HTTP/1.1\r\n\r\n",
+        POST + b"content-length: nine\r\n\r\n",
+        POST + b"content-length: -1\r\n\r\n",
+        POST + b"content-length: 1\r\ncontent-length: 2\r\n\r\nxx",
+        POST + b"content-length: 99999999999999999999999999\r\n\r\n",
+        POST + b"content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        POST + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"GET / HTTP/1.1\r\n: nameless\r\n\r\n",
+    ],
+)
+def test_garbage_gets_a_400_and_a_closed_connection(
+    loop_factory: LoopFactory, garbage: bytes
+) -> None:
+    assert_refused(exchange(loop_factory, garbage), 400, "MalformedHttpRequestException")
+
+
+def test_an_upgrade_is_refused_and_its_body_never_read_as_a_request(
+    loop_factory: LoopFactory,
+) -> None:
+    reply = exchange(
+        loop_factory,
+        POST + b"connection: upgrade\r\nupgrade: websocket\r\ncontent-length: 28\r\n\r\n" + GET,
+    )
+    assert_refused(reply, 400, "MalformedHttpRequestException")
+    assert reply.count(b"\r\ncontent-length: ") == 1
+
+
+def test_an_application_that_fails_shows_no_traceback(loop_factory: LoopFactory) -> None:
+    async def fail(scope: Message, receive: Receive, send: Send) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    with running(fail, UNHURRIED, loop_factory=loop_factory) as where, wire(where) as client:
+        client.send(GET)
+        reply = client.read_to_end()
+    assert reply.startswith(b"HTTP/1.1 500 ")
+    assert b"secret" not in reply
+    assert b"Traceback" not in reply
