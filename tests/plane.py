@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
+
 from sametoken.node import Node, add_key, open_store
 from sametoken.resources.accounts import Access
 from sametoken.server.sealing import key_file, load_sealer

@@ -6,6 +6,7 @@ The only module that knows concrete stores, services and drivers.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import sqlite3
 import threading
@@ -32,6 +33,7 @@ from sametoken.store import clock
 from sametoken.store.gate import Gate, claim_node
 from sametoken.store.port import Store, Tx
 from sametoken.store.sqlite import SqliteStore, check_usable, connect, dbapi, engine_for
+from sametoken.workflow import work as works
 from sametoken.workflow.plans import MACHINES, NETWORKS, PLACEMENT, VOLUMES
 from sametoken.workflow.ports import Services
 from sametoken.workflow.runner import Runner
@@ -42,7 +44,6 @@ log = logging.getLogger(__name__)
 # The name of the sealed key that the digests of callers' parameters are keyed with.
 DIGEST_KEY = "digest-key"
 FIRST_ACCOUNT = "default"
-_LOOPBACK = ("127.", "::1", "localhost")
 
 
 @contextmanager
@@ -179,6 +180,7 @@ def claimed_node(settings: Settings, world: World) -> Iterator[Node]:
     lock = claim_node(settings.database)
     try:
         with open_store(settings.database, world) as store:
+            store.run(works.break_leases)
             node = Node(settings, store, world)
             node.edge.bind()
             lock.write(node.url)
@@ -188,9 +190,17 @@ def claimed_node(settings: Settings, world: World) -> Iterator[Node]:
 
 
 def _check_bind(settings: Settings) -> None:
-    loopback = settings.host.startswith(_LOOPBACK)
-    if not loopback and settings.tls_cert is None and not settings.insecure_bind:
+    if not _is_loopback(settings.host) and settings.tls_cert is None and not settings.insecure_bind:
         raise Misconfigured(
             f"{settings.host} is reachable from other machines. Serve TLS with --tls-cert and "
             "--tls-key, or pass --insecure-bind if something in front of it does."
         )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

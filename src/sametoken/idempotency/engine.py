@@ -117,14 +117,21 @@ class Engine:
                 raise
             failure = Outcome(zone, OutcomeState.FAILED, kept, None, call.request_id)
             self.ledger.fail(tx, entry, failure)
+            self._note_retry(tx, call, entry, Attempt.FAILED)
             return Answer(Attempt.FAILED, error=refusal)
         faults.reach(Point.ENGINE_PERFORMED)
         value = operation.view(tx, made.identities)
         faults.reach(Point.ENGINE_VIEWED)
         outcome = Outcome(zone, OutcomeState.SETTLED, kept, made.identities, call.request_id)
         self.ledger.settle(tx, entry, outcome, made.resources)
+        self._note_retry(tx, call, entry, Attempt.NEW)
         faults.reach(Point.ENGINE_RECORDED)
         return Answer(Attempt.NEW, value)
+
+    def _note_retry(self, tx: Tx, call: Call, entry: Entry, attempt: Attempt) -> None:
+        """The first attempt is told by its outcome; those after it are written down."""
+        if not entry.fresh:
+            self.ledger.note(tx, entry, call.request_id, attempt)
 
 
 def sql_engine(key: bytes = b"") -> Engine:

@@ -126,16 +126,16 @@ def keep_sealed_setting(tx: Tx, name: str, sealed: tuple[str, str]) -> None:
     tx.execute(sa.insert(SEALED), values)
 
 
-def reseal_all(tx: Tx, reseal: Callable[[str], tuple[str, str]]) -> int:
+def reseal_all(tx: Tx, reseal: Callable[[str, str], tuple[str, str]]) -> int:
     """Seal every secret anew, in one transaction; how many there were."""
     count = 0
     for row in tx.execute(sa.select(ACCESS_KEY)).all():
-        sealed, key = reseal(row.sealed_secret)
+        sealed, key = reseal(row.sealed_secret, row.sealing_key)
         change = sa.update(ACCESS_KEY).where(ACCESS_KEY.c.id == row.id)
         tx.execute(change.values(sealed_secret=sealed, sealing_key=key))
         count += 1
     for row in tx.execute(sa.select(SEALED)).all():
-        sealed, key = reseal(row.sealed)
+        sealed, key = reseal(row.sealed, row.sealing_key)
         tx.execute(
             sa.update(SEALED)
             .where(SEALED.c.name == row.name)

@@ -12,7 +12,7 @@ PLACEMENT = Kind(
     "pl",
     "InvalidPlacement",
     "placement",
-    transitions=states(reserved="released", released="reserved deleted", deleted=""),
+    transitions=states(reserved="released deleted", released="reserved deleted", deleted=""),
     ends=frozenset({"deleted"}),
 )
 
@@ -45,8 +45,12 @@ def reserve(tx: Tx, instance: str) -> None:
         rows.change(tx, PLACEMENT, row, state="reserved", cause="started again")
 
 
-def release(tx: Tx, instance: str) -> None:
-    """Leave the host. The row ends with its instance. Does nothing when there is none."""
+def leave(tx: Tx, instance: str, *, for_good: bool) -> None:
+    """Leave the host, until the next start or for good. Does nothing when that is so already."""
     row = rows.find(tx, placement_id(instance), lock=True)
-    if row is not None and row.state == "reserved":
-        rows.change(tx, PLACEMENT, row, state="released", cause="released")
+    if row is None or row.gone_at is not None:
+        return
+    if for_good:
+        rows.change(tx, PLACEMENT, row, state="deleted", cause="instance ended")
+    elif row.state == "reserved":
+        rows.change(tx, PLACEMENT, row, state="released", cause="instance stopped")

@@ -187,8 +187,8 @@ class App:
         differing = f" differs={','.join(line.differing)}" if line.differing else ""
         log.info(
             "action=%s account=%s token=%s outcome=%s status=%d code=%s ms=%.1f request=%s%s",
-            _plain(line.action), line.account, _plain(line.token), line.outcome, reply.status, line.code,
-            seconds * 1000, line.request_id, differing,
+            _plain(line.action), line.account, _plain(line.token), line.outcome, reply.status,
+            line.code, seconds * 1000, line.request_id, differing,
         )  # fmt: skip
 
 

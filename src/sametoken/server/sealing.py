@@ -74,22 +74,42 @@ def load_sealer(file: Path | None, *, create: bool) -> Sealer:
     if not file.exists():
         if not create:
             raise Misconfigured(f"the key file {file} is missing; restore it or set {KEY_VARIABLE}")
-        write_keys(file, [new_key()])
+        _make_key_file(file)
     mode = file.stat().st_mode & 0o777
     if mode & 0o077:
         raise Misconfigured(f"{file} is readable by others (mode {mode:o}); chmod 600 it")
     return Sealer(file.read_text().split())
 
 
+def _make_key_file(file: Path) -> None:
+    """Make the key file, unless another process does so first: then its key is the one."""
+    scratch = _write_scratch(file, [new_key()])
+    try:
+        os.link(scratch, file)
+    except FileExistsError:
+        pass
+    finally:
+        scratch.unlink()
+    _sync_folder(file)
+
+
 def write_keys(file: Path, keys: list[str]) -> None:
     """Write the key file so that a crash leaves the old one or the new one, never a part."""
-    scratch = file.with_name(file.name + ".new")
+    _write_scratch(file, keys).replace(file)
+    _sync_folder(file)
+
+
+def _write_scratch(file: Path, keys: list[str]) -> Path:
+    scratch = file.with_name(f"{file.name}.{os.getpid()}")
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as out:
         out.write("".join(f"{key}\n" for key in keys))
         out.flush()
         os.fsync(out.fileno())
-    scratch.replace(file)
+    return scratch
+
+
+def _sync_folder(file: Path) -> None:
     folder = os.open(file.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

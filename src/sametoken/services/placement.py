@@ -26,10 +26,8 @@ class Placement:
                 close_instance(self.store, PLACEMENT, call)
             case Verb.ENSURE:
                 self._step(verb, call, lambda tx: placements.reserve(tx, call.instance))
-            case Verb.RELEASE:
-                self._step(verb, call, lambda tx: _release(tx, call.instance))
-            case Verb.HALT:
-                raise AssertionError("a host is not halted")
+            case Verb.HALT | Verb.RELEASE:
+                self._step(verb, call, lambda tx: _leave(tx, call.instance, verb))
         return Done()
 
     def _step(self, verb: Verb, call: StepCall, effect: Effect) -> None:
@@ -40,7 +38,7 @@ class Placement:
         )  # fmt: skip
 
 
-def _release(tx: Tx, instance: str) -> None:
+def _leave(tx: Tx, instance: str, verb: Verb) -> None:
     """Leave the host, and give back the capacity and quota that the instance still holds."""
-    placements.release(tx, instance)
+    placements.leave(tx, instance, for_good=verb is Verb.RELEASE)
     instances.let_go(tx, rows.by_ids(tx, [instance], lock=True)[instance])

@@ -68,7 +68,7 @@ _ALL = (
         "stop",
         (
             Step("halt-machine", Verb.HALT, (MACHINES,)),
-            Step("leave-host", Verb.RELEASE, (PLACEMENT,)),
+            Step("leave-host", Verb.HALT, (PLACEMENT,)),
         ),
         InstanceState.STOPPED,
     ),

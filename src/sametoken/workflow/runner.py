@@ -1,5 +1,7 @@
 """The runner: claim due work, call one service at a time, record what came of it.
 
+The loop of `run` is one of the few places that catch every exception (see `server.app`).
+
 Recovery is the ordinary path. A runner that dies leaves a lease that runs out; its successor
 repeats the step with the same derived token, which is an ordinary repeated request. No
 transaction is open while a service is called.
@@ -80,6 +82,10 @@ class Runner:
                 idle_seconds = 0.0 if self.run_once() else self.seconds_to_next()
             except Transient as busy:
                 log.warning("runner: %s", busy)
+                idle_seconds = POLL_SECONDS_MAX
+            except Exception:
+                # A bug of ours met one instance; the others must still be driven.
+                log.exception("runner: our bug")
                 idle_seconds = POLL_SECONDS_MAX
             if idle_seconds > 0:
                 self.world.wait(news, idle_seconds)

@@ -214,6 +214,12 @@ def record(
     return tx.execute(_RECORD, values).rowcount == 1
 
 
+def break_leases(tx: Tx) -> None:
+    """End every lease at once. Only for a node that knows itself to be the store's only one: then
+    whoever held them is dead, and a restart need not wait for them to run out."""
+    tx.execute(sa.update(WORK).where(WORK.c.lease_until.is_not(None)).values(lease_until=None))
+
+
 def find(tx: Tx, instance: str) -> Work | None:
     row = tx.execute(sa.select(WORK).where(WORK.c.instance == instance)).first()
     return None if row is None else _work(row)

@@ -72,7 +72,7 @@ def _entries() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("expires_at", Moment(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("account", "region", "action", "client_token", name="one_claim"),
+        sa.UniqueConstraint("client_token", "account", "region", "action", name="one_claim"),
     )
     op.create_index("idempotency_entry_expiry", "idempotency_entry", ["expires_at"], unique=False)
     op.create_table(

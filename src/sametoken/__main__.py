@@ -1,0 +1,7 @@
+"""`python -m sametoken` is the command line."""
+
+from __future__ import annotations
+
+from sametoken.cli import main
+
+main()

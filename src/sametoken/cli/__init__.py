@@ -1,0 +1,38 @@
+"""The command line: `sametoken serve`, and what one needs beside it."""
+
+from __future__ import annotations
+
+import click
+
+from sametoken.cli.accounts import accounts
+from sametoken.cli.clients import env, run
+from sametoken.cli.demo import demo
+from sametoken.cli.limits import limits
+from sametoken.cli.migrate import migrate
+from sametoken.cli.serve import serve
+from sametoken.cli.tokens import tokens
+from sametoken.errors import SametokenError
+
+
+class Commands(click.Group):
+    """Tells errors of ours as a sentence; anything else is a bug and shows its traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except SametokenError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sametoken")
+def main() -> None:
+    """An EC2-compatible control plane whose create calls are safe to retry.
+
+    Start with `sametoken serve`; then, in another shell,
+    `sametoken run -- aws ec2 describe-instances`.
+    """
+
+
+for _command in (serve, env, run, demo, accounts, tokens, limits, migrate):
+    main.add_command(_command)

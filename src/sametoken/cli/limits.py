@@ -1,0 +1,46 @@
+"""`sametoken limits`: how much capacity and quota there is."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from sametoken.cli.database import database_option, opened
+from sametoken.errors import Misconfigured
+from sametoken.resources import capacity
+
+
+@click.group()
+def limits() -> None:
+    """Capacity per instance type and zone, vCPUs per account and Region.
+
+    Names are capacity/ZONE/TYPE and vcpus/ACCOUNT/REGION; * stands for any.
+    """
+
+
+@limits.command(name="set")
+@click.argument("name")
+@click.argument("maximum", type=click.IntRange(min=0))
+@database_option
+def set_limit(name: str, maximum: int, database: str) -> None:
+    """Set the maximum of NAME, e.g. capacity/us-east-1a/t3.micro 2."""
+    what, *rest = name.split("/")
+    if what not in ("capacity", "vcpus") or len(rest) != 2:
+        raise Misconfigured(f"{name!r} is no limit; use capacity/ZONE/TYPE or vcpus/ACCOUNT/REGION")
+    with opened(database) as here:
+        here.store.run(lambda tx: capacity.set_maximum(tx, name, maximum))
+    click.echo(f"{name} is {maximum} now")
+
+
+@limits.command(name="list")
+@database_option
+def list_limits(database: str) -> None:
+    """List the limits that were set; all others have their defaults."""
+    table = Table("limit", "maximum")
+    with opened(database) as here:
+        for name, maximum in here.store.read(capacity.maxima_set):
+            table.add_row(name, str(maximum))
+    table.add_row("capacity/*/* (default)", str(capacity.CAPACITY_DEFAULT))
+    table.add_row("vcpus/*/* (default)", str(capacity.VCPUS_DEFAULT))
+    Console().print(table)

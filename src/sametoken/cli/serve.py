@@ -1,0 +1,109 @@
+"""`sametoken serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import click
+
+from sametoken import faults
+from sametoken.cli.database import database_option
+from sametoken.node import claimed_node
+from sametoken.services.simulated_machines import SimulationSettings
+from sametoken.settings import DEFAULT_HOST, DEFAULT_PORT, Settings, database_path
+from sametoken.world import RealWorld
+
+
+@click.command()
+@click.option("--host", default=DEFAULT_HOST, show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate (PEM): serve https.")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key (PEM).")
+@click.option("--insecure-bind", is_flag=True, help="Allow a host beyond loopback without TLS.")
+@click.option(
+    "--boot-seconds",
+    type=click.FloatRange(min=0),
+    default=SimulationSettings().boot_seconds,
+    show_default=True,
+    help="How long a simulated machine boots.",
+)
+@click.option(
+    "--boot-failure-odds",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="How often a simulated boot fails for good.",
+)
+@database_option
+def serve(
+    host: str,
+    port: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    insecure_bind: bool,
+    boot_seconds: float,
+    boot_failure_odds: float,
+    database: str,
+) -> None:
+    """Serve EC2's API and drive launches, until SIGTERM or Ctrl-C."""
+    _log_to_stderr()
+    faults.install_from_environment()
+    settings = Settings(
+        database_path(database),
+        host=host,
+        port=port,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        insecure_bind=insecure_bind,
+        simulation=SimulationSettings(
+            boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds
+        ),
+    )
+    with claimed_node(settings, RealWorld()) as node:
+        click.echo(f"sametoken serves EC2 at {node.url} (database {settings.database})")
+        click.echo("Use it, in another shell: sametoken run -- aws ec2 describe-instances")
+        run_until_signalled(node.serve)
+    click.echo("stopped")
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    # Both say in many words what our own lines say in one.
+    for name in ("alembic", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def run_until_signalled(serving: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Run `serving` with an event that SIGTERM and Ctrl-C set."""
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await serving(stop)
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(run())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's where it exists; it halves the cost of an empty request."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

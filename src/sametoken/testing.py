@@ -1,0 +1,178 @@
+"""A proxy that loses, repeats and delays: what a network does to callers, on purpose.
+
+Put it between a client and any endpoint; it passes requests on byte for byte (so signatures hold)
+and lets a policy decide what becomes of each. For tests and demonstrations; loopback only.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+# Longer than any honest answer takes, short enough that a hung endpoint fails its test.
+UPSTREAM_SECONDS_MAX = 60.0
+BODY_BYTES_MAX = 4 * 1024 * 1024
+
+
+class Fate(Enum):
+    """What becomes of one request."""
+
+    PASS = "pass"  # noqa: S105 - not a password
+    DROP_REQUEST = "drop request"  # the endpoint never hears of it
+    DROP_REPLY = "drop reply"  # the endpoint acts, the client never hears
+    DUPLICATE = "duplicate"  # the endpoint hears it twice, the client gets the second answer
+    SERVER_ERROR = "server error"  # the endpoint acts, the client is told 503
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One request as the proxy saw it: its action, its token, and the number of its try."""
+
+    action: str
+    client_token: str | None
+    attempt: int
+
+
+Policy = Callable[[Passage], Fate]
+
+
+@dataclass(slots=True)
+class LossyProxy:
+    """The running proxy: where it listens, what it decided, and the policy it follows now."""
+
+    url: str
+    policy: Policy
+    passages: list[tuple[Passage, Fate]] = field(default_factory=list)
+    _attempts: dict[tuple[str, str | None], int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def decide(self, action: str, client_token: str | None) -> Fate:
+        with self._lock:
+            attempt = self._attempts.get((action, client_token), 0) + 1
+            self._attempts[action, client_token] = attempt
+            passage = Passage(action, client_token, attempt)
+            fate = self.policy(passage)
+            self.passages.append((passage, fate))
+            return fate
+
+    def count(self, action: str, fate: Fate | None = None) -> int:
+        """How many requests for `action` were seen (and met `fate`)."""
+        with self._lock:
+            return sum(
+                passage.action == action and fate in (None, met) for passage, met in self.passages
+            )
+
+
+def drop_first_replies(action: str, count: int) -> Policy:
+    """Drop the replies to the first `count` tries of each `action` request."""
+
+    def policy(passage: Passage) -> Fate:
+        lost = passage.action == action and passage.attempt <= count
+        return Fate.DROP_REPLY if lost else Fate.PASS
+
+    return policy
+
+
+def pass_all(passage: Passage) -> Fate:
+    return Fate.PASS
+
+
+@contextmanager
+def lossy_proxy(upstream: str, policy: Policy = pass_all) -> Iterator[LossyProxy]:
+    """A proxy before `upstream` (an http URL), listening on a free loopback port for the block."""
+    address = urllib.parse.urlsplit(upstream)
+    assert address.hostname is not None, "the upstream URL names a host"
+    target = (address.hostname, address.port or 80)
+
+    class Handler(_Handler):
+        pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    proxy = LossyProxy(f"http://127.0.0.1:{server.server_port}", policy)
+    Handler.proxy, Handler.target = proxy, target
+    thread = threading.Thread(target=server.serve_forever, name="lossy-proxy")
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection of a client. Closed after each answer, so that a drop is a real one."""
+
+    protocol_version = "HTTP/1.1"
+    proxy: LossyProxy
+    target: tuple[str, int]
+
+    def do_POST(self) -> None:
+        self._handle()
+
+    def do_GET(self) -> None:
+        self._handle()
+
+    def _handle(self) -> None:
+        self.close_connection = True
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(min(length, BODY_BYTES_MAX))
+        query = urllib.parse.urlsplit(self.path).query
+        fields = dict(urllib.parse.parse_qsl(f"{query}&{body.decode('latin-1')}"))
+        fate = self.proxy.decide(fields.get("Action", "-"), fields.get("ClientToken"))
+        if fate is Fate.DROP_REQUEST:
+            self._hang_up()
+            return
+        status, headers, answer = self._ask(body)
+        if fate is Fate.DUPLICATE:
+            status, headers, answer = self._ask(body)
+        if fate is Fate.DROP_REPLY:
+            self._hang_up()
+            return
+        if fate is Fate.SERVER_ERROR:
+            status, headers, answer = 503, [], b""
+        self._answer(status, headers, answer)
+
+    def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        upstream = http.client.HTTPConnection(*self.target, timeout=UPSTREAM_SECONDS_MAX)
+        try:
+            upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() not in ("connection", "expect"):
+                    upstream.putheader(name, value)
+            upstream.endheaders(body)
+            reply = upstream.getresponse()
+            return reply.status, reply.getheaders(), reply.read()
+        except OSError:
+            return 502, [], b""
+        finally:
+            upstream.close()
+
+    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            if name.lower() not in ("connection", "content-length", "transfer-encoding"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _hang_up(self) -> None:
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_expect_100(self) -> bool:
+        # The body follows anyway; answering 100 here would break the byte-for-byte passage.
+        self.send_response_only(100)
+        self.end_headers()
+        return True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: `passages` is the log."""
