@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,10 +28,9 @@ from sametoken.services.placement import Placement
 from sametoken.services.simulated_machines import SimulatedMachines, SimulationSettings
 from sametoken.services.volumes import Volumes
 from sametoken.settings import Settings
-from sametoken.store import clock
-from sametoken.store.gate import Gate, claim_node
+from sametoken.store.gate import claim_node
 from sametoken.store.port import Store, Tx
-from sametoken.store.sqlite import SqliteStore, check_usable, connect, dbapi, engine_for
+from sametoken.store.sqlite import SqliteStore, change_schema, check_usable
 from sametoken.workflow import work as works
 from sametoken.workflow.plans import MACHINES, NETWORKS, PLACEMENT, VOLUMES
 from sametoken.workflow.ports import Services
@@ -50,27 +48,12 @@ FIRST_ACCOUNT = "default"
 def open_store(database: Path, world: World) -> Iterator[SqliteStore]:
     """The store of a file, brought to this program's schema, made when it is not there."""
     check_usable(database)
-    _migrate(database)
+    change_schema(database, upgrade)
     store = SqliteStore(database, world)
     try:
         yield store
     finally:
         store.close()
-
-
-def _migrate(database: Path) -> None:
-    gate = Gate(database)
-    try:
-        with gate.turn(), engine_for(lambda: connect(database)).connect() as connection:
-            raw = dbapi(connection)
-            raw.execute("BEGIN IMMEDIATE")
-            upgrade(connection)
-            clock.create(connection)
-            raw.execute("COMMIT")
-    except sqlite3.Error as error:
-        raise Misconfigured(f"{database} cannot be brought up to date: {error}") from error
-    finally:
-        gate.close()
 
 
 def prepare(store: Store, sealer: Sealer, world: World) -> Engine:

@@ -71,9 +71,12 @@ def serve(
         ),
     )
     with claimed_node(settings, RealWorld()) as node:
-        click.echo(f"sametoken serves EC2 at {node.url} (database {settings.database})")
-        click.echo("Use it, in another shell: sametoken run -- aws ec2 describe-instances")
-        run_until_signalled(node.serve)
+
+        def announce() -> None:
+            click.echo(f"sametoken serves EC2 at {node.url} (database {settings.database})")
+            click.echo("Use it, in another shell: sametoken run -- aws ec2 describe-instances")
+
+        run_until_signalled(node.serve, announce)
     click.echo("stopped")
 
 
@@ -86,14 +89,21 @@ def _log_to_stderr() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def run_until_signalled(serving: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Run `serving` with an event that SIGTERM and Ctrl-C set."""
+def run_until_signalled(
+    serving: Callable[[asyncio.Event], Awaitable[None]], announce: Callable[[], None]
+) -> None:
+    """Run `serving` with an event that SIGTERM and Ctrl-C set.
+
+    `announce` is called once they would be heard: whoever waits for its line may stop us at once,
+    and a signal before that would end the process without a drain.
+    """
 
     async def run() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        announce()
         await serving(stop)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -65,8 +65,10 @@ _ACTIONS: tuple[Action, ...] = (
     ),
     Change("CreateTags", tags.create_tags, validate=tags.validate_create),
     Change("DeleteTags", tags.delete_tags),
-    Read("DescribeInstances", instances.describe_instances),
-    Read("DescribeInstanceStatus", instances.describe_instance_status),
+    Read("DescribeInstances", instances.describe_instances, validate=instances.validate),
+    Read(
+        "DescribeInstanceStatus", instances.describe_instance_status, validate=instances.validate
+    ),
     Read("DescribeInstanceAttribute", attributes.describe_instance_attribute),
     Read("GetConsoleOutput", instances.get_console_output),
     Read("DescribeTags", tags.describe_tags),

@@ -2,6 +2,7 @@
 
 from sametoken.idempotency.engine import Answer, Engine, Made, Operation, sql_engine
 from sametoken.idempotency.fingerprint import Fingerprint, Rules
+from sametoken.idempotency.joining import create_tables, join
 from sametoken.idempotency.ledger import (
     RETENTION,
     Attempt,
@@ -33,7 +34,9 @@ __all__ = [
     "Rules",
     "Scope",
     "TokenGrammar",
+    "create_tables",
     "decide",
     "derive_token",
+    "join",
     "sql_engine",
 ]

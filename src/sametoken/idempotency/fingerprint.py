@@ -75,10 +75,7 @@ def differing_fields(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[
 def _canonical(path: str, value: Any, rules: Rules) -> Any:
     """`value` with every declared set in one order."""
     if isinstance(value, Mapping):
-        return {
-            name: _canonical(f"{path}.{name}" if path else name, inner, rules)
-            for name, inner in value.items()
-        }
+        return {name: _canonical(_under(path, name), inner, rules) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         elements = [_canonical(f"{path}[]", inner, rules) for inner in value]
         return sorted(elements, key=_text) if path in rules.sets else elements
@@ -89,7 +86,7 @@ def _flatten(path: str, value: Any) -> Iterator[tuple[str, str]]:
     """Each leaf's path and text. An empty list or structure is a leaf: it was sent."""
     if isinstance(value, Mapping) and value:
         for name, inner in value.items():
-            yield from _flatten(f"{path}.{name}" if path else name, inner)
+            yield from _flatten(_under(path, name), inner)
     elif isinstance(value, list) and value:
         for index, inner in enumerate(value):
             yield from _flatten(f"{path}[{index}]", inner)
@@ -97,17 +94,32 @@ def _flatten(path: str, value: Any) -> Iterator[tuple[str, str]]:
         yield path, _text(value)
 
 
+# What a name may not hold as it is: two intents would share a path, and one would hide the other.
+_ESCAPES = str.maketrans({character: f"%{ord(character):02X}" for character in "%.[]"})
+
+
+def _under(path: str, name: str) -> str:
+    """The path of member `name`. An empty name is written `%`, which no other name is."""
+    assert isinstance(name, str), f"parameter {name!r} under {path!r} is not named by text"
+    written = name.translate(_ESCAPES) or "%"
+    return f"{path}.{written}" if path else written
+
+
 def _text(value: Any) -> str:
-    """One spelling for each typed value; strings, numbers and booleans never look alike."""
+    """One spelling for each typed value; values of different types never look alike."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_odd_value)
 
 
-def _odd_value(value: Any) -> str:
+def _odd_value(value: Any) -> dict[str, str]:
+    """What JSON has no word for, as a structure: no text that a caller sends looks like it."""
     if isinstance(value, bytes):
-        return f"bytes:{value.hex()}"
-    return f"{type(value).__name__}:{value.isoformat()}"
+        return {"bytes": value.hex()}
+    return {type(value).__name__: value.isoformat()}
 
 
 def _is_secret(path: str, rules: Rules) -> bool:
     general = _INDEX.sub("[]", path)
-    return any(general == secret or general.startswith(f"{secret}.") for secret in rules.secrets)
+    return any(
+        general == secret or general.startswith((f"{secret}.", f"{secret}["))
+        for secret in rules.secrets
+    )

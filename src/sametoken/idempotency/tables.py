@@ -131,6 +131,8 @@ _HOLDERS = (
     sa.select(RESOURCE.c.entry_id)
     .distinct()
     .where(RESOURCE.c.resource_id.in_(sa.bindparam("gone", expanding=True)))
+    # Told again of an end it knows, the ledger must not count the retention anew.
+    .where(RESOURCE.c.ended_at.is_(None))
     .order_by(RESOURCE.c.entry_id)
 )
 _LOCK_ENTRIES = (

@@ -1,7 +1,8 @@
 """The instance families of the built-in catalogue, one declaration each. Data only.
 
 What sizes have is in `instance_sizes`; here is what the sizes of a family share. Families of before
-the fifth generation, other than t2, i3 and p3, are left out: nobody starts new work on them.
+the fifth generation, other than t2, i3 and p3, are left out: nobody starts new work on them. Of the
+first there is m1.small, which EC2 starts when a request names no type.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Family:
 
     name: str
     manufacturer: str
-    clock_ghz: float
+    clock_ghz: float | None
     sizes: tuple[Size, ...]
     threads_per_core: int = 2
     hypervisor: str = "nitro"
@@ -65,6 +66,7 @@ class Family:
     hibernates: bool = False
     efa: frozenset[str] = frozenset()
     accelerator: Accelerator | None = None
+    current: bool = True
 
 
 # GiB of memory per vCPU in the compute, general and memory families.
@@ -221,6 +223,17 @@ _T2 = """
     xlarge  4  16   3/15 Moderate        -
     2xlarge 8  32   3/15 Moderate        -
 """
+# Its clock was never published; its one spinning disk is left out.
+_FIRST = Family(
+    "m1",
+    INTEL,
+    None,
+    listed("small 1 1.7 2/4 Low -"),
+    threads_per_core=1,
+    hypervisor="xen",
+    dedicated_hosts=False,
+    current=False,
+)
 _BURSTABLES = (
     Family(
         "t2",
@@ -375,4 +388,4 @@ _STORAGE_AND_ACCELERATED = (
     ),
 )
 
-FAMILIES: tuple[Family, ...] = (*_BURSTABLES, *_GENERAL, *_STORAGE_AND_ACCELERATED)
+FAMILIES: tuple[Family, ...] = (_FIRST, *_BURSTABLES, *_GENERAL, *_STORAGE_AND_ACCELERATED)

@@ -19,8 +19,10 @@ _FREE = frozenset(["t2.micro", "t3.micro", "t3.small", "t4g.micro", "t4g.small"]
     "c7i-flex.large",
     "m7i-flex.large",
 }
-# EC2 still runs 32-bit images on the small ones of its oldest family.
-_ALSO_32_BIT = frozenset(f"t2.{size}" for size in ("nano", "micro", "small", "medium"))
+# EC2 still runs 32-bit images on the small ones of its oldest families.
+_ALSO_32_BIT = frozenset(f"t2.{size}" for size in ("nano", "micro", "small", "medium")) | {
+    "m1.small"
+}
 
 # Volumes beside one interface in the 28 slots that volumes, interfaces and disks share.
 _SHARED_SLOTS = 27
@@ -108,7 +110,7 @@ def describe(instance_type: InstanceType) -> dict[str, Any]:
     family, size = instance_type.family, instance_type.size
     shown: dict[str, Any] = {
         "InstanceType": instance_type.name,
-        "CurrentGeneration": True,
+        "CurrentGeneration": family.current,
         "FreeTierEligible": instance_type.name in _FREE,
         "SupportedUsageClasses": ["on-demand", "spot"],
         "SupportedRootDeviceTypes": ["ebs"],
@@ -116,7 +118,6 @@ def describe(instance_type: InstanceType) -> dict[str, Any]:
         "BareMetal": instance_type.bare_metal,
         "ProcessorInfo": {
             "SupportedArchitectures": list(instance_type.architectures),
-            "SustainedClockSpeedInGhz": family.clock_ghz,
             "Manufacturer": family.manufacturer,
         },
         "VCpuInfo": _vcpu_info(instance_type),
@@ -134,6 +135,8 @@ def describe(instance_type: InstanceType) -> dict[str, Any]:
     }
     if instance_type.hypervisor is not None:
         shown["Hypervisor"] = instance_type.hypervisor
+    if family.clock_ghz is not None:
+        shown["ProcessorInfo"]["SustainedClockSpeedInGhz"] = family.clock_ghz
     if size.disks:
         shown["InstanceStorageInfo"] = _storage_info(instance_type)
     if size.accelerators:
@@ -234,7 +237,7 @@ def _network_info(instance_type: InstanceType) -> dict[str, Any]:
 def _ena_support(instance_type: InstanceType) -> str:
     if instance_type.nitro:
         return "required"
-    return "unsupported" if instance_type.burstable else "supported"
+    return "supported" if instance_type.size.ebs_baseline else "unsupported"
 
 
 def _storage_info(instance_type: InstanceType) -> dict[str, Any]:

@@ -26,6 +26,7 @@ INTERFACE = Kind(
         deleted="",
     ),
     ends=frozenset({"deleted"}),
+    malformed="InvalidNetworkInterfaceId",
 )
 
 # Public addresses are drawn from here: TEST-NET-like ranges would be filtered by some clients, so

@@ -19,7 +19,8 @@ class Kind:
     """One noun of EC2's.
 
     `name` is the word tags and `resource-type` use. `prefix` starts its ids, `code` its error
-    codes (InvalidSubnetID), `noun` stands in their messages. `transitions` names each state's
+    codes (InvalidSubnetID), `noun` stands in their messages. `malformed` is the code of an id that
+    cannot be one, for kinds where EC2 spells it unlike `code` (InvalidGroupId). `transitions` names each state's
     successors; a state in `ends` is final: the row is a tombstone, shown for `lingers` more.
     """
 
@@ -32,6 +33,7 @@ class Kind:
     )
     ends: frozenset[str] = frozenset({"deleted"})
     lingers: timedelta = timedelta(0)
+    malformed: str = ""
 
     def __post_init__(self) -> None:
         states = self.transitions.keys()
@@ -44,7 +46,9 @@ class Kind:
         """Raise `Invalid….Malformed` unless `value` has the form of this kind's ids."""
         prefix, dash, digits = value.rpartition("-")
         if prefix != self.prefix or not dash or not _DIGITS.match(digits):
-            raise refusals.malformed_id(self.code, self.noun, value[:200])
+            raise refusals.malformed_resource_id(
+                self.malformed or self.code, self.prefix, value[:200]
+            )
 
     def not_found(self, ids: Iterable[str]) -> ServiceError:
         return refusals.not_found(self.code, self.noun, *ids)

@@ -47,6 +47,12 @@ def malformed_id(code: str, noun: str, value: str) -> ServiceError:
     return ServiceError(f"{code}.Malformed", f'Invalid {noun} id: "{value}"')
 
 
+def malformed_resource_id(code: str, prefix: str, value: str) -> ServiceError:
+    """`code` is EC2's stem, such as InvalidGroupId; `prefix` what the ids in question start with."""
+    hint = "" if value.startswith(f"{prefix}-") else f' (expecting "{prefix}-...")'
+    return ServiceError(f"{code}.Malformed", f'Invalid id: "{value}"{hint}')
+
+
 def not_found(code: str, noun: str, *values: str) -> ServiceError:
     """`code` is EC2's stem, such as InvalidSubnetID."""
     ids = ", ".join(values)

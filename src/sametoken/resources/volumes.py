@@ -26,6 +26,7 @@ VOLUME = Kind(
         deleted="",
     ),
     ends=frozenset({"deleted"}),
+    malformed="InvalidVolumeID",
 )
 
 

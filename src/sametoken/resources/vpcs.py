@@ -31,10 +31,20 @@ SEED = sa.Table(
 
 VPC = Kind("vpc", "vpc", "InvalidVpcID", "vpc")
 SUBNET = Kind("subnet", "subnet", "InvalidSubnetID", "subnet")
-SECURITY_GROUP = Kind("security-group", "sg", "InvalidGroup", "security group")
-ROUTE_TABLE = Kind("route-table", "rtb", "InvalidRouteTableID", "routeTable")
+SECURITY_GROUP = Kind(
+    "security-group", "sg", "InvalidGroup", "security group", malformed="InvalidGroupId"
+)
+ROUTE_TABLE = Kind(
+    "route-table", "rtb", "InvalidRouteTableID", "routeTable", malformed="InvalidRouteTableId"
+)
 NETWORK_ACL = Kind("network-acl", "acl", "InvalidNetworkAclID", "networkAcl")
-INTERNET_GATEWAY = Kind("internet-gateway", "igw", "InvalidInternetGatewayID", "internetGateway")
+INTERNET_GATEWAY = Kind(
+    "internet-gateway",
+    "igw",
+    "InvalidInternetGatewayID",
+    "internetGateway",
+    malformed="InvalidInternetGatewayId",
+)
 DHCP_OPTIONS = Kind("dhcp-options", "dopt", "InvalidDhcpOptionID", "dhcpOptions")
 
 DEFAULT_VPC_CIDR = "172.31.0.0/16"

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from sametoken.errors import Misconfigured
 from sametoken.store.columns import from_microseconds, to_microseconds
 
 metadata = sa.MetaData()
@@ -27,7 +28,15 @@ CLOCK = sa.Table(
 
 _READ = sa.select(CLOCK.c.offset_us, CLOCK.c.high_us)
 _RAISE = sa.update(CLOCK).values(high_us=sa.bindparam("moment"))
-_ADVANCE = sa.update(CLOCK).values(offset_us=CLOCK.c.offset_us + sa.bindparam("by"))
+_ADVANCE = (
+    sa.update(CLOCK)
+    .values(offset_us=CLOCK.c.offset_us + sa.bindparam("by"))
+    .where(CLOCK.c.offset_us + sa.bindparam("by") <= sa.bindparam("most"))
+)
+
+# In all. Retention and leases need days; far beyond this no `datetime` could hold the moment, and
+# a store whose moment cannot be read cannot be opened again.
+ADVANCE_MAX = timedelta(days=365_000)
 
 
 def create(connection: sa.Connection) -> None:
@@ -50,6 +59,15 @@ def tick(connection: sa.Connection, wall: datetime) -> datetime:
 
 
 def advance(connection: sa.Connection, by: timedelta) -> None:
-    """Move the store's clock on. Only forward: time that has passed cannot be taken back."""
+    """Move the store's clock on. Only forward: time that has passed cannot be taken back.
+
+    Raises `Misconfigured` when it would be more than `ADVANCE_MAX` in all.
+    """
     assert by >= timedelta(0), "the store's clock never moves back"
-    connection.execute(_ADVANCE, {"by": by // timedelta(microseconds=1)})
+    microsecond = timedelta(microseconds=1)
+    values = {"by": by // microsecond, "most": ADVANCE_MAX // microsecond}
+    if by > ADVANCE_MAX or connection.execute(_ADVANCE, values).rowcount == 0:
+        raise Misconfigured(
+            f"the store's clock cannot be advanced by {by}: {ADVANCE_MAX.days} days ahead, in "
+            "all, is the most. Start with a new database."
+        )

@@ -71,6 +71,12 @@ def run_batch(session: Session, jobs: Sequence[Job], announce: Callable[[set[str
         session.reopen()
         for job in jobs:
             _run_alone(session, job, announce)
+    except BaseException:
+        # A bug of ours ends the writer. Its callers must hear so: they would wait for ever.
+        for job in jobs:
+            if not job.future.done():
+                job.future.set_exception(Transient("the writer broke down"))
+        raise
 
 
 def _run_alone(session: Session, job: Job, announce: Callable[[set[str]], None]) -> None:

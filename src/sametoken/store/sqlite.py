@@ -23,7 +23,7 @@ from sametoken.store import clock
 from sametoken.store.channels import Channels
 from sametoken.store.gate import Gate
 from sametoken.store.group_commit import DatabaseErrors, run_batch
-from sametoken.store.jobs import Job, JobQueue
+from sametoken.store.jobs import QUEUE_JOBS_MAX, Job, JobQueue
 from sametoken.store.port import Tx
 from sametoken.world import World
 
@@ -38,6 +38,14 @@ CHECKPOINT_PAGES = 1000
 READERS = 4
 # The page cache of each connection, in KiB: the hot indexes of 100,000 instances fit.
 CACHE_KIB = 65536
+_SETTINGS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "fullfsync=ON",
+    "foreign_keys=ON",
+    f"wal_autocheckpoint={CHECKPOINT_PAGES}",
+    f"cache_size=-{CACHE_KIB}",
+)
 
 
 def connect(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
@@ -45,12 +53,12 @@ def connect(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connec
     connection = sqlite3.connect(
         path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
     )
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA fullfsync=ON")
-    connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-    connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+    try:
+        for setting in _SETTINGS:
+            connection.execute(f"PRAGMA {setting}")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
@@ -157,9 +165,15 @@ class SqliteStore:
 
     def _write_batches(self) -> None:
         # Jobs are taken only once the gate is ours: until then their callers may take them back.
-        while self._jobs.wait():
-            with self._gate.turn():
-                run_batch(self._session, self._jobs.take(), self._channels.announce)
+        try:
+            while self._jobs.wait():
+                with self._gate.turn():
+                    run_batch(self._session, self._jobs.take(), self._channels.announce)
+        finally:
+            # Nothing is left, unless a bug of ours ends this thread: then nobody may wait for it.
+            self._jobs.close()
+            for job in self._jobs.take(QUEUE_JOBS_MAX):
+                job.future.set_exception(Transient("the writer broke down", ran=False))
 
     @contextmanager
     def _snapshot(self) -> Iterator[sa.Connection]:
@@ -173,6 +187,25 @@ class SqliteStore:
                 raw.execute("ROLLBACK")
         finally:
             self._readers.put(connection)
+
+
+def change_schema(path: Path, change: Callable[[sa.Connection], None]) -> None:
+    """Run `change` on the file at `path` in one durable transaction, the gate held.
+
+    Raises `Misconfigured` when the database refuses; nothing is changed then.
+    """
+    gate = Gate(path)
+    try:
+        with gate.turn(), engine_for(lambda: connect(path)).connect() as connection:
+            raw = dbapi(connection)
+            raw.execute("BEGIN IMMEDIATE")
+            change(connection)
+            clock.create(connection)
+            raw.execute("COMMIT")
+    except DatabaseErrors as error:
+        raise Misconfigured(f"{path} cannot be brought up to date: {error}") from error
+    finally:
+        gate.close()
 
 
 def check_usable(path: Path) -> None:

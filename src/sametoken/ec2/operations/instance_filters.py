@@ -24,7 +24,7 @@ INSTANCE_FILTERS: dict[str, str] = {
     "capacity-reservation-specification.capacity-reservation-target."
     "capacity-reservation-resource-group-arn": "",
     "client-token": "ClientToken",
-    "current-instance-boot-mode": "BootMode",
+    "current-instance-boot-mode": "CurrentInstanceBootMode",
     "dns-name": "PublicDnsName",
     "ebs-optimized": "EbsOptimized",
     "ena-support": "EnaSupport",
@@ -132,7 +132,7 @@ INSTANCE_FILTERS: dict[str, str] = {
     "outpost-arn": "",
     "owner-id": "OwnerId",
     "placement-group-name": "Placement.GroupName",
-    "placement-partition-number": "",
+    "placement-partition-number": "Placement.PartitionNumber",
     "platform": "Platform",
     "platform-details": "PlatformDetails",
     "private-dns-name": "PrivateDnsName",

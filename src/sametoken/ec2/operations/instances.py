@@ -14,7 +14,7 @@ from sametoken.ec2.paging import Page, page, scope_of
 from sametoken.ec2.paths import getters
 from sametoken.ec2.request import Document, Request
 from sametoken.idempotency import Identities
-from sametoken.resources import rows
+from sametoken.resources import refusals, rows
 from sametoken.resources.instances import INSTANCE, STATE_CODES, InstanceState
 from sametoken.resources.interfaces import INTERFACE, public_dns_name
 from sametoken.resources.rows import Row
@@ -132,6 +132,14 @@ def describe_instance_status(tx: Tx, request: Request) -> Document:
         "InstanceStatuses": [_status(one) for one in listed.items],
         "NextToken": listed.next_token,
     }
+
+
+def validate(request: Request) -> None:
+    """A page of a list that the caller wrote himself is a mistake, as EC2 sees it."""
+    if "InstanceIds" in request.params and "MaxResults" in request.params:
+        raise refusals.invalid_combination(
+            "The parameter instancesSet cannot be used with the parameter maxResults"
+        )
 
 
 def _candidates(tx: Tx, request: Request) -> list[Row]:

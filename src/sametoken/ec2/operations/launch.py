@@ -66,8 +66,10 @@ def perform(tx: Tx, request: Request) -> Made:
     reservation = tx.mint("r")
     launched = [_lay_out(tx, plan, reservation, index) for index in range(plan.count)]
     rows.insert(tx, [row for row, _, _ in launched])
+    # A new interface is pending until the network service brings it up; an existing one, attached
+    # to the instance, is in use already.
     rows.insert(
-        tx, [row for _, attached, _ in launched for row in attached if row.created_at == tx.now]
+        tx, [row for _, attached, _ in launched for row in attached if row.state == "pending"]
     )
     work.enqueue_launches(tx, [(row, spec) for row, _, spec in launched])
     instances.hold(tx, launched[0][0], count=plan.count)
@@ -190,8 +192,9 @@ def _groups(tx: Tx, request: Request, subnet: Row, interface_groups: list[str] |
         found.append(group)
     for group in found:
         if group.doc["VpcId"] != vpc:
-            raise refusals.invalid_value(
-                "SecurityGroupId", group.id, f"It is not in {vpc}, the VPC of {subnet.id}."
+            raise ServiceError(
+                "InvalidParameter",
+                f"Security group {group.id} and subnet {subnet.id} belong to different networks.",
             )
     return found or [vpcs.default_group(tx, account, region, vpc)]
 

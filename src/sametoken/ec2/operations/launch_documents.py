@@ -53,18 +53,15 @@ def instance_document(
         "Architecture": image["Architecture"],
         "EbsOptimized": params.get("EbsOptimized", False),
         "EnaSupport": True,
-        "Hypervisor": plan.instance_type.hypervisor or "xen",
+        # "The value xen is used for both Xen and Nitro hypervisors" (EC2 API reference, Instance).
+        "Hypervisor": "xen",
+        "CurrentInstanceBootMode": _boot_mode(plan),
         "RootDeviceName": image["RootDeviceName"],
         "RootDeviceType": "ebs",
         "VirtualizationType": image["VirtualizationType"],
         "PlatformDetails": image["PlatformDetails"],
         "UsageOperation": image["UsageOperation"],
-        "Placement": {
-            "AvailabilityZone": plan.zone,
-            "AvailabilityZoneId": plan.subnet.doc["AvailabilityZoneId"],
-            "GroupName": params.get("Placement", {}).get("GroupName", ""),
-            "Tenancy": params.get("Placement", {}).get("Tenancy", "default"),
-        },
+        "Placement": _placement(plan),
         "PrivateIpAddress": primary.doc["PrivateIpAddress"],
         "PrivateDnsName": primary.doc["PrivateDnsName"],
         "SecurityGroups": primary.doc["Groups"],
@@ -91,17 +88,41 @@ def instance_document(
     return doc
 
 
+def _placement(plan: Plan) -> Document:
+    given = plan.params.get("Placement", {})
+    shown = {
+        "AvailabilityZone": plan.zone,
+        "AvailabilityZoneId": plan.subnet.doc["AvailabilityZoneId"],
+        "GroupName": given.get("GroupName", ""),
+        "Tenancy": given.get("Tenancy", "default"),
+    }
+    if "PartitionNumber" in given:
+        shown["PartitionNumber"] = given["PartitionNumber"]
+    return shown
+
+
+def _boot_mode(plan: Plan) -> str:
+    """What the machine boots with: of the image's wishes, the one its type can grant."""
+    wanted = plan.image.get("BootMode")
+    if plan.image["Architecture"] == "arm64" or wanted == "uefi":
+        return "uefi"
+    return "uefi" if wanted == "uefi-preferred" and plan.instance_type.nitro else "legacy-bios"
+
+
 def _options(plan: Plan) -> dict[str, Any]:
     """The option structures, with EC2's defaults where the request gives none."""
     params, kind = plan.params, plan.instance_type
     given = params.get("MetadataOptions", {})
+    # An image that supports version 2 of the metadata service makes it the only one, and reachable
+    # from a container on the machine (EC2 user guide, "Configure the Instance Metadata Service").
+    v2_only = plan.image.get("ImdsSupport") == "v2.0"
     cores = params.get("CpuOptions", {})
     names = params.get("PrivateDnsNameOptions", {})
     return {
         "MetadataOptions": {
             "State": "applied",
-            "HttpTokens": given.get("HttpTokens", "optional"),
-            "HttpPutResponseHopLimit": given.get("HttpPutResponseHopLimit", 1),
+            "HttpTokens": given.get("HttpTokens", "required" if v2_only else "optional"),
+            "HttpPutResponseHopLimit": given.get("HttpPutResponseHopLimit", 2 if v2_only else 1),
             "HttpEndpoint": given.get("HttpEndpoint", "enabled"),
             "HttpProtocolIpv6": given.get("HttpProtocolIpv6", "disabled"),
             "InstanceMetadataTags": given.get("InstanceMetadataTags", "disabled"),

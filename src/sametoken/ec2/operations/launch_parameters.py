@@ -101,6 +101,8 @@ TAG_KEY_CHARACTERS_MAX = 128
 TAG_VALUE_CHARACTERS_MAX = 256
 # EC2 launches at most this many in one request by default quotas; more would only hold the writer.
 COUNT_MAX = 1000
+# The most hops that the metadata service's answers may be given (EC2 API reference).
+HOPS_MAX = 64
 
 
 def validate(request: Request) -> None:
@@ -116,17 +118,39 @@ def validate(request: Request) -> None:
     _check_network(params)
     check_zone(request.region, params.get("Placement", {}))
     check_user_data(params.get("UserData"))
-    for specification in params.get("TagSpecifications", ()):
+    _check_tag_specifications(params.get("TagSpecifications", []))
+    _check_options(params)
+
+
+def _check_tag_specifications(specifications: list[Document]) -> None:
+    for specification in specifications:
         resource_type = specification.get("ResourceType")
         if resource_type not in TAGGABLE:
             raise refusals.invalid_value(
                 "tagSpecification", resource_type, f"Tag one of: {', '.join(TAGGABLE)}."
             )
-        check_tags(specification.get("Tags", []))
+        if not specification.get("Tags"):
+            raise ServiceError(
+                "InvalidParameterValue", "Tag specification must have at least one tag"
+            )
+        check_tags(specification["Tags"])
+
+
+def _check_options(params: Mapping[str, Any]) -> None:
     if params.get("HibernationOptions", {}).get("Configured"):
         raise refusals.unsupported("HibernationOptions.Configured=true")
     if params.get("EnclaveOptions", {}).get("Enabled"):
         raise refusals.unsupported("EnclaveOptions.Enabled=true")
+    if len(params.get("IamInstanceProfile", {})) > 1:
+        raise refusals.invalid_combination(
+            "The parameter iamInstanceProfile.name may not be used in combination with "
+            "iamInstanceProfile.arn"
+        )
+    hops = params.get("MetadataOptions", {}).get("HttpPutResponseHopLimit", 1)
+    if not 1 <= hops <= HOPS_MAX:
+        raise refusals.invalid_value(
+            "HttpPutResponseHopLimit", hops, f"It is a number from 1 to {HOPS_MAX}."
+        )
 
 
 def refuse_unsupported(path: str, value: Any, accepted: Accepted | None) -> None:
@@ -176,6 +200,10 @@ def _check_network(params: Mapping[str, Any]) -> None:
             )
     if "SubnetId" in params:
         SUBNET.check_id(params["SubnetId"])
+        if "SecurityGroups" in params:
+            raise refusals.invalid_combination(
+                "The parameter groupName cannot be used with the parameter subnet"
+            )
     for group in params.get("SecurityGroupIds", []):
         SECURITY_GROUP.check_id(group)
     if "PrivateIpAddress" in params and params["MaxCount"] > 1:
@@ -193,6 +221,13 @@ def _check_interfaces(interfaces: list[Document], most: int) -> None:
         )
     for interface in interfaces:
         _check_interface(interface, most, alone=len(interfaces) == 1)
+
+
+# What EC2 takes for an interface that the launch makes, not for one that exists.
+_NEW_INTERFACES_ONLY = (
+    "SubnetId", "Groups", "PrivateIpAddress", "AssociatePublicIpAddress", "DeleteOnTermination",
+    "Description",
+)  # fmt: skip
 
 
 def _check_interface(interface: Document, most: int, *, alone: bool) -> None:
@@ -213,8 +248,9 @@ def _check_interface(interface: Document, most: int, *, alone: bool) -> None:
     given = interface.get("NetworkInterfaceId")
     if given is not None:
         INTERFACE.check_id(given)
-        for name in ("SubnetId", "Groups", "PrivateIpAddress", "AssociatePublicIpAddress"):
-            if name in interface:
+        for name in _NEW_INTERFACES_ONLY:
+            # Only true says something of an existing interface; false is what it gets anyway.
+            if interface.get(name, False) is not False:
                 raise refusals.invalid_combination(
                     f"{name} cannot be given for the existing interface {given}"
                 )

@@ -1,0 +1,103 @@
+# Every command one needs, each with its own set-up. `make` alone prints them.
+#
+# Set-up happens once and again only when its inputs change: a stamp in .venv stands for each of
+# its three steps. What runs is the wheel, never src/: a file missing from the wheel fails here
+# and not at a user's. Written for GNU make 3.81 and later (macOS still ships that one).
+
+PYTHON ?= python3
+# Two: the smallest machine the time budget in tests/README.md is made for.
+WORKERS ?= 2
+# More words for the command behind a target, e.g. `make test ARGS='-k fence'`.
+ARGS ?=
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --disable-pip-version-check --no-input --quiet
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header $(if $(UPGRADE),--upgrade) pyproject.toml
+# Folders too: their time changes when a file is removed or renamed.
+SOURCES := $(shell find src \( -name __pycache__ -prune \) -o -print)
+
+# The wheel is what is tested; a path from the caller's shell would put something else first.
+unexport PYTHONPATH PYTHONHOME
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test check format serve simulate bench lock clean
+
+help: ## Print this list.
+	@echo 'Usage: make TARGET   (needs Python 3.11 or newer; PYTHON=... names another)'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+
+install: $(VENV)/.wheel ## Make .venv and install the built wheel in it.
+
+demo: $(VENV)/.wheel ## See replies lost and every launch happen once.
+	@$(VENV)/bin/sametoken demo $(ARGS)
+
+test: $(VENV)/.dev $(VENV)/.wheel ## Run every test against the built wheel.
+	@$(RUN) -m pytest -n $(WORKERS) --dist worksteal --durations 15 --durations-min 1 $(ARGS)
+
+check: $(VENV)/.dev $(VENV)/.wheel ## Check format, lint, types and the rules of the house.
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+	$(RUN) -m pytest --quiet tests/test_tidy.py
+
+format: $(VENV)/.dev ## Write the format, and the lint fixes that are safe.
+	$(RUN) -m ruff format .
+	$(RUN) -m ruff check --fix .
+
+serve: $(VENV)/.wheel ## Serve the EC2 API on this machine (ARGS='--port 4590').
+	@$(VENV)/bin/sametoken serve $(ARGS)
+
+lock: $(VENV)/.lock ## Pin what pyproject.toml asks for (UPGRADE=1: the newest of each).
+	$(VENV)/lock/bin/$(COMPILE) --extra server --group dev --output-file requirements/dev.txt
+	$(VENV)/lock/bin/$(COMPILE) --extra server --group build --constraint requirements/dev.txt \
+		--output-file requirements/serve.txt
+	$(VENV)/lock/bin/$(subst pyproject.toml,--group lock,$(COMPILE)) \
+		--output-file requirements/lock.txt
+
+clean: ## Remove all that make made.
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.wheel: $(SOURCES) pyproject.toml README.md LICENSE $(VENV)/.serve
+	@echo 'building the wheel'
+	@rm -rf build/wheel && mkdir -p build
+	@$(RUN) -m hatchling build --target wheel --directory build/wheel > build/wheel.log 2>&1 \
+		|| { cat build/wheel.log; rm -f build/wheel.log; exit 1; }
+	@rm -f build/wheel.log
+	@$(PIP) install --no-index --no-deps --force-reinstall build/wheel/*.whl
+	@touch $@
+
+# After .serve, because two installers must not write one environment at the same time.
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.serve
+	@echo 'installing what tests and checks need (requirements/dev.txt)'
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.serve: requirements/serve.txt | $(VENV)/.made
+	@echo 'installing what the server needs (requirements/serve.txt)'
+	@$(PIP) install --require-hashes -r requirements/serve.txt
+	@touch $@
+
+# An environment of its own inside .venv: the locking tool is not part of what it locks.
+$(VENV)/.lock: requirements/lock.txt | $(VENV)/.made
+	@$(PYTHON) -m venv $(VENV)/lock
+	@$(VENV)/lock/bin/python -m pip --disable-pip-version-check --no-input --quiet \
+		install --require-hashes -r requirements/lock.txt
+	@touch $@
+
+$(VENV)/.made:
+	@command -v $(PYTHON) > /dev/null || { \
+		echo '$(PYTHON) is not here. Install Python 3.11 or newer, or name one:' \
+			'make PYTHON=/path/to/python3'; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$$($(PYTHON) -V 2>&1) is too old: Python 3.11 or newer is needed." \
+			'Name one: make PYTHON=python3.12'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, sqlite3, ssl, venv' || { \
+		echo '$(PYTHON) lacks the module named above. On Debian and Ubuntu: install' \
+			'python3-venv; a Python of your own needs the headers of SQLite and OpenSSL.'; \
+		exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@

@@ -1,0 +1,142 @@
+"""What the documents show is true: their commands run, their generated pages are fresh."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+
+from sametoken.cli import main
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+_BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+# Run by this suite's own runner, or by tests of their own.
+_ELSEWHERE = ("make",)
+
+
+def shown_commands(document: str) -> list[tuple[str, str]]:
+    """(command, the output shown for it) of each `$ ` line in a document's console blocks."""
+    found: list[tuple[str, str]] = []
+    for block in _BLOCK.findall((ROOT / document).read_text()):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            lines = part.split("\n")
+            count = next(i for i, line in enumerate(lines) if not line.endswith("\\"))
+            command = "\n".join(lines[: count + 1])
+            found.append((command, "\n".join(lines[count + 1 :]).strip()))
+    return found
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment in which the README's first shell has started the endpoint."""
+    environment = {
+        **os.environ,
+        "SAMETOKEN_DATABASE": f"sqlite:///{tmp_path}/docs.db",
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "AWS_PAGER": "",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+    }
+    server = subprocess.Popen(
+        [sys.executable, "-m", "sametoken", "serve", "--port", "0"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline().startswith("sametoken serves EC2 at http://127.0.0.1:")
+        yield environment
+    finally:
+        server.terminate()
+        assert server.wait(timeout=20) == 0
+        server.stdout.close()
+
+
+@pytest.mark.skipif(not (BIN / "aws").exists(), reason="the AWS CLI is not installed beside Python")
+def test_the_commands_of_the_readme_do_what_it_says(served: dict[str, str]) -> None:
+    commands = [
+        (command, shown)
+        for command, shown in shown_commands("README.md")
+        if not command.startswith((*_ELSEWHERE, ".venv/bin/sametoken serve"))
+    ]
+    assert len(commands) >= 5, "the README's first use has been found"
+    # One shell for all, as its reader has; each command's end is marked with its status.
+    script = "\n".join(
+        f"{command.replace('.venv/bin/', '')}\necho '::status' $?" for command, _ in commands
+    )
+    done = subprocess.run(
+        ["bash", "-c", script],
+        env=served,
+        text=True,
+        timeout=120,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    outputs = re.split(r"::status (\d+)\n", done.stdout)[:-1]
+    for (command, shown), output, status in zip(
+        commands, outputs[::2], outputs[1::2], strict=True
+    ):
+        refused = shown.startswith("An error occurred")
+        assert (int(status) != 0) == refused, f"{command}\n{output}"
+        if refused:
+            assert shown.partition("…")[0].strip() in output
+    assert done.stdout.count('"ReservationId"') == 3
+    assert len(set(re.findall(r'"InstanceId": "(i-\w+)"', done.stdout))) == 1
+
+
+def test_every_command_is_documented() -> None:
+    page = (ROOT / "docs/operating.md").read_text() + (ROOT / "README.md").read_text()
+    for name, command in main.commands.items():
+        assert f"sametoken {name}" in page, f"`sametoken {name}` is not in docs/operating.md"
+        if isinstance(command, click.Group):
+            for inner in command.commands:
+                assert f"sametoken {name} {inner}" in page, f"`sametoken {name} {inner}`"
+
+
+def test_every_documented_command_exists() -> None:
+    for document in ("README.md", "docs/operating.md"):
+        for name in re.findall(r"(?<![\w.@/])sametoken ([a-z]+)\b", (ROOT / document).read_text()):
+            assert name in main.commands or name in ("is", "server", "serves"), (document, name)
+
+
+def test_every_command_explains_itself() -> None:
+    for command in main.commands.values():
+        inner = command.commands.values() if isinstance(command, click.Group) else [command]
+        assert command.help
+        assert all(one.help for one in inner)
+
+
+def _generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["states.md", "actions.md"])
+def test_the_generated_pages_are_fresh(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text() == _generator().PAGES[name](), "run `make docs`"
+
+
+def test_the_example_runs_and_prints_what_it_promises() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples/orders.py")], capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == [
+        "new {'id': 1, 'item': 'tea', 'state': 'new'}",
+        "replay {'id': 1, 'item': 'tea', 'state': 'shipped'}",
+        "mismatch in item",
+        "orders: 1",
+    ], done.stderr
