@@ -23,7 +23,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check format serve simulate bench lock clean
+.PHONY: help install demo test check format serve simulate bench docs lock clean
 
 help: ## Print this list.
 	@echo 'Usage: make TARGET   (needs Python 3.11 or newer; PYTHON=... names another)'
@@ -50,10 +50,19 @@ format: $(VENV)/.dev ## Write the format, and the lint fixes that are safe.
 serve: $(VENV)/.wheel ## Serve the EC2 API on this machine (ARGS='--port 4590').
 	@$(VENV)/bin/sametoken serve $(ARGS)
 
+simulate: $(VENV)/.dev $(VENV)/.wheel ## Run 1,000 schedules; SEED=7 replays one, event by event.
+	@cd tests && ../$(RUN) -m simulation $(if $(SEED),--seeds $(SEED) --trace) $(ARGS)
+
+bench: $(VENV)/.dev $(VENV)/.wheel ## Measure claims beside their floor and beside others.
+	@$(RUN) benchmarks/claims.py $(ARGS)
+
+docs: $(VENV)/.wheel ## Write the pages that are made from the code.
+	@$(RUN) docs/generate.py
+
 lock: $(VENV)/.lock ## Pin what pyproject.toml asks for (UPGRADE=1: the newest of each).
 	$(VENV)/lock/bin/$(COMPILE) --extra server --group dev --output-file requirements/dev.txt
-	$(VENV)/lock/bin/$(COMPILE) --extra server --group build --constraint requirements/dev.txt \
-		--output-file requirements/serve.txt
+	$(VENV)/lock/bin/$(COMPILE) --extra server --group demo --constraint requirements/dev.txt \
+		--output-file requirements/demo.txt
 	$(VENV)/lock/bin/$(subst pyproject.toml,--group lock,$(COMPILE)) \
 		--output-file requirements/lock.txt
 
@@ -61,7 +70,7 @@ clean: ## Remove all that make made.
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 
-$(VENV)/.wheel: $(SOURCES) pyproject.toml README.md LICENSE $(VENV)/.serve
+$(VENV)/.wheel: $(SOURCES) pyproject.toml README.md LICENSE $(VENV)/.demo
 	@echo 'building the wheel'
 	@rm -rf build/wheel && mkdir -p build
 	@$(RUN) -m hatchling build --target wheel --directory build/wheel > build/wheel.log 2>&1 \
@@ -70,15 +79,15 @@ $(VENV)/.wheel: $(SOURCES) pyproject.toml README.md LICENSE $(VENV)/.serve
 	@$(PIP) install --no-index --no-deps --force-reinstall build/wheel/*.whl
 	@touch $@
 
-# After .serve, because two installers must not write one environment at the same time.
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.serve
+# After .demo, because two installers must not write one environment at the same time.
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.demo
 	@echo 'installing what tests and checks need (requirements/dev.txt)'
 	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@touch $@
 
-$(VENV)/.serve: requirements/serve.txt | $(VENV)/.made
-	@echo 'installing what the server needs (requirements/serve.txt)'
-	@$(PIP) install --require-hashes -r requirements/serve.txt
+$(VENV)/.demo: requirements/demo.txt | $(VENV)/.made
+	@echo 'installing what server and demo need (requirements/demo.txt)'
+	@$(PIP) install --require-hashes -r requirements/demo.txt
 	@touch $@
 
 # An environment of its own inside .venv: the locking tool is not part of what it locks.

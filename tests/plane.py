@@ -27,6 +27,9 @@ from sametoken.world import RealWorld
 
 T = TypeVar("T")
 
+# One for all clients: it has read EC2's model once.
+_SESSION = boto3.session.Session()
+
 IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 # What every test launches unless it says otherwise.
 LAUNCH = {"ImageId": IMAGE, "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1}
@@ -66,7 +69,7 @@ class Plane:
         """A boto3 client that tries once, unless `config` (botocore's) says otherwise."""
         keys = keys or self.keys
         config.setdefault("retries", {"total_max_attempts": 1, "mode": "standard"})
-        return boto3.session.Session().client(
+        return _SESSION.client(
             service,
             region_name=region,
             endpoint_url=url or self.url,
@@ -90,13 +93,15 @@ class Plane:
 
 
 @contextmanager
-def running_plane(folder: Path, *, boot_seconds: float = 0.0, runners: int = 2) -> Iterator[Plane]:
+def running_plane(
+    folder: Path, *, boot_seconds: float = 0.0, boot_failure_odds: float = 0.0, runners: int = 2
+) -> Iterator[Plane]:
     """Serve a fresh database in `folder` for the block. `runners=0`: nothing is driven."""
     settings = Settings(
         folder / "plane.db",
         port=0,
         runners=runners,
-        simulation=SimulationSettings(boot_seconds=boot_seconds, halt_seconds=0.0),
+        simulation=SimulationSettings(boot_seconds, 0.0, boot_failure_odds),
     )
     with open_store(settings.database, RealWorld()) as store:
         node = Node(settings, store)

@@ -60,7 +60,8 @@ def served(tmp_path: Path) -> Iterator[dict[str, str]]:
     finally:
         server.terminate()
         assert server.wait(timeout=20) == 0
-        server.stdout.close()
+        if server.stdout is not None:
+            server.stdout.close()
 
 
 @pytest.mark.skipif(not (BIN / "aws").exists(), reason="the AWS CLI is not installed beside Python")
@@ -84,9 +85,7 @@ def test_the_commands_of_the_readme_do_what_it_says(served: dict[str, str]) -> N
         stderr=subprocess.STDOUT,
     )
     outputs = re.split(r"::status (\d+)\n", done.stdout)[:-1]
-    for (command, shown), output, status in zip(
-        commands, outputs[::2], outputs[1::2], strict=True
-    ):
+    for (command, shown), output, status in zip(commands, outputs[::2], outputs[1::2], strict=True):
         refused = shown.startswith("An error occurred")
         assert (int(status) != 0) == refused, f"{command}\n{output}"
         if refused:

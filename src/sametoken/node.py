@@ -32,6 +32,7 @@ from sametoken.store.gate import claim_node
 from sametoken.store.port import Store, Tx
 from sametoken.store.sqlite import SqliteStore, change_schema, check_usable
 from sametoken.workflow import work as works
+from sametoken.workflow.loop import Ripener, run_duty
 from sametoken.workflow.plans import MACHINES, NETWORKS, PLACEMENT, VOLUMES
 from sametoken.workflow.ports import Services
 from sametoken.workflow.runner import Runner
@@ -111,7 +112,14 @@ class Node:
         sealer = load_sealer(file, create=True)
         self.engine = prepare(store, sealer, self.world)
         credentials = Credentials(store, lambda: load_sealer(file, create=False), self.world)
-        self.app = App(store, self.engine, credentials, self.world, settings.default_region)
+        self.app = App(
+            store,
+            self.engine,
+            credentials,
+            self.world,
+            settings.default_region,
+            settings.dedupe_invocations,
+        )
         listener = Listener(settings.host, settings.port, settings.tls_cert, settings.tls_key)
         self.edge = Edge(self.app, listener, world=self.world)
         self.services = wire_services(store, self.engine, settings.simulation)
@@ -129,6 +137,7 @@ class Node:
             threading.Thread(target=self._run, name=f"runner-{number}")
             for number in range(self.settings.runners)
         ]
+        threads.append(threading.Thread(target=self._ripen, name="ripener"))
         threads.append(threading.Thread(target=self._sweep, name="sweeper"))
         for thread in threads:
             thread.start()
@@ -145,7 +154,11 @@ class Node:
             thread.join()
 
     def _run(self) -> None:
-        Runner(self.store, self.services, self.world).run(self._stop)
+        duty = Runner(self.store, self.services, self.world)
+        run_duty(duty, self.store, self.world, self._stop)
+
+    def _ripen(self) -> None:
+        run_duty(Ripener(self.store), self.store, self.world, self._stop)
 
     def _sweep(self) -> None:
         while not self.world.wait(self._stop, self.settings.sweep_seconds):

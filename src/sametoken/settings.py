@@ -28,6 +28,7 @@ class Settings:
     tls_key: Path | None = None
     insecure_bind: bool = False
     default_region: str = "us-east-1"
+    dedupe_invocations: bool = False
     runners: int = RUNNERS
     sweep_seconds: float = SWEEP_SECONDS
     simulation: SimulationSettings = field(default_factory=SimulationSettings)

@@ -19,6 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 # Longer than any honest answer takes, short enough that a hung endpoint fails its test.
 UPSTREAM_SECONDS_MAX = 60.0
 BODY_BYTES_MAX = 4 * 1024 * 1024
+# How long the end of the block may take; the standard library's own half second adds up in tests.
+_STOP_SECONDS_MAX = 0.05
 
 
 class Fate(Enum):
@@ -97,7 +99,9 @@ def lossy_proxy(upstream: str, policy: Policy = pass_all) -> Iterator[LossyProxy
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     proxy = LossyProxy(f"http://127.0.0.1:{server.server_port}", policy)
     Handler.proxy, Handler.target = proxy, target
-    thread = threading.Thread(target=server.serve_forever, name="lossy-proxy")
+    thread = threading.Thread(
+        target=server.serve_forever, args=(_STOP_SECONDS_MAX,), name="lossy-proxy"
+    )
     thread.start()
     try:
         yield proxy

@@ -200,5 +200,5 @@ def test_botocores_paginator_collects_every_item_once() -> None:
     )
     names = [one["InstanceType"] for answer in asked for one in answer["InstanceTypes"]]
     everything = describe_instance_types(request())["InstanceTypes"]
-    assert names == [one["InstanceType"] for one in everything]
+    assert names == [one["InstanceType"] for one in everything if one["CurrentGeneration"]]
     assert sizes[0] == 50 and len(sizes) == -(-len(names) // 50)

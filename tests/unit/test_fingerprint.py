@@ -212,7 +212,7 @@ PARAMETERS = st.dictionaries(NAMES, VALUES, min_size=1, max_size=4)
 
 
 @given(PARAMETERS, PARAMETERS)
-@settings(derandomize=True, max_examples=300)
+@settings(derandomize=True, max_examples=150)
 def test_fingerprints_are_equal_exactly_when_the_parameters_are(
     one: dict[str, Any], other: dict[str, Any]
 ) -> None:
@@ -230,7 +230,7 @@ def typed(value: Any) -> Any:
 
 
 @given(PARAMETERS, st.data())
-@settings(derandomize=True, max_examples=300)
+@settings(derandomize=True, max_examples=150)
 def test_any_changed_leaf_differs_and_is_the_one_that_is_named(
     parameters: dict[str, Any], data: st.DataObject
 ) -> None:
@@ -264,7 +264,7 @@ ELEMENTS = st.one_of(st.text(max_size=3), st.dictionaries(NAMES, st.integers(), 
 
 
 @given(st.lists(ELEMENTS, max_size=6), st.randoms(use_true_random=False))
-@settings(derandomize=True, max_examples=200)
+@settings(derandomize=True, max_examples=100)
 def test_every_permutation_of_a_set_is_the_same_intent(elements: list[Any], dice: Any) -> None:
     shuffled = list(elements)
     dice.shuffle(shuffled)
@@ -272,6 +272,6 @@ def test_every_permutation_of_a_set_is_the_same_intent(elements: list[Any], dice
 
 
 @given(st.lists(ELEMENTS, max_size=5), ELEMENTS)
-@settings(derandomize=True, max_examples=200)
+@settings(derandomize=True, max_examples=100)
 def test_a_set_with_one_more_element_is_another_intent(elements: list[Any], more: Any) -> None:
     assert differing({"Groups": elements}, {"Groups": [*elements, more]}) != ()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
-from rich.console import Console
 from rich.table import Table
 
 from sametoken.cli.database import database_option, opened
+from sametoken.cli.tables import print_table
 from sametoken.errors import Misconfigured
 from sametoken.node import add_key
 from sametoken.resources import accounts as stored
@@ -58,7 +60,7 @@ def list_accounts(database: str) -> None:
     with opened(database) as here:
         for row in here.store.read(stored.list_keys):
             table.add_row(*row)
-    Console().print(table)
+    print_table(table)
 
 
 @accounts.command()
@@ -71,7 +73,7 @@ def keys(name: str, database: str) -> None:
         if not found:
             raise Misconfigured(f"there is no account {name!r}; see `sametoken accounts list`")
         for _, _, id, access in found:
-            key = here.store.read(lambda tx, id=id: stored.find_key(tx, id))  # type: ignore[misc]
+            key = here.store.read(partial(stored.find_key, access_key_id=id))
             assert key is not None, "it was listed a moment ago"
             secret = here.sealer.unseal(key.sealed_secret, key.sealing_key)
             click.echo(f"{id} {secret} {access}")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from sametoken.cli.database import database_option, opened
+from sametoken.cli.tables import print_table
 from sametoken.errors import Misconfigured
 from sametoken.resources import capacity
 
@@ -43,4 +43,4 @@ def list_limits(database: str) -> None:
             table.add_row(name, str(maximum))
     table.add_row("capacity/*/* (default)", str(capacity.CAPACITY_DEFAULT))
     table.add_row("vcpus/*/* (default)", str(capacity.VCPUS_DEFAULT))
-    Console().print(table)
+    print_table(table)

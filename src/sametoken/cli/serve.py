@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,16 @@ from sametoken.node import claimed_node
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import DEFAULT_HOST, DEFAULT_PORT, Settings, database_path
 from sametoken.world import RealWorld
+
+# A day. A launch that boots for longer than its deadline is unwound anyway.
+BOOT_SECONDS_MAX = 86_400.0
+
+
+def _number(ctx: click.Context, parameter: click.Parameter, value: float) -> float:
+    """Refuse `nan`, which is neither below nor above the ends of a range."""
+    if math.isnan(value):
+        raise click.BadParameter(f"{value} is not a number.")
+    return value
 
 
 @click.command()
@@ -32,8 +43,14 @@ from sametoken.world import RealWorld
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key (PEM).")
 @click.option("--insecure-bind", is_flag=True, help="Allow a host beyond loopback without TLS.")
 @click.option(
+    "--dedupe-invocations",
+    is_flag=True,
+    help="Make requests without a token safe to retry too, by the SDK's invocation id.",
+)
+@click.option(
     "--boot-seconds",
-    type=click.FloatRange(min=0),
+    type=click.FloatRange(0, BOOT_SECONDS_MAX),
+    callback=_number,
     default=SimulationSettings().boot_seconds,
     show_default=True,
     help="How long a simulated machine boots.",
@@ -41,6 +58,7 @@ from sametoken.world import RealWorld
 @click.option(
     "--boot-failure-odds",
     type=click.FloatRange(0, 1),
+    callback=_number,
     default=0.0,
     show_default=True,
     help="How often a simulated boot fails for good.",
@@ -52,6 +70,7 @@ def serve(
     tls_cert: Path | None,
     tls_key: Path | None,
     insecure_bind: bool,
+    dedupe_invocations: bool,
     boot_seconds: float,
     boot_failure_odds: float,
     database: str,
@@ -66,6 +85,7 @@ def serve(
         tls_cert=tls_cert,
         tls_key=tls_key,
         insecure_bind=insecure_bind,
+        dedupe_invocations=dedupe_invocations,
         simulation=SimulationSettings(
             boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds
         ),

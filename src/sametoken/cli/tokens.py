@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from sametoken.cli.database import database_option, opened
+from sametoken.cli.tables import print_table
 from sametoken.errors import Misconfigured
 from sametoken.idempotency import tables
 from sametoken.idempotency.ledger import Entry
+from sametoken.services.steps import INTERNAL_ACCOUNT
 from sametoken.store.port import Tx
 
 LISTED_DEFAULT = 50
@@ -22,20 +23,30 @@ def tokens() -> None:
 
 @tokens.command(name="list")
 @click.option("--account", help="Only this account's (12 digits).")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=LISTED_DEFAULT, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=LISTED_DEFAULT,
+    show_default=True,
+    help="How many at most.",
+)
 @database_option
 def list_tokens(account: str | None, limit: int, database: str) -> None:
     """List the newest tokens that callers sent."""
     table = Table("claimed", "account", "Region", "action", "token", "attempts", "kept until")
     with opened(database) as here:
-        found = here.store.read(lambda tx: tables.list_entries(tx, account=account, limit=limit))
+        found = here.store.read(
+            lambda tx: tables.list_entries(
+                tx, account=account, hidden=INTERNAL_ACCOUNT, limit=limit
+            )
+        )
     for row in found:
         kept = "its resources end" if row.expires_at is None else f"{row.expires_at:%F %T}"
         table.add_row(
             f"{row.claimed_at:%F %T}", row.account, row.region, row.action, row.client_token,
             str(row.attempts), kept,
         )  # fmt: skip
-    Console().print(table)
+    print_table(table)
 
 
 @tokens.command()

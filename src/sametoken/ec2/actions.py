@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from sametoken.ec2.request import Document, Request
 from sametoken.idempotency import Identities, Made, Rules, TokenGrammar
@@ -42,15 +43,24 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An action without a client token: idempotent by nature, or not at all, as EC2 has it."""
+    """An action without a client token: idempotent by nature, or not at all, as EC2 has it.
+
+    `prepare` is pure work too slow for a transaction, which would keep every other request
+    waiting: it is done before, in a thread of its own, and `run` finds its result as
+    `request.prepared`. Raises `ServiceError`. An answer that is secret is never kept, not even
+    where invocations stand in for tokens: no repeat can hear it again.
+    """
 
     name: str
     run: Callable[[Tx, Request], Document]
     validate: Validate = _accept
+    prepare: Callable[[Request], Any] | None = None
+    answer_is_secret: bool = False
     mutates: bool = True
 
 
-def _no_zone(tx: Tx, request: Request) -> str:
+def regional(tx: Tx, request: Request) -> str:
+    """The zone of actions that EC2 does not scope by zone."""
     return ""
 
 
@@ -70,7 +80,7 @@ class Create:
     perform: Callable[[Tx, Request], Made]
     view: Callable[[Tx, Request, Identities], Document]
     validate: Validate = _accept
-    zone: Callable[[Tx, Request], str] = _no_zone
+    zone: Callable[[Tx, Request], str] = regional
     grammar: TokenGrammar = GENERAL_TOKEN
     rules: tuple[Rules, ...] = field(default_factory=_rules)
     mismatch: str = GENERAL_MISMATCH

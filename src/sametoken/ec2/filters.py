@@ -78,6 +78,8 @@ def _reach(value: Any, names: Sequence[str]) -> Iterator[str]:
     if isinstance(value, list | tuple):
         for one in value:
             yield from _reach(one, names)
+    elif value is None:
+        return  # a member that is there and says nothing, such as the reason of no change
     elif names:
         if names[0] in value:
             yield from _reach(value[names[0]], names[1:])

@@ -26,7 +26,8 @@ from sametoken.errors import Misconfigured
 
 PROTOCOLS = ("ec2", "query")
 # Instance types come and go by the month; which ones exist is the operator's list, not the model's.
-OPEN_ENUMS = frozenset({"InstanceType"})
+# A new interface may be called `interface`, which EC2 takes and its model does not list.
+OPEN_ENUMS = frozenset({"InstanceType", "NetworkInterfaceCreationType"})
 
 # All that `query` and `xml` look at. Documentation is nine tenths of a description.
 _SHAPE_TRAITS = ("type", "required", "flattened", "locationName", "queryName", "sensitive")

@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, TypeVar
 
 from sametoken.ec2.request import Request
@@ -81,18 +82,47 @@ def page(
     as none. Raises what `refuse` makes of a size outside `minimum` and `maximum`, and
     InvalidParameterValue for a token that is damaged or continues another request.
     """
+
+    def in_order(after: str) -> Iterable[T]:
+        listed = list(items)
+        by_key = {key(item): item for item in listed}
+        assert len(by_key) == len(listed), "two items of one list share a key"
+        return (by_key[one] for one in sorted(by_key) if one > after)
+
+    return page_in_order(
+        in_order,
+        key,
+        max_results=max_results,
+        next_token=next_token,
+        scope=scope,
+        minimum=minimum,
+        maximum=maximum,
+        refuse=refuse,
+    )
+
+
+def page_in_order(
+    items: Callable[[str], Iterable[T]],
+    key: Callable[[T], str],
+    *,
+    max_results: int | None,
+    next_token: str | None,
+    scope: str,
+    minimum: int,
+    maximum: int,
+    refuse: Refuse = value_refused,
+) -> Page[T]:
+    """As `page`, for lists too long to be made whole: read no further than one item past the page.
+
+    `items(after)` gives those whose key comes after `after`, in the order of `key`; all of them
+    after "".
+    """
     if max_results is not None and not minimum <= max_results <= maximum:
         raise refuse(max_results, minimum, maximum)
-    listed = list(items)
-    by_key = {key(item): item for item in listed}
-    assert len(by_key) == len(listed), "two items of one list share a key"
-    keys = sorted(by_key)
-    if next_token:
-        last = _read(next_token, scope)
-        keys = [one for one in keys if one > last]
-    shown = keys if max_results is None else keys[:max_results]
-    more = _write(shown[-1], scope) if len(shown) < len(keys) else None
-    return Page([by_key[one] for one in shown], more)
+    found = iter(items(_read(next_token, scope) if next_token else ""))
+    shown = list(islice(found, max_results))
+    more = max_results is not None and next(found, None) is not None
+    return Page(shown, _write(key(shown[-1]), scope) if more else None)
 
 
 def _write(last: str, scope: str) -> str:

@@ -203,8 +203,10 @@ class InputCompiler:
             read = _root_reader(fields, required)
             kept = {"ClientToken"}
         else:
-            # A tag's value may be empty; elsewhere clients send empty texts for "not given".
+            # A tag's value may be empty, and a device is left out by an empty text ("specify an
+            # empty string", EC2 API reference); elsewhere clients send those for "not given".
             kept = {"Value"} if {"Key", "Value"} <= members.keys() else set()
+            kept |= {"NoDevice"} & members.keys()
             read = _structure_reader(fields, required, bool(kept))
             # Known before its members are compiled, because a shape may contain itself.
             assert shape_name is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 # A request's parameters or a result, in the spelling and nesting of botocore's model.
@@ -16,6 +16,7 @@ class Request:
 
     `params` are typed by the action's input shape and keep the request as sent: nothing is
     resolved or defaulted in it. `access` is what the access key may do, `full` or `read-only`.
+    `prepared` is what the action's `prepare` made; it may be secret, so it is in no `repr`.
     """
 
     account: str
@@ -25,3 +26,8 @@ class Request:
     request_id: str
     access_key_id: str
     access: str
+    prepared: Any = field(default=None, repr=False)
+
+    def with_params(self, **members: Any) -> Request:
+        """The same request with other values for some parameters."""
+        return replace(self, params={**self.params, **members})

@@ -107,7 +107,7 @@ def _under(path: str, name: str) -> str:
 
 def _text(value: Any) -> str:
     """One spelling for each typed value; values of different types never look alike."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_odd_value)
+    return _ENCODER.encode(value)
 
 
 def _odd_value(value: Any) -> dict[str, str]:
@@ -115,6 +115,10 @@ def _odd_value(value: Any) -> dict[str, str]:
     if isinstance(value, bytes):
         return {"bytes": value.hex()}
     return {type(value).__name__: value.isoformat()}
+
+
+# Made once: `json.dumps` with options of one's own makes an encoder at every call.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_odd_value)
 
 
 def _is_secret(path: str, rules: Rules) -> bool:

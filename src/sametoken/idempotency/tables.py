@@ -42,7 +42,12 @@ ENTRY = sa.Table(
     sa.Column("expires_at", Moment),
     # The token first: `tokens explain` looks for one in every scope.
     sa.UniqueConstraint("client_token", "account", "region", "action", name="one_claim"),
-    sa.Index("idempotency_entry_expiry", "expires_at"),
+    sa.Index(
+        "idempotency_entry_expiry",
+        "expires_at",
+        sqlite_where=sa.text("expires_at IS NOT NULL"),
+        postgresql_where=sa.text("expires_at IS NOT NULL"),
+    ),
 )
 
 # What the token did, one row a zone. Exactly the settled ones name what they made.
@@ -70,6 +75,8 @@ RESOURCE = sa.Table(
     sa.Column("entry_id", _BIG, sa.ForeignKey("idempotency_entry.id"), primary_key=True),
     sa.Column("ended_at", Moment),
     sa.Index("idempotency_resource_entry", "entry_id"),
+    # Hardly more than its key: on SQLite one tree holds both.
+    sqlite_with_rowid=False,
 )
 
 # Repeats, for people: a ring of the last ATTEMPTS_KEPT a token (its first is in its outcome).
@@ -117,6 +124,7 @@ def _upserts(table: sa.Table) -> dict[str, sa.Executable]:
 
 _RECORDS = _upserts(OUTCOME)
 _NOTES = _upserts(ATTEMPT)
+_KEEP = sa.insert(RESOURCE)
 _SET_EXPIRY = (
     sa.update(ENTRY)
     .where(ENTRY.c.id == sa.bindparam("entry"))
@@ -204,7 +212,7 @@ class SqlLedger:
         self._record(tx, entry, outcome)
         if resources:
             rows = [{"resource_id": name, "entry_id": entry.id} for name in resources]
-            tx.execute(sa.insert(RESOURCE), rows)
+            tx.execute(_KEEP, rows)
             tx.execute(_SET_EXPIRY, {"entry": entry.id, "expiry": None})
         elif not entry.fresh:
             self._expire_unless_held(tx, [entry.id])
@@ -299,9 +307,7 @@ def find_everywhere(tx: Tx, client_token: str) -> list[Entry]:
     return [entry for entry in found if entry is not None]
 
 
-def list_entries(tx: Tx, *, account: str | None, limit: int) -> list[Any]:
-    """The newest entries, as rows of `ENTRY`; of one account, or of all."""
-    query = sa.select(ENTRY).order_by(ENTRY.c.id.desc()).limit(limit)
-    if account is not None:
-        query = query.where(ENTRY.c.account == account)
-    return list(tx.execute(query))
+def list_entries(tx: Tx, *, account: str | None, hidden: str, limit: int) -> list[Any]:
+    """The newest entries, as rows of `ENTRY`; of one account, or of all but the `hidden` one."""
+    wanted = ENTRY.c.account != hidden if account is None else ENTRY.c.account == account
+    return list(tx.execute(sa.select(ENTRY).where(wanted).order_by(ENTRY.c.id.desc()).limit(limit)))

@@ -5,7 +5,15 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sametoken.idempotency import tables as idempotency
-from sametoken.resources import accounts, addresses, capacity, rows, vpcs
+from sametoken.resources import (
+    accounts,
+    addresses,
+    capacity,
+    public_addresses,
+    ripening,
+    rows,
+    vpcs,
+)
 from sametoken.services import fence, simulated_machines
 from sametoken.store import clock
 from sametoken.workflow import work
@@ -15,8 +23,10 @@ METADATA: tuple[sa.MetaData, ...] = (
     idempotency.metadata,
     rows.metadata,
     addresses.metadata,
+    public_addresses.metadata,
     capacity.metadata,
     vpcs.metadata,
+    ripening.metadata,
     accounts.metadata,
     work.metadata,
     fence.metadata,

@@ -5,16 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 from sametoken.resources import images, rows
-from sametoken.resources.kinds import Kind
+from sametoken.resources.kinds import Kind, states
+from sametoken.resources.ripening import ripens
 from sametoken.store.port import Tx
 
-IMAGE = Kind("image", "ami", "InvalidAMIID", "image")
+# Source: EC2 API reference, Image `State`.
+IMAGE = ripens(
+    Kind(
+        "image",
+        "ami",
+        "InvalidAMIID",
+        "image",
+        transitions=states(
+            pending="available failed deregistered",
+            available="deregistered",
+            failed="deregistered",
+            deregistered="",
+        ),
+        ends=frozenset({"deregistered"}),
+    )
+)
 
 
 def find_document(tx: Tx, account: str, region: str, image_id: str) -> dict[str, Any] | None:
-    """EC2's Image: the account's own, else a built-in one; None when there is neither."""
-    row = rows.find(tx, image_id)
-    if row is not None and (row.kind, row.account, row.region) == (IMAGE.name, account, region):
-        return None if row.gone_at is not None else {**row.doc, "ImageId": row.id}
+    """EC2's Image: a built-in one, else the account's own; None when there is neither."""
+    # First, because most launches use one, and it needs no query. No account has its id.
     built_in = images.find(region, image_id)
-    return None if built_in is None else images.describe(built_in)
+    if built_in is not None:
+        return images.describe(built_in)
+    row = rows.find(tx, image_id)
+    if row is None or (row.kind, row.account, row.region) != (IMAGE.name, account, region):
+        return None
+    return None if row.gone_at is not None else {**row.doc, "ImageId": row.id, "State": row.state}

@@ -25,6 +25,8 @@ ADDRESS = sa.Table(
     sa.Column("number", sa.BigInteger, primary_key=True),
     sa.Column("holder", sa.String(64), nullable=False),
     sa.Index("address_holder", "holder"),
+    # The row is its key: on SQLite one tree holds both.
+    sqlite_with_rowid=False,
 )
 
 # EC2 reserves the first four addresses of a subnet and the last.
@@ -45,6 +47,11 @@ _COUNTS = (
     .group_by(ADDRESS.c.subnet)
 )
 _FREE = sa.delete(ADDRESS).where(ADDRESS.c.holder == sa.bindparam("holder"))
+_ONE = sa.and_(
+    ADDRESS.c.subnet == sa.bindparam("a_subnet"), ADDRESS.c.number == sa.bindparam("a_number")
+)
+_HOLDER = sa.select(ADDRESS.c.holder).where(_ONE)
+_FREE_ONE = sa.delete(ADDRESS).where(_ONE)
 
 
 def _usable(cidr: str) -> range:
@@ -78,6 +85,12 @@ def hold(tx: Tx, subnet: str, cidr: str, holder: str) -> str:
 
 def hold_exactly(tx: Tx, subnet: str, cidr: str, address: str, holder: str) -> str:
     """Give `holder` that very address. Raises `InvalidIPAddress.InUse` and its like."""
+    if not _try_hold(tx, subnet, _assignable(subnet, cidr, address), holder):
+        raise ServiceError("InvalidIPAddress.InUse", f"Address {address} is in use.")
+    return address
+
+
+def _assignable(subnet: str, cidr: str, address: str) -> int:
     try:
         number = int(ipaddress.IPv4Address(address))
     except ValueError:
@@ -86,14 +99,26 @@ def hold_exactly(tx: Tx, subnet: str, cidr: str, address: str, holder: str) -> s
         raise refusals.invalid_value(
             "privateIpAddress", address, f"It is not an assignable address of subnet {subnet}."
         )
-    if not _try_hold(tx, subnet, number, holder):
-        raise ServiceError("InvalidIPAddress.InUse", f"Address {address} is in use.")
-    return address
+    return number
 
 
 def free(tx: Tx, holder: str) -> None:
     """Free whatever `holder` holds. Does nothing when it holds nothing."""
     tx.execute(_FREE, {"holder": holder})
+
+
+def holder_of(tx: Tx, subnet: str, cidr: str, address: str) -> str | None:
+    """Who holds that address of the subnet; None when nobody does."""
+    values = {"a_subnet": subnet, "a_number": _assignable(subnet, cidr, address)}
+    found: str | None = tx.execute(_HOLDER, values).scalar()
+    return found
+
+
+def free_one(tx: Tx, subnet: str, address: str) -> None:
+    """Free one address of a holder that keeps its others."""
+    values = {"a_subnet": subnet, "a_number": int(ipaddress.IPv4Address(address))}
+    result = tx.execute(_FREE_ONE, values)
+    assert result.rowcount == 1, f"{address} of {subnet} was held by nobody"
 
 
 def taken(tx: Tx, subnets: list[str]) -> dict[str, int]:

@@ -7,6 +7,7 @@ else the default; `sametoken limits` sets them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -76,22 +77,32 @@ def free(tx: Tx, names: list[str]) -> dict[str, int]:
     return {name: max(0, maxima[name] - used.get(name, 0)) for name in names}
 
 
-def debit(tx: Tx, name: str, amount: int) -> None:
-    """Take `amount`. Raises `Transient` when somebody else took it since `free` was asked.
+def debit(tx: Tx, amounts: Mapping[str, int]) -> None:
+    """Take an amount of each counter, in their order.
 
-    Called last in a transaction: from here to the commit every other debit of it waits.
+    Raises `Transient` when somebody else took it since `free` was asked. Called last in a
+    transaction: from here to the commit every other debit of them waits.
     """
-    assert amount > 0, "a debit takes something"
-    maximum = _maxima(tx, [name])[name]
-    values = {"c_name": name, "amount": amount, "maximum": maximum}
-    if amount > maximum or tx.execute(_DEBITS[tx.connection.dialect.name], values).first() is None:
-        raise Transient(f"{name}: another request took the last of it")
+    statement = _DEBITS[tx.connection.dialect.name]
+    for name, maximum in _maxima(tx, list(amounts)).items():
+        amount = amounts[name]
+        assert amount > 0, "a debit takes something"
+        values = {"c_name": name, "amount": amount, "maximum": maximum}
+        if amount > maximum or tx.execute(statement, values).first() is None:
+            raise Transient(f"{name}: another request took the last of it")
 
 
 def credit(tx: Tx, name: str, amount: int) -> None:
     """Give back what a debit took."""
     result = tx.execute(_CREDIT, {"c_name": name, "amount": amount})
     assert result.rowcount == 1, f"{name}: credited without a debit"
+
+
+def maximum(tx: Tx, name: str, *, default: int) -> int:
+    """The maximum that was set for `name` or a family of it, else `default`."""
+    names = _families(name)
+    settings = {row.name: row.maximum for row in tx.execute(_LIMITS, {"names": names})}
+    return next((settings[one] for one in names if one in settings), default)
 
 
 def set_maximum(tx: Tx, name: str, maximum: int) -> None:

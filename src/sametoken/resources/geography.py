@@ -151,5 +151,10 @@ def zone_by_name(name: str) -> Zone | None:
     return _BY_NAME.get(name)
 
 
+def zone_id_of(name: str) -> str:
+    """The id of a zone that exists; "" for the empty name of what is in no zone."""
+    return _BY_NAME[name].id if name else ""
+
+
 def zone_by_id(zone_id: str) -> Zone | None:
     return _BY_ID.get(zone_id)

@@ -87,7 +87,18 @@ def all_images(region: str) -> tuple[Image, ...]:
 
 def find(region: str, image_id: str) -> Image | None:
     """The built-in image with this id, deprecated or not."""
-    return next((image for image in all_images(region) if image.id == image_id), None)
+    return _by_id(region).get(image_id)
+
+
+@lru_cache(maxsize=len(REGIONS))
+def _by_id(region: str) -> dict[str, Image]:
+    return {image.id: image for image in all_images(region)}
+
+
+def snapshot_gib(region: str, snapshot: str) -> int | None:
+    """The size of a built-in image's snapshot; None for any other."""
+    sizes = (image.volume_gib for image in all_images(region) if image.snapshot_id == snapshot)
+    return next(sizes, None)
 
 
 def resolve_parameter(region: str, path: str) -> str | None:

@@ -57,8 +57,7 @@ def hold(tx: Tx, row: Row, *, count: int = 1) -> None:
     """Debit capacity and quota for `count` instances like `row`. Last in a transaction."""
     held = row.private["held"]
     assert held is not None, f"{row.id} is to hold something"
-    capacity.debit(tx, held["capacity"], count)
-    capacity.debit(tx, held["vcpus"], held["amount"] * count)
+    capacity.debit(tx, {held["capacity"]: count, held["vcpus"]: held["amount"] * count})
 
 
 def holding(account: str, region: str, zone: str, instance_type: str, vcpus: int) -> dict[str, Any]:
@@ -105,7 +104,22 @@ def move(
 def set_groups(tx: Tx, row: Row, groups: list[dict[str, str]]) -> None:
     """Put the instance and its primary interface into other security groups."""
     rows.change(tx, INSTANCE, row, SecurityGroups=groups)
-    for child in rows.children(tx, [row.id])[row.id]:
-        if child.kind == INTERFACE.name and child.doc["Attachment"]["DeviceIndex"] == 0:
-            locked = rows.by_ids(tx, [child.id], lock=True)[child.id]
-            interfaces.set_groups(tx, locked, groups)
+    for interface in _primary_interfaces(tx, row):
+        interfaces.set_groups(tx, interface, groups)
+
+
+def set_source_dest_check(tx: Tx, row: Row, *, checks: bool) -> None:
+    """The instance shows what its primary interface does."""
+    rows.change(tx, INSTANCE, row, SourceDestCheck=checks)
+    for interface in _primary_interfaces(tx, row):
+        rows.change(tx, INTERFACE, interface, SourceDestCheck=checks)
+
+
+def _primary_interfaces(tx: Tx, row: Row) -> list[Row]:
+    """The interface at device index 0, locked; none once the instance has given it back."""
+    ids = [
+        child.id
+        for child in rows.children(tx, [row.id])[row.id]
+        if child.kind == INTERFACE.name and child.doc["Attachment"]["DeviceIndex"] == 0
+    ]
+    return list(rows.by_ids(tx, ids, lock=True).values())

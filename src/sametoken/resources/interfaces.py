@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sametoken.errors import ServiceError
-from sametoken.resources import addresses, refusals, rows
+from sametoken.resources import addresses, public_addresses, refusals, rows
 from sametoken.resources.kinds import Kind, states
 from sametoken.resources.rows import Row
 from sametoken.store.columns import to_microseconds
@@ -29,10 +30,6 @@ INTERFACE = Kind(
     malformed="InvalidNetworkInterfaceId",
 )
 
-# Public addresses are drawn from here: TEST-NET-like ranges would be filtered by some clients, so
-# this is the shared address space of RFC 6598 no public host can have.
-_PUBLIC_POOL = ipaddress.IPv4Network("100.64.0.0/10")
-
 
 def plan_row(
     tx: Tx,
@@ -49,19 +46,17 @@ def plan_row(
     """Hold an address (`address`, or any) for a new interface, and lay out its row.
 
     With `instance` it is attached at once as EC2 shows it, `attaching` until the network service
-    has brought it up. `spec` has EC2's names: Description, DeviceIndex, DeleteOnTermination,
-    Tags, PublicIp (wanted or not), SourceDestCheck. Raises what `addresses` refuses with.
+    has brought it up; without, it is available. `spec` has EC2's names: Description, DeviceIndex,
+    DeleteOnTermination, InterfaceType, Tags, PublicIp (wanted or not), SourceDestCheck; Secondary
+    are more addresses, SecondaryCount how many of the subnet's choice. Raises what `addresses`
+    refuses with.
     """
-    cidr = subnet.doc["CidrBlock"]
-    if address is None:
-        address = addresses.hold(tx, subnet.id, cidr, id)
-    else:
-        addresses.hold_exactly(tx, subnet.id, cidr, address, id)
+    address, secondary = _hold_addresses(tx, subnet, id, address, spec)
     doc: dict[str, Any] = {
         "AvailabilityZone": subnet.zone,
         "Description": spec.get("Description", ""),
         "Groups": [{"GroupId": one.id, "GroupName": one.doc["GroupName"]} for one in groups],
-        "InterfaceType": "interface",
+        "InterfaceType": spec.get("InterfaceType", "interface"),
         "MacAddress": _mac_address(tx),
         "PrivateIpAddress": address,
         "PrivateDnsName": private_dns_name(region, address),
@@ -71,7 +66,10 @@ def plan_row(
         "VpcId": subnet.doc["VpcId"],
         "Ipv6Addresses": [],
         "Tags": spec.get("Tags", []),
-        "private": {"PublicIp": bool(spec.get("PublicIp"))},
+        "private": {
+            "PublicIp": bool(spec.get("PublicIp")),
+            "Secondary": [{"PrivateIpAddress": one} for one in secondary],
+        },
     }
     parents = [subnet.id, *(one.id for one in groups)]
     if instance is not None:
@@ -79,26 +77,85 @@ def plan_row(
         doc["Attachment"] = _attachment(
             tx, account, instance, spec["DeviceIndex"], deletes=spec["DeleteOnTermination"]
         )
+    state = "available" if instance is None else "pending"
     return Row(
-        id, INTERFACE.name, account, region, "pending", doc, tx.now, subnet.zone,
+        id, INTERFACE.name, account, region, state, doc, tx.now, subnet.zone,
+        name=None if instance is None else doc["Attachment"]["AttachmentId"],
         parents=tuple(parents),
     )  # fmt: skip
 
 
-def attach(tx: Tx, row: Row, *, instance: str, device_index: int, zone: str) -> Row:
-    """Attach an existing interface to a new instance of its zone. The row must be locked.
+def _hold_addresses(
+    tx: Tx, subnet: Row, id: str, address: str | None, spec: dict[str, Any]
+) -> tuple[str, list[str]]:
+    """The interface's address (`address`, or any) and its secondary ones, all held for it."""
+    cidr = subnet.doc["CidrBlock"]
+    # Those named first: one drawn at random might be one of them.
+    secondary = [
+        addresses.hold_exactly(tx, subnet.id, cidr, one, id) for one in spec.get("Secondary", ())
+    ]
+    if address is None:
+        address = addresses.hold(tx, subnet.id, cidr, id)
+    else:
+        addresses.hold_exactly(tx, subnet.id, cidr, address, id)
+    for _ in range(spec.get("SecondaryCount", 0)):
+        secondary.append(addresses.hold(tx, subnet.id, cidr, id))
+    return address, secondary
 
+
+def attach(
+    tx: Tx, row: Row, *, instance: str, device_index: int, zone: str, status: str = "attaching"
+) -> Row:
+    """Attach an existing interface to an instance of its zone. The row must be locked.
+
+    `status` is `attached` where no network service will bring it up: the machine is made already.
     Raises `InvalidNetworkInterface.InUse` and `InvalidParameterCombination`.
     """
-    if row.state != "available":
-        raise ServiceError(
-            "InvalidNetworkInterface.InUse", f"Interface {row.id} is in use ({row.state})."
-        )
+    refuse_used(row)
     if row.zone != zone:
-        raise refusals.invalid_combination(f"{row.id} is in {row.zone}, the launch in {zone}")
+        raise refusals.invalid_combination(f"{row.id} is in {row.zone}, the instance in {zone}")
     rows.link(tx, instance, row.id)
     attachment = _attachment(tx, row.account, instance, device_index, deletes=False)
-    return rows.change(tx, INTERFACE, row, state="in-use", cause="launch", Attachment=attachment)
+    attachment["Status"] = status
+    # While attached an interface is found by its attachment, too.
+    row = replace(row, name=attachment["AttachmentId"])
+    return rows.change(
+        tx, INTERFACE, row, state="in-use", cause=f"attached to {instance}", Attachment=attachment
+    )
+
+
+def refuse_used(row: Row) -> None:
+    """Raise `InvalidNetworkInterface.InUse` unless nobody uses the interface."""
+    if row.state != "available":
+        raise ServiceError(
+            "InvalidNetworkInterface.InUse",
+            f"Network interface '{row.id}' is currently in use ({row.state}).",
+        )
+
+
+def detach(tx: Tx, row: Row, *, cause: str) -> Row:
+    """Take an interface off its instance. The row must be locked. Elastic addresses stay."""
+    rows.unlink(tx, row.doc["Attachment"]["InstanceId"], row.id)
+    row = replace(close_public(tx, row), name=None)
+    return rows.change(tx, INTERFACE, row, state="available", cause=cause, Attachment=None)
+
+
+def by_attachment(tx: Tx, account: str, region: str, id: str) -> Row:
+    """The interface attached by `id`, locked. Raises `InvalidAttachmentID.NotFound`."""
+    found = rows.find_named(tx, INTERFACE, account, region, id)
+    if found is None:
+        raise ServiceError(
+            "InvalidAttachmentID.NotFound",
+            f"The networkInterface attachment with ID '{id[:200]}' does not exist",
+        )
+    return rows.by_ids(tx, [found.id], lock=True)[found.id]
+
+
+def attached_to(tx: Tx, instance: str) -> list[Row]:
+    """The interfaces of an instance, locked, by device index."""
+    ids = [one.id for one in rows.children(tx, [instance])[instance] if one.kind == INTERFACE.name]
+    found = rows.by_ids(tx, ids, lock=True).values()
+    return sorted(found, key=lambda one: int(one.doc["Attachment"]["DeviceIndex"]))
 
 
 def _attachment(
@@ -121,11 +178,77 @@ def bring_up(tx: Tx, id: str, *, cause: str) -> None:
     row = rows.by_ids(tx, [id], lock=True)[id]
     if row.doc["Attachment"]["Status"] == "attached":
         return
-    attachment = {**row.doc["Attachment"], "Status": "attached"}
-    changes: dict[str, Any] = {"Attachment": attachment}
-    if row.private["PublicIp"]:
-        changes["Association"] = _public_association(tx, row.region)
-    rows.change(tx, INTERFACE, row, state="in-use", cause=cause, **changes)
+    changes: dict[str, Any] = {"Attachment": {**row.doc["Attachment"], "Status": "attached"}}
+    row = rows.change(tx, INTERFACE, row, state="in-use", cause=cause, **changes)
+    open_public(tx, row)
+
+
+def open_public(tx: Tx, row: Row) -> Row:
+    """Give the interface an automatic public address, where it is to have one and has none."""
+    if not row.private["PublicIp"] or row.doc.get("Association"):
+        return row
+    address = public_addresses.hold(tx, row.id)
+    association = {
+        "IpOwnerId": "amazon",
+        "PublicDnsName": public_dns_name(row.region, address),
+        "PublicIp": address,
+    }
+    return rows.change(tx, INTERFACE, row, Association=association)
+
+
+def close_public(tx: Tx, row: Row) -> Row:
+    """Give back the automatic public address, if there is one. An Elastic one stays."""
+    association = row.doc.get("Association")
+    if not association or "AllocationId" in association:
+        return row
+    public_addresses.free(tx, row.id)
+    return rows.change(tx, INTERFACE, row, Association=None)
+
+
+def addresses_of(row: Row) -> list[dict[str, Any]]:
+    """Its private addresses with their public ones, in EC2's form, the primary first."""
+    stored = [{**row.doc, "Primary": True}]
+    stored += [{**one, "Primary": False} for one in row.private.get("Secondary", ())]
+    listed = []
+    for one in stored:
+        address = one["PrivateIpAddress"]
+        shown = {
+            "Primary": one["Primary"],
+            "PrivateIpAddress": address,
+            "PrivateDnsName": private_dns_name(row.region, address),
+        }
+        if one.get("Association"):
+            shown["Association"] = one["Association"]
+        listed.append(shown)
+    return listed
+
+
+def set_association(tx: Tx, row: Row, address: str, association: dict[str, Any] | None) -> Row:
+    """Put an Elastic address before one private address, or take it away. The row is locked."""
+    if address == row.doc["PrivateIpAddress"]:
+        return rows.change(tx, INTERFACE, row, Association=association)
+    secondary = [
+        {**one, "Association": association} if one["PrivateIpAddress"] == address else one
+        for one in row.private["Secondary"]
+    ]
+    return set_private(tx, row, Secondary=secondary)
+
+
+def add_secondary(tx: Tx, row: Row, held: Sequence[str]) -> Row:
+    """Show more private addresses, which the interface holds already."""
+    more = [{"PrivateIpAddress": address} for address in held]
+    return set_private(tx, row, Secondary=[*row.private["Secondary"], *more])
+
+
+def drop_secondary(tx: Tx, row: Row, given_up: Sequence[str]) -> Row:
+    """Show fewer of them."""
+    kept = [one for one in row.private["Secondary"] if one["PrivateIpAddress"] not in given_up]
+    return set_private(tx, row, Secondary=kept)
+
+
+def set_private(tx: Tx, row: Row, **members: Any) -> Row:
+    """Change members that EC2 does not show in a Describe."""
+    return rows.change(tx, INTERFACE, row, private={**row.private, **members})
 
 
 def set_groups(tx: Tx, row: Row, groups: list[dict[str, str]]) -> None:
@@ -138,27 +261,32 @@ def set_groups(tx: Tx, row: Row, groups: list[dict[str, str]]) -> None:
 
 
 def release_from(tx: Tx, instance: str, *, cause: str) -> None:
-    """Delete or detach each interface of an instance that ends, as DeleteOnTermination says."""
-    for child in rows.children(tx, [instance])[instance]:
-        if child.kind != INTERFACE.name:
-            continue
-        row = rows.by_ids(tx, [child.id], lock=True)[child.id]
-        rows.unlink(tx, instance, row.id)
-        deletes = row.doc["Attachment"]["DeleteOnTermination"]
-        if deletes:
-            addresses.free(tx, row.id)
-        state = "deleted" if deletes else "available"
-        rows.change(tx, INTERFACE, row, state=state, cause=cause, Attachment=None, Association=None)
+    """Delete or detach each interface of an instance that ends, as DeleteOnTermination says.
+
+    Those to be deleted must have no Elastic address any more: `elastic_addresses.release_from`
+    sees to it.
+    """
+    for row in attached_to(tx, instance):
+        if row.doc["Attachment"]["DeleteOnTermination"]:
+            delete(tx, row, cause=cause)
+        else:
+            detach(tx, row, cause=cause)
 
 
-def _public_association(tx: Tx, region: str) -> dict[str, Any]:
-    number = int(tx.world.token_hex(8), 16) % _PUBLIC_POOL.num_addresses
-    address = str(_PUBLIC_POOL[number])
-    return {
-        "IpOwnerId": "amazon",
-        "PublicDnsName": public_dns_name(region, address),
-        "PublicIp": address,
-    }
+def delete(tx: Tx, row: Row, *, cause: str) -> Row:
+    """End an interface and free its addresses. The row must be locked."""
+    assert not allocations(row), f"{row.id} still has Elastic addresses"
+    addresses.free(tx, row.id)
+    public_addresses.free(tx, row.id)
+    return rows.change(
+        tx, INTERFACE, row, state="deleted", cause=cause, Attachment=None, Association=None
+    )
+
+
+def allocations(row: Row) -> list[str]:
+    """The Elastic addresses associated with the interface."""
+    associations = [one.get("Association", {}) for one in addresses_of(row)]
+    return [one["AllocationId"] for one in associations if "AllocationId" in one]
 
 
 def private_dns_name(region: str, address: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sametoken.errors import ServiceError
 from sametoken.resources import rows
 from sametoken.resources.kinds import Kind
@@ -9,6 +11,28 @@ from sametoken.resources.rows import Row
 from sametoken.store.port import Tx
 
 KEY_PAIR = Kind("key-pair", "key", "InvalidKeyPair", "key pair")
+
+
+def lay_out(
+    tx: Tx, account: str, region: str, name: str, *, doc: dict[str, Any], tags: list[dict[str, str]]
+) -> Row:
+    """The row of a new key pair, to be inserted. Raises `InvalidKeyPair.Duplicate`.
+
+    `doc` has KeyType, KeyFingerprint and, private, the public key. There is no place for the
+    other half: it is the caller's alone.
+    """
+    if rows.find_named(tx, KEY_PAIR, account, region, name) is not None:
+        raise ServiceError("InvalidKeyPair.Duplicate", f"The keypair '{name}' already exists.")
+    return Row(
+        tx.mint(KEY_PAIR.prefix),
+        KEY_PAIR.name,
+        account,
+        region,
+        "available",
+        {**doc, "KeyName": name, "Tags": tags},
+        tx.now,
+        name=name,
+    )
 
 
 def require(tx: Tx, account: str, region: str, name: str) -> Row:

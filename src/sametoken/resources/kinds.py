@@ -20,8 +20,10 @@ class Kind:
 
     `name` is the word tags and `resource-type` use. `prefix` starts its ids, `code` its error
     codes (InvalidSubnetID), `noun` stands in their messages. `malformed` is the code of an id that
-    cannot be one, for kinds where EC2 spells it unlike `code` (InvalidGroupId). `transitions` names each state's
-    successors; a state in `ends` is final: the row is a tombstone, shown for `lingers` more.
+    cannot be one, for kinds where EC2 spells it unlike `code` (InvalidGroupId); `missing` the whole
+    code of one that does not exist, where EC2 has no stem for it (NatGatewayNotFound).
+    `transitions` names each state's successors; a state in `ends` is final: the row is a
+    tombstone, shown for `lingers` more.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Kind:
     ends: frozenset[str] = frozenset({"deleted"})
     lingers: timedelta = timedelta(0)
     malformed: str = ""
+    missing: str = ""
 
     def __post_init__(self) -> None:
         states = self.transitions.keys()
@@ -51,7 +54,7 @@ class Kind:
             )
 
     def not_found(self, ids: Iterable[str]) -> ServiceError:
-        return refusals.not_found(self.code, self.noun, *ids)
+        return refusals.not_found(self.code, self.noun, *ids, whole_code=self.missing)
 
 
 def states(**successors: str) -> dict[str, frozenset[str]]:

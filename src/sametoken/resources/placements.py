@@ -9,7 +9,7 @@ from sametoken.store.port import Tx
 
 PLACEMENT = Kind(
     "placement",
-    "pl",
+    "placement",
     "InvalidPlacement",
     "placement",
     transitions=states(reserved="released deleted", released="reserved deleted", deleted=""),
@@ -22,7 +22,7 @@ HOSTS_PER_ZONE = 64
 
 def placement_id(instance: str) -> str:
     """An instance has one placement, so its id follows from the instance's."""
-    return instance.replace("i-", "pl-", 1)
+    return instance.replace("i-", "placement-", 1)
 
 
 def reserve(tx: Tx, instance: str) -> None:

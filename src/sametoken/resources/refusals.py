@@ -48,17 +48,16 @@ def malformed_id(code: str, noun: str, value: str) -> ServiceError:
 
 
 def malformed_resource_id(code: str, prefix: str, value: str) -> ServiceError:
-    """`code` is EC2's stem, such as InvalidGroupId; `prefix` what the ids in question start with."""
+    """`code` is EC2's stem, such as InvalidGroupId; `prefix` what such ids start with."""
     hint = "" if value.startswith(f"{prefix}-") else f' (expecting "{prefix}-...")'
     return ServiceError(f"{code}.Malformed", f'Invalid id: "{value}"{hint}')
 
 
-def not_found(code: str, noun: str, *values: str) -> ServiceError:
-    """`code` is EC2's stem, such as InvalidSubnetID."""
+def not_found(code: str, noun: str, *values: str, whole_code: str = "") -> ServiceError:
+    """`code` is EC2's stem, such as InvalidSubnetID; `whole_code` stands where EC2 has no stem."""
     ids = ", ".join(values)
-    if len(values) == 1:
-        return ServiceError(f"{code}.NotFound", f"The {noun} ID '{ids}' does not exist")
-    return ServiceError(f"{code}.NotFound", f"The {noun} IDs '{ids}' do not exist")
+    text = f"ID '{ids}' does not exist" if len(values) == 1 else f"IDs '{ids}' do not exist"
+    return ServiceError(whole_code or f"{code}.NotFound", f"The {noun} {text}")
 
 
 def incorrect_state(code: str, message: str) -> ServiceError:

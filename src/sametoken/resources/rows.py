@@ -7,7 +7,7 @@ the sweep finds that no entry names it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -40,7 +40,8 @@ RESOURCE = sa.Table(
     sa.Column("doc", sa.JSON, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("gone_at", Moment),
-    sa.Index("resource_listing", "account", "region", "kind", "id"),
+    # With `gone_at`, so that a listing passes over tombstones without reading them.
+    sa.Index("resource_listing", "account", "region", "kind", "id", "gone_at"),
     sa.Index(
         "resource_name",
         "account",
@@ -74,6 +75,8 @@ EDGE = sa.Table(
     sa.Column("parent", sa.String(64), primary_key=True),
     sa.Column("child", sa.String(64), primary_key=True),
     sa.Index("resource_edge_child", "child"),
+    # The row is its key: on SQLite one tree holds both.
+    sqlite_with_rowid=False,
 )
 
 # Append-only: every change of state with its cause. Feeds StateTransitionReason and the auditor.
@@ -115,9 +118,13 @@ class Row:
         return found
 
 
+# A listing is read in pieces of at most this many rows: one of EC2's largest pages is two of them.
+LISTED_AT_ONCE_MAX = 500
+
 _COLUMNS = [column.name for column in RESOURCE.c]
 _IN_IDS = RESOURCE.c.id.in_(sa.bindparam("ids", expanding=True))
 _BY_IDS = sa.select(RESOURCE).where(_IN_IDS).order_by(RESOURCE.c.id)
+_EXISTS = sa.select(RESOURCE.c.id).where(RESOURCE.c.id == sa.bindparam("r_id"))
 _LOCK_IDS = _BY_IDS.with_for_update()
 _CHILDREN = (
     sa.select(EDGE.c.parent, RESOURCE)
@@ -131,6 +138,28 @@ _BY_NAME = sa.select(RESOURCE).where(
     RESOURCE.c.kind == sa.bindparam("kind"),
     RESOURCE.c.name == sa.bindparam("name"),
 )
+_LISTED = (
+    sa.select(RESOURCE)
+    .where(
+        RESOURCE.c.account == sa.bindparam("account"),
+        RESOURCE.c.region == sa.bindparam("region"),
+        RESOURCE.c.kind == sa.bindparam("kind"),
+        RESOURCE.c.id > sa.bindparam("after"),
+        sa.or_(RESOURCE.c.gone_at.is_(None), RESOURCE.c.gone_at > sa.bindparam("hidden")),
+    )
+    .order_by(RESOURCE.c.id)
+    .limit(sa.bindparam("at_once"))
+)
+_LISTED_BY_TOKEN = _LISTED.where(
+    RESOURCE.c.client_token.in_(sa.bindparam("client_tokens", expanding=True))
+)
+_LISTED_UNDER = _LISTED.join(EDGE, EDGE.c.child == RESOURCE.c.id).where(
+    EDGE.c.parent == sa.bindparam("parent")
+)
+_INSERT = sa.insert(RESOURCE)
+_LINK = sa.insert(EDGE)
+_NOTE_TRANSITION = sa.insert(TRANSITION)
+_UNDER_NOBODY = sa.delete(EDGE).where(EDGE.c.child == sa.bindparam("e_child"))
 _CHANGE = (
     sa.update(RESOURCE)
     .where(RESOURCE.c.id == sa.bindparam("r_id"), RESOURCE.c.state == sa.bindparam("r_from"))
@@ -142,12 +171,10 @@ _CHANGE = (
 
 def insert(tx: Tx, rows: Sequence[Row]) -> None:
     """Insert new rows and put each under its parents."""
-    tx.execute(
-        sa.insert(RESOURCE), [{name: getattr(row, name) for name in _COLUMNS} for row in rows]
-    )
+    tx.execute(_INSERT, [{name: getattr(row, name) for name in _COLUMNS} for row in rows])
     edges = [{"parent": parent, "child": row.id} for row in rows for parent in row.parents]
     if edges:
-        tx.execute(sa.insert(EDGE), edges)
+        tx.execute(_LINK, edges)
 
 
 def by_ids(tx: Tx, ids: Iterable[str], *, lock: bool = False) -> dict[str, Row]:
@@ -162,6 +189,11 @@ def by_ids(tx: Tx, ids: Iterable[str], *, lock: bool = False) -> dict[str, Row]:
 def find(tx: Tx, id: str, *, lock: bool = False) -> Row | None:
     """One row, tombstone or not; None when there never was one, or it is swept."""
     return by_ids(tx, [id], lock=lock).get(id)
+
+
+def exists(tx: Tx, id: str) -> bool:
+    """Is there a row, tombstone or not?"""
+    return tx.execute(_EXISTS, {"r_id": id}).first() is not None
 
 
 def zone_of(tx: Tx, account: str, id: str) -> str:
@@ -205,6 +237,13 @@ def _is_shown(tx: Tx, kind: Kind, account: str, region: str, row: Row) -> bool:
 
 
 def listing(
+    tx: Tx, kind: Kind, account: str, region: str, *, parent: str | None = None
+) -> list[Row]:
+    """All shown resources of a kind, by id; those under `parent` where given."""
+    return [row for piece in walk(tx, kind, account, region, parent=parent) for row in piece]
+
+
+def walk(
     tx: Tx,
     kind: Kind,
     account: str,
@@ -212,26 +251,40 @@ def listing(
     *,
     client_tokens: Sequence[str] | None = None,
     parent: str | None = None,
-) -> list[Row]:
-    """All shown resources of a kind, by id; narrowed by index where the caller can."""
-    query = sa.select(RESOURCE).where(
-        RESOURCE.c.account == account,
-        RESOURCE.c.region == region,
-        RESOURCE.c.kind == kind.name,
-        sa.or_(RESOURCE.c.gone_at.is_(None), RESOURCE.c.gone_at > tx.now - kind.lingers),
-    )
+    after: str = "",
+    at_once: int = LISTED_AT_ONCE_MAX,
+) -> Iterator[list[Row]]:
+    """The shown resources of a kind whose ids come after `after`, by id, piece by piece.
+
+    Read only as far as it is walked: the first piece has `at_once` rows, each later one up to
+    twice as many as the one before. Narrowed by index to `client_tokens`, or to the children of
+    `parent`.
+    """
+    assert client_tokens is None or parent is None, "a listing is narrowed in one way"
+    query = _LISTED
+    values: dict[str, Any] = {"account": account, "region": region, "kind": kind.name}
+    values["hidden"] = tx.now - kind.lingers
     if client_tokens is not None:
-        query = query.where(RESOURCE.c.client_token.in_(client_tokens))
-    if parent is not None:
-        query = query.join(EDGE, EDGE.c.child == RESOURCE.c.id).where(EDGE.c.parent == parent)
-    return [from_record(row) for row in tx.execute(query.order_by(RESOURCE.c.id))]
+        query, values["client_tokens"] = _LISTED_BY_TOKEN, list(client_tokens)
+    elif parent is not None:
+        query, values["parent"] = _LISTED_UNDER, parent
+    size = min(at_once, LISTED_AT_ONCE_MAX)
+    while True:
+        found = tx.execute(query, {**values, "after": after, "at_once": size})
+        piece = [from_record(row) for row in found]
+        if piece:
+            yield piece
+        if len(piece) < size:
+            return
+        after, size = piece[-1].id, min(2 * size, LISTED_AT_ONCE_MAX)
 
 
-def children(tx: Tx, parents: Sequence[str]) -> dict[str, list[Row]]:
-    """The living rows under each of `parents`, by id."""
+def children(tx: Tx, parents: Sequence[str], kind: Kind | None = None) -> dict[str, list[Row]]:
+    """The living rows under each of `parents`, by id; those of one kind where given."""
     found: dict[str, list[Row]] = {parent: [] for parent in parents}
     if parents:
-        for row in tx.execute(_CHILDREN, {"parents": list(parents)}):
+        query = _CHILDREN if kind is None else _CHILDREN.where(RESOURCE.c.kind == kind.name)
+        for row in tx.execute(query, {"parents": list(parents)}):
             found[row.parent].append(from_record(row))
     return found
 
@@ -266,14 +319,14 @@ def change(
         _note_transition(tx, row, target, cause)
     if ending:
         # Its own children stay under it until each is released: an unwinding still looks for them.
-        tx.execute(sa.delete(EDGE).where(EDGE.c.child == row.id))
+        tx.execute(_UNDER_NOBODY, {"e_child": row.id})
         SqlLedger().ended(tx, [row.id])
     return changed
 
 
 def _note_transition(tx: Tx, row: Row, target: str, cause: str) -> None:
     tx.execute(
-        sa.insert(TRANSITION),
+        _NOTE_TRANSITION,
         {
             "resource_id": row.id,
             "moved_at": tx.now,
@@ -285,7 +338,7 @@ def _note_transition(tx: Tx, row: Row, target: str, cause: str) -> None:
 
 
 def link(tx: Tx, parent: str, child: str) -> None:
-    tx.execute(sa.insert(EDGE), {"parent": parent, "child": child})
+    tx.execute(_LINK, {"parent": parent, "child": child})
 
 
 def unlink(tx: Tx, parent: str, child: str) -> None:

@@ -32,4 +32,5 @@ def tagged(tx: Tx, account: str, region: str, ids: Sequence[str] | None) -> list
             RESOURCE.c.account == account, RESOURCE.c.region == region
         )
         found = [rows.from_record(record) for record in tx.execute(query)]
-    return [row for row in found if row.gone_at is None and row.account == account]
+    owner = (account, region)
+    return [row for row in found if row.gone_at is None and (row.account, row.region) == owner]

@@ -7,33 +7,43 @@ from typing import Any
 from sametoken.errors import ServiceError
 from sametoken.resources import rows
 from sametoken.resources.kinds import Kind, states
+from sametoken.resources.ripening import ripens
 from sametoken.resources.rows import Row
 from sametoken.store.columns import to_microseconds
 from sametoken.store.port import Tx
 
 # Source: EBS user guide, "EBS volume lifecycle" (creating, available, in-use, deleting, error).
-VOLUME = Kind(
-    "volume",
-    "vol",
-    "InvalidVolume",
-    "volume",
-    transitions=states(
-        creating="available in-use deleted error",
-        available="in-use deleting deleted",
-        in_use="available deleting deleted",
-        deleting="deleted",
-        error="deleted",
-        deleted="",
-    ),
-    ends=frozenset({"deleted"}),
-    malformed="InvalidVolumeID",
+VOLUME = ripens(
+    Kind(
+        "volume",
+        "vol",
+        "InvalidVolume",
+        "volume",
+        transitions=states(
+            creating="available in-use deleted error",
+            available="in-use deleting deleted",
+            in_use="available deleting deleted",
+            deleting="deleted",
+            error="deleted",
+            deleted="",
+        ),
+        ends=frozenset({"deleted"}),
+        malformed="InvalidVolumeID",
+    )
 )
 
 
-# Members of a launch's spec that EC2's Volume shows as they are.
+# Members of a spec that EC2's Volume shows as they are.
 _SPECIFIED = (
     "Size", "VolumeType", "SnapshotId", "Iops", "Throughput", "Encrypted", "KmsKeyId", "Tags",
+    "MultiAttachEnabled",
 )  # fmt: skip
+
+
+def document(spec: dict[str, Any]) -> dict[str, Any]:
+    """The stored members of a new volume. `spec` has EC2's names, Size in GiB."""
+    doc = {name: spec[name] for name in _SPECIFIED if spec.get(name) is not None}
+    return {"MultiAttachEnabled": False, "Attachments": [], **doc}
 
 
 def create_attached(
@@ -41,24 +51,46 @@ def create_attached(
 ) -> Row:
     """Make the volume that a launch planned, attached to its instance.
 
-    `spec` has EC2's names: Size (GiB), VolumeType, SnapshotId, Iops, Throughput, Encrypted,
-    KmsKeyId, Device, DeleteOnTermination, Tags. The caller has checked that `id` does not exist.
+    `spec` has also Device and DeleteOnTermination. The caller has checked that `id` is new.
     """
-    doc = {name: spec[name] for name in _SPECIFIED if spec.get(name) is not None}
-    doc["MultiAttachEnabled"] = False
-    doc["Attachments"] = [
-        {
-            "Device": spec["Device"],
-            "InstanceId": instance,
-            "State": "attached",
-            "VolumeId": id,
-            "DeleteOnTermination": spec["DeleteOnTermination"],
-            "attached_us": to_microseconds(tx.now),
-        }
-    ]
+    doc = document(spec)
+    deletes = spec["DeleteOnTermination"]
+    doc["Attachments"] = [_attachment(tx, id, instance, spec["Device"], deletes=deletes)]
     row = Row(id, VOLUME.name, account, region, "in-use", doc, tx.now, zone, parents=(instance,))
     rows.insert(tx, [row])
     return row
+
+
+def attach(tx: Tx, row: Row, *, instance: str, device: str) -> Row:
+    """Attach an available volume. The row must be locked. It outlives its instance."""
+    rows.link(tx, instance, row.id)
+    made = _attachment(tx, row.id, instance, device, deletes=False)
+    attachments = [*row.doc["Attachments"], made]
+    return rows.change(
+        tx, VOLUME, row, state="in-use", cause=f"attached to {instance}", Attachments=attachments
+    )
+
+
+def detach(tx: Tx, row: Row, *, instance: str) -> Row:
+    """Take the volume from the instance. The row must be locked."""
+    rows.unlink(tx, instance, row.id)
+    kept = [one for one in row.doc["Attachments"] if one["InstanceId"] != instance]
+    state = "in-use" if kept else "available"
+    cause = f"detached from {instance}"
+    return rows.change(tx, VOLUME, row, state=state, cause=cause, Attachments=kept)
+
+
+def _attachment(
+    tx: Tx, volume: str, instance: str, device: str, *, deletes: bool
+) -> dict[str, Any]:
+    return {
+        "Device": device,
+        "InstanceId": instance,
+        "State": "attached",
+        "VolumeId": volume,
+        "DeleteOnTermination": deletes,
+        "attached_us": to_microseconds(tx.now),
+    }
 
 
 def set_delete_on_termination(tx: Tx, instance: str, device: str, *, deletes: bool) -> None:

@@ -7,12 +7,12 @@ once, when the account is first seen in the Region; deleting it does not bring i
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from sametoken.resources import geography, rows
+from sametoken.resources import geography, rows, security_groups
 from sametoken.resources.kinds import Kind
 from sametoken.resources.rows import Row
 from sametoken.store.columns import Moment
@@ -48,6 +48,8 @@ INTERNET_GATEWAY = Kind(
 DHCP_OPTIONS = Kind("dhcp-options", "dopt", "InvalidDhcpOptionID", "dhcpOptions")
 
 DEFAULT_VPC_CIDR = "172.31.0.0/16"
+# The name of the group that every VPC has; nobody can take it or delete it.
+DEFAULT_GROUP = "default"
 # EC2 cuts the default VPC into /20 subnets, one a zone, in the order of the zones.
 _DEFAULT_SUBNET_PREFIX = 20
 
@@ -62,79 +64,83 @@ def seed(tx: Tx, account: str, region: str) -> None:
     if is_seeded(tx, account, region):
         return
     tx.execute(sa.insert(SEED), {"account": account, "region": region, "seeded_at": tx.now})
-    rows.insert(tx, list(_default_vpc(tx, account, region)))
+    make_default_vpc(tx, account, region)
 
 
-def _default_vpc(tx: Tx, account: str, region: str) -> Iterator[Row]:
-    def row(kind: Kind, id: str, doc: dict[str, Any], *parents: str, **more: Any) -> Row:
-        return Row(
-            id, kind.name, account, region, "available", doc, tx.now, parents=parents, **more
-        )
-
-    vpc, dhcp = tx.mint(VPC.prefix), tx.mint(DHCP_OPTIONS.prefix)
-    gateway, table = tx.mint(INTERNET_GATEWAY.prefix), tx.mint(ROUTE_TABLE.prefix)
-    acl, group = tx.mint(NETWORK_ACL.prefix), tx.mint(SECURITY_GROUP.prefix)
-    yield row(DHCP_OPTIONS, dhcp, {"DhcpConfigurations": _dhcp_configurations(region)})
-    yield row(VPC, vpc, vpc_document(tx, DEFAULT_VPC_CIDR, dhcp, is_default=True))
-    yield row(
-        INTERNET_GATEWAY, gateway, {"Attachments": [{"State": "available", "VpcId": vpc}]}, vpc
+def make_default_vpc(tx: Tx, account: str, region: str) -> Row:
+    """A VPC with a gateway, a route to it, and a subnet in each zone."""
+    dhcp = default_dhcp_options(tx, account, region)
+    doc = vpc_document(tx, DEFAULT_VPC_CIDR, dhcp, is_default=True)
+    vpc = Row(
+        tx.mint(VPC.prefix), VPC.name, account, region, "available", doc, tx.now, parents=(dhcp,)
     )
-    yield row(
-        SECURITY_GROUP,
-        group,
-        {
-            "GroupName": "default",
-            "Description": "default VPC security group",
-            "VpcId": vpc,
-            "IpPermissions": [
-                {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group, "UserId": account}]}
-            ],
-            "IpPermissionsEgress": [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}],
-        },
-        vpc,
-        name=f"{vpc}/default",
+    gateway = _inside(
+        tx, vpc, INTERNET_GATEWAY, {"Attachments": [{"State": "available", "VpcId": vpc.id}]}
     )
-    yield row(
-        ROUTE_TABLE,
-        table,
-        {
-            "VpcId": vpc,
-            "Routes": [
-                _route(DEFAULT_VPC_CIDR, "local", "CreateRouteTable"),
-                _route("0.0.0.0/0", gateway, "CreateRoute"),
-            ],
-            "Associations": [_main_association(tx, table)],
-        },
-        vpc,
-    )
-    subnets = list(_default_subnets(tx, region))
-    for subnet, zone, cidr in subnets:
-        yield row(SUBNET, subnet, _subnet_document(vpc, cidr, zone), vpc, zone=zone.name)
-    yield row(
-        NETWORK_ACL,
-        acl,
-        {
-            "VpcId": vpc,
-            "IsDefault": True,
-            "Entries": default_acl_entries(),
-            "Associations": [
-                {
-                    "NetworkAclAssociationId": tx.mint("aclassoc"),
-                    "NetworkAclId": acl,
-                    "SubnetId": subnet,
-                }
-                for subnet, _, _ in subnets
-            ],
-        },
-        vpc,
-    )
+    zones = zip(geography.zones_of(region), default_subnet_blocks(), strict=False)
+    subnets = [
+        _inside(tx, vpc, SUBNET, default_subnet_document(vpc.id, cidr, zone), zone=zone.name)
+        for zone, cidr in zones
+    ]
+    outward = route("0.0.0.0/0", gateway.id, "CreateRoute")
+    fixtures = new_fixtures(tx, vpc, routes=[outward], subnets=[one.id for one in subnets])
+    rows.insert(tx, [vpc, gateway, *subnets, *fixtures])
+    return vpc
 
 
-def _default_subnets(tx: Tx, region: str) -> Iterator[tuple[str, geography.Zone, str]]:
+def default_dhcp_options(tx: Tx, account: str, region: str) -> str:
+    """The options a VPC has until it is given others; made when there are none."""
+    for row in rows.listing(tx, DHCP_OPTIONS, account, region):
+        if row.private.get("IsDefault"):
+            return row.id
+    id = tx.mint(DHCP_OPTIONS.prefix)
+    doc = {
+        "DhcpConfigurations": _dhcp_configurations(region),
+        "private": {"IsDefault": True},
+    }
+    rows.insert(tx, [Row(id, DHCP_OPTIONS.name, account, region, "available", doc, tx.now)])
+    return id
+
+
+def _inside(tx: Tx, vpc: Row, kind: Kind, doc: dict[str, Any], **more: Any) -> Row:
+    """A new row under `vpc`."""
+    return Row(
+        tx.mint(kind.prefix), kind.name, vpc.account, vpc.region, "available", doc, tx.now,
+        parents=(vpc.id,), **more,
+    )  # fmt: skip
+
+
+def new_fixtures(
+    tx: Tx, vpc: Row, *, routes: Sequence[dict[str, Any]] = (), subnets: Sequence[str] = ()
+) -> list[Row]:
+    """What a VPC has from its first moment to its last: main route table, default ACL, group."""
+    local = route(vpc.doc["CidrBlock"], "local", "CreateRouteTable")
+    table = _inside(tx, vpc, ROUTE_TABLE, {"VpcId": vpc.id, "Routes": [local, *routes]})
+    table.doc["Associations"] = [_main_association(tx, table.id)]
+    acl = _inside(tx, vpc, NETWORK_ACL, {"VpcId": vpc.id, "IsDefault": True})
+    acl.doc["Entries"] = default_acl_entries()
+    acl.doc["Associations"] = [acl_association(tx, acl.id, subnet) for subnet in subnets]
+    named = {"GroupName": DEFAULT_GROUP, "Description": "default VPC security group"}
+    group = _inside(
+        tx, vpc, SECURITY_GROUP, {**named, "VpcId": vpc.id}, name=f"{vpc.id}/{DEFAULT_GROUP}"
+    )
+    rules = (security_groups.members_rule(group), security_groups.outbound_rule())
+    return [table, acl, group, *(security_groups.rule(tx, group, one) for one in rules)]
+
+
+def is_fixture(row: Row) -> bool:
+    """Does it go with its VPC, and not before?"""
+    if row.kind == ROUTE_TABLE.name:
+        return any(one["Main"] for one in row.doc["Associations"])
+    if row.kind == NETWORK_ACL.name:
+        return bool(row.doc["IsDefault"])
+    return row.kind == SECURITY_GROUP.name and row.doc["GroupName"] == DEFAULT_GROUP
+
+
+def default_subnet_blocks() -> list[str]:
+    """The blocks a default VPC is cut into."""
     network = ipaddress.IPv4Network(DEFAULT_VPC_CIDR)
-    cidrs = network.subnets(new_prefix=_DEFAULT_SUBNET_PREFIX)
-    for zone, cidr in zip(geography.zones_of(region), cidrs, strict=False):
-        yield tx.mint(SUBNET.prefix), zone, str(cidr)
+    return [str(one) for one in network.subnets(new_prefix=_DEFAULT_SUBNET_PREFIX)]
 
 
 def vpc_document(tx: Tx, cidr: str, dhcp: str, *, is_default: bool) -> dict[str, Any]:
@@ -159,14 +165,21 @@ def vpc_document(tx: Tx, cidr: str, dhcp: str, *, is_default: bool) -> dict[str,
     }
 
 
-def _subnet_document(vpc: str, cidr: str, zone: geography.Zone) -> dict[str, Any]:
+def default_subnet_document(vpc: str, cidr: str, zone: geography.Zone) -> dict[str, Any]:
+    """As `subnet_document`, for one whose instances are reachable from outside by default."""
+    document = subnet_document(vpc, cidr, zone)
+    return {**document, "DefaultForAz": True, "MapPublicIpOnLaunch": True}
+
+
+def subnet_document(vpc: str, cidr: str, zone: geography.Zone) -> dict[str, Any]:
+    """The members of EC2's Subnet that do not change by themselves."""
     return {
         "VpcId": vpc,
         "CidrBlock": cidr,
         "AvailabilityZone": zone.name,
         "AvailabilityZoneId": zone.id,
-        "DefaultForAz": True,
-        "MapPublicIpOnLaunch": True,
+        "DefaultForAz": False,
+        "MapPublicIpOnLaunch": False,
         "MapCustomerOwnedIpOnLaunch": False,
         "AssignIpv6AddressOnCreation": False,
         "Ipv6CidrBlockAssociationSet": [],
@@ -180,7 +193,8 @@ def _subnet_document(vpc: str, cidr: str, zone: geography.Zone) -> dict[str, Any
     }
 
 
-def _route(cidr: str, gateway: str, origin: str) -> dict[str, Any]:
+def route(cidr: str, gateway: str, origin: str) -> dict[str, Any]:
+    """An active route to a gateway, in EC2's form."""
     return {
         "DestinationCidrBlock": cidr,
         "GatewayId": gateway,
@@ -195,6 +209,15 @@ def _main_association(tx: Tx, table: str) -> dict[str, Any]:
         "RouteTableAssociationId": tx.mint("rtbassoc"),
         "RouteTableId": table,
         "AssociationState": {"State": "associated"},
+    }
+
+
+def acl_association(tx: Tx, acl: str, subnet: str) -> dict[str, Any]:
+    """That `acl` stands before `subnet`."""
+    return {
+        "NetworkAclAssociationId": tx.mint("aclassoc"),
+        "NetworkAclId": acl,
+        "SubnetId": subnet,
     }
 
 
@@ -221,6 +244,12 @@ def _dhcp_configurations(region: str) -> list[dict[str, Any]]:
     ]
 
 
+def find_default_vpc(tx: Tx, account: str, region: str) -> Row | None:
+    """The account's default VPC in the Region; None when it was deleted."""
+    found = rows.listing(tx, VPC, account, region)
+    return next((row for row in found if row.doc.get("IsDefault")), None)
+
+
 def default_subnets(tx: Tx, account: str, region: str) -> list[Row]:
     """The default subnet of each zone that still has one, by zone."""
     found = [row for row in rows.listing(tx, SUBNET, account, region) if row.doc["DefaultForAz"]]
@@ -229,6 +258,6 @@ def default_subnets(tx: Tx, account: str, region: str) -> list[Row]:
 
 def default_group(tx: Tx, account: str, region: str, vpc: str) -> Row:
     """The group that instances of the VPC are in when their request names none."""
-    found = rows.find_named(tx, SECURITY_GROUP, account, region, f"{vpc}/default")
+    found = rows.find_named(tx, SECURITY_GROUP, account, region, f"{vpc}/{DEFAULT_GROUP}")
     assert found is not None, f"{vpc} has lost its default group, which cannot be deleted"
     return found

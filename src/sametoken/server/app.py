@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from sametoken import faults
@@ -24,11 +24,11 @@ from sametoken.errors import ServiceError, Transient
 from sametoken.faults import Point
 from sametoken.idempotency import Engine
 from sametoken.resources import refusals, vpcs
-from sametoken.server import admission, identity
+from sametoken.server import admission, identity, invocations
 from sametoken.server.admission import Admitted
 from sametoken.server.credentials import Credentials, Principal
 from sametoken.server.edge import ClientGone, Message, Receive, Send, read_body
-from sametoken.server.execution import Outcome, execute
+from sametoken.server.execution import Outcome, execute, needs_preparing, prepare
 from sametoken.server.limits import DEFAULT_LIMITS
 from sametoken.store.port import Store, Tx
 from sametoken.world import World, mint_uuid
@@ -41,6 +41,8 @@ ANSWER_SECONDS_MAX = 20.0
 # Requests in work at once; more would only wait in memory for the one writer.
 REQUESTS_MAX = 1024
 READ_THREADS = 4
+# Key pairs are all that is prepared; two cores' worth of them at once, and reads go on beside.
+PREPARE_THREADS = 2
 
 
 @dataclass(slots=True)
@@ -71,10 +73,14 @@ class App:
     credentials: Credentials
     world: World
     default_region: str = "us-east-1"
+    dedupe_invocations: bool = False
     ec2: ServiceModel = field(default_factory=lambda: ServiceModel.load("ec2"))
     sts: ServiceModel = field(default_factory=lambda: ServiceModel.load("sts"))
     _readers: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(READ_THREADS, "reader")
+    )
+    _preparers: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(PREPARE_THREADS, "preparer")
     )
     _seeded: set[tuple[str, str]] = field(default_factory=set)
     _in_work: int = 0
@@ -130,7 +136,12 @@ class App:
         admitted = admission.admit(
             form, self.ec2, principal=principal, region=claim.region, request_id=line.request_id
         )
+        if self.dedupe_invocations and admitted.client_token is None:
+            invocation = invocations.token_of(_header(wire, invocations.HEADER))
+            admitted = replace(admitted, client_token=invocation)
         await self._seed(principal.account, claim.region)
+        if needs_preparing(admitted):
+            admitted = await self._prepare(admitted)
         outcome = await self._execute(admitted)
         line.outcome, line.differing = outcome.attempt, outcome.differing
         if outcome.error is not None:
@@ -149,8 +160,9 @@ class App:
         return principal
 
     def close(self) -> None:
-        """End the threads that read. Nothing may be asked any more."""
+        """End the threads that read and prepare. Nothing may be asked any more."""
         self._readers.shutdown()
+        self._preparers.shutdown()
 
     async def _seed(self, account: str, region: str) -> None:
         """Give the account its default VPC in a Region it has not used before."""
@@ -162,6 +174,15 @@ class App:
 
     def _is_seeded(self, place: tuple[str, str]) -> bool:
         return self.store.read(lambda tx: vpcs.is_seeded(tx, *place))
+
+    async def _prepare(self, admitted: Admitted) -> Admitted:
+        """Off the loop, which has others to answer; not begun at all once nobody waits for it."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                return await loop.run_in_executor(self._preparers, prepare, admitted)
+        except TimeoutError:
+            raise Transient("not prepared in time", ran=False) from None
 
     async def _execute(self, admitted: Admitted) -> Outcome:
         def run(tx: Tx) -> Outcome:
@@ -198,8 +219,10 @@ def _refusal(protocol: str, error: ServiceError, line: Line) -> Reply:
 
 
 def _plain(text: str) -> str:
-    """A caller's text as one word of a log line: nothing that could forge a line of its own."""
-    return text if text.isascii() and text.isprintable() and " " not in text else ascii(text)
+    """A caller's text as one word of a log line: nothing that could forge another, or a line."""
+    if text.isascii() and text.isprintable() and " " not in text:
+        return text
+    return ascii(text).replace(" ", r"\x20")
 
 
 def _wire(scope: Message, body: bytes) -> WireRequest:

@@ -95,8 +95,11 @@ class Connection(HttpToolsProtocol):
 
     # The connection
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        # uvicorn narrows BaseTransport in the same way; both event loops pass a Transport.
+    def connection_made(
+        self,
+        transport: asyncio.Transport,  # type: ignore[override]  # narrowed as uvicorn does
+    ) -> None:
+        # Both event loops pass a Transport, never only a BaseTransport.
         super().connection_made(transport)
         if self._state.draining or len(self.connections) > self._limits.connections_max:
             self._phase = _Phase.DISCARD

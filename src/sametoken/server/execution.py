@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sametoken.ec2.actions import Change, Create, Read
+from sametoken.ec2.packing import packed, unpacked
 from sametoken.ec2.request import Document
 from sametoken.errors import IdempotentParameterMismatch, ServiceError
 from sametoken.idempotency import Answer, Attempt, Call, Engine, Identities, Made, Operation, Scope
@@ -22,14 +23,46 @@ class Outcome:
     differing: tuple[str, ...] = ()
 
 
+def prepare(admitted: Admitted) -> Admitted:
+    """The request with what its action needs done before the transaction. No store, no I/O."""
+    action, request = admitted.action, admitted.request
+    assert isinstance(action, Change) and action.prepare is not None, "asked only where needed"
+    return replace(admitted, request=replace(request, prepared=action.prepare(request)))
+
+
+def needs_preparing(admitted: Admitted) -> bool:
+    return isinstance(admitted.action, Change) and admitted.action.prepare is not None
+
+
 def execute(tx: Tx, engine: Engine, admitted: Admitted) -> Outcome:
     """Do what was asked, inside `tx`. Raises refusals that leave nothing behind."""
     request, action = admitted.request, admitted.action
     match action:
-        case Read() | Change():
-            return Outcome("read" if isinstance(action, Read) else "done", action.run(tx, request))
+        case Read():
+            return Outcome("read", action.run(tx, request))
+        case Change() if admitted.client_token is None or action.answer_is_secret:
+            return Outcome("done", action.run(tx, request))
+        case Change():
+            return _change_once(tx, engine, admitted, action)
         case Create():
             return _create_once(tx, engine, admitted, action)
+
+
+def _change_once(tx: Tx, engine: Engine, admitted: Admitted, action: Change) -> Outcome:
+    """A change whose invocation stands in for a token: a repeat hears the first answer again."""
+    request = admitted.request
+
+    def perform(tx: Tx) -> Made:
+        return Made({"answer": packed(action.run(tx, request))})
+
+    def view(tx: Tx, identities: Identities) -> Document:
+        answer: Document = unpacked(identities["answer"])
+        return answer
+
+    scope = Scope(request.account, request.region, request.action)
+    call = Call(scope, admitted.client_token, request.params, request_id=request.request_id)
+    answer = engine.execute_once(tx, call, Operation(perform, view))
+    return Outcome(answer.attempt, answer.value, answer.error)
 
 
 def _create_once(tx: Tx, engine: Engine, admitted: Admitted, action: Create) -> Outcome:

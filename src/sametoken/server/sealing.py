@@ -32,8 +32,8 @@ class Sealer:
             self._keys = {key_id(key): Fernet(key) for key in keys}
         except ValueError as error:
             raise Misconfigured(
-                f"the sealing key is not 32 url-safe base64 bytes ({error}). Make one with "
-                "`sametoken accounts new-key`, or restore the one this database was made with."
+                f"the sealing key is not 32 url-safe base64 bytes ({error}). Restore the one this "
+                f"database was made with; a new one makes its own where {KEY_VARIABLE} is not set."
             ) from error
         self.current = key_id(keys[0])
 
@@ -78,7 +78,10 @@ def load_sealer(file: Path | None, *, create: bool) -> Sealer:
     mode = file.stat().st_mode & 0o777
     if mode & 0o077:
         raise Misconfigured(f"{file} is readable by others (mode {mode:o}); chmod 600 it")
-    return Sealer(file.read_text().split())
+    keys = file.read_text().split()
+    if not keys:
+        raise Misconfigured(f"the key file {file} is empty; restore it or set {KEY_VARIABLE}")
+    return Sealer(keys)
 
 
 def _make_key_file(file: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sametoken.faults import Point
 from sametoken.idempotency import Engine
-from sametoken.resources import interfaces
+from sametoken.resources import elastic_addresses, interfaces
 from sametoken.services.steps import Effect, close_instance, take_step
 from sametoken.store.port import Store, Tx
 from sametoken.workflow.plans import NETWORKS
@@ -30,10 +30,12 @@ class Networks:
                 self._step(
                     verb,
                     call,
-                    lambda tx: interfaces.release_from(tx, call.instance, cause="instance ended"),
+                    lambda tx: elastic_addresses.release_from(
+                        tx, call.instance, cause="instance ended"
+                    ),
                 )
             case Verb.HALT:
-                raise AssertionError("an interface is not halted")
+                self._step(verb, call, lambda tx: _close_public(tx, call.instance))
         return Done()
 
     def _step(self, verb: Verb, call: StepCall, effect: Effect) -> None:
@@ -42,6 +44,12 @@ class Networks:
             parameters={"instance": call.instance, "interfaces": call.spec["interfaces"]},
             effect=effect, point=Point.NETWORKS_CALLED,
         )  # fmt: skip
+
+
+def _close_public(tx: Tx, instance: str) -> None:
+    """A stopped instance keeps its interfaces, but not its automatic public addresses."""
+    for interface in interfaces.attached_to(tx, instance):
+        interfaces.close_public(tx, interface)
 
 
 def _bring_up_all(tx: Tx, call: StepCall) -> None:

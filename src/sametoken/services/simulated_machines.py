@@ -31,6 +31,11 @@ MACHINE = sa.Table(
     sa.Column("boots", sa.Integer, nullable=False),
 )
 
+_THE_MACHINE = MACHINE.c.instance == sa.bindparam("m_instance")
+_LOCK = sa.select(MACHINE).where(_THE_MACHINE).with_for_update()
+_CHANGE = sa.update(MACHINE).where(_THE_MACHINE)
+_INSERT = sa.insert(MACHINE)
+
 STARTING, RUNNING, OFF, ABSENT = "starting", "running", "off", "absent"
 
 
@@ -88,18 +93,15 @@ class SimulatedMachines:
 
 
 def _lock(tx: Tx, instance: str) -> Any:
-    return tx.execute(
-        sa.select(MACHINE).where(MACHINE.c.instance == instance).with_for_update()
-    ).first()
+    return tx.execute(_LOCK, {"m_instance": instance}).first()
 
 
 def _write(
     tx: Tx, instance: str, generation: int, state: str, *, ready_at: Any = None, boots: int
 ) -> None:
     values = {"generation": generation, "state": state, "ready_at": ready_at, "boots": boots}
-    change = sa.update(MACHINE).where(MACHINE.c.instance == instance).values(values)
-    if tx.execute(change).rowcount == 0:
-        tx.execute(sa.insert(MACHINE), {"instance": instance, **values})
+    if tx.execute(_CHANGE, {"m_instance": instance, **values}).rowcount == 0:
+        tx.execute(_INSERT, {"instance": instance, **values})
 
 
 def forget(tx: Tx, instances: Sequence[str]) -> None:

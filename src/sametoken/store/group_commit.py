@@ -65,18 +65,23 @@ def run_batch(session: Session, jobs: Sequence[Job], announce: Callable[[set[str
     if not jobs:
         return
     try:
+        _run_all(session, jobs, announce)
+    except Exception:
+        # A bug of ours ends the writer. Its callers must hear so: they would wait for ever.
+        for job in jobs:
+            if not job.future.done():
+                job.future.set_exception(Transient("the writer broke down"))
+        raise
+
+
+def _run_all(session: Session, jobs: Sequence[Job], announce: Callable[[set[str]], None]) -> None:
+    try:
         _run_together(session, jobs, announce)
     except _TransactionLost as lost:
         log.warning("transaction lost (%s); running its %d members alone", lost, len(jobs))
         session.reopen()
         for job in jobs:
             _run_alone(session, job, announce)
-    except BaseException:
-        # A bug of ours ends the writer. Its callers must hear so: they would wait for ever.
-        for job in jobs:
-            if not job.future.done():
-                job.future.set_exception(Transient("the writer broke down"))
-        raise
 
 
 def _run_alone(session: Session, job: Job, announce: Callable[[set[str]], None]) -> None:

@@ -68,6 +68,7 @@ _ALL = (
         "stop",
         (
             Step("halt-machine", Verb.HALT, (MACHINES,)),
+            Step("drop-public-addresses", Verb.HALT, (NETWORKS,)),
             Step("leave-host", Verb.HALT, (PLACEMENT,)),
         ),
         InstanceState.STOPPED,

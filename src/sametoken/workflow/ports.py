@@ -18,7 +18,7 @@ class Verb(StrEnum):
     """What a service can be asked to do for one instance. Each may be repeated at will."""
 
     ENSURE = "ensure"  # provision the given ids, as the spec says
-    HALT = "halt"  # power off and leave the host, to be ensured again later
+    HALT = "halt"  # power off and give up what a stopped instance does not keep
     CLOSE = "close"  # refuse every later ensure, even where nothing was made yet
     RELEASE = "release"  # give back whatever the instance holds here
 

@@ -1,7 +1,5 @@
 """The runner: claim due work, call one service at a time, record what came of it.
 
-The loop of `run` is one of the few places that catch every exception (see `server.app`).
-
 Recovery is the ordinary path. A runner that dies leaves a lease that runs out; its successor
 repeats the step with the same derived token, which is an ordinary repeated request. No
 transaction is open while a service is called.
@@ -10,12 +8,12 @@ transaction is open while a service is called.
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 from sametoken import faults
-from sametoken.errors import SametokenError, ServiceError, Transient
+from sametoken.errors import SametokenError, ServiceError
 from sametoken.faults import Point
 from sametoken.idempotency.token import derive_token
 from sametoken.resources import instances, rows
@@ -33,10 +31,6 @@ log = logging.getLogger(__name__)
 
 # Few enough that the last of them still starts well within its lease.
 CLAIM_MAX = 8
-# The floor under every wake-up: work whose announcement was lost waits no longer than this.
-POLL_SECONDS_MAX = 1.0
-# A persisted due time and the wait for it round differently; this keeps a runner from spinning.
-_POLL_SECONDS_MIN = 0.005
 
 # The state reason of a launch that ended for a cause of ours, in EC2's words.
 INTERNAL_FAILURE = (
@@ -73,22 +67,7 @@ class Runner:
         default_factory=lambda: {name: RetryQuota() for name in SERVICES}
     )
 
-    def run(self, stop: threading.Event) -> None:
-        """`run_once` until `stop` is set, waiting in between for work or for the next due time."""
-        news = self.store.listen(works.CHANNEL)
-        while not stop.is_set():
-            news.clear()
-            try:
-                idle_seconds = 0.0 if self.run_once() else self.seconds_to_next()
-            except Transient as busy:
-                log.warning("runner: %s", busy)
-                idle_seconds = POLL_SECONDS_MAX
-            except Exception:
-                # A bug of ours met one instance; the others must still be driven.
-                log.exception("runner: our bug")
-                idle_seconds = POLL_SECONDS_MAX
-            if idle_seconds > 0:
-                self.world.wait(news, idle_seconds)
+    channel = works.CHANNEL
 
     def run_once(self) -> bool:
         """Claim what is due and drive each as far as it goes. False when nothing was due."""
@@ -100,16 +79,8 @@ class Runner:
             self._drive(work)
         return bool(claimed)
 
-    def seconds_to_next(self) -> float:
-        """How long there is nothing to do, as far as is known; at most the polling floor."""
-
-        def ask(tx: Tx) -> float:
-            moment = works.next_due(tx)
-            if moment is None:
-                return POLL_SECONDS_MAX
-            return (moment - tx.now).total_seconds()
-
-        return min(POLL_SECONDS_MAX, max(_POLL_SECONDS_MIN, self.store.read(ask)))
+    def next_due(self, tx: Tx) -> datetime | None:
+        return works.next_due(tx)
 
     def _drive(self, work: Work) -> None:
         """Step after step under one lease, until it is done, must wait, or is no longer ours."""
@@ -121,8 +92,7 @@ class Runner:
                 log.info("%s: %s", held.instance, stale)
                 return
             faults.reach(Point.STEP_ANSWERED)
-            current = held
-            held = self.store.run(lambda tx: self._record(tx, current, fate))  # noqa: B023
+            held = self.store.run(partial(self._record, work=held, fate=fate))
             faults.reach(Point.STEP_RECORDED)
 
     def _attempt(self, work: Work) -> _Fate:

@@ -86,12 +86,26 @@ class Work:
         return self.step + 1 == len(self.the_plan.steps)
 
 
+_ENQUEUE = sa.insert(WORK)
 _FREE = sa.or_(WORK.c.lease_until.is_(None), WORK.c.lease_until <= sa.bindparam("now"))
 _DUE = (
     sa.select(WORK)
     .where(WORK.c.due_at <= sa.bindparam("now"), _FREE)
     .order_by(WORK.c.due_at)
     .limit(sa.bindparam("limit"))
+)
+_IS_DUE = sa.select(WORK.c.instance).where(WORK.c.due_at <= sa.bindparam("now"), _FREE).limit(1)
+# Two questions, because thousands may wait for their machines to boot: the first of them stops at
+# the first row of the index that is not leased, the second sees what is due, and only leased work
+# stays due for long.
+_NEXT_UNLEASED = (
+    sa.select(WORK.c.due_at)
+    .where(WORK.c.due_at.is_not(None), WORK.c.lease_until.is_(None))
+    .order_by(WORK.c.due_at)
+    .limit(1)
+)
+_NEXT_RELEASED = sa.select(sa.func.min(WORK.c.lease_until)).where(
+    WORK.c.due_at <= sa.bindparam("now"), WORK.c.lease_until.is_not(None)
 )
 _LOCK_DUE = _DUE.with_for_update(skip_locked=True)
 _TAKE = (
@@ -130,7 +144,7 @@ def enqueue_launches(tx: Tx, instances: Sequence[tuple[Row, dict[str, Any]]]) ->
     plan = PLANS["launch"]
     assert plan.deadline is not None, "a launch ends"
     tx.execute(
-        sa.insert(WORK),
+        _ENQUEUE,
         [
             {
                 "instance": row.id,
@@ -178,15 +192,16 @@ def redirect(tx: Tx, instance: str, plan_name: str, **spec: Any) -> None:
 
 def is_due(tx: Tx) -> bool:
     """Is there anything to claim? Reads only."""
-    return tx.execute(_DUE, {"now": tx.now, "limit": 1}).first() is not None
+    return tx.execute(_IS_DUE, {"now": tx.now}).first() is not None
 
 
 def next_due(tx: Tx) -> datetime | None:
     """When the next work falls due, or its lease runs out; None when there is none at all."""
-    moment = sa.case((WORK.c.lease_until > WORK.c.due_at, WORK.c.lease_until), else_=WORK.c.due_at)
-    query = sa.select(sa.func.min(moment)).where(WORK.c.due_at.is_not(None))
-    found: datetime | None = tx.execute(query).scalar()
-    return found
+    moments: list[datetime | None] = [
+        tx.execute(_NEXT_UNLEASED).scalar(),
+        tx.execute(_NEXT_RELEASED, {"now": tx.now}).scalar(),
+    ]
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def claim(tx: Tx, limit: int) -> list[Work]:
@@ -217,7 +232,8 @@ def record(
 def break_leases(tx: Tx) -> None:
     """End every lease at once. Only for a node that knows itself to be the store's only one: then
     whoever held them is dead, and a restart need not wait for them to run out."""
-    tx.execute(sa.update(WORK).where(WORK.c.lease_until.is_not(None)).values(lease_until=None))
+    leased = sa.and_(WORK.c.due_at.is_not(None), WORK.c.lease_until.is_not(None))
+    tx.execute(sa.update(WORK).where(leased).values(lease_until=None))
 
 
 def find(tx: Tx, instance: str) -> Work | None:

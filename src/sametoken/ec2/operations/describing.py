@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sametoken.ec2.filters import compile_filters, exact_values, tag_filters, tags_of_document
-from sametoken.ec2.paging import page, scope_of
+from sametoken.ec2.paging import page_in_order, scope_of
 from sametoken.ec2.paths import getters
 from sametoken.ec2.request import Document, Request
 from sametoken.resources import rows
@@ -15,6 +15,9 @@ from sametoken.store.port import Tx
 
 # What most Describe actions allow for MaxResults.
 PAGE_MINIMUM, PAGE_MAXIMUM = 5, 1000
+
+# For each of these rows, in their order, the members of its form that other rows tell.
+Joins = Callable[[Tx, Sequence[Row]], list[Document]]
 
 
 def _tags(document: Document) -> dict[str, str]:
@@ -32,25 +35,31 @@ def describe(
     *,
     ids: str,
     parent_filter: str | None = None,
+    joins: Joins | None = None,
 ) -> Document:
     """The result of a Describe: `member` is its list, `ids` the parameter that names resources.
 
     `filters` are paths into the shown form. With `parent_filter`, an exact value of that filter
-    narrows the listing by index. An id that does not exist is an error, a filter that matches
-    nothing is not.
+    narrows the listing by index. `joins` adds members to the rows of a piece at once, so that a
+    page costs as many queries as one row. An id that does not exist is an error, a filter that
+    matches nothing is not.
     """
     params = request.params
     table = {**getters(filters), **tag_filters(_tags)}
     matches = compile_filters(params.get("Filters"), table)
-    if params.get(ids):
-        found = rows.get(tx, kind, request.account, request.region, params[ids])
-    else:
-        parents = exact_values(params.get("Filters"), parent_filter) if parent_filter else None
-        parent = parents[0] if parents is not None and len(parents) == 1 else None
-        found = rows.listing(tx, kind, request.account, request.region, parent=parent)
-    shown = [(row.id, show(row)) for row in found]
-    shown_page = page(
-        [one for one in shown if matches(one[1])],
+    parents = exact_values(params.get("Filters"), parent_filter) if parent_filter else None
+    parent = parents[0] if parents is not None and len(parents) == 1 else None
+
+    def found(after: str) -> Iterator[tuple[str, Document]]:
+        for piece in pieces(tx, request, kind, params.get(ids), after, parent=parent):
+            more: list[Document] = [{}] * len(piece) if joins is None else joins(tx, piece)
+            shown = (
+                (row.id, {**show(row), **added}) for row, added in zip(piece, more, strict=True)
+            )
+            yield from (one for one in shown if matches(one[1]))
+
+    shown_page = page_in_order(
+        found,
         lambda one: one[0],
         max_results=params.get("MaxResults"),
         next_token=params.get("NextToken"),
@@ -60,3 +69,29 @@ def describe(
     )
     listed = [document for _, document in shown_page.items]
     return {member: listed, "NextToken": shown_page.next_token}
+
+
+def pieces(
+    tx: Tx,
+    request: Request,
+    kind: Kind,
+    ids: Sequence[str] | None,
+    after: str,
+    *,
+    client_tokens: Sequence[str] | None = None,
+    parent: str | None = None,
+) -> Iterator[list[Row]]:
+    """The rows a Describe looks at, in the order of their ids from above `after`: those of `ids`,
+    which must exist, else all of the kind (narrowed as `rows.walk` says), as far as one reads.
+    """
+    account, region = request.account, request.region
+    if ids:
+        named = rows.get(tx, kind, account, region, ids)
+        yield sorted((row for row in named if row.id > after), key=lambda row: row.id)
+        return
+    # One row past the page tells whether there is another page.
+    at_once = request.params.get("MaxResults", rows.LISTED_AT_ONCE_MAX) + 1
+    yield from rows.walk(
+        tx, kind, account, region,
+        client_tokens=client_tokens, parent=parent, after=after, at_once=at_once,
+    )  # fmt: skip

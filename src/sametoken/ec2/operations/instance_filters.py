@@ -176,6 +176,7 @@ STATUS_FILTERS: dict[str, str] = {
     **{name: INSTANCE_FILTERS[name].replace("Placement.", "") for name in _STATUS},
     "instance-state-code": "InstanceState.Code",
     "instance-state-name": "InstanceState.Name",
+    "application-status.status": "",
     "attached-ebs-status.status": "AttachedEbsStatus.Status",
     "event.code": "",
     "event.description": "",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sametoken.ec2.filters import compile_filters, exact_values, tag_filters, tags_of_document
+from sametoken.ec2.operations.describing import PAGE_MAXIMUM, PAGE_MINIMUM, pieces
 from sametoken.ec2.operations.instance_filters import INSTANCE_FILTERS, STATUS_FILTERS
-from sametoken.ec2.operations.interfaces import instance_interface
+from sametoken.ec2.operations.interface_documents import instance_interface
 from sametoken.ec2.operations.volumes import volume_mapping
-from sametoken.ec2.paging import Page, page, scope_of
+from sametoken.ec2.paging import Page, page_in_order, scope_of
 from sametoken.ec2.paths import getters
 from sametoken.ec2.request import Document, Request
 from sametoken.idempotency import Identities
@@ -86,7 +87,8 @@ def _show_one(row: Row, attached: list[Row]) -> Shown:
         document["SecurityGroups"] = []
     document["PublicDnsName"] = ""
     association = interfaces[0].doc.get("Association") if interfaces else None
-    if association and row.state == InstanceState.RUNNING:
+    # An Elastic address stays with a stopped instance, an automatic one comes with running.
+    if association and (row.state == InstanceState.RUNNING or "AllocationId" in association):
         document["PublicIpAddress"] = association["PublicIp"]
         document["PublicDnsName"] = public_dns_name(row.region, association["PublicIp"])
     return Shown(row, interfaces, volumes, document)
@@ -99,18 +101,12 @@ def _reservation(id: str, account: str, instances: list[Document]) -> Document:
 def describe_instances(tx: Tx, request: Request) -> Document:
     """Reservations, each with those of its instances that were asked for."""
     matches = compile_filters(request.params.get("Filters"), _FILTERS)
-    found = [
-        one
-        for one in show_rows(tx, _candidates(tx, request))
-        if matches(
-            {
-                **one.document,
-                "ReservationId": one.row.private["ReservationId"],
-                "OwnerId": one.row.account,
-            }
-        )
-    ]
-    listed = _page(request, found)
+
+    def passes(one: Shown) -> bool:
+        reservation = one.row.private["ReservationId"]
+        return matches({**one.document, "ReservationId": reservation, "OwnerId": one.row.account})
+
+    listed = _page(tx, request, passes)
     reservations: dict[str, Document] = {}
     for one in listed.items:
         id = one.row.private["ReservationId"]
@@ -123,11 +119,11 @@ def describe_instance_status(tx: Tx, request: Request) -> Document:
     """Status of running instances, of all with IncludeAllInstances."""
     matches = compile_filters(request.params.get("Filters"), _STATUS_FILTERS)
     every = request.params.get("IncludeAllInstances", False)
-    rows_found = [
-        row for row in _candidates(tx, request) if every or row.state == InstanceState.RUNNING
-    ]
-    found = [one for one in show_rows(tx, rows_found) if matches(_status(one))]
-    listed = _page(request, found)
+    listed = _page(
+        tx,
+        request,
+        lambda one: (every or one.row.state == InstanceState.RUNNING) and matches(_status(one)),
+    )
     return {
         "InstanceStatuses": [_status(one) for one in listed.items],
         "NextToken": listed.next_token,
@@ -142,36 +138,40 @@ def validate(request: Request) -> None:
         )
 
 
-def _candidates(tx: Tx, request: Request) -> list[Row]:
-    """The rows that may match, narrowed by index where ids or tokens are given exactly."""
-    account, region = request.account, request.region
-    if request.params.get("InstanceIds"):
-        return rows.get(tx, INSTANCE, account, region, request.params["InstanceIds"])
-    given = request.params.get("Filters")
-    ids = exact_values(given, "instance-id")
-    if ids is not None:
-        return _visible(tx, request, rows.by_ids(tx, ids).values())
-    tokens = exact_values(given, "client-token")
-    return rows.listing(tx, INSTANCE, account, region, client_tokens=tokens)
+def _page(tx: Tx, request: Request, passes: Callable[[Shown], bool]) -> Page[Shown]:
+    """The page asked for of the instances that pass; no more of them are shown than it takes."""
 
+    def found(after: str) -> Iterator[Shown]:
+        for piece in _candidates(tx, request, after):
+            yield from (one for one in show_rows(tx, piece) if passes(one))
 
-def _page(request: Request, found: list[Shown]) -> Page[Shown]:
-    return page(
+    return page_in_order(
         found,
         lambda one: one.row.id,
         max_results=request.params.get("MaxResults"),
         next_token=request.params.get("NextToken"),
         scope=scope_of(request),
-        minimum=5,
-        maximum=1000,
+        minimum=PAGE_MINIMUM,
+        maximum=PAGE_MAXIMUM,
     )
 
 
-def _visible(tx: Tx, request: Request, found: Iterable[Row]) -> list[Row]:
+def _candidates(tx: Tx, request: Request, after: str) -> Iterator[list[Row]]:
+    """The rows that may match, narrowed by index where ids or tokens are given exactly."""
+    asked, given = request.params.get("InstanceIds"), request.params.get("Filters")
+    ids = exact_values(given, "instance-id")
+    if ids is not None and not asked:
+        yield [row for row in _visible(tx, request, ids) if row.id > after]
+        return
+    tokens = exact_values(given, "client-token")
+    yield from pieces(tx, request, INSTANCE, asked, after, client_tokens=tokens)
+
+
+def _visible(tx: Tx, request: Request, ids: Sequence[str]) -> list[Row]:
     owner = (INSTANCE.name, request.account, request.region)
     return [
         row
-        for row in found
+        for _, row in sorted(rows.by_ids(tx, ids).items())
         if (row.kind, row.account, row.region) == owner
         and (row.gone_at is None or row.gone_at + INSTANCE.lingers > tx.now)
     ]

@@ -10,7 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sametoken.ec2.operations import block_devices
+from sametoken.ec2.operations import (
+    block_devices,
+    launch_parameters,
+    launch_templates,
+    placement_groups,
+)
 from sametoken.ec2.operations.launch_documents import Plan, instance_document
 from sametoken.ec2.request import Document, Request
 from sametoken.errors import ServiceError
@@ -62,22 +67,23 @@ def zone_of(tx: Tx, request: Request) -> str:
 
 def perform(tx: Tx, request: Request) -> Made:
     """Launch. Identities: the reservation and its instances, in launch order."""
-    plan = _plan(tx, request)
+    resolved, origin = launch_templates.laid_under(tx, request)
+    if resolved is not request:
+        launch_parameters.validate(resolved)
+    plan = _plan(tx, resolved, origin)
     reservation = tx.mint("r")
     launched = [_lay_out(tx, plan, reservation, index) for index in range(plan.count)]
-    rows.insert(tx, [row for row, _, _ in launched])
     # A new interface is pending until the network service brings it up; an existing one, attached
     # to the instance, is in use already.
-    rows.insert(
-        tx, [row for _, attached, _ in launched for row in attached if row.state == "pending"]
-    )
+    new = [row for _, attached, _ in launched for row in attached if row.state == "pending"]
+    rows.insert(tx, [*(row for row, _, _ in launched), *new])
     work.enqueue_launches(tx, [(row, spec) for row, _, spec in launched])
     instances.hold(tx, launched[0][0], count=plan.count)
     ids = [row.id for row, _, _ in launched]
     return Made({"reservation": reservation, "instances": ids}, resources=ids)
 
 
-def _plan(tx: Tx, request: Request) -> Plan:
+def _plan(tx: Tx, request: Request, origin: list[Document]) -> Plan:
     params = request.params
     image = _find_image(tx, request)
     instance_type = instance_types.INSTANCE_TYPES[params.get("InstanceType", DEFAULT_TYPE)]
@@ -90,11 +96,14 @@ def _plan(tx: Tx, request: Request) -> Plan:
         )
     if "KeyName" in params:
         key_pairs.require(tx, request.account, request.region, params["KeyName"])
+    group = params.get("Placement", {}).get("GroupName")
+    if group is not None:
+        placement_groups.require(tx, request.account, request.region, group)
     candidates = _candidate_subnets(tx, request)
     zone, count = _choose_zone(tx, request, instance_type, candidates)
     subnet = candidates[zone]
     groups = _groups(tx, request, subnet, _primary(params).get("Groups"))
-    return Plan(request, image, instance_type, zone, subnet, groups, count)
+    return Plan(request, image, instance_type, zone, subnet, groups, count, origin)
 
 
 def _find_image(tx: Tx, request: Request) -> Document:
@@ -111,6 +120,10 @@ def _find_image(tx: Tx, request: Request) -> Document:
     image = account_images.find_document(tx, request.account, request.region, image_id)
     if image is None:
         raise ServiceError("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")
+    if image["State"] != "available":
+        raise ServiceError(
+            "InvalidAMIID.Unavailable", f"The image id '[{image_id}]' is {image['State']}"
+        )
     return image
 
 
@@ -219,7 +232,7 @@ def _lay_out(
     )
     spec = {
         "instance_type": plan.instance_type.name,
-        "volumes": block_devices.plan_volumes(tx, plan.image, plan.params, plan.tags("volume")),
+        "volumes": block_devices.plan_volumes(tx, plan.request, plan.image, plan.tags("volume")),
         "interfaces": [interface.id for interface in attached],
     }
     return row, attached, spec

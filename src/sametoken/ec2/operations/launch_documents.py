@@ -18,7 +18,10 @@ from sametoken.resources.rows import Row
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a launch resolved to: everything its instances have in common."""
+    """What a launch resolved to: everything its instances have in common.
+
+    `origin` are the tags by which EC2 says which template an instance comes from.
+    """
 
     request: Request
     image: Document
@@ -27,6 +30,7 @@ class Plan:
     subnet: Row
     groups: list[Row]
     count: int
+    origin: list[Document]
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -71,7 +75,7 @@ def instance_document(
         "Monitoring": {
             "State": "enabled" if params.get("Monitoring", {}).get("Enabled") else "disabled"
         },
-        "Tags": plan.tags("instance"),
+        "Tags": [*plan.tags("instance"), *plan.origin],
         "StateTransitionReason": "",
         **_options(plan),
         "private": _private(plan, reservation),

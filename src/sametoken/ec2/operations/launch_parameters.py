@@ -11,15 +11,13 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
+from sametoken.ec2.parameters import Accepted, check_tag_specifications, refuse_unsupported
 from sametoken.ec2.request import Document, Request
 from sametoken.errors import ServiceError
 from sametoken.resources import geography, instance_types, refusals
 from sametoken.resources.account_images import IMAGE
 from sametoken.resources.interfaces import INTERFACE
 from sametoken.resources.vpcs import SECURITY_GROUP, SUBNET
-
-# An accepted member: None takes any value of its shape, a mapping only the members it names.
-Accepted = Mapping[str, "Accepted | None"]
 
 _TAGS: Accepted = {"Key": None, "Value": None}
 ACCEPTED: Accepted = {
@@ -49,6 +47,7 @@ ACCEPTED: Accepted = {
     "InstanceInitiatedShutdownBehavior": None,
     "InstanceType": None,
     "KeyName": None,
+    "LaunchTemplate": dict.fromkeys(("LaunchTemplateId", "LaunchTemplateName", "Version")),
     "MaintenanceOptions": {"AutoRecovery": None},
     "MaxCount": None,
     "MetadataOptions": {
@@ -94,11 +93,8 @@ ACCEPTED: Accepted = {
 
 # What RunInstances may tag.
 TAGGABLE = ("instance", "volume", "network-interface")
-# EC2's own limits: user data before base64, tags a resource, and their lengths.
+# EC2's own limit, before base64.
 USER_DATA_BYTES_MAX = 16 * 1024
-TAGS_MAX = 50
-TAG_KEY_CHARACTERS_MAX = 128
-TAG_VALUE_CHARACTERS_MAX = 256
 # EC2 launches at most this many in one request by default quotas; more would only hold the writer.
 COUNT_MAX = 1000
 # The most hops that the metadata service's answers may be given (EC2 API reference).
@@ -111,29 +107,16 @@ def validate(request: Request) -> None:
     refuse_unsupported("", params, ACCEPTED)
     _check_counts(params)
     if "ImageId" not in params:
-        raise refusals.missing_parameter("ImageId")
-    if not params["ImageId"].startswith("resolve:ssm:"):
+        if "LaunchTemplate" not in params:
+            raise refusals.missing_parameter("ImageId")
+    elif not params["ImageId"].startswith("resolve:ssm:"):
         IMAGE.check_id(params["ImageId"])
     _check_type(params.get("InstanceType"))
     _check_network(params)
     check_zone(request.region, params.get("Placement", {}))
     check_user_data(params.get("UserData"))
-    _check_tag_specifications(params.get("TagSpecifications", []))
+    check_tag_specifications(params, TAGGABLE)
     _check_options(params)
-
-
-def _check_tag_specifications(specifications: list[Document]) -> None:
-    for specification in specifications:
-        resource_type = specification.get("ResourceType")
-        if resource_type not in TAGGABLE:
-            raise refusals.invalid_value(
-                "tagSpecification", resource_type, f"Tag one of: {', '.join(TAGGABLE)}."
-            )
-        if not specification.get("Tags"):
-            raise ServiceError(
-                "InvalidParameterValue", "Tag specification must have at least one tag"
-            )
-        check_tags(specification["Tags"])
 
 
 def _check_options(params: Mapping[str, Any]) -> None:
@@ -151,21 +134,6 @@ def _check_options(params: Mapping[str, Any]) -> None:
         raise refusals.invalid_value(
             "HttpPutResponseHopLimit", hops, f"It is a number from 1 to {HOPS_MAX}."
         )
-
-
-def refuse_unsupported(path: str, value: Any, accepted: Accepted | None) -> None:
-    """Raise for the first member that `accepted` does not name."""
-    if accepted is None:
-        return
-    if isinstance(value, list):
-        for element in value:
-            refuse_unsupported(path, element, accepted)
-        return
-    for name, inner in value.items():
-        inner_path = f"{path}.{name}" if path else name
-        if name not in accepted:
-            raise refusals.unsupported(inner_path)
-        refuse_unsupported(inner_path, inner, accepted[name])
 
 
 def _check_counts(params: Mapping[str, Any]) -> None:
@@ -289,26 +257,3 @@ def check_user_data(encoded: str | None) -> None:
             "InvalidParameterValue",
             f"User data is limited to {USER_DATA_BYTES_MAX} bytes; this has {size}.",
         )
-
-
-def check_tags(tags: list[Document]) -> None:
-    """EC2's rules for tags: count, lengths, the reserved prefix, no key twice."""
-    keys = [tag.get("Key", "") for tag in tags]
-    if len(keys) > TAGS_MAX:
-        raise ServiceError("TagLimitExceeded", f"At most {TAGS_MAX} tags; {len(keys)} were given.")
-    for tag, key in zip(tags, keys, strict=True):
-        if not key or len(key) > TAG_KEY_CHARACTERS_MAX:
-            raise refusals.invalid_value(
-                "Tag.Key", key[:200], f"A tag key has 1 to {TAG_KEY_CHARACTERS_MAX} characters."
-            )
-        if key.lower().startswith("aws:"):
-            raise refusals.invalid_value("Tag.Key", key, "The prefix aws: is reserved.")
-        if len(tag.get("Value", "")) > TAG_VALUE_CHARACTERS_MAX:
-            raise refusals.invalid_value(
-                "Tag.Value",
-                tag["Value"][:200],
-                f"A tag value has at most {TAG_VALUE_CHARACTERS_MAX} characters.",
-            )
-    if len(set(keys)) < len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise refusals.invalid_value("Tag.Key", twice, "It is given twice.")

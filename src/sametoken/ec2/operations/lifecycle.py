@@ -11,7 +11,14 @@ from typing import Any
 
 from sametoken.ec2.request import Document, Request
 from sametoken.errors import ServiceError
-from sametoken.resources import capacity, instance_types, instances, refusals, rows
+from sametoken.resources import (
+    capacity,
+    instance_types,
+    instances,
+    interfaces,
+    refusals,
+    rows,
+)
 from sametoken.resources.instances import INSTANCE, STATE_CODES, InstanceState
 from sametoken.resources.rows import Row
 from sametoken.store.columns import to_microseconds
@@ -109,6 +116,9 @@ def _start(tx: Tx, row: Row) -> Row:
     work.redirect(tx, row.id, "start", instance_type=kind.name)
     row = instances.set_private(tx, row, held=held, launched_us=to_microseconds(tx.now))
     row = instances.move(tx, row, InstanceState.PENDING, cause="StartInstances")
+    # Stopping gave the automatic public address back; what comes now is another.
+    for interface in interfaces.attached_to(tx, row.id):
+        interfaces.open_public(tx, interface)
     instances.hold(tx, row)
     return row
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from sametoken.ec2.filters import compile_filters, exact_values, tag_filters
-from sametoken.ec2.operations.launch_parameters import TAGS_MAX, check_tags
 from sametoken.ec2.paging import page, scope_of
+from sametoken.ec2.parameters import TAGS_MAX, check_tags
 from sametoken.ec2.paths import getters
 from sametoken.ec2.request import Document, Request
 from sametoken.errors import ServiceError
-from sametoken.resources import refusals, rows, tags
+from sametoken.resources import refusals, rows, tags, vpcs
+from sametoken.resources.elastic_addresses import ASSOCIATION
+from sametoken.resources.instances import INSTANCE
+from sametoken.resources.interfaces import INTERFACE
+from sametoken.resources.kinds import Kind
+from sametoken.resources.placements import PLACEMENT
 from sametoken.resources.rows import Row
+from sametoken.resources.security_groups import RULE
+from sametoken.resources.volumes import VOLUME
 from sametoken.store.port import Tx
 
 # Source: EC2 API reference, DescribeTags, "Filters". `tag:KEY` is made for each key asked for.
@@ -24,6 +31,27 @@ TAG_FILTERS = {
 def _as_tags(shown: Document) -> dict[str, str]:
     return {shown["Key"]: shown["Value"]}
 
+
+# The kinds whose missing ids EC2 calls by their own code; any other's is an invalid one.
+_KINDS: dict[str, Kind] = {
+    kind.prefix: kind
+    for kind in (
+        INSTANCE,
+        VOLUME,
+        INTERFACE,
+        vpcs.VPC,
+        vpcs.SUBNET,
+        vpcs.SECURITY_GROUP,
+        vpcs.ROUTE_TABLE,
+        vpcs.NETWORK_ACL,
+        vpcs.INTERNET_GATEWAY,
+        vpcs.DHCP_OPTIONS,
+        RULE,
+    )
+}
+
+# Placements no caller can know of, and associations that EC2 tags no more than it lists.
+_UNTAGGED = frozenset({PLACEMENT.name, ASSOCIATION.name})
 
 _FILTERS = {**getters(TAG_FILTERS), **tag_filters(_as_tags)}
 
@@ -46,6 +74,12 @@ def create_tags(tx: Tx, request: Request) -> Document:
             )
         tags.set_all(tx, row, merged)
     return {}
+
+
+def validate_delete(request: Request) -> None:
+    """Every tag to remove has a key; a value alone names none."""
+    if any("Key" not in tag for tag in request.params.get("Tags", ())):
+        raise refusals.missing_parameter("Tag.Key")
 
 
 def delete_tags(tx: Tx, request: Request) -> Document:
@@ -87,12 +121,33 @@ def _order(shown: Document) -> str:
 
 
 def _lock(tx: Tx, request: Request) -> list[Row]:
-    """The living resources named. Raises `InvalidID` for one the account does not have."""
+    """The living resources named.
+
+    Raises `InvalidID` for what cannot be an id, and the kind's own `NotFound` for one that the
+    account does not have.
+    """
     ids = request.params["Resources"]
     found = rows.by_ids(tx, ids, lock=True)
     for id in ids:
         row = found.get(id)
         owner = None if row is None else (row.account, row.region)
         if row is None or row.gone_at is not None or owner != (request.account, request.region):
-            raise ServiceError("InvalidID", f"The ID '{id[:200]}' is not valid")
+            raise _missing(id)
+        if row.kind in _UNTAGGED:
+            raise _invalid_id(id)
     return [found[id] for id in dict.fromkeys(ids)]
+
+
+def _missing(id: str) -> ServiceError:
+    kind = _KINDS.get(id.rpartition("-")[0])
+    if kind is None:
+        return _invalid_id(id)
+    try:
+        kind.check_id(id)
+    except ServiceError:
+        return _invalid_id(id)
+    return kind.not_found([id])
+
+
+def _invalid_id(id: str) -> ServiceError:
+    return ServiceError("InvalidID", f"The ID '{id[:200]}' is not valid")

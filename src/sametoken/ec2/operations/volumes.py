@@ -6,6 +6,7 @@ from typing import Any
 
 from sametoken.ec2.operations.describing import describe
 from sametoken.ec2.request import Document, Request
+from sametoken.resources import geography
 from sametoken.resources.rows import Row
 from sametoken.resources.volumes import VOLUME
 from sametoken.store.columns import from_microseconds
@@ -34,6 +35,39 @@ VOLUME_FILTERS = {
     "volume-type": "VolumeType",
 }
 
+# Source: the same of DescribeVolumeStatus. No disk here ever has an event or waits for an action.
+STATUS_FILTERS = {
+    "action.code": "",
+    "action.description": "",
+    "action.event-id": "",
+    "attachment-status.instance-id": "",
+    "attachment-status.io-performance": "",
+    "availability-zone": "AvailabilityZone",
+    "availability-zone-id": "AvailabilityZoneId",
+    "event.description": "",
+    "event.event-id": "",
+    "event.event-type": "",
+    "event.not-after": "",
+    "event.not-before": "",
+    "volume-status.details-name": "VolumeStatus.Details[].Name",
+    "volume-status.details-status": "VolumeStatus.Details[].Status",
+    "volume-status.status": "VolumeStatus.Status",
+}
+# Source: the same of DescribeVolumesModifications.
+MODIFICATION_FILTERS = {
+    "modification-state": "ModificationState",
+    "original-iops": "OriginalIops",
+    "original-size": "OriginalSize",
+    "original-volume-type": "OriginalVolumeType",
+    "originalMultiAttachEnabled": "OriginalMultiAttachEnabled",
+    "start-time": "StartTime",
+    "target-iops": "TargetIops",
+    "target-size": "TargetSize",
+    "target-volume-type": "TargetVolumeType",
+    "targetMultiAttachEnabled": "TargetMultiAttachEnabled",
+    "volume-id": "VolumeId",
+}
+
 
 def show(row: Row) -> Document:
     """EC2's Volume."""
@@ -44,6 +78,7 @@ def show(row: Row) -> Document:
         "VolumeId": row.id,
         "State": row.state,
         "AvailabilityZone": row.zone,
+        "AvailabilityZoneId": geography.zone_id_of(row.zone),
         "CreateTime": row.created_at,
     }
 

@@ -1,15 +1,23 @@
-"""VPC-side resources as EC2 shows them."""
+"""VPCs: made with their main route table, default ACL and default group, which end with them.
+
+CreateVpc takes no client token: a repeat makes a second VPC, as EC2 has it.
+"""
 
 from __future__ import annotations
 
-from sametoken.ec2.operations.describing import describe
+import ipaddress
+
+from sametoken.ec2.actions import Action, Change, Read
+from sametoken.ec2.nouns import Noun, Parents, Quota, describing, making
+from sametoken.ec2.parameters import parse_block
 from sametoken.ec2.request import Document, Request
-from sametoken.resources import addresses, vpcs
+from sametoken.errors import ServiceError
+from sametoken.resources import refusals, rows, security_groups, vpcs
 from sametoken.resources.rows import Row
+from sametoken.resources.vpcs import NETWORK_ACL, ROUTE_TABLE, SECURITY_GROUP, VPC
 from sametoken.store.port import Tx
 
-# Sources: EC2 API reference, "Filters" of DescribeVpcs, DescribeSubnets, DescribeSecurityGroups,
-# DescribeRouteTables and DescribeNetworkAcls.
+# Source: EC2 API reference, DescribeVpcs, "Filters".
 VPC_FILTERS = {
     "cidr": "CidrBlock",
     "cidr-block-association.association-id": "CidrBlockAssociationSet[].AssociationId",
@@ -28,168 +36,136 @@ VPC_FILTERS = {
     "state": "State",
     "vpc-id": "VpcId",
 }
-SUBNET_FILTERS = {
-    "availability-zone": "AvailabilityZone",
-    "availabilityZone": "AvailabilityZone",
-    "availability-zone-id": "AvailabilityZoneId",
-    "availabilityZoneId": "AvailabilityZoneId",
-    "available-ip-address-count": "AvailableIpAddressCount",
-    "cidr-block": "CidrBlock",
-    "cidr": "CidrBlock",
-    "cidrBlock": "CidrBlock",
-    "customer-owned-ipv4-pool": "",
-    "default-for-az": "DefaultForAz",
-    "defaultForAz": "DefaultForAz",
-    "enable-dns64": "EnableDns64",
-    "enable-lni-at-device-index": "",
-    "ipv6-cidr-block-association.association-id": "",
-    "ipv6-cidr-block-association.ipv6-cidr-block": "",
-    "ipv6-cidr-block-association.state": "",
-    "ipv6-native": "Ipv6Native",
-    "map-customer-owned-ip-on-launch": "MapCustomerOwnedIpOnLaunch",
-    "map-public-ip-on-launch": "MapPublicIpOnLaunch",
-    "outpost-arn": "",
-    "owner-id": "OwnerId",
-    "private-dns-name-options-on-launch.enable-resource-name-dns-a-record": (
-        "PrivateDnsNameOptionsOnLaunch.EnableResourceNameDnsARecord"
-    ),
-    "private-dns-name-options-on-launch.enable-resource-name-dns-aaaa-record": (
-        "PrivateDnsNameOptionsOnLaunch.EnableResourceNameDnsAAAARecord"
-    ),
-    "private-dns-name-options-on-launch.hostname-type": (
-        "PrivateDnsNameOptionsOnLaunch.HostnameType"
-    ),
-    "state": "State",
-    "subnet-arn": "SubnetArn",
-    "subnet-id": "SubnetId",
-    "vpc-id": "VpcId",
-}
-_PERMISSION = {
-    "cidr": "IpRanges[].CidrIp",
-    "from-port": "FromPort",
-    "group-id": "UserIdGroupPairs[].GroupId",
-    "group-name": "UserIdGroupPairs[].GroupName",
-    "ipv6-cidr": "Ipv6Ranges[].CidrIpv6",
-    "prefix-list-id": "PrefixListIds[].PrefixListId",
-    "protocol": "IpProtocol",
-    "to-port": "ToPort",
-    "user-id": "UserIdGroupPairs[].UserId",
-}
-SECURITY_GROUP_FILTERS = {
-    "description": "Description",
-    **{f"egress.ip-permission.{name}": f"IpPermissionsEgress[].{path}"
-       for name, path in _PERMISSION.items()},
-    "group-id": "GroupId",
-    "group-name": "GroupName",
-    **{f"ip-permission.{name}": f"IpPermissions[].{path}" for name, path in _PERMISSION.items()},
-    "owner-id": "OwnerId",
-    "vpc-id": "VpcId",
-}  # fmt: skip
-ROUTE_TABLE_FILTERS = {
-    "association.gateway-id": "Associations[].GatewayId",
-    "association.main": "Associations[].Main",
-    "association.route-table-association-id": "Associations[].RouteTableAssociationId",
-    "association.route-table-id": "Associations[].RouteTableId",
-    "association.subnet-id": "Associations[].SubnetId",
-    "owner-id": "OwnerId",
-    "route-table-id": "RouteTableId",
-    "route.destination-cidr-block": "Routes[].DestinationCidrBlock",
-    "route.destination-ipv6-cidr-block": "",
-    "route.destination-prefix-list-id": "",
-    "route.egress-only-internet-gateway-id": "",
-    "route.gateway-id": "Routes[].GatewayId",
-    "route.instance-id": "Routes[].InstanceId",
-    "route.nat-gateway-id": "Routes[].NatGatewayId",
-    "route.origin": "Routes[].Origin",
-    "route.state": "Routes[].State",
-    "route.transit-gateway-id": "",
-    "route.vpc-peering-connection-id": "",
-    "vpc-id": "VpcId",
-}
-NETWORK_ACL_FILTERS = {
-    "association.association-id": "Associations[].NetworkAclAssociationId",
-    "association.network-acl-id": "Associations[].NetworkAclId",
-    "association.subnet-id": "Associations[].SubnetId",
-    "default": "IsDefault",
-    "entry.cidr": "Entries[].CidrBlock",
-    "entry.icmp.code": "Entries[].IcmpTypeCode.Code",
-    "entry.icmp.type": "Entries[].IcmpTypeCode.Type",
-    "entry.ipv6-cidr": "",
-    "entry.port-range.from": "Entries[].PortRange.From",
-    "entry.port-range.to": "Entries[].PortRange.To",
-    "entry.protocol": "Entries[].Protocol",
-    "entry.rule-action": "Entries[].RuleAction",
-    "entry.egress": "Entries[].Egress",
-    "entry.rule-number": "Entries[].RuleNumber",
-    "network-acl-id": "NetworkAclId",
-    "owner-id": "OwnerId",
-    "vpc-id": "VpcId",
+# "You can specify a block between /16 and /28", for VPCs as for subnets.
+PREFIX_MIN, PREFIX_MAX = 16, 28
+# Attribute of DescribeVpcAttribute -> the member that holds it, here and in results.
+_ATTRIBUTES = {
+    "enableDnsSupport": "EnableDnsSupport",
+    "enableDnsHostnames": "EnableDnsHostnames",
+    "enableNetworkAddressUsageMetrics": "EnableNetworkAddressUsageMetrics",
 }
 
 
-def _show(row: Row, id_member: str, **more: object) -> Document:
-    document = {name: value for name, value in row.doc.items() if name != "private"}
-    return {**document, "Tags": row.doc.get("Tags", []), "OwnerId": row.account,
-            id_member: row.id, **more}  # fmt: skip
+def canonical_block(block: str, code: str) -> str:
+    """The IPv4 block with its host bits cleared, as EC2 stores it. `code` refuses its size."""
+    try:
+        network = parse_block(ipaddress.IPv4Network, block)
+    except ValueError:
+        raise refusals.invalid_value(
+            "cidrBlock", block[:200], "This is not a valid CIDR block."
+        ) from None
+    if not PREFIX_MIN <= network.prefixlen <= PREFIX_MAX:
+        raise ServiceError(code, f"The CIDR '{block}' is invalid.")
+    return str(network)
 
 
-def _arn(row: Row, noun: str) -> str:
-    return f"arn:aws:ec2:{row.region}:{row.account}:{noun}/{row.id}"
+def refuse_ipv6(request: Request, *flags: str) -> None:
+    """Flags that many clients send as false; true asks for what is not served."""
+    for flag in flags:
+        if request.params.get(flag):
+            raise refusals.unsupported(flag)
 
 
-def describe_vpcs(tx: Tx, request: Request) -> Document:
-    def show(row: Row) -> Document:
-        return _show(row, "VpcId", State=row.state)
-
-    return describe(tx, request, vpcs.VPC, show, "Vpcs", VPC_FILTERS, ids="VpcIds")
-
-
-def describe_subnets(tx: Tx, request: Request) -> Document:
-    def show(row: Row) -> Document:
-        held = addresses.taken(tx, [row.id])[row.id]
-        free = addresses.size(row.doc["CidrBlock"]) - held
-        arn = _arn(row, "subnet")
-        return _show(row, "SubnetId", State=row.state, AvailableIpAddressCount=free, SubnetArn=arn)
-
-    return describe(
-        tx, request, vpcs.SUBNET, show, "Subnets", SUBNET_FILTERS,
-        ids="SubnetIds", parent_filter="vpc-id",
-    )  # fmt: skip
+def _validate(request: Request) -> None:
+    if "CidrBlock" not in request.params:
+        raise refusals.missing_parameter("cidrBlock")
+    canonical_block(request.params["CidrBlock"], "InvalidVpc.Range")
+    refuse_ipv6(request, "AmazonProvidedIpv6CidrBlock")
+    tenancy = request.params.get("InstanceTenancy", "default")
+    if tenancy not in ("default", "dedicated"):
+        raise refusals.invalid_value("instanceTenancy", tenancy, "Use default or dedicated.")
 
 
-def describe_security_groups(tx: Tx, request: Request) -> Document:
-    def show(row: Row) -> Document:
-        return _show(row, "GroupId", SecurityGroupArn=_arn(row, "security-group"))
-
-    found = describe(
-        tx, request, vpcs.SECURITY_GROUP, show, "SecurityGroups", SECURITY_GROUP_FILTERS,
-        ids="GroupIds", parent_filter="vpc-id",
-    )  # fmt: skip
-    names = request.params.get("GroupNames")
-    if names:
-        kept = [one for one in found["SecurityGroups"] if one["GroupName"] in names]
-        missing = set(names) - {one["GroupName"] for one in kept}
-        if missing:
-            raise vpcs.SECURITY_GROUP.not_found(sorted(missing))
-        found["SecurityGroups"] = kept
-    return found
+def _build(tx: Tx, request: Request, parents: Parents) -> Document:
+    block = canonical_block(request.params["CidrBlock"], "InvalidVpc.Range")
+    dhcp = vpcs.default_dhcp_options(tx, request.account, request.region)
+    document = vpcs.vpc_document(tx, block, dhcp, is_default=False)
+    return {**document, "InstanceTenancy": request.params.get("InstanceTenancy", "default")}
 
 
-def describe_route_tables(tx: Tx, request: Request) -> Document:
-    def show(row: Row) -> Document:
-        return _show(row, "RouteTableId")
-
-    return describe(
-        tx, request, vpcs.ROUTE_TABLE, show, "RouteTables", ROUTE_TABLE_FILTERS,
-        ids="RouteTableIds", parent_filter="vpc-id",
-    )  # fmt: skip
+def _furnish(tx: Tx, vpc: Row) -> None:
+    rows.link(tx, vpc.doc["DhcpOptionsId"], vpc.id)
+    rows.insert(tx, vpcs.new_fixtures(tx, vpc))
 
 
-def describe_network_acls(tx: Tx, request: Request) -> Document:
-    def show(row: Row) -> Document:
-        return _show(row, "NetworkAclId")
+VPCS = Noun(
+    VPC,
+    id="VpcId",
+    one="Vpc",
+    many="Vpcs",
+    ids="VpcIds",
+    filters=VPC_FILTERS,
+    accepts={"CidrBlock": None, "InstanceTenancy": None, "AmazonProvidedIpv6CidrBlock": None},
+    build=_build,
+    shows=frozenset({"OwnerId", "State", "Tags"}),
+    quota=Quota("VpcLimitExceeded", 5),
+    created=_furnish,
+)
 
-    return describe(
-        tx, request, vpcs.NETWORK_ACL, show, "NetworkAcls", NETWORK_ACL_FILTERS,
-        ids="NetworkAclIds", parent_filter="vpc-id",
-    )  # fmt: skip
+
+def get_vpc(tx: Tx, request: Request, *, lock: bool = False) -> Row:
+    """The VPC that the request names."""
+    ids = [request.params["VpcId"]]
+    return rows.get(tx, VPC, request.account, request.region, ids, lock=lock)[0]
+
+
+def delete_vpc(tx: Tx, request: Request) -> Document:
+    """Remove a VPC and what was made with it. Refused while anything else stands in it."""
+    vpc = get_vpc(tx, request, lock=True)
+    standing = rows.children(tx, [vpc.id])[vpc.id]
+    if not all(vpcs.is_fixture(row) for row in standing):
+        raise ServiceError(
+            "DependencyViolation", f"The vpc '{vpc.id}' has dependencies and cannot be deleted."
+        )
+    fixtures = rows.by_ids(tx, [row.id for row in standing], lock=True).values()
+    kinds = {kind.name: kind for kind in (ROUTE_TABLE, NETWORK_ACL, SECURITY_GROUP)}
+    for row in fixtures:
+        if row.kind == SECURITY_GROUP.name:
+            rules = security_groups.rules_of(tx, [row.id])[row.id]
+            security_groups.remove_rules(tx, rules, cause=request.action)
+        rows.change(tx, kinds[row.kind], row, state="deleted", cause=request.action)
+    rows.change(tx, VPC, vpc, state="deleted", cause=request.action)
+    return {}
+
+
+def create_default_vpc(tx: Tx, request: Request) -> Document:
+    """Bring back a default VPC that was deleted."""
+    account, region = request.account, request.region
+    found = vpcs.find_default_vpc(tx, account, region)
+    if found is not None:
+        raise ServiceError(
+            "DefaultVpcAlreadyExists",
+            f"A Default VPC already exists for this account in this region ({found.id}).",
+        )
+    return {"Vpc": VPCS.shown(vpcs.make_default_vpc(tx, account, region))}
+
+
+def describe_vpc_attribute(tx: Tx, request: Request) -> Document:
+    attribute = request.params["Attribute"]
+    if attribute not in _ATTRIBUTES:
+        raise refusals.invalid_value("attribute", attribute)
+    vpc, member = get_vpc(tx, request), _ATTRIBUTES[attribute]
+    return {"VpcId": vpc.id, member: {"Value": vpc.private[member]}}
+
+
+def modify_vpc_attribute(tx: Tx, request: Request) -> Document:
+    """Set one attribute; EC2 takes no two at once."""
+    asked = [member for member in _ATTRIBUTES.values() if member in request.params]
+    if len(asked) != 1:
+        raise refusals.invalid_combination("Modify exactly one attribute of the VPC in a request")
+    vpc = get_vpc(tx, request, lock=True)
+    value = request.params[asked[0]].get("Value")
+    if value is None:
+        raise refusals.missing_parameter(f"{asked[0]}.Value")
+    rows.change(tx, VPC, vpc, private={**vpc.private, asked[0]: value})
+    return {}
+
+
+ACTIONS: tuple[Action, ...] = (
+    making(VPCS, "CreateVpc", validate=_validate),
+    describing(VPCS, "DescribeVpcs"),
+    Change("DeleteVpc", delete_vpc),
+    Change("CreateDefaultVpc", create_default_vpc),
+    Read("DescribeVpcAttribute", describe_vpc_attribute),
+    Change("ModifyVpcAttribute", modify_vpc_attribute),
+)

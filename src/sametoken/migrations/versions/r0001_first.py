@@ -17,7 +17,9 @@ depends_on = None
 def upgrade() -> None:
     _clock_and_counters()
     _entries()
+    _outcomes()
     _resources()
+    _edges_and_transitions()
     _accounts()
     _work()
 
@@ -36,8 +38,16 @@ def _clock_and_counters() -> None:
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("holder", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("subnet", "number"),
+        sqlite_with_rowid=False,
     )
     op.create_index("address_holder", "address", ["holder"], unique=False)
+    op.create_table(
+        "public_address",
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("holder", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("number"),
+    )
+    op.create_index("public_address_holder", "public_address", ["holder"], unique=False)
     op.create_table(
         "counter",
         sa.Column("name", sa.String(length=128), nullable=False),
@@ -74,7 +84,14 @@ def _entries() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("client_token", "account", "region", "action", name="one_claim"),
     )
-    op.create_index("idempotency_entry_expiry", "idempotency_entry", ["expires_at"], unique=False)
+    op.create_index(
+        "idempotency_entry_expiry",
+        "idempotency_entry",
+        ["expires_at"],
+        unique=False,
+        sqlite_where=sa.text("expires_at IS NOT NULL"),
+        postgresql_where=sa.text("expires_at IS NOT NULL"),
+    )
     op.create_table(
         "idempotency_attempt",
         sa.Column("entry_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -84,12 +101,12 @@ def _entries() -> None:
         sa.Column("attempt", sa.String(length=16), nullable=False),
         sa.Column("fields", sa.JSON(), nullable=False),
         sa.Column("request_id", sa.String(length=64), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["entry_id"],
-            ["idempotency_entry.id"],
-        ),
+        sa.ForeignKeyConstraint(["entry_id"], ["idempotency_entry.id"]),
         sa.PrimaryKeyConstraint("entry_id", "slot"),
     )
+
+
+def _outcomes() -> None:
     op.create_table(
         "idempotency_outcome",
         sa.Column("entry_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -104,10 +121,7 @@ def _entries() -> None:
         sa.CheckConstraint(
             "(state = 'settled') = (identities IS NOT NULL)", name="settled_has_result"
         ),
-        sa.ForeignKeyConstraint(
-            ["entry_id"],
-            ["idempotency_entry.id"],
-        ),
+        sa.ForeignKeyConstraint(["entry_id"], ["idempotency_entry.id"]),
         sa.PrimaryKeyConstraint("entry_id", "zone"),
     )
     op.create_table(
@@ -115,11 +129,9 @@ def _entries() -> None:
         sa.Column("resource_id", sa.String(length=128), nullable=False),
         sa.Column("entry_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("ended_at", Moment(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["entry_id"],
-            ["idempotency_entry.id"],
-        ),
+        sa.ForeignKeyConstraint(["entry_id"], ["idempotency_entry.id"]),
         sa.PrimaryKeyConstraint("resource_id", "entry_id"),
+        sqlite_with_rowid=False,
     )
     op.create_index(
         "idempotency_resource_entry", "idempotency_resource", ["entry_id"], unique=False
@@ -127,6 +139,16 @@ def _entries() -> None:
 
 
 def _resources() -> None:
+    op.create_table(
+        "ripening",
+        sa.Column("resource", sa.String(length=64), nullable=False),
+        sa.Column("from_state", sa.String(length=32), nullable=False),
+        sa.Column("to_state", sa.String(length=32), nullable=False),
+        sa.Column("cause", sa.String(length=300), nullable=False),
+        sa.Column("due_at", Moment(), nullable=False),
+        sa.PrimaryKeyConstraint("resource"),
+    )
+    op.create_index("ripening_due", "ripening", ["due_at"], unique=False)
     op.create_table(
         "resource",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -151,7 +173,10 @@ def _resources() -> None:
         postgresql_where=sa.text("client_token IS NOT NULL"),
     )
     op.create_index(
-        "resource_listing", "resource", ["account", "region", "kind", "id"], unique=False
+        "resource_listing",
+        "resource",
+        ["account", "region", "kind", "id", "gone_at"],
+        unique=False,
     )
     op.create_index(
         "resource_name",
@@ -169,11 +194,15 @@ def _resources() -> None:
         sqlite_where=sa.text("gone_at IS NOT NULL"),
         postgresql_where=sa.text("gone_at IS NOT NULL"),
     )
+
+
+def _edges_and_transitions() -> None:
     op.create_table(
         "resource_edge",
         sa.Column("parent", sa.String(length=64), nullable=False),
         sa.Column("child", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("parent", "child"),
+        sqlite_with_rowid=False,
     )
     op.create_index("resource_edge_child", "resource_edge", ["child"], unique=False)
     op.create_table(
@@ -257,6 +286,7 @@ def _work() -> None:
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("closed", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("instance", "service"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "simulated_machine",

@@ -1,0 +1,89 @@
+"""What a claim costs: each figure beside its floor, taken in turns in one run. See README.md.
+
+Exits with 1 when a crowded store makes a RunInstances dearer than promised.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import platform
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import crowded
+import in_process
+import launches
+import over_http
+import peer_moto
+from measure import Stopwatch
+
+SECTIONS = ("in-process", "launches", "http", "crowded")
+
+
+def main() -> int:
+    options = _options()
+    # One line a request or a retry, as the server logs it, would be most of what one reads here.
+    logging.disable(logging.WARNING)
+    watch = Stopwatch()
+    with tempfile.TemporaryDirectory(prefix="sametoken-bench-", dir=options.folder) as name:
+        folder = Path(name)
+        print(f"# sametoken benchmarks\n\n{_machine()}\n{in_process.durability(folder / 'p.db')}")
+        print(f"An fsync of 4 KiB takes {in_process.fsync_ms(folder):.2f} ms (median).")
+        kept = _measure(folder, options)
+    print(f"\nAll of it took {watch.seconds:.0f} s.")
+    return 0 if kept else 1
+
+
+def _measure(folder: Path, options: argparse.Namespace) -> bool:
+    rounds = options.rounds
+    kept = True
+    if "in-process" in options.only:
+        in_process.measure(folder, rounds=rounds, threads=options.threads, operations=480)
+    if "launches" in options.only:
+        launches.measure(folder, rounds=rounds, launches=100, runners=(1, 4, 16))
+    if "http" in options.only:
+        over_http.measure(
+            folder, rounds=max(3, rounds - 2), seconds=1.0, stored=(200, options.stored)
+        )
+    if options.peer == "moto":
+        peer_moto.measure(rounds=rounds, seconds=1.0, stored=200)
+    if "crowded" in options.only:
+        kept = crowded.measure(
+            folder, rounds=2 * rounds + 1, operations=160, threads=options.threads,
+            entries=options.entries, instances=options.instances,
+        )  # fmt: skip
+    return kept
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--only", nargs="+", choices=SECTIONS, default=SECTIONS, help="measure these alone"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each subject (5)")
+    parser.add_argument("--threads", type=int, default=16, help="submitting threads (16)")
+    parser.add_argument(
+        "--stored", type=int, default=5000, help="instances of an account in the fuller server"
+    )
+    parser.add_argument("--entries", type=int, default=1_000_000, help="of the crowded store")
+    parser.add_argument("--instances", type=int, default=100_000, help="of the crowded store")
+    parser.add_argument("--peer", choices=("moto",), help="measure a peer too, where installed")
+    parser.add_argument(
+        "--folder", type=Path, help="where the temporary databases go; it decides the disk"
+    )
+    return parser.parse_args()
+
+
+def _machine() -> str:
+    return (
+        f"{platform.system()} on {platform.machine()}, {os.cpu_count()} CPUs, Python "
+        f"{platform.python_version()}, SQLAlchemy {version('SQLAlchemy')}."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

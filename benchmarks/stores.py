@@ -1,0 +1,116 @@
+"""A store in a folder, requests for it, and threads that submit them: what `serve` does, less HTTP.
+
+Requests are admitted (parsed, authorised) beforehand: what is measured is their transaction.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from measure import Run, Stopwatch
+
+from sametoken.ec2.catalog import ACTIONS
+from sametoken.ec2.model import ServiceModel
+from sametoken.ec2.request import Request
+from sametoken.idempotency import Engine, sql_engine
+from sametoken.node import open_store, wire_services
+from sametoken.resources import capacity, vpcs
+from sametoken.server.admission import Admitted
+from sametoken.server.execution import Outcome, execute
+from sametoken.services.simulated_machines import SimulationSettings
+from sametoken.store.port import Tx
+from sametoken.store.sqlite import SqliteStore
+from sametoken.workflow.ports import Services
+from sametoken.workflow.runner import Runner
+from sametoken.world import RealWorld, mint_uuid
+
+# The measured account; seeding puts it among others.
+ACCOUNT, REGION = "000000000001", "us-east-1"
+LAUNCH = {
+    "ImageId": "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",
+    "InstanceType": "t3.micro",
+    "MinCount": 1,
+    "MaxCount": 1,
+}
+# No measurement is to meet a limit: every run together launches far fewer.
+PLENTY = 10_000_000
+INSTANT = SimulationSettings(boot_seconds=0.0, halt_seconds=0.0)
+
+Work = Callable[[Tx], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """A store with the engine and the services over it; no runner and no server of its own."""
+
+    database: Path
+    store: SqliteStore
+    engine: Engine
+    services: Services
+    operations: ServiceModel
+
+    def admit(self, action: str, client_token: str | None = None, **params: Any) -> Admitted:
+        """A request of the measured account, past everything that comes before its transaction."""
+        if client_token is not None:
+            params["ClientToken"] = client_token
+        request = Request(
+            ACCOUNT, REGION, action, params, mint_uuid(RealWorld()), "benchmark", "full"
+        )
+        return Admitted(request, ACTIONS[action], self.operations.operation(action), client_token)
+
+    def launch(self, client_token: str | None) -> Work:
+        """RunInstances of one instance, as a function of its transaction."""
+        admitted = self.admit("RunInstances", client_token, **LAUNCH)
+
+        def run(tx: Tx) -> Outcome:
+            return execute(tx, self.engine, admitted)
+
+        return run
+
+    def runner(self) -> Runner:
+        return Runner(self.store, self.services, RealWorld())
+
+
+@contextmanager
+def opened(database: Path) -> Iterator[Plane]:
+    """The plane of a database file, made when it is not there; the account's VPC is seeded."""
+    with open_store(database, RealWorld()) as store:
+        engine = sql_engine(b"benchmark")
+        store.run(lambda tx: vpcs.seed(tx, ACCOUNT, REGION))
+        for family in ("capacity/*/*", "vcpus/*/*"):
+            store.run(partial(capacity.set_maximum, name=family, maximum=PLENTY))
+        services = wire_services(store, engine, INSTANT)
+        yield Plane(database, store, engine, services, ServiceModel.load("ec2"))
+
+
+def submit_all(store: SqliteStore, works: Sequence[Work], *, threads: int) -> Run:
+    """Run every one of `works`, by that many threads that each wait for their answer."""
+    remaining = iter(works)
+    failures: list[BaseException] = []
+
+    def submit() -> None:
+        try:
+            # `next` of a list's iterator is atomic: the threads share it.
+            for work in remaining:
+                outcome = store.run(work)
+                if isinstance(outcome, Outcome) and outcome.error is not None:
+                    raise outcome.error
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    workers = [threading.Thread(target=submit) for _ in range(threads)]
+    watch = Stopwatch()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    if failures:
+        raise failures[0]
+    return watch.stop(len(works))

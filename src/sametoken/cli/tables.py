@@ -1,0 +1,20 @@
+"""How commands print tables: whole cells, whoever reads them."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+# Wider than any table here. A pipe has no width of its own, and a token cut off at 80 columns
+# could not be given back to another command.
+_PIPE_COLUMNS = 1000
+
+
+def print_table(table: Table) -> None:
+    """Print to standard output; on a narrow terminal cells are folded, never cut off."""
+    for column in table.columns:
+        column.overflow = "fold"
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_PIPE_COLUMNS)
+    console.print(table)

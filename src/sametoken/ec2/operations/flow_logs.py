@@ -1,0 +1,123 @@
+"""Flow logs: one call makes one for each resource it names. The logs themselves stay empty."""
+
+from __future__ import annotations
+
+from sametoken.ec2.actions import Action, Change, Create, Read
+from sametoken.ec2.nouns import requested_tags
+from sametoken.ec2.operations.describing import describe
+from sametoken.ec2.parameters import Accepted, check_tag_specifications, refuse_unsupported
+from sametoken.ec2.request import Document, Request
+from sametoken.errors import ServiceError
+from sametoken.idempotency import Identities, Made
+from sametoken.resources import refusals, rows
+from sametoken.resources.interfaces import INTERFACE
+from sametoken.resources.kinds import Kind
+from sametoken.resources.rows import Row
+from sametoken.resources.vpcs import SUBNET, VPC
+from sametoken.store.port import Tx
+
+FLOW_LOG = Kind("vpc-flow-log", "fl", "InvalidFlowLogId", "flow log")
+# Source: EC2 API reference, DescribeFlowLogs, "Filters".
+FILTERS = {
+    "deliver-log-status": "DeliverLogsStatus",
+    "flow-log-id": "FlowLogId",
+    "log-destination-type": "LogDestinationType",
+    "log-group-name": "LogGroupName",
+    "resource-id": "ResourceId",
+    "traffic-type": "TrafficType",
+}
+_WATCHED = {"VPC": VPC, "Subnet": SUBNET, "NetworkInterface": INTERFACE}
+_SHOWN = (
+    "DeliverLogsPermissionArn", "LogDestination", "LogDestinationType", "LogFormat", "LogGroupName",
+    "MaxAggregationInterval", "TrafficType",
+)  # fmt: skip
+_ACCEPTED: Accepted = {
+    **dict.fromkeys((*_SHOWN, "ClientToken", "DryRun", "ResourceIds", "ResourceType")),
+    "TagSpecifications": {"ResourceType": None, "Tags": {"Key": None, "Value": None}},
+}
+# EC2's default format and interval (seconds).
+_FORMAT = (
+    "${version} ${account-id} ${interface-id} ${srcaddr} ${dstaddr} ${srcport} ${dstport} "
+    "${protocol} ${packets} ${bytes} ${start} ${end} ${action} ${log-status}"
+)
+_INTERVAL = 600
+
+
+def validate(request: Request) -> None:
+    params = request.params
+    refuse_unsupported("", params, _ACCEPTED)
+    check_tag_specifications(params, (FLOW_LOG.name,))
+    kind = _WATCHED.get(params["ResourceType"])
+    if kind is None:
+        raise refusals.unsupported(f"ResourceType={params['ResourceType']}")
+    for id in params["ResourceIds"]:
+        kind.check_id(id)
+    if "TrafficType" not in params:
+        raise refusals.missing_parameter("TrafficType")
+    if "LogGroupName" not in params and "LogDestination" not in params:
+        raise refusals.missing_parameter("LogDestination")
+
+
+def perform(tx: Tx, request: Request) -> Made:
+    """One flow log for each resource, or none: a repeat must find all of them, or none."""
+    params = request.params
+    kind = _WATCHED[params["ResourceType"]]
+    watched = rows.get(tx, kind, request.account, request.region, params["ResourceIds"])
+    document = {"LogDestinationType": "cloud-watch-logs", "LogFormat": _FORMAT,
+                "MaxAggregationInterval": _INTERVAL}  # fmt: skip
+    document |= {name: params[name] for name in _SHOWN if name in params}
+    made = [
+        Row(
+            tx.mint(FLOW_LOG.prefix), FLOW_LOG.name, request.account, request.region, "available",
+            {**document, "ResourceId": one.id, "Tags": requested_tags(request, FLOW_LOG)}, tx.now,
+        )
+        for one in watched
+    ]  # fmt: skip
+    rows.insert(tx, made)
+    ids = [row.id for row in made]
+    return Made({"ids": ids}, resources=ids)
+
+
+def view(tx: Tx, request: Request, identities: Identities) -> Document:
+    found = rows.by_ids(tx, identities["ids"])
+    if any(found[id].gone_at is not None for id in identities["ids"]):
+        raise ServiceError(
+            "IdempotentParameterMismatch",
+            "The client token you have provided is associated with a resource that is already "
+            "deleted. Please use a different client token.",
+        )
+    result: Document = {"FlowLogIds": identities["ids"], "Unsuccessful": []}
+    token = request.params.get("ClientToken")
+    return result if token is None else {**result, "ClientToken": token}
+
+
+def show(row: Row) -> Document:
+    """EC2's FlowLog."""
+    return {
+        **row.doc,
+        "FlowLogId": row.id,
+        "FlowLogStatus": "ACTIVE",
+        "DeliverLogsStatus": "SUCCESS",
+        "CreationTime": row.created_at,
+    }
+
+
+def describe_flow_logs(tx: Tx, request: Request) -> Document:
+    # This action alone calls its filters Filter.
+    filters = request.params.get("Filter")
+    asked = request.with_params(Filters=filters) if filters else request
+    return describe(tx, asked, FLOW_LOG, show, "FlowLogs", FILTERS, ids="FlowLogIds")
+
+
+def delete(tx: Tx, request: Request) -> Document:
+    ids = request.params["FlowLogIds"]
+    for row in rows.get(tx, FLOW_LOG, request.account, request.region, ids, lock=True):
+        rows.change(tx, FLOW_LOG, row, state="deleted", cause="DeleteFlowLogs")
+    return {"Unsuccessful": []}
+
+
+ACTIONS: tuple[Action, ...] = (
+    Create("CreateFlowLogs", perform, view, validate=validate),
+    Read("DescribeFlowLogs", describe_flow_logs),
+    Change("DeleteFlowLogs", delete),
+)

@@ -1,0 +1,139 @@
+"""Key pairs: created, imported, described and deleted. Their name is their natural key.
+
+No client token: a repeated create is refused as a duplicate. A private key is in the answer that
+made it and nowhere else, so a caller who lost that answer deletes the pair and makes another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sametoken.ec2 import key_material
+from sametoken.ec2.actions import Action, Change, Read
+from sametoken.ec2.key_material import KeyMaterial
+from sametoken.ec2.nouns import requested_tags
+from sametoken.ec2.operations.describing import describe
+from sametoken.ec2.parameters import check_tag_specifications
+from sametoken.ec2.request import Document, Request
+from sametoken.resources import key_pairs, refusals, rows
+from sametoken.resources.key_pairs import KEY_PAIR
+from sametoken.resources.rows import Row
+from sametoken.store.port import Tx
+
+# Source: EC2 API reference, DescribeKeyPairs, "Filters".
+KEY_PAIR_FILTERS = {
+    "fingerprint": "KeyFingerprint",
+    "key-name": "KeyName",
+    "key-pair-id": "KeyPairId",
+}
+# EC2 API reference, CreateKeyPair: "Up to 255 ASCII characters".
+NAME_CHARACTERS_MAX = 255
+
+
+def _validate_new(request: Request) -> None:
+    name = request.params["KeyName"]
+    is_plain = name.isascii() and name.isprintable() and name == name.strip()
+    if not 1 <= len(name) <= NAME_CHARACTERS_MAX or not is_plain:
+        raise refusals.invalid_value(
+            "keyName",
+            name[:NAME_CHARACTERS_MAX],
+            f"Use 1 to {NAME_CHARACTERS_MAX} ASCII characters, no blanks around them.",
+        )
+    if request.params.get("KeyFormat", "pem") != "pem":
+        raise refusals.unsupported("KeyFormat=ppk")
+    check_tag_specifications(request.params, (KEY_PAIR.name,))
+
+
+def _generate(request: Request) -> KeyMaterial:
+    return key_material.generate(request.params.get("KeyType", "rsa"))
+
+
+def _read(request: Request) -> KeyMaterial:
+    return key_material.read_public(request.params["PublicKeyMaterial"])
+
+
+def create(tx: Tx, request: Request) -> Document:
+    """A new pair. Its private key is in this answer, and is not kept."""
+    return {**_keep(tx, request), "KeyMaterial": request.prepared.private}
+
+
+def import_key(tx: Tx, request: Request) -> Document:
+    """A pair whose private key stays with its owner."""
+    return _keep(tx, request)
+
+
+def _keep(tx: Tx, request: Request) -> Document:
+    made = request.prepared
+    assert isinstance(made, KeyMaterial), "prepared before the transaction"
+    name = request.params["KeyName"]
+    row = key_pairs.lay_out(
+        tx, request.account, request.region, name,
+        doc={
+            "KeyType": made.type,
+            "KeyFingerprint": made.fingerprint,
+            "private": {"PublicKey": f"{made.public} {name}"},
+        },
+        tags=requested_tags(request, KEY_PAIR),
+    )  # fmt: skip
+    rows.insert(tx, [row])
+    return {
+        "KeyPairId": row.id,
+        "KeyName": name,
+        "KeyFingerprint": made.fingerprint,
+        "Tags": row.doc["Tags"],
+    }
+
+
+def describe_key_pairs(tx: Tx, request: Request) -> Document:
+    """Key pairs by name, by id, by filter; all at once, as EC2 gives them."""
+    params = request.params
+    names = params.get("KeyNames", [])
+    if names:
+        ids = [*params.get("KeyPairIds", [])]
+        ids += [key_pairs.require(tx, request.account, request.region, one).id for one in names]
+        request = replace(request, params={**params, "KeyPairIds": ids})
+    shows_public = params.get("IncludePublicKey", False)
+
+    def show(row: Row) -> Document:
+        return _shown(row, {"PublicKey": row.private["PublicKey"]} if shows_public else {})
+
+    found = describe(tx, request, KEY_PAIR, show, "KeyPairs", KEY_PAIR_FILTERS, ids="KeyPairIds")
+    return {"KeyPairs": found["KeyPairs"]}
+
+
+def _shown(row: Row, more: Document) -> Document:
+    shown = {name: row.doc[name] for name in ("KeyName", "KeyType", "KeyFingerprint", "Tags")}
+    return {**shown, "KeyPairId": row.id, "CreateTime": row.created_at, **more}
+
+
+def delete(tx: Tx, request: Request) -> Document:
+    """Remove a pair by name, which need not exist, or by id, which must.
+
+    Instances launched with it keep its name, and their owners the private key.
+    """
+    params, account, region = request.params, request.account, request.region
+    if "KeyPairId" in params:
+        row = rows.get(tx, KEY_PAIR, account, region, [params["KeyPairId"]], lock=True)[0]
+    elif "KeyName" in params:
+        found = rows.find_named(tx, KEY_PAIR, account, region, params["KeyName"])
+        if found is None:
+            return {"Return": True}
+        row = rows.by_ids(tx, [found.id], lock=True)[found.id]
+    else:
+        raise refusals.missing_parameter("KeyName")
+    rows.change(tx, KEY_PAIR, row, state="deleted", cause="DeleteKeyPair")
+    return {"Return": True, "KeyPairId": row.id}
+
+
+ACTIONS: tuple[Action, ...] = (
+    Change(
+        "CreateKeyPair",
+        create,
+        validate=_validate_new,
+        prepare=_generate,
+        answer_is_secret=True,
+    ),
+    Change("ImportKeyPair", import_key, validate=_validate_new, prepare=_read),
+    Read("DescribeKeyPairs", describe_key_pairs),
+    Change("DeleteKeyPair", delete),
+)

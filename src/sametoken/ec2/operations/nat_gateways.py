@@ -1,0 +1,160 @@
+"""NAT gateways: an interface in a subnet, an Elastic address before it, and a while to come up."""
+
+from __future__ import annotations
+
+from sametoken.ec2.actions import Action, Change, Read
+from sametoken.ec2.nouns import Noun, Parents, Quota, creating
+from sametoken.ec2.operations.describing import describe
+from sametoken.ec2.request import Document, Request
+from sametoken.errors import ServiceError
+from sametoken.resources import elastic_addresses, interfaces, refusals, ripening, rows, vpcs
+from sametoken.resources.elastic_addresses import ELASTIC_ADDRESS
+from sametoken.resources.interfaces import INTERFACE
+from sametoken.resources.nat_gateways import NAT_GATEWAY
+from sametoken.resources.rows import Row
+from sametoken.store.columns import from_microseconds, to_microseconds
+from sametoken.store.port import Tx
+
+# Long enough that people see `pending` and `deleting`; EC2 takes minutes.
+CHANGE_SECONDS = 2.0
+# Source: EC2 API reference, DescribeNatGateways, "Filter".
+FILTERS = {
+    "nat-gateway-id": "NatGatewayId",
+    "state": "State",
+    "subnet-id": "SubnetId",
+    "vpc-id": "VpcId",
+}
+
+
+def _validate(request: Request) -> None:
+    params = request.params
+    if "SubnetId" not in params:
+        raise refusals.missing_parameter("SubnetId")
+    public = params.get("ConnectivityType", "public") == "public"
+    if public and "AllocationId" not in params:
+        raise refusals.missing_parameter("AllocationId")
+    if not public and "AllocationId" in params:
+        raise refusals.invalid_combination("A private NAT gateway takes no AllocationId")
+
+
+def _build(tx: Tx, request: Request, parents: Parents) -> Document:
+    params, subnet = request.params, parents["SubnetId"]
+    return {
+        "SubnetId": subnet.id,
+        "VpcId": subnet.doc["VpcId"],
+        "ConnectivityType": params.get("ConnectivityType", "public"),
+        "NatGatewayAddresses": [],
+        "private": {
+            "PrivateIpAddress": params.get("PrivateIpAddress"),
+            "AllocationId": params.get("AllocationId"),
+        },
+    }
+
+
+def _furnish(tx: Tx, row: Row) -> None:
+    """Give the new gateway its interface, and put the Elastic address before it."""
+    subnet = rows.by_ids(tx, [row.doc["SubnetId"]])[row.doc["SubnetId"]]
+    group = vpcs.default_group(tx, row.account, row.region, row.doc["VpcId"])
+    interface = interfaces.plan_row(
+        tx,
+        id=tx.mint(INTERFACE.prefix),
+        account=row.account,
+        region=row.region,
+        subnet=subnet,
+        groups=[group],
+        address=row.private["PrivateIpAddress"],
+        instance=None,
+        spec={"Description": f"Interface for NAT Gateway {row.id}", "InterfaceType": "nat_gateway"},
+    )
+    rows.insert(tx, [interface])
+    address: Document = {
+        "NetworkInterfaceId": interface.id,
+        "PrivateIp": interface.doc["PrivateIpAddress"],
+        "IsPrimary": True,
+        "Status": "succeeded",
+    }
+    allocation = row.private["AllocationId"]
+    if allocation is not None:
+        address |= _associate(tx, row, allocation, interface)
+    rows.change(tx, NAT_GATEWAY, row, NatGatewayAddresses=[address])
+    ripening.plan(tx, row, "available", CHANGE_SECONDS, cause="its interface is up")
+
+
+def _associate(tx: Tx, row: Row, allocation: str, interface: Row) -> Document:
+    [elastic] = rows.get(tx, ELASTIC_ADDRESS, row.account, row.region, [allocation], lock=True)
+    if elastic.doc.get("AssociationId") is not None:
+        raise ServiceError(
+            "Resource.AlreadyAssociated", f"Elastic IP address [{allocation}] is already associated"
+        )
+    private = interface.doc["PrivateIpAddress"]
+    association = elastic_addresses.associate(tx, elastic, interface, private)
+    return {
+        "AllocationId": allocation,
+        "AssociationId": association,
+        "PublicIp": elastic.doc["PublicIp"],
+    }
+
+
+def show(row: Row) -> Document:
+    """EC2's NatGateway."""
+    document = {name: value for name, value in row.doc.items() if name != "private"}
+    shown: Document = {
+        **document,
+        "NatGatewayId": row.id,
+        "State": row.state,
+        "CreateTime": row.created_at,
+    }
+    if "deleting_us" in row.private:
+        shown["DeleteTime"] = from_microseconds(row.private["deleting_us"])
+    return shown
+
+
+GATEWAYS = Noun(
+    NAT_GATEWAY,
+    id="NatGatewayId",
+    one="NatGateway",
+    many="NatGateways",
+    ids="NatGatewayIds",
+    filters=FILTERS,
+    parents={"SubnetId": vpcs.SUBNET},
+    accepts=dict.fromkeys(("AllocationId", "ConnectivityType", "PrivateIpAddress")),
+    build=_build,
+    show=show,
+    initial="pending",
+    created=_furnish,
+    quota=Quota("NatGatewayLimitExceeded", 5, per="SubnetId"),
+)
+
+
+def delete(tx: Tx, request: Request) -> Document:
+    """Delete a gateway: its interface goes at once, its record lingers. Repeats succeed."""
+    ids = [request.params["NatGatewayId"]]
+    [row] = rows.get(tx, NAT_GATEWAY, request.account, request.region, ids, lock=True)
+    if row.state in ("deleting", "deleted"):
+        return {"NatGatewayId": row.id}
+    for address in row.doc["NatGatewayAddresses"]:
+        id = address["NetworkInterfaceId"]
+        interface = rows.by_ids(tx, [id], lock=True)[id]
+        interface = elastic_addresses.take_off(tx, interface, cause="its gateway is deleted")
+        interfaces.delete(tx, interface, cause="its gateway is deleted")
+    private = {**row.private, "deleting_us": to_microseconds(tx.now)}
+    row = rows.change(
+        tx, NAT_GATEWAY, row, state="deleting", cause="DeleteNatGateway", private=private
+    )
+    rows.unlink(tx, row.doc["SubnetId"], row.id)
+    ripening.plan(tx, row, "deleted", CHANGE_SECONDS, cause="DeleteNatGateway")
+    return {"NatGatewayId": row.id}
+
+
+def describe_gateways(tx: Tx, request: Request) -> Document:
+    # This action calls its filters Filter.
+    filters = request.params.get("Filter")
+    asked = request.with_params(Filters=filters) if filters else request
+    return describe(tx, asked, NAT_GATEWAY, show, "NatGateways", FILTERS, ids="NatGatewayIds")
+
+
+ACTIONS: tuple[Action, ...] = (
+    creating(GATEWAYS, "CreateNatGateway", validate=_validate),
+    Read("DescribeNatGateways", describe_gateways),
+    Change("DeleteNatGateway", delete),
+)

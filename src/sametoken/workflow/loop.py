@@ -1,0 +1,87 @@
+"""The loop of everything that is done in the background: do what is due, wait for more, repeat.
+
+One of the few places that catch every exception (see `server.app`): a bug that meets one piece of
+work must not stop the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import datetime
+from typing import Protocol
+
+from sametoken.errors import Transient
+from sametoken.resources import ripening
+from sametoken.store.port import Store, Tx
+from sametoken.world import World
+
+log = logging.getLogger(__name__)
+
+# The floor under every wake-up: work whose announcement was lost waits no longer than this.
+POLL_SECONDS_MAX = 1.0
+# A persisted due time and the wait for it round differently; this keeps a loop from spinning.
+_POLL_SECONDS_MIN = 0.005
+
+
+class Duty(Protocol):
+    """Something to be done whenever it is due."""
+
+    @property
+    def channel(self) -> str:
+        """Commits that make new work wake this channel."""
+        ...
+
+    def run_once(self) -> bool:
+        """Do what is due now. False when nothing was."""
+        ...
+
+    def next_due(self, tx: Tx) -> datetime | None:
+        """When there will be something to do; None when nothing is planned."""
+        ...
+
+
+def run_duty(duty: Duty, store: Store, world: World, stop: threading.Event) -> None:
+    """Repeat the duty until `stop` is set, waiting in between for news or for the next due time."""
+    news = store.listen(duty.channel)
+    while not stop.is_set():
+        news.clear()
+        try:
+            idle_seconds = 0.0 if duty.run_once() else seconds_to_next(duty, store)
+        except Transient as busy:
+            log.warning("%s: %s", duty.channel, busy)
+            idle_seconds = POLL_SECONDS_MAX
+        except Exception:
+            log.exception("%s: our bug", duty.channel)
+            idle_seconds = POLL_SECONDS_MAX
+        if idle_seconds > 0:
+            world.wait(news, idle_seconds)
+
+
+def seconds_to_next(duty: Duty, store: Store) -> float:
+    """How long there is nothing to do, as far as is known; at most the polling floor."""
+
+    def ask(tx: Tx) -> float:
+        moment = duty.next_due(tx)
+        return POLL_SECONDS_MAX if moment is None else (moment - tx.now).total_seconds()
+
+    return min(POLL_SECONDS_MAX, max(_POLL_SECONDS_MIN, store.read(ask)))
+
+
+class Ripener:
+    """The duty of `resources.ripening`: resources that reach a state by themselves."""
+
+    channel = ripening.CHANNEL
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def run_once(self) -> bool:
+        def is_due(tx: Tx) -> bool:
+            moment = ripening.next_due(tx)
+            return moment is not None and moment <= tx.now
+
+        return self._store.read(is_due) and self._store.run(ripening.ripen_due) > 0
+
+    def next_due(self, tx: Tx) -> datetime | None:
+        return ripening.next_due(tx)

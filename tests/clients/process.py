@@ -1,0 +1,251 @@
+"""A real `sametoken serve` process: started, killed, restarted and looked into. For tests only.
+
+Every wait here is for another process and is bounded; a test that waits in vain fails. Only
+processes started here are ever signalled, by their own handle.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ConnectionError as CannotConnect
+from botocore.exceptions import HTTPClientError
+
+import sametoken
+from plane import LAUNCH, Keys
+from sametoken.cli.database import opened
+from sametoken.faults import CRASH_VARIABLE
+from sametoken.node import add_key
+from sametoken.resources import vpcs
+from sametoken.store.port import Tx
+
+# Long enough that only a hang reaches it, on a machine that is busy with other things.
+PATIENCE_SECONDS = 30.0
+# What a service manager gives a process between SIGTERM and SIGKILL.
+STOP_SECONDS_MAX = 10.0
+# Between two looks at another process: short against what is waited for, cheap to repeat.
+_LOOK_SECONDS = 0.02
+REGION = "us-east-1"
+# What botocore raises when the connection was refused, or ended without an answer.
+NO_ANSWER: tuple[type[Exception], ...] = (HTTPClientError, CannotConnect)
+_FIRST_LINE = "sametoken serves EC2 at "
+
+# Clients are made by one thread at a time; the session keeps the parsed model for all of them.
+_SESSION = boto3.session.Session()
+
+
+def environment(**more: str) -> dict[str, str]:
+    """What a subprocess gets: this interpreter's package, and nothing of the user's AWS set-up."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "SAMETOKEN_"))
+    }
+    package = str(Path(sametoken.__file__).parent.parent)
+    path = os.pathsep.join(part for part in (package, kept.get("PYTHONPATH")) if part)
+    return {
+        **kept,
+        "PYTHONPATH": path,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_PAGER": "",
+        **more,
+    }
+
+
+def command(*words: str) -> list[str]:
+    """`sametoken` with these words, by this interpreter."""
+    return [sys.executable, "-m", "sametoken", *words]
+
+
+def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Look until `true()`; fail, saying `what` was waited for, after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
+        threading.Event().wait(_LOOK_SECONDS)
+
+
+def client(url: str, keys: Keys, service: str = "ec2", **config: Any) -> Any:
+    """A boto3 client that tries once, unless `config` (botocore's) says otherwise."""
+    config.setdefault("retries", {"total_max_attempts": 1, "mode": "standard"})
+    return _SESSION.client(
+        service,
+        region_name=REGION,
+        endpoint_url=url,
+        aws_access_key_id=keys.access_key_id,
+        aws_secret_access_key=keys.secret,
+        config=Config(**config),
+    )
+
+
+def prepare(database: Path) -> Keys:
+    """Make a database with one more account, whose default VPC is there; its key."""
+    with opened(f"sqlite:///{database}") as here:
+
+        def run(tx: Tx) -> Keys:
+            made = Keys(*add_key(tx, here.sealer, "clients", access="full"))
+            vpcs.seed(tx, made.account, REGION)
+            return made
+
+        return here.store.run(run)
+
+
+class Server:
+    """One database, and the process that serves it now, if any."""
+
+    def __init__(self, folder: Path, keys: Keys, *, boot_seconds: float = 0.05) -> None:
+        self.database = folder / "served.db"
+        self.keys = keys
+        self.boot_seconds = boot_seconds
+        self.log = folder / "log"
+        self.url = ""
+        self._process: subprocess.Popen[str] | None = None
+
+    @classmethod
+    def copied(cls, template: Path, keys: Keys, folder: Path, **options: Any) -> Self:
+        """A server on a copy of a prepared database."""
+        server = cls(folder, keys, **options)
+        shutil.copy(template, server.database)
+        shutil.copy(f"{template}.key", f"{server.database}.key")
+        return server
+
+    @property
+    def database_url(self) -> str:
+        return f"sqlite:///{self.database}"
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    @property
+    def process(self) -> subprocess.Popen[str]:
+        assert self._process is not None, "start() comes first"
+        return self._process
+
+    def start(self, *, port: int = 0, crash_at: str | None = None) -> None:
+        """Start, and wait for the first line; a process that crashes before it is an error."""
+        assert self._process is None, "one process at a time"
+        crash = {} if crash_at is None else {CRASH_VARIABLE: crash_at}
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(
+                command("serve", "--port", str(port), "--database", self.database_url,
+                        "--boot-seconds", str(self.boot_seconds)),
+                env=environment(**crash), stdout=subprocess.PIPE, stderr=log, text=True,
+            )  # fmt: skip
+        output = self._process.stdout
+        assert output is not None, "its output is a pipe"
+        assert select.select([output], [], [], PATIENCE_SECONDS)[0], "the server said nothing"
+        line = output.readline()
+        assert line.startswith(_FIRST_LINE), f"{line!r}; log: {self.log.read_text()}"
+        self.url = line.removeprefix(_FIRST_LINE).split()[0]
+
+    def wait_killed(self) -> None:
+        """Wait until the process has killed itself."""
+        self._end(PATIENCE_SECONDS, -signal.SIGKILL)
+
+    def kill(self) -> None:
+        """kill -9: nothing is flushed, nobody says goodbye."""
+        self.process.kill()
+        self._end(PATIENCE_SECONDS, -signal.SIGKILL)
+
+    def stop(self) -> None:
+        """SIGTERM, as a service manager does it, which then gives so many seconds."""
+        self.process.terminate()
+        self._end(STOP_SECONDS_MAX, 0)
+
+    def close(self) -> None:
+        """End whatever still runs, after a test that failed."""
+        if self._process is not None:
+            self.kill()
+
+    def _end(self, seconds: float, expected: int) -> None:
+        process, self._process = self.process, None
+        try:
+            code = process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+        finally:
+            if process.stdout is not None:
+                process.stdout.close()
+        assert code == expected, f"exit status {code}; log: {self.log.read_text()}"
+
+    def client(self, service: str = "ec2", *, keys: Keys | None = None, **config: Any) -> Any:
+        return client(self.url, keys or self.keys, service, **config)
+
+    def rows(self, sql: str, *parameters: object) -> list[Any]:
+        """What the database says, behind the server's back. Only reads."""
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def settle(self) -> None:
+        """Wait until the runners have nothing left to do."""
+        until(lambda: not self._due(), "the runners' work is done")
+
+    def _due(self) -> int:
+        return int(self.rows("SELECT count(*) FROM work WHERE due_at IS NOT NULL")[0][0])
+
+    def log_lines(self) -> list[str]:
+        return self.log.read_text().splitlines()
+
+
+@contextmanager
+def closing_server(server: Server) -> Iterator[Server]:
+    """`server` for the block; whatever still runs at its end is killed."""
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def launch(ec2: Any, token: str | None, **more: Any) -> Any:
+    """RunInstances as every test here sends it, unless `more` says otherwise."""
+    named = {} if token is None else {"ClientToken": token}
+    return ec2.run_instances(**{**LAUNCH, **named, **more})
+
+
+def identity(answer: Any) -> tuple[str, ...]:
+    """What a repeat must answer again: the reservation and its instances, in order."""
+    return (answer["ReservationId"], *(one["InstanceId"] for one in answer["Instances"]))
+
+
+def lasting_port() -> int:
+    """A free port to which a restarted server can return.
+
+    It is below those that the kernel hands out by itself, so that nobody is given it meanwhile.
+    """
+    for port in range(20_000 + os.getpid() % 5_000, 30_000):
+        with closing(socket.socket()) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+    raise AssertionError("thousands of ports, and none is free")
+
+
+def run(words: Sequence[str], **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, `more` in its environment."""
+    return subprocess.run(
+        words, env=environment(**more), capture_output=True, text=True, check=False,
+        timeout=PATIENCE_SECONDS * 2,
+    )  # fmt: skip

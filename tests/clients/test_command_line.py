@@ -1,0 +1,255 @@
+"""`sametoken`'s commands, before the first server and beside a running one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from botocore.exceptions import ClientError
+from click.testing import CliRunner
+
+from clients.process import Server, closing_server, identity, launch, prepare
+from plane import Keys
+from sametoken.cli import main
+from sametoken.migrations.upgrade import head
+
+SECRET = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(scope="module")
+def served(
+    template: tuple[Path, Keys], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("command-line")
+    with closing_server(Server.copied(*template, folder)) as server:
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> str:
+    """The URL of a database that does not exist yet."""
+    return f"sqlite:///{tmp_path}/new/folder/some.db"
+
+
+def sametoken(*words: str, database: str) -> str:
+    """What the command prints; it must succeed."""
+    done = CliRunner().invoke(main, [*words, "--database", database])
+    assert done.exit_code == 0, done.output
+    assert done.stderr == ""
+    return done.stdout
+
+
+def refused(*words: str, database: str) -> str:
+    """The sentence with which the command refuses."""
+    done = CliRunner().invoke(main, [*words, "--database", database])
+    assert done.exit_code in (1, 2), done.output
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def create(name: str, *words: str, database: str) -> Keys:
+    said = sametoken("accounts", "create", name, *words, database=database)
+    found = re.fullmatch(
+        rf"account +(\d{{12}}) \({name}\)\n"
+        r"access key id +(\w+)(?: \(read-only\))?\n"
+        r"secret access key (\w+)\n",
+        said,
+    )
+    assert found is not None, said
+    return Keys(*found.groups())
+
+
+def account_seen_by(server: Server, keys: Keys) -> Any:
+    return server.client("sts", keys=keys).get_caller_identity()["Account"]
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+@pytest.mark.parametrize("path", [*commands(main)], ids=" ".join)
+def test_every_command_explains_itself_and_its_options(path: tuple[str, ...]) -> None:
+    command: click.Command = main
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    assert command.help, "a command has a docstring"
+    undocumented = [
+        one.name for one in command.params if isinstance(one, click.Option) and not one.help
+    ]
+    assert undocumented == []
+    done = CliRunner().invoke(main, [*path, "--help"])
+    assert done.exit_code == 0
+    assert command.help.split("\n")[0].split()[0] in done.output
+
+
+def test_accounts_can_be_made_before_the_first_server(new: str, tmp_path: Path) -> None:
+    first = create("first", database=new)
+    assert create("first", database=new).account == first.account
+    given = create(
+        "second", "--access-key-id", "test", "--secret-access-key", SECRET, "--read-only",
+        database=new,
+    )  # fmt: skip
+    assert (given.access_key_id, given.secret) == ("test", SECRET)
+    listed = sametoken("accounts", "list", database=new)
+    assert [line.split()[1::2] for line in listed.splitlines() if "test" in line] == [
+        [given.account, "second", "test", "read-only"]
+    ]
+    assert sametoken("accounts", "keys", "second", database=new) == f"test {SECRET} read-only\n"
+    kept = (tmp_path / "new" / "folder" / "some.db").read_bytes()
+    assert SECRET.encode() not in kept, "secrets are sealed at rest"
+
+
+def test_an_access_key_that_exists_or_cannot_be_one_is_refused(new: str) -> None:
+    create("one", "--access-key-id", "taken", database=new)
+    said = refused("accounts", "create", "two", "--access-key-id", "taken", database=new)
+    assert "the access key taken exists already" in said
+    said = refused("accounts", "create", "two", "--access-key-id", "a b", database=new)
+    assert "'a b' is no access key id" in said
+    assert "there is no account 'two'" in refused("accounts", "keys", "two", database=new)
+
+
+def test_a_key_made_beside_a_running_server_works_at_once(served: Server) -> None:
+    keys = create("newcomer", database=served.database_url)
+    assert account_seen_by(served, keys) == keys.account
+    assert len(identity(launch(served.client(keys=keys), "newcomers"))) == 2
+
+
+def test_a_read_only_key_may_look_and_do_nothing_else(served: Server) -> None:
+    keys = create("reader", "--read-only", database=served.database_url)
+    ec2 = served.client(keys=keys)
+    assert ec2.describe_instances()["Reservations"] == []
+    for more in ({}, {"DryRun": True}):
+        with pytest.raises(ClientError, match="UnauthorizedOperation"):
+            launch(ec2, "not-mine", **more)
+
+
+def test_old_and_new_keys_work_after_the_secrets_were_sealed_anew(served: Server) -> None:
+    database = served.database_url
+    used, unused = create("used", database=database), create("unused", database=database)
+    assert account_seen_by(served, used) == used.account
+    key_file = Path(f"{served.database}.key")
+    before = key_file.read_text()
+
+    assert "are sealed with a new key" in sametoken("accounts", "rekey", database=database)
+    assert before.strip() not in key_file.read_text()
+    assert account_seen_by(served, used) == used.account
+    assert account_seen_by(served, unused) == unused.account
+    late = create("late", database=database)
+    assert account_seen_by(served, late) == late.account
+    assert unused.secret in sametoken("accounts", "keys", "unused", database=database)
+
+
+def test_a_token_is_explained_with_its_attempts_and_what_differed(served: Server) -> None:
+    keys = create("explained", database=served.database_url)
+    ec2 = served.client(keys=keys)
+    made = identity(launch(ec2, "story", UserData="secret of the caller"))
+    launch(ec2, "story", UserData="secret of the caller")
+    with suppress(ClientError):
+        launch(ec2, "story", UserData="another", InstanceType="m5.large")
+
+    told = sametoken("tokens", "explain", "story", database=served.database_url)
+    assert f"story: RunInstances of {keys.account} in us-east-1" in told
+    assert f"made reservation: {made[0]}" in told
+    assert made[1] in told
+    assert 'asked InstanceType = "t3.micro"' in told
+    assert re.search(r"asked, kept as digests only: .*UserData", told)
+    assert "secret" not in told
+    assert re.search(r"attempt 2 at [^\n]*: replay ", told)
+    assert re.search(r"attempt 3 at [^\n]*: mismatch, differing in InstanceType, UserData ", told)
+    said = refused("tokens", "explain", "unheard-of", database=served.database_url)
+    assert "no request with the token 'unheard-of' is retained" in said
+
+
+def test_tokens_are_listed_whole_and_without_those_of_the_steps(served: Server) -> None:
+    keys = create("listed", database=served.database_url)
+    token = "a-token-as-long-as-they-get-" + 36 * "x"
+    launch(served.client(keys=keys), token)
+    served.settle()
+    listed = sametoken("tokens", "list", database=served.database_url)
+    rows = [line for line in listed.splitlines() if keys.account in line]
+    assert len(rows) == 1
+    assert f" {token} " in rows[0]
+    assert "RunInstances" in rows[0]
+    assert "internal" not in listed
+    only = sametoken("tokens", "list", "--account", keys.account, "--limit", "5",
+                     database=served.database_url)  # fmt: skip
+    assert [line for line in only.splitlines() if "RunInstances" in line] == rows
+
+
+def test_a_limit_set_beside_a_running_server_holds_at_once(served: Server) -> None:
+    name = "capacity/us-east-1b/c5.large"
+    set_to = ("limits", "set", name)
+    ec2 = served.client()
+    there: Any = {"InstanceType": "c5.large", "Placement": {"AvailabilityZone": "us-east-1b"}}
+    assert sametoken(*set_to, "0", database=served.database_url) == f"{name} is 0 now\n"
+    with pytest.raises(ClientError, match="InsufficientInstanceCapacity"):
+        launch(ec2, "limited", **there)
+    assert f" {name} " in sametoken("limits", "list", database=served.database_url)
+    sametoken(*set_to, "1", database=served.database_url)
+    launch(ec2, "limited", **there)
+    with pytest.raises(ClientError, match="InsufficientInstanceCapacity"):
+        launch(ec2, "limited-too", **there)
+
+
+@pytest.mark.parametrize("words", [("vms", "3"), ("capacity/us-east-1a", "3"), ("a/b/c", "3")])
+def test_a_limit_that_does_not_exist_is_refused(new: str, words: tuple[str, str]) -> None:
+    assert "is no limit; use capacity/ZONE/TYPE" in refused("limits", "set", *words, database=new)
+
+
+def test_migrate_names_the_revision_and_may_be_repeated(new: str) -> None:
+    first = sametoken("migrate", database=new)
+    assert first.endswith(f"is at revision {head()}\n")
+    assert sametoken("migrate", database=new) == first
+
+
+def test_env_prints_what_a_shell_can_evaluate(served: Server) -> None:
+    keys = create("shell", database=served.database_url)
+    said = sametoken("env", "--account", "shell", "--region", "eu-west-1",
+                     database=served.database_url)  # fmt: skip
+    exports = [shlex.split(line) for line in said.splitlines()]
+    assert [words[0] for words in exports] == ["export"] * 4
+    assert dict(word.split("=", 1) for _, word in exports) == {
+        "AWS_ACCESS_KEY_ID": keys.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": keys.secret,
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_ENDPOINT_URL": served.url,
+    }
+    said = refused("env", "--account", "nobody", database=served.database_url)
+    assert "there is no account 'nobody'; there are: " in said
+
+
+def test_run_says_which_command_it_did_not_find(served: Server) -> None:
+    said = refused("run", "--database", served.database_url, "no-such-command-here",
+                   database=served.database_url)  # fmt: skip
+    assert "there is no command 'no-such-command-here'" in said
+
+
+@pytest.mark.parametrize("words", [("accounts", "list"), ("tokens", "list"), ("migrate",)])
+def test_a_database_that_cannot_be_opened_is_refused_in_words(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    said = refused(*words, database=f"sqlite:///{tmp_path}")
+    assert f"cannot use {tmp_path} as the database" in said
+    assert "is not a database served here" in refused(*words, database="mysql://there/db")
+
+
+def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    prepare(tmp_path / "some.db")
+    (tmp_path / "some.db.key").chmod(0o644)
+    said = refused("accounts", "list", database=f"sqlite:///{tmp_path}/some.db")
+    assert "is readable by others (mode 644); chmod 600 it" in said

@@ -1,0 +1,143 @@
+"""boto3 behind a bad network, in each of its retry modes: one instance per call.
+
+Its waits between tries are skipped: they are the client's own, and nothing here depends on them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import botocore.endpoint
+import pytest
+import sqlalchemy as sa
+
+from clients.process import client, identity, launch, until
+from plane import Keys, Plane
+from sametoken.idempotency.tables import ENTRY
+from sametoken.testing import Fate, Passage, Policy, drop_first_replies, lossy_proxy
+
+MODES = ("legacy", "standard", "adaptive")
+TRIES = 5
+# What becomes of the first tries of a launch; the one after them passes.
+BAD_LUCK: Mapping[str, Sequence[Fate]] = {
+    "the request is lost": (Fate.DROP_REQUEST,),
+    "the reply is lost": (Fate.DROP_REPLY,),
+    "two replies are lost": (Fate.DROP_REPLY, Fate.DROP_REPLY),
+    "the request arrives twice": (Fate.DUPLICATE,),
+    "503 after the effect": (Fate.SERVER_ERROR,),
+    "all of it in turn": (Fate.SERVER_ERROR, Fate.DROP_REQUEST, Fate.DROP_REPLY, Fate.DUPLICATE),
+}
+# How often the server hears of a request that meets this fate.
+ARRIVALS = {Fate.DROP_REQUEST: 0, Fate.DUPLICATE: 2}
+# Fates after which the client has its answer.
+ANSWERED = (Fate.PASS, Fate.DUPLICATE)
+
+in_every_mode = pytest.mark.parametrize("mode", MODES)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda seconds: None))
+
+
+def in_turn(fates: Sequence[Fate]) -> Policy:
+    """Let the first tries of every RunInstances meet these fates, and the others pass."""
+
+    def policy(passage: Passage) -> Fate:
+        met = passage.action == "RunInstances" and passage.attempt <= len(fates)
+        return fates[passage.attempt - 1] if met else Fate.PASS
+
+    return policy
+
+
+def by_chance(seed: int) -> Policy:
+    """Any fate at any try, but for the last a client has."""
+    chance = random.Random(seed)
+
+    def policy(passage: Passage) -> Fate:
+        last = passage.action != "RunInstances" or passage.attempt >= TRIES
+        return Fate.PASS if last else chance.choice(list(Fate))
+
+    return policy
+
+
+def client_of(keys: Keys, url: str, mode: str) -> Any:
+    return client(url, keys, retries={"mode": mode, "total_max_attempts": TRIES})
+
+
+def without_token(params: Any, **_: Any) -> None:
+    """Take out the token that botocore has filled in, before the request is signed."""
+    del params["body"]["ClientToken"]
+
+
+def instances(ec2: Any) -> list[Any]:
+    found = ec2.describe_instances()["Reservations"]
+    return [one for each in found for one in each["Instances"]]
+
+
+def arrivals(plane: Plane, keys: Keys) -> int:
+    """How many launches the server has heard of, repeats included."""
+    query = sa.select(sa.func.sum(ENTRY.c.attempts)).where(
+        ENTRY.c.account == keys.account, ENTRY.c.action == "RunInstances"
+    )
+    return int(plane.run(lambda tx: tx.execute(query).scalar_one()))
+
+
+def counts_when_running(plane: Plane, keys: Keys) -> tuple[int, int, int]:
+    """How many instances, volumes and interfaces the account has, once all instances run."""
+    ec2 = client(plane.url, keys)
+    until(
+        lambda: all(one["State"]["Name"] == "running" for one in instances(ec2)), "all are running"
+    )
+    return (
+        len(instances(ec2)),
+        len(ec2.describe_volumes()["Volumes"]),
+        len(ec2.describe_network_interfaces()["NetworkInterfaces"]),
+    )
+
+
+@in_every_mode
+@pytest.mark.parametrize("luck", BAD_LUCK)
+def test_a_call_is_one_instance_whatever_the_network_does(
+    plane: Plane, mode: str, luck: str
+) -> None:
+    keys = plane.account(f"{mode}: {luck}")
+    fates = BAD_LUCK[luck]
+    with lossy_proxy(plane.url, in_turn(fates)) as proxy:
+        answer = launch(client_of(keys, proxy.url, mode), None)
+        tries = len(fates) + (fates[-1] not in ANSWERED)
+        assert proxy.count("RunInstances") == tries
+    heard = sum(ARRIVALS.get(fate, 1) for _, fate in proxy.passages)
+    assert arrivals(plane, keys) == heard
+    assert counts_when_running(plane, keys) == (1, 1, 1)
+    assert [one["InstanceId"] for one in instances(client(plane.url, keys))] == list(
+        identity(answer)[1:]
+    )
+
+
+@in_every_mode
+def test_many_calls_through_a_random_network_are_as_many_instances(plane: Plane, mode: str) -> None:
+    keys = plane.account(f"{mode}: by chance")
+    seed = MODES.index(mode)
+    with lossy_proxy(plane.url, by_chance(seed)) as proxy:
+        ec2 = client_of(keys, proxy.url, mode)
+        made = [launch(ec2, None)["Instances"][0]["InstanceId"] for _ in range(10)]
+    heard = sum(ARRIVALS.get(fate, 1) for _, fate in proxy.passages)
+    assert arrivals(plane, keys) == heard > len(made), (seed, proxy.passages)
+    assert sorted(made) == sorted(one["InstanceId"] for one in instances(client(plane.url, keys)))
+    assert counts_when_running(plane, keys) == (10, 10, 10)
+
+
+def test_without_a_token_a_lost_reply_doubles_the_launch(plane: Plane) -> None:
+    """The contrast: botocore fills a token in, unless it is taken out again before the call."""
+    keys = plane.account("no token")
+    with lossy_proxy(plane.url, drop_first_replies("RunInstances", 1)) as proxy:
+        ec2 = client_of(keys, proxy.url, "standard")
+        ec2.meta.events.register("before-call.ec2.RunInstances", without_token)
+        answer = launch(ec2, None)
+        assert proxy.count("RunInstances") == 2
+    assert "ClientToken" not in answer["Instances"][0]
+    assert counts_when_running(plane, keys) == (2, 2, 2)

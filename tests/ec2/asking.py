@@ -1,0 +1,132 @@
+"""How the suites of EC2's behaviour ask a plane: refusals as values, runners driven by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from plane import LAUNCH, Plane
+from sametoken.resources import rows
+from sametoken.resources.kinds import Kind
+from sametoken.resources.rows import Row
+from sametoken.store.port import Tx
+from sametoken.workflow.runner import Runner
+
+# Waiters ask again at once: what they wait for takes milliseconds here.
+AT_ONCE = {"Delay": 0, "MaxAttempts": 2000}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    code: str
+    status: int
+    message: str
+
+
+def refusal(call: Callable[..., Any], **params: Any) -> Refusal:
+    """What `call` is refused with; a test fails when it is not."""
+    with pytest.raises(ClientError) as caught:
+        call(**params)
+    answer = caught.value.response
+    assert answer["ResponseMetadata"]["RequestId"], "a refusal names its request too"
+    return Refusal(
+        answer["Error"]["Code"],
+        answer["ResponseMetadata"]["HTTPStatusCode"],
+        answer["Error"]["Message"],
+    )
+
+
+def code(call: Callable[..., Any], **params: Any) -> str:
+    """The code alone, of a refusal that is the caller's fault."""
+    refused = refusal(call, **params)
+    assert refused.status == 400, refused
+    return refused.code
+
+
+def launch(client: Any, **more: Any) -> dict[str, Any]:
+    """The first instance of a new launch, as RunInstances showed it."""
+    instance: dict[str, Any] = client.run_instances(**{**LAUNCH, **more})["Instances"][0]
+    return instance
+
+
+def running(client: Any, **more: Any) -> str:
+    """The id of an instance that is launched and runs."""
+    id: str = launch(client, **more)["InstanceId"]
+    wait(client, "instance_running", id)
+    return id
+
+
+def wait(client: Any, waiter: str, *ids: str) -> None:
+    client.get_waiter(waiter).wait(InstanceIds=list(ids), WaiterConfig=AT_ONCE)
+
+
+def described(client: Any, id: str) -> dict[str, Any]:
+    """The instance as DescribeInstances shows it."""
+    [reservation] = client.describe_instances(InstanceIds=[id])["Reservations"]
+    [instance] = reservation["Instances"]
+    found: dict[str, Any] = instance
+    return found
+
+
+def by_filter(name: str, *values: str) -> list[dict[str, Any]]:
+    return [{"Name": name, "Values": list(values)}]
+
+
+def found(client: Any, name: str, *values: str) -> set[str]:
+    """The ids of the instances that one filter lets through."""
+    answer = client.describe_instances(Filters=by_filter(name, *values))
+    return {one["InstanceId"] for group in answer["Reservations"] for one in group["Instances"]}
+
+
+def injected(client: Any, operation: str, **fields: str) -> None:
+    """Have each later call of `operation` carry these form fields too, as sent, signed."""
+
+    def add(params: dict[str, Any], **context: Any) -> None:
+        params["body"].update(fields)
+
+    client.meta.events.register_first(f"before-call.ec2.{operation}", add)
+
+
+def hand_runner(plane: Plane) -> Runner:
+    """A runner for a plane that has none of its own."""
+    return Runner(plane.store, plane.node.services, plane.node.world)
+
+
+def drive(plane: Plane) -> None:
+    """Do whatever is due, on a plane without runners."""
+    runner = hand_runner(plane)
+    while runner.run_once():
+        pass
+
+
+def end(plane: Plane, kind: Kind, id: str) -> None:
+    """What a Delete action does to a resource's row, for kinds that have none yet."""
+    [ended] = kind.ends
+
+    def run(tx: Tx) -> None:
+        rows.change(tx, kind, rows.by_ids(tx, [id], lock=True)[id], state=ended)
+
+    plane.run(run)
+
+
+def insert(plane: Plane, make: Callable[[Tx], Row]) -> Row:
+    """What a Create action does, for kinds that have none yet."""
+
+    def run(tx: Tx) -> Row:
+        row = make(tx)
+        rows.insert(tx, [row])
+        return row
+
+    return plane.run(run)
+
+
+def row_of(plane: Plane, id: str) -> Row:
+    return plane.run(lambda tx: rows.by_ids(tx, [id])[id])
+
+
+def rows_of(plane: Plane, ids: Sequence[str]) -> dict[str, Row]:
+    return plane.run(lambda tx: rows.by_ids(tx, ids))

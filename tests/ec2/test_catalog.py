@@ -1,0 +1,261 @@
+"""The catalogue of served actions against EC2's model: tokens, filters, answers, and the rest."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.model import OperationModel, Shape
+
+from ec2 import peer
+from ec2.asking import by_filter, refusal, running
+from plane import LAUNCH, Plane
+from sametoken.ec2.actions import NOT_INTENT, Create, Read
+from sametoken.ec2.catalog import ACTIONS
+from sametoken.ec2.request import Request
+from sametoken.errors import ServiceError
+from sametoken.store.port import Tx
+
+READS = [name for name, action in ACTIONS.items() if isinstance(action, Read)]
+
+
+@pytest.fixture(scope="module")
+def lived_in(plane: Plane) -> Plane:
+    """The plane, with an instance that has tags, a volume, a public address, an image, and a
+    launch template."""
+    kinds = ("instance", "volume", "network-interface")
+    tags = [{"ResourceType": kind, "Tags": [{"Key": "a", "Value": "b"}]} for kind in kinds]
+    client = plane.client()
+    client.create_image(InstanceId=running(client, TagSpecifications=tags), Name="own")
+    client.create_launch_template(
+        LaunchTemplateName="own", LaunchTemplateData={"InstanceType": "t3.micro"}
+    )
+    return plane
+
+
+def model(action: str) -> OperationModel:
+    return peer.service("ec2").operation_model(action)
+
+
+def members(shape: Shape | None) -> dict[str, Shape]:
+    return {} if shape is None else dict(shape.members)
+
+
+def test_every_served_action_is_one_of_ec2s() -> None:
+    assert ACTIONS.keys() <= set(peer.actions("ec2"))
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_an_action_that_carries_a_token_goes_through_the_engine(name: str) -> None:
+    """The promise of the whole: no served action takes a token and ignores it."""
+    if "ClientToken" in members(model(name).input_shape):
+        assert isinstance(ACTIONS[name], Create)
+
+
+@pytest.mark.parametrize("name", [n for n, a in ACTIONS.items() if isinstance(a, Create)])
+def test_the_current_rules_of_a_create_leave_token_and_dry_run_out(name: str) -> None:
+    action = ACTIONS[name]
+    assert isinstance(action, Create)
+    assert {"ClientToken", "DryRun"} <= action.rules[-1].ignored
+    versions = [rules.version for rules in action.rules]
+    assert versions == sorted(set(versions)), "each version of the rules is kept, once"
+
+
+@pytest.mark.parametrize("name", [n for n, a in ACTIONS.items() if isinstance(a, Create)])
+def test_the_rules_of_a_create_name_paths_that_its_input_has(name: str) -> None:
+    action = ACTIONS[name]
+    assert isinstance(action, Create)
+    for rules in action.rules:
+        named = rules.sets | rules.secrets | rules.ignored | rules.defaults.keys()
+        for path in named - NOT_INTENT:
+            shape: Shape = model(name).input_shape
+            for step in path.split("."):
+                shape = shape.members[step.removesuffix("[]")]
+                if step.endswith("[]"):
+                    shape = shape.member
+            assert path not in rules.sets or shape.type_name == "list", path
+
+
+def documented_filters(name: str) -> list[str]:
+    """The names of an action's filters, as the model's documentation lists them."""
+    filters = members(model(name).input_shape).get("Filters")
+    if filters is None:
+        return []
+    names = html.unescape(" ".join(top_level_codes(filters.documentation))).split()
+    # `<code>tag</code>:<key>` and `<code>tag:<key></code>` stand for a filter of each key.
+    return ["tag:k" if one in ("tag", "tag:<key>") else one for one in names]
+
+
+def top_level_codes(documentation: str) -> Iterator[str]:
+    """The word each item of the outermost list begins with; lists inside items are of values."""
+    depth = 0
+    for tag, text in re.findall(
+        r"<(/?ul|li)>\s*(?:<p>\s*)?(?:<code>([^<]+)</code>)?", documentation
+    ):
+        depth += {"ul": 1, "/ul": -1, "li": 0}[tag]
+        if tag == "li" and depth == 1 and text:
+            yield text.strip()
+
+
+# The least number of filters each action is known to have: the documentation was understood.
+LEAST = {
+    "DescribeInstances": 100,
+    "DescribeInstanceStatus": 12,
+    "DescribeVolumes": 15,
+    "DescribeNetworkInterfaces": 30,
+    "DescribeVpcs": 10,
+    "DescribeSubnets": 20,
+    "DescribeSecurityGroups": 20,
+    "DescribeRouteTables": 15,
+    "DescribeNetworkAcls": 14,
+    "DescribeTags": 4,
+}
+
+
+@pytest.mark.parametrize("name", [one for one in READS if documented_filters(one)])
+def test_every_filter_that_the_model_documents_is_known(lived_in: Plane, name: str) -> None:
+    names = documented_filters(name)
+    assert len(names) >= LEAST.get(name, 1)
+    unknown = []
+    for one in names:
+        try:
+            ask(lived_in, name, Filters=by_filter(one, "x"))
+        except ServiceError as refused:
+            assert refused.message.startswith("The filter '"), refused
+            unknown.append(one)
+    assert unknown == []
+
+
+@pytest.mark.parametrize("name", [one for one in READS if documented_filters(one)])
+def test_a_filter_that_is_not_documented_is_refused(lived_in: Plane, name: str) -> None:
+    with pytest.raises(ServiceError) as caught:
+        ask(lived_in, name, Filters=by_filter("no-such-filter", "x"))
+    assert (caught.value.code, caught.value.http_status) == ("InvalidParameterValue", 400)
+
+
+# What an action cannot do without although the model calls it optional.
+NEEDED = {"DescribeLaunchTemplateVersions": {"LaunchTemplateName": "own"}}
+
+
+def ask(plane: Plane, name: str, **params: Any) -> dict[str, Any]:
+    """The result of a read as the operation gives it, before it is written as XML."""
+    action = ACTIONS[name]
+    assert isinstance(action, Read)
+    given = {**NEEDED.get(name, {}), **params}
+    request = Request(plane.keys.account, "us-east-1", name, given, "request", "key", "full")
+    action.validate(request)
+    result: dict[str, Any] = plane.store.read(lambda tx: action.run(tx, request))
+    return result
+
+
+def required(name: str, seen: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Parameters an action cannot do without, in every variant that an enum of them allows."""
+    shape = model(name).input_shape
+    fixed: dict[str, Any] = {}
+    variants: list[dict[str, Any]] = [{}]
+    named = shape.required_members if shape is not None else []
+    # The model calls it optional in one place, the documentation nowhere.
+    for member in [*named, *({"Attribute"} & members(shape).keys() - set(named))]:
+        inner = shape.members[member]
+        if inner.type_name == "string" and inner.enum:
+            variants = [{member: value} for value in inner.enum]
+        else:
+            fixed[member] = seen.get(member, NOBODYS)
+    return ({**fixed, **variant} for variant in variants)
+
+
+# What stands for an id of a kind of which the account has none: refused, but never a crash.
+NOBODYS = "nobodys"
+# Lists that also show what is others'.
+OWN = {"DescribeImages": {"Owners": ["self"]}, "DescribeSnapshots": {"OwnerIds": ["self"]}}
+
+
+@pytest.fixture(scope="module")
+def seen(lived_in: Plane) -> dict[str, Any]:
+    """A value of every member that the lists of the account show, by its name."""
+    values: dict[str, Any] = {}
+
+    def gather(value: Any) -> None:
+        if isinstance(value, list):
+            for inner in value:
+                gather(inner)
+        elif isinstance(value, dict):
+            for name, inner in value.items():
+                if isinstance(inner, str):
+                    values.setdefault(name, inner)
+                gather(inner)
+
+    for name in sorted(READS, key=lambda one: one not in OWN):
+        if model(name).input_shape is None or not model(name).input_shape.required_members:
+            gather(ask(lived_in, name, **OWN.get(name, {})))
+    assert {"InstanceId", "VolumeId", "ImageId", "SnapshotId"} <= values.keys()
+    return values
+
+
+# Where EC2 answers what the model's enums do not have: the enum writes `Windows`, the
+# documentation and EC2 `windows`; an internet gateway's attachment is `available`.
+UNLIKE_THE_MODEL = (".Platform", "InternetGateways[].Attachments[].State")
+
+
+def misfits(value: Any, shape: Shape, where: str) -> Iterator[str]:
+    """Where a result says what the model's enumerations do not."""
+    match shape.type_name:
+        case "structure":
+            for member, inner in value.items():
+                if inner is not None:
+                    yield from misfits(inner, shape.members[member], f"{where}.{member}")
+        case "list":
+            for inner in value:
+                yield from misfits(inner, shape.member, f"{where}[]")
+        case "string" if shape.enum and value not in shape.enum:
+            if not where.endswith(UNLIKE_THE_MODEL):
+                yield f"{where}: {value!r}"
+
+
+@pytest.mark.parametrize("name", READS)
+def test_every_read_answers_what_botocore_reads(
+    lived_in: Plane, seen: dict[str, Any], name: str
+) -> None:
+    """Each result renders (which refuses unknown members and wrong types) and reads back."""
+    for params in required(name, seen):
+        try:
+            result = ask(lived_in, name, **params)
+        except ServiceError as refused:
+            not_there = NOBODYS in params.values() and not refused.retryable
+            assert not_there or (refused.code == "UnsupportedOperation" and "Attribute" in params)
+            continue
+        output = model(name).output_shape
+        assert list(misfits(result, output, name)) == []
+        written = lived_in.node.app.ec2.operation(name).render(result, "the-request")
+        read = peer.parsed(model(name), written)
+        assert read.pop("ResponseMetadata") == {"RequestId": "the-request"}
+        assert read.keys() == {key for key, value in result.items() if value is not None}
+
+
+def test_the_answer_of_a_launch_is_what_botocore_reads(plane: Plane) -> None:
+    action = ACTIONS["RunInstances"]
+    assert isinstance(action, Create)
+    request = Request(
+        plane.keys.account, "us-east-1", "RunInstances", dict(LAUNCH), "request", "key", "full"
+    )
+
+    def run(tx: Tx) -> dict[str, Any]:
+        made = action.perform(tx, request)
+        viewed: dict[str, Any] = action.view(tx, request, made.identities)
+        return viewed
+
+    plane.client().describe_vpcs()
+    result = plane.run(run)
+    assert list(misfits(result, model("RunInstances").output_shape, "RunInstances")) == []
+    written = plane.node.app.ec2.operation("RunInstances").render(result, "id")
+    assert peer.parsed(model("RunInstances"), written)["Instances"][0]["InstanceId"]
+
+
+def test_an_action_that_is_ec2s_but_not_served_says_so(plane: Plane) -> None:
+    client = plane.client(parameter_validation=False)
+    refused = refusal(client.describe_fleets)
+    assert (refused.code, refused.status) == ("InvalidAction", 400)
+    assert "not served by this endpoint" in refused.message

@@ -1,0 +1,141 @@
+"""What an access key may do, what DryRun tells, and in which order a request is judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ec2 import peer
+from ec2.asking import code, described, found, launch, refusal, running
+from plane import LAUNCH, Plane
+from sametoken.ec2.actions import Read
+from sametoken.ec2.catalog import ACTIONS
+
+DRY_RUN = ("DryRunOperation", 412, "Request would have succeeded, but DryRun flag is set.")
+
+
+@pytest.fixture(scope="module")
+def both(plane: Plane) -> tuple[Any, Any]:
+    """Clients of one account: one that may do everything, one that may only read."""
+    full = plane.client(keys=plane.account("both"))
+    return full, plane.client(keys=plane.account("both", access="read-only"))
+
+
+def parts(refused: Any) -> tuple[str, int, str]:
+    return refused.code, refused.status, refused.message
+
+
+def mutations(id: str) -> dict[str, dict[str, Any]]:
+    """Each call that changes instances or tags, as one that would succeed."""
+    ids = {"InstanceIds": [id]}
+    tags = {"Resources": [id], "Tags": [{"Key": "a", "Value": "b"}]}
+    return {
+        "run_instances": dict(LAUNCH),
+        "terminate_instances": ids,
+        "stop_instances": ids,
+        "start_instances": ids,
+        "reboot_instances": ids,
+        "modify_instance_attribute": {"InstanceId": id, "DisableApiStop": {"Value": True}},
+        "create_tags": tags,
+        "delete_tags": tags,
+    }
+
+
+def test_a_read_only_key_changes_nothing_and_is_told_so(both: tuple[Any, Any]) -> None:
+    full, reader = both
+    id = running(full)
+    before = described(full, id)
+    for name, params in mutations(id).items():
+        for dry_run in (False, True):
+            refused = refusal(getattr(reader, name), **params, DryRun=dry_run)
+            assert (refused.code, refused.status) == ("UnauthorizedOperation", 403), name
+            assert refused.message.startswith("You are not authorized to perform this operation.")
+    assert described(full, id) == before
+
+
+def test_a_read_only_key_replays_nothing(both: tuple[Any, Any]) -> None:
+    full, reader = both
+    id = launch(full, ClientToken="not yours")["InstanceId"]
+    params = {**LAUNCH, "ClientToken": "not yours"}
+    for more in ({}, {"InstanceType": "t3.small"}):
+        assert refusal(reader.run_instances, **{**params, **more}).code == "UnauthorizedOperation"
+    assert launch(full, ClientToken="not yours")["InstanceId"] == id
+
+
+def test_a_refused_key_binds_no_token(both: tuple[Any, Any]) -> None:
+    full, reader = both
+    assert refusal(reader.run_instances, **LAUNCH, ClientToken="tried").status == 403
+    assert launch(full, ClientToken="tried", InstanceType="t3.small")
+
+
+def test_a_read_only_key_reads(both: tuple[Any, Any]) -> None:
+    full, reader = both
+    id = running(full)
+    assert described(reader, id) == described(full, id)
+    assert reader.describe_vpcs() and reader.describe_tags() and reader.describe_regions()
+    assert reader.get_console_output(InstanceId=id)["InstanceId"] == id
+    assert parts(refusal(reader.describe_instances, DryRun=True)) == DRY_RUN
+
+
+def test_every_action_but_a_read_is_closed_to_read_only_keys() -> None:
+    """A mutation that the catalogue takes for a read would run on a snapshot, and for anybody."""
+    for name, action in ACTIONS.items():
+        assert isinstance(action, Read) == name.startswith(("Describe", "Get", "List")), name
+        assert action.mutates == (not isinstance(action, Read)), name
+
+
+def test_a_dry_run_changes_nothing_and_answers_412(both: tuple[Any, Any]) -> None:
+    full, _ = both
+    id = running(full)
+    before, every = described(full, id), found(full, "instance-state-name", "*")
+    for name, params in mutations(id).items():
+        assert parts(refusal(getattr(full, name), **params, DryRun=True)) == DRY_RUN, name
+    assert described(full, id) == before
+    assert found(full, "instance-state-name", "*") == every
+
+
+def test_a_dry_run_leaves_no_token_and_does_not_look_at_one(both: tuple[Any, Any]) -> None:
+    full, _ = both
+    params = {**LAUNCH, "ClientToken": "dry"}
+    assert parts(refusal(full.run_instances, **params, DryRun=True)) == DRY_RUN
+    id = launch(full, ClientToken="dry", InstanceType="t3.small")["InstanceId"]
+    # Other parameters under a token in use: still only what a run would be allowed to do.
+    assert parts(refusal(full.run_instances, **params, DryRun=True)) == DRY_RUN
+    assert found(full, "client-token", "dry") == {id}
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"ClientToken": "x" * 65}, "InvalidParameterValue"),
+        ({"ClientToken": ""}, "InvalidParameterValue"),
+        ({"InstanceType": "t9.huge"}, "InvalidParameterValue"),
+        ({"MinCount": 2}, "InvalidParameterValue"),
+        ({"ImageId": "ami-1"}, "InvalidAMIID.Malformed"),
+        ({"KernelId": "aki-1"}, "UnsupportedOperation"),
+    ],
+    ids=str,
+)
+def test_what_the_request_alone_shows_is_refused_before_access_and_dry_run(
+    both: tuple[Any, Any], params: dict[str, Any], expected: str
+) -> None:
+    for client in both:
+        wrong = {**LAUNCH, **params, "DryRun": True}
+        assert code(client.run_instances, **wrong) == expected
+
+
+def test_what_depends_on_state_is_not_told_to_a_dry_run(both: tuple[Any, Any]) -> None:
+    full, _ = both
+    for params in ({"KeyName": "absent"}, {"SubnetId": "subnet-00000000000000000"}):
+        assert parts(refusal(full.run_instances, **LAUNCH, **params, DryRun=True)) == DRY_RUN
+
+
+def test_every_served_action_has_a_dry_run_if_ec2_has_one(plane: Plane) -> None:
+    client = plane.client(parameter_validation=False)
+    for name in ("DescribeInstances", "DescribeVolumes", "DescribeTags", "DescribeVpcs"):
+        shape = peer.service("ec2").operation_model(name).input_shape
+        assert "DryRun" in shape.members
+        method = client.meta.method_to_api_mapping
+        [python_name] = [key for key, value in method.items() if value == name]
+        assert parts(refusal(getattr(client, python_name), DryRun=True)) == DRY_RUN

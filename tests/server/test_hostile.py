@@ -1,0 +1,217 @@
+"""Ten thousand hostile requests: only refusals, in well-formed XML, and nothing left behind.
+
+Raw-socket abuse of the connection itself is in test_edge*.py; this is what gets past it.
+Each test's name has its seed; another is given by SAMETOKEN_HOSTILE_SEED.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes, urlsplit
+from xml.etree import ElementTree
+
+import pytest
+
+from plane import Keys, Plane
+from sametoken.node import Node, add_key, open_store
+from sametoken.resources import vpcs
+from sametoken.server.app import App
+from sametoken.server.edge import Message
+from sametoken.server.sealing import key_file, load_sealer
+from sametoken.settings import Settings
+from sametoken.store.port import Tx
+from sametoken.world import RealWorld
+from server.hostile import REGIONS, Hostile, launch, odd_requests, requests
+from server.wire import wire
+
+SEED = os.environ.get("SAMETOKEN_HOSTILE_SEED", "1")
+SHARDS, REQUESTS_EACH = 4, 2_500
+OVER_THE_SOCKET = 300
+ABOUT_EXISTING = 1_500
+# So many at once, as a burst of callers would.
+AT_ONCE = 50
+# What 2,000 requests may add to this process: caches that fill up, and the allocator's slack. A
+# leak of one form (a few KiB each) would show.
+GROWTH_BYTES_MAX = 24 * 1024 * 1024
+HOST = "127.0.0.1:4590"
+# Kinds whose signature is right, and codes that would say it is not.
+RIGHTLY_SIGNED = {"launch", "token", "served", "unserved", "about", "plain"}
+ABOUT_SIGNATURES = {
+    "SignatureDoesNotMatch", "IncompleteSignature", "AuthFailure", "RequestExpired",
+}  # fmt: skip
+# A signature that was taken out, or whose header the edge itself could not read.
+UNSIGNED = {"MissingParameter", "MalformedHttpRequestException"}
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the caller was told."""
+
+    status: int
+    body: bytes
+
+    def code(self) -> str:
+        """The error's code, "-" for a success. Raises when the reply is not well-formed XML."""
+        root = ElementTree.fromstring(self.body)
+        found = [one for one in root.iter() if one.tag.rpartition("}")[2] == "Code"]
+        return "-" if self.status == 200 else str(found[0].text)
+
+
+def seed_regions(tx: Tx, account: str) -> None:
+    """What an account's first request in a Region makes, made before anything is compared."""
+    for region in REGIONS:
+        vpcs.seed(tx, account, region)
+
+
+@contextmanager
+def application(database: Path) -> Iterator[tuple[App, Keys]]:
+    """The application over a new database, without a socket and without runners."""
+    with open_store(database, RealWorld()) as store:
+        node = Node(Settings(database, runners=0), store)
+        sealer = load_sealer(key_file(database), create=False)
+        keys = Keys(*store.run(lambda tx: add_key(tx, sealer, "hostile", access="full")))
+        store.run(lambda tx: seed_regions(tx, keys.account))
+        try:
+            yield node.app, keys
+        finally:
+            node.app.close()
+
+
+async def ask(app: App, hostile: Hostile) -> Heard:
+    """One ASGI call, as the edge makes it."""
+    path, _, query = hostile.target.partition(b"?")
+    scope: Message = {
+        "type": "http",
+        "method": hostile.method,
+        "path": unquote_to_bytes(path).decode("latin-1"),
+        "raw_path": path,
+        "query_string": query,
+        "headers": [(name.lower().encode(), value.encode()) for name, value in hostile.headers],
+    }
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": hostile.body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    start, body = sent
+    return Heard(start["status"], body["body"])
+
+
+def everything(database: Path) -> dict[str, list[Any]]:
+    """Every row of every table, but for the store's clock, which ticks with each transaction."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return {
+            name: sorted(connection.execute(f'SELECT * FROM "{name}"').fetchall(), key=repr)
+            for (name,) in names
+            if name != "store_clock"
+        }
+
+
+def resident_bytes() -> int:
+    """This process's memory; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    gc.collect()
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def check(hostile: Hostile, heard: Heard) -> str:
+    """The reply's code; fails unless it is a refusal that says nothing of our insides."""
+    code = heard.code()
+    told = (hostile, heard)
+    refused = 400 <= heard.status < 500 or heard.status == 503
+    assert refused or (hostile.may_succeed and heard.status == 200), told
+    for inside in (b"Traceback", b"sametoken/", b"sqlite", b"sqlalchemy", b'File "'):
+        assert inside not in heard.body, told
+    if hostile.what in RIGHTLY_SIGNED:
+        assert code not in ABOUT_SIGNATURES, told
+    if hostile.what == "signature":
+        assert code in ABOUT_SIGNATURES | UNSIGNED, told
+    return code
+
+
+async def ask_all(app: App, hostile: Iterator[Hostile]) -> tuple[Counter[str], int]:
+    """Send them in bursts. How often each kind met which code; how much memory grew meanwhile."""
+    codes: Counter[str] = Counter()
+    sent, before = 0, 0
+    while burst := list(islice(hostile, AT_ONCE)):
+        answers = await asyncio.gather(*(ask(app, one) for one in burst))
+        codes.update(
+            f"{one.what} {check(one, heard)}" for one, heard in zip(burst, answers, strict=True)
+        )
+        sent += len(burst)
+        if sent == REQUESTS_EACH // 5:
+            before = resident_bytes()
+    return codes, resident_bytes() - before
+
+
+@pytest.mark.parametrize("seed", [f"{SEED}/{shard}" for shard in range(SHARDS)])
+def test_hostile_requests_are_refused_and_leave_nothing_behind(tmp_path: Path, seed: str) -> None:
+    database = tmp_path / "hostile.db"
+    with application(database) as (app, keys):
+        before = everything(database)
+        codes, growth = asyncio.run(ask_all(app, requests(seed, REQUESTS_EACH, keys, HOST)))
+        after = everything(database)
+    assert codes.total() == REQUESTS_EACH, codes
+    # The forms got as far as they were meant to: to the state, and to the token's grammar.
+    assert sum(count for what, count in codes.items() if what.endswith(".NotFound")) > 100
+    assert codes["token InvalidParameterValue"] > 50
+    assert after == before
+    assert growth < GROWTH_BYTES_MAX
+
+
+@pytest.mark.parametrize("seed", [f"{SEED}/about"])
+def test_odd_requests_about_things_that_exist_never_meet_a_bug(tmp_path: Path, seed: str) -> None:
+    """Unlike the others these may succeed, and change what they name."""
+    database = tmp_path / "odd.db"
+    with application(database) as (app, keys):
+        launched = asyncio.run(ask(app, launch(keys, HOST)))
+        assert launched.status == 200, launched
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            found = connection.execute("SELECT id FROM resource WHERE region = ?", REGIONS[:1])
+            ids = [id for (id,) in found]
+        codes, _ = asyncio.run(ask_all(app, odd_requests(seed, ABOUT_EXISTING, keys, HOST, ids)))
+    assert codes["about -"] > 100, codes
+
+
+@pytest.mark.parametrize("seed", [f"{SEED}/socket"])
+def test_hostile_requests_over_the_socket_fare_no_better(plane: Plane, seed: str) -> None:
+    keys = plane.account("hostile")
+    plane.run(lambda tx: seed_regions(tx, keys.account))
+    before = everything(plane.database)
+    host = urlsplit(plane.url).netloc
+    where = (str(urlsplit(plane.url).hostname), int(urlsplit(plane.url).port or 0))
+    for hostile in requests(seed, OVER_THE_SOCKET, keys, host):
+        if hostile.method == "HEAD":
+            continue  # its answer has no body to look at
+        with wire(where) as caller:
+            caller.send(as_bytes(hostile))
+            status, _, body = caller.read_reply()
+        check(hostile, Heard(status, body))
+    assert everything(plane.database) == before
+
+
+def as_bytes(hostile: Hostile) -> bytes:
+    lines = [f"{name}: {value}" for name, value in hostile.headers]
+    if hostile.body:
+        lines.append(f"Content-Length: {len(hostile.body)}")
+    head = "".join(f"{line}\r\n" for line in lines).encode()
+    start = hostile.method.encode() + b" " + hostile.target + b" HTTP/1.1\r\n"
+    return start + head + b"\r\n" + hostile.body

@@ -1,0 +1,338 @@
+"""Simulated nodes over one store: the program's engine, group commit, runner and services.
+
+Nothing of a node survives its crash but what committed. A node answers requests as `server.app`
+does, without HTTP and signatures: admit, one transaction, reply.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import cache
+from threading import Event
+from typing import TypeVar
+
+from sametoken import faults
+from sametoken.ec2.actions import Read
+from sametoken.ec2.model import ServiceModel
+from sametoken.errors import ServiceError, Transient
+from sametoken.faults import Point
+from sametoken.idempotency import sql_engine
+from sametoken.node import wire_services
+from sametoken.resources import refusals
+from sametoken.server.admission import Admitted, admit
+from sametoken.server.credentials import Principal
+from sametoken.server.execution import Outcome, execute
+from sametoken.services.housekeeping import sweep
+from sametoken.services.machines import Machines
+from sametoken.services.simulated_machines import SimulationSettings
+from sametoken.store import clock
+from sametoken.store.columns import to_microseconds
+from sametoken.store.group_commit import run_batch
+from sametoken.store.jobs import Job, JobQueue
+from sametoken.store.port import Tx
+from sametoken.workflow.ports import Service
+from sametoken.workflow.runner import Runner
+from simulation.database import Database, Session
+from simulation.hazards import HazardousDriver, HazardousService, Hazards, log_uniform
+from simulation.history import Delivery, Fate
+from simulation.scheduler import SECOND, Actor, Group, Scheduler
+from simulation.world import SimulatedWorld
+
+T = TypeVar("T")
+
+# As in `server.app`: how long a request waits for the store before it is told 503.
+ANSWER_US_MAX = 20 * SECOND
+# A runner that found nothing although something was due looks again after the polling floor.
+POLL_US = 5_000
+# How long a batch is left to grow.
+GATHER_US = (1_000, SECOND)
+RESTART_US_MIN, RESTART_US_MAX = SECOND // 10, 200 * SECOND
+
+_DUE = (
+    "SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END)"
+    " FROM work WHERE due_at IS NOT NULL"
+)
+
+
+@cache
+def model() -> ServiceModel:
+    return ServiceModel.load("ec2")
+
+
+class Store:
+    """`sametoken.store.port.Store` for one node: each transaction is a place to switch."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def run(self, fn: Callable[[Tx], T]) -> T:
+        hazards, scheduler = self._node.cluster.hazards, self._node.cluster.scheduler
+        hazards.switch()
+        future = self.submit(fn)
+        self.wait(future)
+        scheduler.block(0)
+        return future.result()
+
+    def submit(self, fn: Callable[[Tx], T]) -> Future[T]:
+        hazards = self._node.cluster.hazards
+
+        def member(tx: Tx) -> T:
+            value = fn(tx)
+            hazards.in_transaction(tx)
+            return value
+
+        job = Job(member)
+        self._node.jobs.put(job)
+        self._node.wake_writer()
+        return job.future
+
+    def wait(self, future: Future[T], timeout_us: int | None = None) -> None:
+        """Wait until the transaction's fate is known, or the timeout is over."""
+        scheduler = self._node.cluster.scheduler
+        actor = scheduler.current
+        assert actor is not None, "only actors wait"
+        until_us = None if timeout_us is None else scheduler.now_us + timeout_us
+        future.add_done_callback(lambda _: scheduler.wake(actor))
+        while not future.done() and (until_us is None or scheduler.now_us < until_us):
+            scheduler.block(None if until_us is None else until_us - scheduler.now_us)
+
+    def read(self, fn: Callable[[Tx], T]) -> T:
+        cluster = self._node.cluster
+        cluster.hazards.switch()
+        connection = cluster.database.reader()
+        raw = cluster.database.raw
+        raw.execute("PRAGMA query_only=ON")
+        try:
+            now = clock.read(connection, cluster.world.now())
+            return fn(Tx(connection, now, cluster.world))
+        finally:
+            raw.execute("PRAGMA query_only=OFF")
+
+    def listen(self, channel: str) -> Event:
+        raise AssertionError("idle runners are woken by the cluster")
+
+
+class Node:
+    """One process: a writer, runners, and a thread for each request."""
+
+    def __init__(self, cluster: Cluster, name: str, runners: int) -> None:
+        self.cluster = cluster
+        self.name = name
+        self.group = Group(name)
+        self.runners = runners
+        self.is_up = False
+        self.starts = 0
+
+    def start(self) -> None:
+        """Begin with empty memory."""
+        assert not self.is_up, f"{self.name} runs already"
+        cluster, scheduler = self.cluster, self.cluster.scheduler
+        self.is_up = True
+        self.starts += 1
+        self.jobs = JobQueue()
+        self.session = Session(cluster.database.engine, cluster.world, cluster.hazards)
+        self.store = Store(self)
+        self.engine = sql_engine(b"simulated")
+        simulation = SimulationSettings(boot_failure_odds=cluster.hazards.swarm.boot_fails)
+        self.services = {
+            name: HazardousService(name, self._expose(service), cluster.hazards, self._detach)
+            for name, service in wire_services(self.store, self.engine, simulation).items()
+        }
+        self._writer_waits = False
+        self._writer = scheduler.spawn(f"{self.name}/writer", self._write, self.group)
+        for number in range(self.runners):
+            scheduler.spawn(f"{self.name}/runner-{number}", self._drive, self.group)
+
+    def _expose(self, service: Service) -> Service:
+        """The machine service with a driver that is called across a gap, as a real one is."""
+        if isinstance(service, Machines):
+            driver = HazardousDriver(service.driver, self.cluster.hazards)
+            return replace(service, driver=driver)
+        return service
+
+    def _detach(self, name: str, run: Callable[[], None]) -> None:
+        self.cluster.scheduler.spawn(f"{self.name}/{name}", run, self.group)
+
+    def stopped(self) -> None:
+        """The process is dead: nothing of it is left, and what was uncommitted never was."""
+        self.is_up = False
+        self.cluster.idle = [one for one in self.cluster.idle if one.group is not self.group]
+        self.session.reopen()
+
+    def wake_writer(self) -> None:
+        if self._writer_waits:
+            self.cluster.scheduler.wake(self._writer)
+
+    def _write(self) -> None:
+        cluster = self.cluster
+        while True:
+            batch = self.jobs.take(1 + int(cluster.hazards.rng.random() * 4))
+            if not batch:
+                self._writer_waits = True
+                cluster.scheduler.block()
+                self._writer_waits = False
+                self._let_gather()
+                continue
+            cluster.transactions += len(batch)
+            run_batch(self.session, batch, self._announce)
+            cluster.after_commit()
+
+    def _let_gather(self) -> None:
+        """A writer that comes late finds several transactions waiting, and groups them."""
+        hazards = self.cluster.hazards
+        if hazards.happens(hazards.swarm.gather):
+            self.cluster.scheduler.block(log_uniform(hazards.rng, *GATHER_US))
+        else:
+            hazards.switch()
+
+    def _announce(self, channels: set[str]) -> None:
+        for actor in list(self.cluster.idle):
+            # Another node's notification may be lost; it is then woken when the work is due.
+            if actor.group is self.group or self.cluster.hazards.rng.random() < 0.3:
+                self.cluster.rouse(actor)
+
+    def _drive(self) -> None:
+        runner = Runner(self.store, self.services, self.cluster.world)
+        scheduler = self.cluster.scheduler
+        while True:
+            try:
+                if runner.run_once():
+                    continue
+            except Transient:
+                scheduler.block(SECOND)
+                continue
+            scheduler.block(POLL_US)
+            actor = scheduler.current
+            assert actor is not None, "a runner is an actor"
+            self.cluster.idle.append(actor)
+            scheduler.block()
+
+    def sweep(self) -> None:
+        """As the node's sweeper does, until nothing is left."""
+        try:
+            self.cluster.before_sweep()
+            while self.store.run(lambda tx: sweep(tx, self.engine)):
+                self.cluster.before_sweep()
+        except Transient:
+            self.cluster.scheduler.note("sweep put off")
+
+    def serve(self, delivery: Delivery, done: Callable[[Delivery], None]) -> None:
+        """Answer one request in a thread of its own; `done` is called when the reply leaves."""
+
+        def run() -> None:
+            fate = self._answer(delivery)
+            faults.reach(Point.REPLY_READY)
+            delivery.settle(fate)
+            done(delivery)
+
+        self.cluster.scheduler.spawn(f"{self.name}/{delivery.request_id}", run, self.group)
+
+    def _answer(self, delivery: Delivery) -> Fate:
+        call = delivery.call
+        principal = Principal("AKIASIMULATED", call.account, "full", "secret")
+        try:
+            admitted = admit(
+                call.form(), model(), principal=principal, region=call.region,
+                request_id=delivery.request_id,
+            )  # fmt: skip
+            outcome = self._execute(admitted)
+            error = outcome.error
+            if error is None:
+                return Fate(200, "", outcome.result)
+        except ServiceError as refused:
+            error = refused
+        except Transient as busy:
+            error = refusals.unavailable()
+            return Fate(error.http_status, error.code, ran=busy.ran)
+        return Fate(error.http_status, error.code)
+
+    def _execute(self, admitted: Admitted) -> Outcome:
+        def run(tx: Tx) -> Outcome:
+            return execute(tx, self.engine, admitted)
+
+        if isinstance(admitted.action, Read):
+            return self.store.read(run)
+        self.cluster.hazards.switch()
+        future = self.store.submit(run)
+        self.store.wait(future, ANSWER_US_MAX)
+        if not future.done():
+            raise Transient("no answer in time", ran=not future.cancel())
+        return future.result()
+
+
+class Cluster:
+    """The nodes, their shared store, and what they are exposed to."""
+
+    def __init__(
+        self,
+        database: Database,
+        scheduler: Scheduler,
+        world: SimulatedWorld,
+        hazards: Hazards,
+        *,
+        nodes: int,
+        runners: int = 1,
+    ) -> None:
+        self.database, self.scheduler, self.world = database, scheduler, world
+        self.hazards = hazards
+        self.transactions = 0
+        self.idle: list[Actor] = []
+        self.init = Group("init")
+        self.after_commit: Callable[[], None] = lambda: None
+        self.before_sweep: Callable[[], None] = lambda: None
+        scheduler.on_crash = self._crashed
+        scheduler.next_due_us = self._next_due_us
+        scheduler.on_due = self._rouse_all
+        self.nodes = [Node(self, f"node-{number}", runners) for number in range(nodes)]
+        for node in self.nodes:
+            node.start()
+
+    def up(self) -> list[Node]:
+        return [node for node in self.nodes if node.is_up]
+
+    def rouse(self, actor: Actor) -> None:
+        self.idle.remove(actor)
+        self.scheduler.wake(actor)
+
+    def _rouse_all(self) -> None:
+        for actor in list(self.idle):
+            self.rouse(actor)
+
+    def _next_due_us(self) -> int | None:
+        """The scheduler's time at which the first work is due, while a runner waits for it."""
+        if not self.idle:
+            return None
+        [(due,)] = self.database.query(_DUE)
+        if due is None:
+            return None
+        [(offset, high)] = self.database.query("SELECT offset_us, high_us FROM store_clock")
+        if due <= high:
+            return self.scheduler.now_us
+        return max(0, int(due) - int(offset) - (_wall_us(self.world) - self.scheduler.now_us))
+
+    def _crashed(self, group: Group) -> None:
+        for node in self.nodes:
+            if node.group is group and node.is_up:
+                self.scheduler.note(f"{node.name} is dead")
+                self.scheduler.kill(group)
+                node.stopped()
+                self._restart_later(node)
+
+    def _restart_later(self, node: Node) -> None:
+        rng: random.Random = self.hazards.rng
+        after_us = log_uniform(rng, RESTART_US_MIN, RESTART_US_MAX)
+        starts = node.starts
+
+        def restart() -> None:
+            if not node.is_up and node.starts == starts:
+                self.scheduler.note(f"{node.name} starts again")
+                node.start()
+
+        self.scheduler.spawn(f"{node.name}/init", restart, self.init, after_us=after_us)
+
+
+def _wall_us(world: SimulatedWorld) -> int:
+    return to_microseconds(world.now())

@@ -1,0 +1,118 @@
+"""One in-memory database that all simulated nodes share, made once and cloned per schedule."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from threading import Event
+from typing import Any
+
+import sqlalchemy as sa
+
+from sametoken.migrations.tables import METADATA
+from sametoken.resources import capacity, vpcs
+from sametoken.store import clock
+from sametoken.store.port import Tx
+from sametoken.store.sqlite import SqliteSession, engine_for
+from simulation.hazards import Hazards
+from simulation.world import EPOCH, SimulatedWorld
+
+ACCOUNTS = ("000000000001", "000000000002")
+# Two Regions of three zones each; which accounts use them is the clients' affair.
+REGIONS = ("us-east-2", "eu-west-1")
+# The maxima at the start: more than the callers ever want together.
+LIMITS = {"capacity/*/*": 50, "vcpus/*/*": 100}
+
+
+class _Lasting(sqlite3.Connection):
+    """A connection whose data outlive it: closing it does what losing the process would."""
+
+    def close(self) -> None:
+        if self.in_transaction:
+            self.rollback()
+
+
+class Database:
+    """The shared database of one process's schedules, one at a time."""
+
+    def __init__(self) -> None:
+        self.raw = sqlite3.connect(":memory:", isolation_level=None, factory=_Lasting)
+        self.engine = engine_for(lambda: self.raw)
+        self._reader = self.engine.connect()
+        self._image = self._prepare()
+
+    def _prepare(self) -> bytes:
+        for metadata in METADATA:
+            metadata.create_all(self._reader)
+        clock.create(self._reader)
+        tx = Tx(self._reader, EPOCH, _Counter())
+        for name, maximum in LIMITS.items():
+            capacity.set_maximum(tx, name, maximum)
+        for account in ACCOUNTS:
+            for region in REGIONS:
+                vpcs.seed(tx, account, region)
+        return self.raw.serialize()
+
+    def load(self, *, scarce: bool) -> None:
+        """Begin again from the prepared image; with room for one instance a zone if `scarce`."""
+        self.raw.close()
+        self.raw.deserialize(self._image)
+        if scarce:
+            self.query("UPDATE counter_limit SET maximum = 1 WHERE name = 'capacity/*/*'")
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self.raw.execute(sql, parameters).fetchall()
+
+    def moment_us(self) -> int:
+        """The moment of the last transaction that committed, in the store's time."""
+        [(high,)] = self.query("SELECT high_us FROM store_clock")
+        return int(high)
+
+    def reader(self) -> sa.Connection:
+        assert not self.raw.in_transaction, "a transaction is open across a switch"
+        return self._reader
+
+
+class _Counter:
+    """Randomness for the image: it need only be the same in every process."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def token_hex(self, length: int) -> str:
+        self._count += 1
+        return f"{self._count:0{length}x}"
+
+    def now(self) -> datetime:
+        return EPOCH
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def random(self) -> float:
+        return 0.0
+
+    def wait(self, signal: Event, seconds: float) -> bool:
+        raise AssertionError("nobody waits while the image is made")
+
+
+@cache
+def database() -> Database:
+    """This process's database."""
+    return Database()
+
+
+class Session(SqliteSession):
+    """The program's writing connection, on a disk that may fail at COMMIT."""
+
+    def __init__(self, engine: sa.Engine, world: SimulatedWorld, hazards: Hazards) -> None:
+        super().__init__(engine, world)
+        self._hazards = hazards
+
+    def command(self, sql: str) -> None:
+        if sql == "COMMIT":
+            self._hazards.at_commit(lambda: super(Session, self).command(sql))
+        else:
+            super().command(sql)

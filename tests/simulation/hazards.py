@@ -1,0 +1,167 @@
+"""What goes wrong inside a node, drawn at each chance: stalls, crashes, a failing disk, services.
+
+Which faults, and why each is survivable:
+
+- a thread stalls for anything from a millisecond to longer than a lease: generations fence it;
+- power is lost at a fault point: what had committed stays, the rest never was;
+- COMMIT fails, or succeeds without saying so: callers are told that the outcome is unknown;
+- SQLite rolls back the whole transaction under one member: the batch runs again, each alone;
+- a service fails before or after it acted, refuses for good, or acts long after its caller gave
+  up waiting: steps are repeated with one token, unwinding closes every service first.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sametoken.errors import SametokenError, ServiceError, Transient
+from sametoken.faults import Point
+from sametoken.idempotency import derive_token
+from sametoken.services.machines import MachineDriver, MachineSpec
+from sametoken.store.port import Tx
+from sametoken.workflow.plans import PLANS
+from sametoken.workflow.ports import Progress, Service, StepCall, Verb
+from simulation.scheduler import MINUTE, SECOND, NodeCrash, Scheduler
+from simulation.swarm import Swarm
+
+# From a slow system call to a pause of three leases.
+STALL_US_MIN, STALL_US_MAX = 1_000, 300 * SECOND
+# A call that hung reaches its service at the latest after every launch deadline is over.
+LATE_US_MAX = 30 * MINUTE
+_LAUNCH_STEPS = {service: step.name for step in PLANS["launch"].steps for service in step.services}
+# Points inside an open transaction: no other node can commit there, so no thread switches there.
+INSIDE = frozenset(
+    {
+        Point.ENGINE_CLAIMED, Point.ENGINE_PERFORMED, Point.ENGINE_VIEWED, Point.ENGINE_RECORDED,
+        Point.STORE_BEFORE_COMMIT, Point.PLACEMENT_CALLED, Point.VOLUMES_CALLED,
+        Point.NETWORKS_CALLED, Point.MACHINES_CALLED,
+    }
+)  # fmt: skip
+
+
+def log_uniform(rng: random.Random, least: int, most: int) -> int:
+    """As likely near a millisecond as near an hour."""
+    return int(least * (most / least) ** rng.random())
+
+
+@dataclass(slots=True)
+class Hazards:
+    """Draws every fault of the nodes. `swarm` may be replaced while a schedule runs."""
+
+    rng: random.Random
+    scheduler: Scheduler
+    swarm: Swarm
+    hits: Counter[Point] = field(default_factory=Counter)
+    # A directed test says itself what happens where.
+    at_point: Callable[[Point], None] | None = None
+    before_call: Callable[[str, Verb, StepCall], None] | None = None
+
+    def happens(self, odds: float) -> bool:
+        return odds > 0 and self.rng.random() < odds
+
+    def switch(self) -> None:
+        """A place where a thread may be preempted, for a moment or for long."""
+        if self.happens(self.swarm.stall):
+            pause_us = log_uniform(self.rng, STALL_US_MIN, STALL_US_MAX)
+            self.scheduler.note(f"stalls {pause_us} us")
+            self.scheduler.block(pause_us)
+        else:
+            self.scheduler.block(0)
+
+    def pause_owner(self) -> None:
+        """Stop whoever is about to create, for long enough that a successor may do its work."""
+        if self.happens(self.swarm.owner_paused):
+            pause_us = log_uniform(self.rng, SECOND, STALL_US_MAX)
+            self.scheduler.note(f"owner is paused for {pause_us} us")
+            self.scheduler.block(pause_us)
+
+    def reach(self, point: Point) -> None:
+        """The injector of `sametoken.faults`."""
+        if self.scheduler.current is None:
+            return
+        self.hits[point] += 1
+        if self.at_point is not None:
+            self.at_point(point)
+        if self.happens(self.swarm.crash):
+            raise NodeCrash(point.value)
+        if point not in INSIDE:
+            self.switch()
+
+    def at_commit(self, commit: Callable[[], None]) -> None:
+        """COMMIT, or what a failing disk makes of it."""
+        if self.happens(self.swarm.commit_fails):
+            self.scheduler.note("COMMIT fails")
+            raise sqlite3.OperationalError("disk I/O error (simulated)")
+        commit()
+        if self.happens(self.swarm.commit_unknown):
+            self.scheduler.note("COMMIT succeeds but says it failed")
+            raise sqlite3.OperationalError("disk I/O error after the commit (simulated)")
+
+    def in_transaction(self, tx: Tx) -> None:
+        """At the end of a member: an error after which SQLite has rolled back everything."""
+        if self.happens(self.swarm.transaction_lost):
+            self.scheduler.note("transaction lost")
+            tx.connection.exec_driver_sql("ROLLBACK")
+            raise sqlite3.OperationalError("database or disk is full (simulated)")
+
+
+@dataclass(frozen=True, slots=True)
+class HazardousService:
+    """A service behind an unreliable hop. `detach` starts a call that nobody waits for."""
+
+    name: str
+    inner: Service
+    hazards: Hazards
+    detach: Callable[[str, Callable[[], None]], None]
+
+    def call(self, verb: Verb, call: StepCall) -> Progress:
+        hazards, swarm = self.hazards, self.hazards.swarm
+        if hazards.before_call is not None:
+            hazards.before_call(self.name, verb, call)
+        if hazards.happens(swarm.service_fails):
+            raise Transient(f"{self.name} did not answer (simulated)", ran=False)
+        if verb is Verb.ENSURE and hazards.happens(swarm.service_refuses):
+            raise ServiceError("Client.InvalidSnapshot.NotFound", "no such snapshot (simulated)")
+        if self._may_hang(verb, call) and hazards.happens(swarm.service_hangs):
+            self.detach(f"late {self.name}", lambda: self._call_late(verb, call))
+            raise Transient(f"{self.name} did not answer in time (simulated)")
+        if verb is Verb.ENSURE:
+            hazards.pause_owner()
+        progress = self.inner.call(verb, call)
+        if hazards.happens(swarm.service_fails):
+            raise Transient(f"the answer of {self.name} was lost (simulated)")
+        return progress
+
+    def _may_hang(self, verb: Verb, call: StepCall) -> bool:
+        """Only what a launch asks for (epoch 0): its unwinding closes the services first, which
+        stopping does not, because no call outlives its caller while services are in-process."""
+        step = _LAUNCH_STEPS[self.name]
+        return verb is Verb.ENSURE and call.token == derive_token(
+            call.instance, "0", step, self.name
+        )
+
+    def _call_late(self, verb: Verb, call: StepCall) -> None:
+        scheduler = self.hazards.scheduler
+        scheduler.block(log_uniform(self.hazards.rng, STALL_US_MIN, LATE_US_MAX))
+        scheduler.note(f"late {verb} reaches {self.name}")
+        try:
+            self.inner.call(verb, call)
+        except SametokenError as refused:
+            scheduler.note(f"late {verb} refused: {type(refused).__name__}")
+
+
+@dataclass(frozen=True, slots=True)
+class HazardousDriver:
+    """A driver whose caller may be stopped between taking the step and asking for the machine."""
+
+    inner: MachineDriver
+    hazards: Hazards
+
+    def ensure(self, instance: str, generation: int, spec: MachineSpec | None) -> Progress:
+        if spec is not None:
+            self.hazards.pause_owner()
+        return self.inner.ensure(instance, generation, spec)

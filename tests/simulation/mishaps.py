@@ -1,0 +1,85 @@
+"""The operator and the weather: nodes crash and freeze, limits change, expired entries go."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from sametoken.errors import Transient
+from sametoken.resources import capacity
+from sametoken.store.port import Tx
+from simulation.cluster import Cluster, Node
+from simulation.hazards import log_uniform
+from simulation.scheduler import HOUR, MINUTE, SECOND
+
+_TICK_US_MIN, _TICK_US_MAX = 2_000, 20 * MINUTE
+# Enough to disturb every phase of a schedule; more would only be spent on long breaks.
+_TICKS_MAX = 40
+_FREEZE_US_MIN, _FREEZE_US_MAX = 10_000, 10 * MINUTE
+_BACK_US_MAX = 2 * MINUTE
+
+
+@dataclass(slots=True)
+class Operator:
+    """Ticks until told that it is enough."""
+
+    cluster: Cluster
+    rng: random.Random
+    enough: Callable[[], bool]
+    ticks: int = 0
+
+    def work(self) -> None:
+        scheduler, hazards = self.cluster.scheduler, self.cluster.hazards
+        swarm = hazards.swarm
+        for _ in range(_TICKS_MAX):
+            if self.enough():
+                return
+            scheduler.block(log_uniform(self.rng, _TICK_US_MIN, _TICK_US_MAX))
+            nodes = self.cluster.up()
+            if not nodes or self.enough():
+                continue
+            node = self.rng.choice(nodes)
+            self.ticks += 1
+            if hazards.happens(swarm.crash_node):
+                scheduler.note(f"{node.name} loses power")
+                scheduler.crash(node.group)
+            elif hazards.happens(swarm.freeze_node):
+                for_us = log_uniform(self.rng, _FREEZE_US_MIN, _FREEZE_US_MAX)
+                scheduler.note(f"{node.name} freezes for {for_us} us")
+                scheduler.freeze(node.group, for_us)
+            elif hazards.happens(swarm.sweep):
+                self._on(node, "sweeper", node.sweep)
+            elif hazards.happens(swarm.limits):
+                self._on(node, "limits", partial(self._set_limit, node))
+            elif hazards.happens(swarm.clock_back):
+                self.cluster.world.behind_us += log_uniform(self.rng, SECOND, _BACK_US_MAX)
+
+    def keep_house(self) -> None:
+        """Sweep now and then on long breaks too, while nothing else happens."""
+        while not self.enough():
+            self.cluster.scheduler.block(log_uniform(self.rng, HOUR, 12 * HOUR))
+            for node in self.cluster.up()[:1]:
+                self._on(node, "housekeeper", node.sweep)
+                self.ticks += 1
+
+    def _on(self, node: Node, name: str, run: Callable[[], None]) -> None:
+        self.cluster.scheduler.spawn(f"{node.name}/{name}-{self.ticks}", run, node.group)
+
+    def _set_limit(self, node: Node) -> None:
+        """Mostly too little for what callers want, now and then enough again."""
+        names = ("capacity/*/t3.micro", "capacity/*/*", "capacity/*/*", "vcpus/*/*")
+        name = self.rng.choice(names)
+        maximum = self.rng.choice((0, 1, 2, 3, 50))
+        if name.startswith("vcpus"):
+            maximum *= 4
+
+        def change(tx: Tx) -> None:
+            capacity.set_maximum(tx, name, maximum)
+
+        try:
+            node.store.run(change)
+            self.cluster.scheduler.note(f"{name} is {maximum} now")
+        except Transient:
+            self.cluster.scheduler.note(f"{name} could not be set")

@@ -1,0 +1,88 @@
+"""Between callers and nodes: messages are lost, repeated, delayed for hours, and reordered."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from simulation.cluster import Cluster
+from simulation.hazards import Hazards, log_uniform
+from simulation.history import ApiCall, Delivery, Fate, History
+from simulation.scheduler import HOUR, SECOND, Actor, Group
+
+# How long a caller listens for an answer (SDKs: 60 s).
+PATIENCE_US = 60 * SECOND
+_LATENCY_US_MIN, _LATENCY_US_MAX = 500, SECOND // 10
+# Later than any retention: whatever arrives then may create again, and nothing before it may.
+_LATE_US_MAX = 40 * HOUR
+
+
+@dataclass(slots=True)
+class Reply:
+    """Where a caller waits for its answer; what comes after it stopped listening is lost."""
+
+    waiter: Actor | None
+    fate: Fate | None = None
+
+
+@dataclass(slots=True)
+class Network:
+    """Carries calls to whichever node is up."""
+
+    cluster: Cluster
+    hazards: Hazards
+    history: History
+    answered: Callable[[Delivery], None]
+    group: Group = field(default_factory=lambda: Group("network"))
+    last_arrival_us: int = 0
+
+    @property
+    def rng(self) -> random.Random:
+        return self.hazards.rng
+
+    def request(self, message: str, call: ApiCall) -> Fate | None:
+        """Send one message and wait for its answer; None when none came in time."""
+        scheduler, swarm = self.cluster.scheduler, self.hazards.swarm
+        reply = Reply(scheduler.current)
+        copies = 1 + self.hazards.happens(swarm.duplicate)
+        for copy in range(copies):
+            if self.hazards.happens(swarm.drop_request):
+                scheduler.note(f"{message}.{copy} is lost")
+                continue
+            self._carry(f"{message}.{copy}", call, reply)
+        until_us = scheduler.now_us + PATIENCE_US
+        while reply.fate is None and scheduler.now_us < until_us:
+            scheduler.block(until_us - scheduler.now_us)
+        reply.waiter = None
+        return reply.fate
+
+    def _carry(self, request_id: str, call: ApiCall, reply: Reply) -> None:
+        def arrive() -> None:
+            self.last_arrival_us = self.cluster.scheduler.now_us
+            nodes = self.cluster.up()
+            if not nodes:
+                self._return(reply, Fate(503, "ConnectionRefused", ran=False))
+                return
+            node = nodes[int(self.rng.random() * len(nodes))]
+            delivery = self.history.arrive(request_id, call, self.cluster.database.moment_us())
+            node.serve(delivery, lambda answered: self._leave(answered, reply))
+
+        late = self.hazards.happens(self.hazards.swarm.arrives_late)
+        most = _LATE_US_MAX if late else _LATENCY_US_MAX
+        after_us = log_uniform(self.rng, _LATENCY_US_MIN, most)
+        self.cluster.scheduler.spawn(request_id, arrive, self.group, after_us=after_us)
+
+    def _leave(self, delivery: Delivery, reply: Reply) -> None:
+        """The answer leaves the node: from here on it counts, even if nobody ever reads it."""
+        fate = delivery.fate
+        assert fate is not None, "an answer has a fate"
+        self.cluster.scheduler.note(f"answers {fate.status} {fate.code}")
+        self.answered(delivery)
+        if not self.hazards.happens(self.hazards.swarm.drop_reply):
+            self._return(reply, fate)
+
+    def _return(self, reply: Reply, fate: Fate) -> None:
+        if reply.waiter is not None and reply.fate is None:
+            reply.fate = fate
+            self.cluster.scheduler.wake(reply.waiter)

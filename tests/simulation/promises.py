@@ -1,0 +1,16 @@
+"""How the auditor says that a promise is broken."""
+
+from __future__ import annotations
+
+
+class Violation(AssertionError):
+    """A promise of docs/ARCHITECTURE.md, P1 to P10, or LIVE, does not hold."""
+
+    def __init__(self, promise: str, what: str) -> None:
+        super().__init__(f"{promise}: {what}")
+        self.promise = promise
+
+
+def require(holds: object, promise: str, what: str) -> None:
+    if not holds:
+        raise Violation(promise, what)

@@ -1,0 +1,86 @@
+"""A cluster that a test directs itself: no odds, one thing after the other."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sametoken import faults
+from simulation.auditor import Auditor
+from simulation.cluster import Cluster, Node
+from simulation.database import ACCOUNTS, REGIONS, database
+from simulation.hazards import Hazards
+from simulation.history import ApiCall, Fate, History
+from simulation.network import Network
+from simulation.scheduler import Group, Scheduler
+from simulation.swarm import CALM
+from simulation.world import SimulatedWorld
+
+LAUNCH = ApiCall("RunInstances", ACCOUNTS[0], REGIONS[0], "directed", "intent-1")
+_STEPS_MAX = 5_000
+
+
+class Stage:
+    """Two calm nodes, an auditor, and a caller's hand on each request."""
+
+    def __init__(self) -> None:
+        self.database = database()
+        self.database.load(scarce=False)
+        self.scheduler = Scheduler(random.Random("stage"), lambda group: None)
+        self.hazards = Hazards(random.Random("calm"), self.scheduler, CALM)
+        world = SimulatedWorld(self.scheduler, random.Random("world"))
+        self.cluster = Cluster(self.database, self.scheduler, world, self.hazards, nodes=2)
+        self.history = History()
+        self.auditor = Auditor(self.database, self.history)
+        self.network = Network(self.cluster, self.hazards, self.history, self.auditor.answered)
+        self.cluster.after_commit = self.auditor.look
+        self._callers = Group("callers")
+        self._messages = 0
+
+    def send(self, call: ApiCall, *, patient: bool = True) -> list[Fate]:
+        """Have a caller send `call` and wait for its answer, repeating it while there is none."""
+        answers: list[Fate] = []
+        self._messages += 1
+        message = f"call-{self._messages}"
+
+        def run() -> None:
+            tries = 0
+            while True:
+                tries += 1
+                fate = self.network.request(f"{message}.{tries}", call)
+                if fate is not None and fate.status < 500:
+                    answers.append(fate)
+                if answers or not patient:
+                    return
+                self.scheduler.block(1_000_000)
+
+        self.scheduler.spawn(message, run, self._callers)
+        return answers
+
+    def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Step until `until` holds, or nobody has anything to do any more."""
+        for _ in range(_STEPS_MAX):
+            if until() or not self.scheduler.step():
+                return
+        raise AssertionError("the stage does not come to rest")
+
+    def node(self, group: Group) -> Node:
+        return next(node for node in self.cluster.nodes if node.group is group)
+
+    def state(self, instance: str) -> str:
+        [(state,)] = self.database.query("SELECT state FROM resource WHERE id = ?", (instance,))
+        return str(state)
+
+
+@contextmanager
+def staged() -> Iterator[Stage]:
+    stage = Stage()
+    faults.install(stage.hazards.reach)
+    try:
+        yield stage
+    finally:
+        faults.install(None)
+        stage.scheduler.end()
+        for node in stage.cluster.nodes:
+            node.session.reopen()

@@ -1,0 +1,59 @@
+"""How often each fault happens in one schedule: drawn, so that schedules differ in kind.
+
+A schedule with every fault at once explores less than many schedules with a few each (swarm
+testing), so about half of the odds are zero in any one of them. Odds only; no behaviour here.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, fields, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Swarm:
+    """Odds in [0, 1], each of one chance."""
+
+    # The network, for each message.
+    drop_request: float = 0.3
+    drop_reply: float = 0.4
+    duplicate: float = 0.4
+    arrives_late: float = 0.2
+    # The processes: at each fault point, at each place where a thread may be preempted, at each
+    # tick of the operator.
+    crash: float = 0.02
+    stall: float = 0.06
+    crash_node: float = 0.3
+    freeze_node: float = 0.3
+    # The database: at each COMMIT, at each transaction.
+    commit_fails: float = 0.05
+    commit_unknown: float = 0.05
+    transaction_lost: float = 0.06
+    # The writer lets several transactions gather before it takes a batch.
+    gather: float = 0.6
+    # The services: at each call.
+    service_fails: float = 0.1
+    # An owner is stopped just before it calls a service, or before the service calls its driver.
+    owner_paused: float = 0.12
+    service_hangs: float = 0.08
+    service_refuses: float = 0.03
+    boot_fails: float = 0.2
+    # The operator, at each tick.
+    sweep: float = 0.5
+    limits: float = 0.4
+    clock_back: float = 0.1
+    # The callers, between two requests.
+    long_break: float = 0.25
+
+
+CALM = Swarm(**{one.name: 0.0 for one in fields(Swarm)})
+_HIGHEST = Swarm()
+
+
+def draw(rng: random.Random) -> Swarm:
+    """Each of the odds zero or up to its highest."""
+    drawn = {
+        one.name: (0.0 if rng.random() < 0.5 else rng.random()) * getattr(_HIGHEST, one.name)
+        for one in fields(Swarm)
+    }
+    return replace(_HIGHEST, **drawn)

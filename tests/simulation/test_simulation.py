@@ -1,0 +1,70 @@
+"""Promises P1 to P9 under every fault of `swarm`, on thousands of seeded schedules.
+
+`SIMULATION_SCHEDULES` says how many (10,000 unless set, as CI runs). A failure prints its seed:
+`make simulate SEED=…` replays it, alone, event by event.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from sametoken.faults import POINTS
+from simulation.__main__ import Totals, failure
+from simulation.simulator import (
+    CLIENTS_MIN,
+    NODES_MIN,
+    TOKENS_MIN,
+    TRANSACTIONS_MIN,
+    simulate,
+)
+
+SCHEDULES = int(os.environ.get("SIMULATION_SCHEDULES", "10000"))
+# As many parts as keep a few workers evenly busy.
+PARTS = 20
+# The first seed; another one explores other schedules, the same one repeats these.
+BASE_SEED = int(os.environ.get("SIMULATION_SEED", "1"))
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Thousands of crashes are not news."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_promise_holds_under_faults_and_everything_drains_once_they_stop(part: int) -> None:
+    share = -(-SCHEDULES // PARTS)
+    first = BASE_SEED + part * share
+    sys.stdout.write(f"seeds {first} to {first + share - 1}\n")
+    began, totals = time.process_time(), Totals()
+    for seed in range(first, first + share):
+        report = simulate(seed)
+        if report.violation is not None:
+            pytest.fail(failure(report), pytrace=False)
+        assert report.nodes >= NODES_MIN, f"seed {seed}: too few nodes"
+        assert report.clients >= CLIENTS_MIN, f"seed {seed}: too few clients"
+        assert report.tokens >= TOKENS_MIN, f"seed {seed}: too few tokens"
+        assert report.transactions >= TRANSACTIONS_MIN, f"seed {seed}: too few transactions"
+        totals.add(report)
+    sys.stdout.write(totals.summary(time.process_time() - began) + "\n")
+    assert len(totals.traces) == totals.schedules, "two schedules were the same"
+    if share >= 20:
+        missing = [point.value for point in POINTS if not totals.hits[point]]
+        assert not missing, f"these fault points were never reached: {missing}"
+
+
+def test_a_seed_gives_the_same_trace_whatever_ran_before_it() -> None:
+    first = [simulate(seed) for seed in (11, 12, 13)]
+    again = [simulate(seed) for seed in (13, 12, 11)][::-1]
+    for one, other in zip(first, again, strict=True):
+        assert one.trace == other.trace
+        assert one.hits == other.hits
+        assert one.transactions == other.transactions

@@ -1,0 +1,39 @@
+"""One database host's clock and the program's randomness, both replayable.
+
+The wall clock may be set back by the schedule, as an operator or NTP does; the store must not
+notice more than that its own clock stands still for a while.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from datetime import UTC, datetime, timedelta
+
+from simulation.scheduler import Scheduler
+
+EPOCH = datetime(2031, 1, 1, tzinfo=UTC)
+
+
+class SimulatedWorld:
+    """`sametoken.world.World` over a scheduler."""
+
+    def __init__(self, scheduler: Scheduler, rng: random.Random) -> None:
+        self._scheduler = scheduler
+        self._rng = rng
+        self.behind_us = 0
+
+    def now(self) -> datetime:
+        return EPOCH + timedelta(microseconds=self._scheduler.now_us - self.behind_us)
+
+    def monotonic(self) -> float:
+        return self._scheduler.now_us / 1e6
+
+    def random(self) -> float:
+        return self._rng.random()
+
+    def token_hex(self, length: int) -> str:
+        return f"{self._rng.getrandbits(4 * length):0{length}x}"
+
+    def wait(self, signal: threading.Event, seconds: float) -> bool:
+        raise AssertionError("nobody waits for real in a simulation")

@@ -1,0 +1,29 @@
+"""Fixtures of the store suite: each test has a database of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sametoken.store.port import Store
+from store.stores import DATABASES, Database
+from store.worlds import SetWorld
+
+
+@pytest.fixture
+def world() -> SetWorld:
+    return SetWorld()
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    kind: str = request.param
+    return DATABASES[kind](tmp_path)
+
+
+@pytest.fixture
+def store(database: Database, world: SetWorld) -> Iterator[Store]:
+    with database.open(world) as opened:
+        yield opened

@@ -1,0 +1,116 @@
+"""Other processes at the same file, for tests that need real ones: `python -m store.processes`.
+
+    hold PATH           take the gate, say "in", and never leave
+    serve PATH          be the one server, say "in", and never leave
+    write PATH NAME N   write N notes, one commit each, saying each name
+    create PATH N       create under tokens t0 … tN-1 from four threads, saying token and id
+
+Each word is said only after what it tells of is committed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from sametoken import faults
+from sametoken.store.gate import Gate, claim_node
+from sametoken.store.sqlite import SqliteStore
+from sametoken.world import RealWorld
+from store.creating import Caller, call
+from store.stores import write
+
+THREADS = 4
+
+
+def say(*words: str) -> None:
+    """One line in one system call: what was said before a kill was said whole."""
+    os.write(sys.stdout.fileno(), (" ".join(words) + "\n").encode())
+
+
+def hold(path: Path) -> None:
+    with Gate(path).turn():
+        say("in")
+        threading.Event().wait()
+
+
+def serve(path: Path) -> None:
+    claim_node(path)
+    say("in")
+    threading.Event().wait()
+
+
+def write_notes(path: Path, name: str, count: int) -> None:
+    store = SqliteStore(path, RealWorld())
+    for number in range(count):
+        say(store.run(write(f"{name}-{number:03}")))
+    store.close()
+
+
+def create(path: Path, count: int) -> None:
+    store = SqliteStore(path, RealWorld())
+    caller = Caller(store)
+
+    def create_some(first: int) -> None:
+        for number in range(first, count, THREADS):
+            say(f"t{number}", caller.create(call(f"t{number}", P=number)))
+
+    threads = [threading.Thread(target=create_some, args=(n,)) for n in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store.close()
+
+
+@contextmanager
+def process(
+    *arguments: object, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """This program in a process of its own, killed when the block ends, if it still lives."""
+    command = [sys.executable, "-m", "store.processes", *map(str, arguments)]
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": paths, **(environment or {})}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, bufsize=1, env=environment
+    ) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def next_line(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    return child.stdout.readline().strip()
+
+
+def rest(child: subprocess.Popen[str]) -> list[str]:
+    """Every line it still says, until it ends."""
+    assert child.stdout is not None
+    return [line.strip() for line in child.stdout]
+
+
+def main(command: str, path: str, *arguments: str) -> None:
+    faults.install_from_environment()
+    file = Path(path)
+    match command:
+        case "hold":
+            hold(file)
+        case "serve":
+            serve(file)
+        case "write":
+            write_notes(file, arguments[0], int(arguments[1]))
+        case "create":
+            create(file, int(arguments[0]))
+        case other:
+            raise AssertionError(f"no command {other}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

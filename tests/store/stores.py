@@ -1,0 +1,130 @@
+"""The databases that the conformance suite runs on, and what its tests share.
+
+A database is opened as often as a test likes, each time by a world of the test's choice. To put
+the suite on another one, write its `Database` and name it in `DATABASES`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol, TypeVar
+
+import sqlalchemy as sa
+
+from sametoken import faults
+from sametoken.faults import Point
+from sametoken.store.port import Store, Tx
+from sametoken.store.sqlite import SqliteStore
+from sametoken.world import RealWorld, World
+
+T = TypeVar("T")
+
+metadata = sa.MetaData()
+
+# A table of the tests' own: what transactions did can be counted in it. `twin` refers to another
+# note and is looked at only when the transaction commits.
+NOTE = sa.Table(
+    "test_note",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("twin", sa.ForeignKey("test_note.name", deferrable=True, initially="DEFERRED")),
+)
+
+
+class Database(Protocol):
+    """One migrated database with the tests' own tables, empty at first."""
+
+    def open(self, world: World) -> AbstractContextManager[Store]: ...
+
+
+@cache
+def _migrated_file() -> bytes:
+    """An empty database's file: migrating one for each test would cost more than the tests do."""
+    # Here, because the processes of `store.processes` need not load the whole control plane.
+    from sametoken.node import open_store
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "plane.db"
+        with open_store(path, RealWorld()) as store:
+            store.run(lambda tx: metadata.create_all(tx.connection))
+        return path.read_bytes()
+
+
+class SqliteDatabase:
+    """A file in a folder of the test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "plane.db"
+        self.path.write_bytes(_migrated_file())
+
+    @contextmanager
+    def open(self, world: World) -> Iterator[SqliteStore]:
+        store = SqliteStore(self.path, world)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+DATABASES: Mapping[str, Callable[[Path], Database]] = {"sqlite": SqliteDatabase}
+
+
+def write(name: str, *, body: str = "", twin: str | None = None) -> Callable[[Tx], str]:
+    """A transaction that writes one note, and says its name."""
+
+    def run(tx: Tx) -> str:
+        tx.execute(sa.insert(NOTE), {"name": name, "body": body, "twin": twin})
+        return name
+
+    return run
+
+
+def notes(tx: Tx) -> list[str]:
+    """The names of all notes, sorted."""
+    return [row.name for row in tx.execute(sa.select(NOTE.c.name).order_by(NOTE.c.name))]
+
+
+@contextmanager
+def at(point: Point, act: Callable[[], None]) -> Iterator[None]:
+    """Have `act` happen each time `point` is reached, during the block."""
+
+    def injector(reached: Point) -> None:
+        if reached is point:
+            act()
+
+    faults.install(injector)
+    try:
+        yield
+    finally:
+        faults.install(None)
+
+
+# Longer than any of these tests takes; only a hang meets it.
+HANG_SECONDS = 30.0
+
+
+def together(count: int, run: Callable[[int], T]) -> list[T | Exception]:
+    """What `run(0)`, `run(1)`, … came to, each in a thread, all let loose at the same moment."""
+    ready = threading.Barrier(count)
+    results: list[Any] = [None] * count
+
+    def one(number: int) -> None:
+        ready.wait(HANG_SECONDS)
+        try:
+            results[number] = run(number)
+        except Exception as error:  # noqa: BLE001 - the test judges what its thread raised
+            results[number] = error
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(HANG_SECONDS)
+        assert not thread.is_alive(), "a thread hangs"
+    return results

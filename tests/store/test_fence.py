@@ -1,0 +1,132 @@
+"""The fence: a former owner makes nothing, not even one that was paused before its create."""
+
+from __future__ import annotations
+
+import pytest
+
+from sametoken.resources import rows
+from sametoken.resources.instances import INSTANCE
+from sametoken.resources.rows import Row
+from sametoken.services import fence
+from sametoken.services.fence import pass_fence
+from sametoken.store.port import Store, Tx
+from sametoken.workflow.ports import StaleOwner, StepCall, Verb
+from store.stores import together
+
+ID = f"i-{1:017x}"
+
+
+@pytest.fixture(autouse=True)
+def instance(store: Store) -> None:
+    def run(tx: Tx) -> None:
+        rows.insert(
+            tx, [Row(ID, INSTANCE.name, "000000000001", "us-east-1", "pending", {}, tx.now)]
+        )
+
+    store.run(run)
+
+
+def ask(
+    store: Store, verb: Verb, generation: int, *, service: str = "volumes", instance: str = ID
+) -> None:
+    call = StepCall(instance, "000000000001", "us-east-1", "z", generation, "token", {})
+    store.run(lambda tx: pass_fence(tx, service, verb, call))
+
+
+def is_let_through(store: Store, verb: Verb, generation: int, **of: str) -> bool:
+    try:
+        ask(store, verb, generation, **of)
+    except StaleOwner:
+        return False
+    return True
+
+
+def test_an_owner_may_repeat_itself_and_a_successor_overtakes_it(store: Store) -> None:
+    for generation in (1, 1, 2, 2, 5):
+        ask(store, Verb.ENSURE, generation)
+
+
+@pytest.mark.parametrize("verb", Verb)
+def test_a_lower_generation_is_refused_whatever_it_asks(store: Store, verb: Verb) -> None:
+    ask(store, Verb.ENSURE, 2)
+    with pytest.raises(StaleOwner, match="generation 1 is too late"):
+        ask(store, verb, 1)
+    ask(store, Verb.ENSURE, 2)
+
+
+@pytest.mark.parametrize("generation", [1, 2, 3, 100])
+def test_nothing_is_made_for_a_closed_instance_by_any_generation(
+    store: Store, generation: int
+) -> None:
+    ask(store, Verb.CLOSE, 2)
+    assert not is_let_through(store, Verb.ENSURE, generation)
+    assert not is_let_through(store, Verb.HALT, generation)
+
+
+def test_closing_works_where_nothing_was_made_yet(store: Store) -> None:
+    """The history it prevents: paused before its first create, resumed after the unwinding."""
+    ask(store, Verb.CLOSE, 2)
+    assert not is_let_through(store, Verb.ENSURE, 1)
+
+
+def test_a_closed_instance_lets_release_and_close_through_again_and_again(store: Store) -> None:
+    ask(store, Verb.CLOSE, 2)
+    for generation in (2, 2, 3):
+        assert is_let_through(store, Verb.RELEASE, generation)
+        assert is_let_through(store, Verb.CLOSE, generation)
+    assert not is_let_through(store, Verb.RELEASE, 2)
+
+
+def test_releasing_does_not_open_what_was_closed(store: Store) -> None:
+    ask(store, Verb.CLOSE, 1)
+    ask(store, Verb.RELEASE, 2)
+    assert not is_let_through(store, Verb.ENSURE, 3)
+
+
+def test_releasing_does_not_close(store: Store) -> None:
+    ask(store, Verb.RELEASE, 1)
+    ask(store, Verb.ENSURE, 2)
+
+
+def test_each_service_has_a_door_of_its_own(store: Store) -> None:
+    ask(store, Verb.CLOSE, 2, service="volumes")
+    assert is_let_through(store, Verb.ENSURE, 1, service="networks")
+
+
+def test_an_instance_that_is_swept_lets_nothing_through_and_is_not_remembered(
+    store: Store,
+) -> None:
+    """Its fence went with it: a former owner must not find an open door there."""
+    for verb in Verb:
+        assert not is_let_through(store, verb, 100, instance=f"i-{2:017x}")
+    ask(store, Verb.CLOSE, 2)
+    store.run(lambda tx: fence.forget(tx, [ID]))
+    ask(store, Verb.ENSURE, 1)
+
+
+def test_what_is_refused_is_not_remembered(store: Store) -> None:
+    ask(store, Verb.CLOSE, 2)
+    assert not is_let_through(store, Verb.ENSURE, 50)
+    assert is_let_through(store, Verb.RELEASE, 3)
+
+
+def test_among_many_at_once_nobody_passes_behind_a_higher_generation(store: Store) -> None:
+    passed: list[int] = []
+
+    def go(generation: int) -> bool:
+        call = StepCall(ID, "000000000001", "us-east-1", "z", generation, "token", {})
+
+        def run(tx: Tx) -> None:
+            pass_fence(tx, "volumes", Verb.ENSURE, call)
+            passed.append(generation)
+
+        try:
+            store.run(run)
+        except StaleOwner:
+            return False
+        return True
+
+    results = together(16, go)
+    assert passed == sorted(passed)
+    assert results[15] is True
+    assert sum(result is True for result in results) == len(passed)

@@ -1,0 +1,64 @@
+"""Killed without warning: what was acknowledged is there, and a retry makes nothing twice."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from sametoken.faults import CRASH_VARIABLE, Point
+from store.creating import Caller, call
+from store.processes import next_line, process, rest
+from store.stores import HANG_SECONDS, SqliteDatabase
+from store.worlds import SetWorld
+
+TOKENS = 400
+
+# Every point of a create's way through engine and store at the first create; and the commit's,
+# amid the load, where what was acknowledged before can be lost.
+CRASHES = [
+    *((point, 1) for point in Point if point.value.startswith(("engine.", "store."))),
+    *((point, 30) for point in Point if point.value.startswith("store.")),
+]
+
+
+def judge(file: SqliteDatabase, acknowledged: list[str]) -> None:
+    """Open the file as a restart does, and ask for everything again."""
+    known = dict(line.split() for line in acknowledged)
+    with file.open(SetWorld()) as store:
+        caller = Caller(store)
+        assert set(known.values()) <= set(caller.notes())
+        asked = range(len(known) + 8)
+        made = {f"t{number}": caller.create(call(f"t{number}", P=number)) for number in asked}
+        for token, id in known.items():
+            assert made.get(token, id) == id
+            assert caller.create(call(token, P=int(token[1:]))) == id
+        notes = caller.notes()
+        assert len(notes) == len({*made, *known})
+        assert caller.rows_kept()["idempotency_entry"] == len(notes)
+
+
+@pytest.mark.parametrize("after", [1, 100])
+def test_nothing_acknowledged_is_lost_by_kill_9_and_a_retry_makes_nothing_twice(
+    tmp_path: Path, after: int
+) -> None:
+    file = SqliteDatabase(tmp_path)
+    with process("create", file.path, TOKENS) as victim:
+        acknowledged = [next_line(victim) for _ in range(after)]
+        victim.kill()
+        acknowledged += rest(victim)
+        assert victim.wait(HANG_SECONDS) == -signal.SIGKILL
+    judge(file, acknowledged)
+
+
+@pytest.mark.parametrize(("point", "count"), CRASHES)
+def test_a_crash_at_any_point_loses_nothing_acknowledged_and_makes_nothing_twice(
+    tmp_path: Path, point: Point, count: int
+) -> None:
+    file = SqliteDatabase(tmp_path)
+    crash = {CRASH_VARIABLE: f"{point.value}:{count}"}
+    with process("create", file.path, TOKENS, environment=crash) as victim:
+        acknowledged = rest(victim)
+        assert victim.wait(HANG_SECONDS) == -signal.SIGKILL
+    judge(file, acknowledged)

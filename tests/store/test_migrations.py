@@ -1,0 +1,178 @@
+"""Migrations lead to exactly the tables of the program, are repeatable, and refuse the future."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import Script, ScriptDirectory
+
+from sametoken.errors import Misconfigured
+from sametoken.migrations.tables import METADATA
+from sametoken.migrations.upgrade import current, head, upgrade
+from sametoken.node import open_store
+from sametoken.store import clock
+from sametoken.store.port import Tx
+from sametoken.store.sqlite import engine_for
+from store.worlds import START, SetWorld
+
+
+def revisions() -> list[Script]:
+    config = Config()
+    config.set_main_option("script_location", "sametoken:migrations")
+    return list(ScriptDirectory.from_config(config).walk_revisions())
+
+
+def empty() -> sa.Connection:
+    raw = sqlite3.connect(":memory:", isolation_level=None)
+    return engine_for(lambda: raw).connect()
+
+
+@pytest.fixture
+def migrated() -> Iterator[sa.Connection]:
+    with empty() as connection:
+        upgrade(connection)
+        yield connection
+
+
+@pytest.fixture
+def declared() -> Iterator[sa.Connection]:
+    """A database whose tables were made from their declarations."""
+    with empty() as connection:
+        for metadata in METADATA:
+            metadata.create_all(connection)
+        yield connection
+
+
+def objects(connection: sa.Connection) -> dict[str, str]:
+    """Each table's and index's SQL, spaced alike: CHECKs and partial indexes included."""
+    found = connection.execute(sa.text("SELECT name, sql FROM sqlite_master WHERE sql NOT NULL"))
+    return {
+        row.name: re.sub(r"\s+", " ", re.sub(r"\s*([(),])\s*", r"\1", row.sql)).strip()
+        for row in found
+        if row.name != "alembic_version"
+    }
+
+
+def test_the_migrated_tables_are_those_the_program_declares(migrated: sa.Connection) -> None:
+    context = MigrationContext.configure(migrated, opts={"compare_type": True})
+    together = sa.MetaData()
+    for metadata in METADATA:
+        for table in metadata.tables.values():
+            table.to_metadata(together)
+    assert compare_metadata(context, together) == []
+
+
+def test_checks_defaults_and_partial_indexes_are_the_same_too(
+    migrated: sa.Connection, declared: sa.Connection
+) -> None:
+    ours, theirs = objects(migrated), objects(declared)
+    assert any("CHECK" in sql for sql in theirs.values())
+    assert any("WHERE" in sql for sql in theirs.values())
+    assert ours == theirs
+
+
+def test_no_two_parts_of_the_program_declare_the_same_table() -> None:
+    names = [name for metadata in METADATA for name in metadata.tables]
+    assert len(names) == len(set(names))
+
+
+def test_upgrading_again_changes_nothing(migrated: sa.Connection) -> None:
+    before = objects(migrated)
+    upgrade(migrated)
+    assert objects(migrated) == before
+    assert current(migrated) == head()
+
+
+def test_an_empty_database_has_no_revision() -> None:
+    with empty() as connection:
+        assert current(connection) is None
+
+
+def test_a_database_of_a_newer_program_is_refused_naming_both(migrated: sa.Connection) -> None:
+    migrated.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    before = objects(migrated)
+    with pytest.raises(Misconfigured) as refused:
+        upgrade(migrated)
+    assert "9999" in str(refused.value)
+    assert head() in str(refused.value)
+    assert objects(migrated) == before
+    assert current(migrated) == "9999"
+
+
+@pytest.mark.parametrize("script", revisions(), ids=lambda script: script.revision)
+def test_every_revision_says_that_it_only_expands(script: Script) -> None:
+    """`serve` applies what it finds: a contracting step must not be among it unseen."""
+    assert "Phase: expand." in (script.module.__doc__ or "").splitlines()
+
+
+def test_revisions_are_one_line_of_descent() -> None:
+    downs = [script.down_revision for script in revisions()]
+    assert len(downs) == len(set(map(str, downs)))
+    assert downs[-1] is None
+
+
+# -- on a file ----------------------------------------------------------------------------------
+
+
+def clocks(tx: Tx) -> int:
+    return len(tx.execute(sa.select(clock.CLOCK)).all())
+
+
+def test_opening_a_file_migrates_it_and_starts_its_clock_once(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "folder" / "plane.db"
+    for _ in range(2):
+        with open_store(path, SetWorld()) as store:
+            assert store.run(lambda tx: current(tx.connection)) == head()
+            assert store.read(clocks) == 1
+            assert store.read(lambda tx: tx.now) == START
+
+
+def test_a_file_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "plane.db"
+    with open_store(path, SetWorld()) as store:
+        store.run(lambda tx: tx.execute(sa.text("UPDATE alembic_version SET version_num = '9999'")))
+    before = path.read_bytes()
+    with pytest.raises(Misconfigured, match="9999"), open_store(path, SetWorld()):
+        pass
+    assert path.read_bytes() == before
+
+
+def test_a_migration_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "plane.db"
+    with sqlite3.connect(path) as squatter:
+        squatter.execute("CREATE TABLE work (somebody_elses INTEGER)")
+    squatter.close()
+    with pytest.raises(Misconfigured, match=r"plane\.db"), open_store(path, SetWorld()):
+        pass
+    with sqlite3.connect(path) as onlooker:
+        tables = onlooker.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    onlooker.close()
+    assert tables == [("work",)]
+
+
+@pytest.mark.parametrize("content", [b"Dear reader, " * 100, b"SQLite format 3\x00" + b"\xff" * 90])
+def test_a_file_that_is_no_database_is_refused_with_a_sentence(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_bytes(content)
+    with pytest.raises(Misconfigured, match=r"letter\.txt"), open_store(path, SetWorld()):
+        pass
+    assert path.read_bytes() == content
+
+
+def test_a_folder_that_cannot_be_made_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(Misconfigured, match="--database"),
+        open_store(tmp_path / "file" / "plane.db", SetWorld()),
+    ):
+        pass

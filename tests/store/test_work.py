@@ -1,0 +1,230 @@
+"""Work is done by one owner at a time, and a former owner can record nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from sametoken.resources.rows import Row
+from sametoken.store.port import Store, Tx
+from sametoken.workflow import work as works
+from sametoken.workflow.plans import LAUNCH_DEADLINE, PLANS
+from sametoken.workflow.work import LEASE, Work
+from store.stores import together
+from store.worlds import START, SetWorld
+
+MOMENT = timedelta(microseconds=1)
+
+
+def instance(number: int) -> str:
+    return f"i-{number:017x}"
+
+
+def launch(store: Store, *numbers: int) -> None:
+    def run(tx: Tx) -> None:
+        rows = [
+            Row(instance(n), "instance", "000000000001", "us-east-1", "pending", {}, tx.now, "z")
+            for n in numbers
+        ]
+        works.enqueue_launches(tx, [(row, {"of": row.id}) for row in rows])
+
+    store.run(run)
+
+
+def claim(store: Store, limit: int = 10) -> list[Work]:
+    return store.run(lambda tx: works.claim(tx, limit))
+
+
+def claim_one(store: Store) -> Work:
+    (work,) = claim(store)
+    return work
+
+
+def record(
+    store: Store, held: Work, changed: Work, *, due_in: timedelta | None, keeps: bool = False
+) -> bool:
+    def run(tx: Tx) -> bool:
+        due_at: datetime | None = None if due_in is None else tx.now + due_in
+        return works.record(tx, held, changed, due_at=due_at, keeps_lease=keeps)
+
+    return store.run(run)
+
+
+def found(store: Store, number: int = 1) -> Work:
+    work = store.read(lambda tx: works.find(tx, instance(number)))
+    assert work is not None
+    return work
+
+
+def redirect(store: Store, plan: str) -> None:
+    store.run(lambda tx: works.redirect(tx, instance(1), plan))
+
+
+def test_a_launch_is_queued_due_at_once_with_a_deadline_and_wakes_runners(store: Store) -> None:
+    news = store.listen(works.CHANNEL)
+    launch(store, 1)
+    assert news.is_set()
+    assert store.read(works.is_due)
+    work = found(store)
+    assert (work.plan, work.epoch, work.step, work.generation) == ("launch", 0, 0, 0)
+    assert (work.due_at, work.deadline_at) == (START, START + LAUNCH_DEADLINE)
+    assert work.spec == {"of": work.instance}
+    assert work.next_step() == PLANS["launch"].steps[0]
+
+
+def test_a_claim_takes_a_lease_with_a_higher_generation_than_ever(
+    store: Store, world: SetWorld
+) -> None:
+    launch(store, 1)
+    generations = []
+    for _ in range(3):
+        generations.append(claim_one(store).generation)
+        assert claim(store) == []
+        assert not store.read(works.is_due)
+        world.pass_time(LEASE - MOMENT)
+        assert claim(store) == []
+        world.pass_time(MOMENT)
+    assert generations == [1, 2, 3]
+
+
+def test_what_falls_due_first_is_claimed_first_and_a_claim_is_bounded(
+    store: Store, world: SetWorld
+) -> None:
+    for number in (3, 1, 2):
+        launch(store, number)
+        world.pass_time(MOMENT)
+    assert [work.instance for work in claim(store, 2)] == [instance(3), instance(1)]
+    assert [work.instance for work in claim(store, 2)] == [instance(2)]
+
+
+def test_many_runners_at_once_never_claim_the_same_work(store: Store) -> None:
+    launch(store, *range(40))
+    claimed: list[str] = []
+    for one in together(8, lambda n: [w.instance for _ in range(4) for w in claim(store, 2)]):
+        assert isinstance(one, list)
+        claimed += one
+    assert len(claimed) == len(set(claimed)) == 40
+
+
+def test_what_is_put_off_is_due_later(store: Store, world: SetWorld) -> None:
+    launch(store, 1)
+    held = claim_one(store)
+    assert record(store, held, replace(held, attempt=1), due_in=timedelta(seconds=5))
+    assert claim(store) == []
+    assert store.read(works.next_due) == START + timedelta(seconds=5)
+    world.pass_time(timedelta(seconds=5))
+    again = claim_one(store)
+    assert (again.attempt, again.generation) == (1, 2)
+
+
+def test_a_lease_that_is_kept_is_kept_anew(store: Store, world: SetWorld) -> None:
+    launch(store, 1)
+    held = claim_one(store)
+    world.pass_time(LEASE - MOMENT)
+    assert record(store, held, replace(held, step=1), due_in=timedelta(0), keeps=True)
+    world.pass_time(LEASE - MOMENT)
+    assert claim(store) == []
+    assert store.read(works.next_due) == START + 2 * LEASE - MOMENT
+    world.pass_time(MOMENT)
+    assert claim_one(store).step == 1
+
+
+def test_finished_work_is_never_due(store: Store, world: SetWorld) -> None:
+    launch(store, 1)
+    held = claim_one(store)
+    assert record(store, held, held, due_in=None)
+    world.pass_time(timedelta(days=1000))
+    assert claim(store) == []
+    assert store.read(works.next_due) is None
+
+
+def test_why_a_launch_unwinds_is_kept(store: Store) -> None:
+    launch(store, 1)
+    held = claim_one(store)
+    record(store, held, replace(held, failure=("Code", "Message")), due_in=timedelta(0))
+    assert claim_one(store).failure == ("Code", "Message")
+
+
+# -- former owners ------------------------------------------------------------------------------
+
+
+def lease_ran_out(store: Store, world: SetWorld) -> None:
+    world.pass_time(LEASE)
+    claim_one(store)
+
+
+def redirected(store: Store, world: SetWorld) -> None:
+    redirect(store, "terminate")
+
+
+def redirected_and_claimed(store: Store, world: SetWorld) -> None:
+    redirect(store, "terminate")
+    claim_one(store)
+
+
+@pytest.mark.parametrize("overtake", [lease_ran_out, redirected, redirected_and_claimed])
+@pytest.mark.parametrize("keeps", [True, False])
+def test_an_owner_that_was_overtaken_records_nothing(
+    store: Store,
+    world: SetWorld,
+    overtake: Callable[[Store, SetWorld], None],
+    keeps: bool,
+) -> None:
+    launch(store, 1)
+    held = claim_one(store)
+    overtake(store, world)
+    now = found(store)
+    changed = replace(held, step=3, plan="stop", epoch=held.epoch + 1)
+    assert not record(store, held, changed, due_in=timedelta(0), keeps=keeps)
+    assert found(store) == now
+
+
+def test_an_owner_whose_lease_ran_out_but_was_not_taken_may_still_record(
+    store: Store, world: SetWorld
+) -> None:
+    launch(store, 1)
+    held = claim_one(store)
+    world.pass_time(10 * LEASE)
+    assert record(store, held, replace(held, step=1), due_in=timedelta(0), keeps=True)
+
+
+def test_another_plan_breaks_the_lease_and_begins_a_new_epoch(store: Store) -> None:
+    launch(store, 1)
+    held = claim_one(store)
+    news = store.listen(works.CHANNEL)
+    redirect(store, "terminate")
+    assert news.is_set()
+    successor = claim_one(store)
+    assert (successor.plan, successor.epoch, successor.step) == ("terminate", 1, 0)
+    assert successor.generation > held.generation
+    assert successor.deadline_at is None
+    assert successor.failure is None
+
+
+def test_a_plan_with_a_deadline_gets_a_new_one(store: Store, world: SetWorld) -> None:
+    launch(store, 1)
+    world.pass_time(timedelta(days=1))
+    redirect(store, "start")
+    assert found(store).deadline_at == START + timedelta(days=1) + LAUNCH_DEADLINE
+
+
+def test_another_plan_replaces_what_it_is_told_of_the_spec(store: Store) -> None:
+    launch(store, 1)
+    store.run(lambda tx: works.redirect(tx, instance(1), "start", type="t3.large"))
+    assert found(store).spec == {"of": instance(1), "type": "t3.large"}
+
+
+def test_there_is_no_redirecting_what_was_never_launched(store: Store) -> None:
+    with pytest.raises(AssertionError, match="has no work row"):
+        redirect(store, "terminate")
+
+
+def test_what_is_swept_is_forgotten(store: Store) -> None:
+    launch(store, 1, 2)
+    store.run(lambda tx: works.forget(tx, [instance(1)]))
+    store.run(lambda tx: works.forget(tx, []))
+    assert store.read(lambda tx: works.find(tx, instance(1))) is None
+    assert found(store, 2).instance == instance(2)

@@ -1,0 +1,43 @@
+"""A kind of the tests' own, and rows of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from sametoken.resources import rows
+from sametoken.resources.kinds import Kind, states
+from sametoken.resources.rows import Row
+from sametoken.store.port import Store, Tx
+
+ACCOUNT, REGION = "000000000001", "us-east-1"
+
+THING = Kind(
+    "thing",
+    "thing",
+    "InvalidThingID",
+    "thing",
+    transitions=states(new="used deleted", used="new deleted", deleted=""),
+    lingers=timedelta(hours=1),
+)
+
+
+def id_of(number: int) -> str:
+    return f"thing-{number:017x}"
+
+
+def put(store: Store, number: int = 1, **columns: Any) -> Row:
+    """A new row, committed: `new`, of the tests' account and Region unless `columns` differ."""
+
+    def run(tx: Tx) -> Row:
+        row = Row(id_of(number), THING.name, ACCOUNT, REGION, "new", {"Size": 1}, tx.now)
+        row = replace(row, **columns)
+        rows.insert(tx, [row])
+        return row
+
+    return store.run(run)
+
+
+def move(store: Store, row: Row, state: str, **doc: Any) -> Row:
+    return store.run(lambda tx: rows.change(tx, THING, row, state=state, cause="a test", **doc))

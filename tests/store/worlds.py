@@ -1,0 +1,39 @@
+"""A world for tests: its clock stands where it was put, its dice are seeded."""
+
+from __future__ import annotations
+
+import random
+import threading
+from datetime import UTC, datetime, timedelta
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+class SetWorld:
+    """See `sametoken.world.World`. Time passes only by `pass_time`; nothing ever waits."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self._now = START
+        self._dice = random.Random(seed)
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return (self._now - START).total_seconds()
+
+    def random(self) -> float:
+        with self._lock:
+            return self._dice.random()
+
+    def token_hex(self, length: int) -> str:
+        with self._lock:
+            return f"{self._dice.getrandbits(4 * length or 1):0{length}x}"[:length]
+
+    def wait(self, signal: threading.Event, seconds: float) -> bool:
+        return signal.is_set()
+
+    def pass_time(self, by: timedelta) -> None:
+        """Move this machine's clock; backwards too, as clocks of machines do."""
+        self._now += by

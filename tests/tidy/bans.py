@@ -1,0 +1,128 @@
+"""Rules on what a module must not do: the world's doors, SQL, wide excepts, print.
+
+Pure: one source in, its violations out. They apply to the package, not to its tests.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from tidy.imports import imports_of
+from tidy.sources import Source
+
+# The one door to clock, sleep and randomness: a simulation replaces it and replays from a seed.
+WORLD = "world.py"
+WORLDLY_MODULES = {"time", "random", "uuid", "secrets"}
+WORLDLY_CALLS = {
+    ("datetime", "now"),
+    ("datetime", "today"),
+    ("datetime", "utcnow"),
+    ("date", "today"),
+    ("os", "urandom"),
+    ("os", "getrandom"),
+    ("asyncio", "sleep"),
+    ("utils", "formatdate"),
+    ("utils", "localtime"),
+}
+
+# The packages that own tables, and the store under them.
+SPEAKS_SQL = {"store", "idempotency", "resources", "workflow", "services", "migrations"}
+
+# Where any error at all is met, by (file, function), and why it may not go further.
+EDGES = {
+    ("server/app.py", "_reply"): "a bug of ours is one request's 500",
+    ("workflow/loop.py", "run_duty"): "a bug of ours met one piece of work; the others go on",
+    ("store/group_commit.py", "_run_member"): "a member's error belongs to its caller alone",
+}
+WIDE = {"Exception", "BaseException"}
+
+
+def through_the_world(source: Source) -> Iterator[str]:
+    """Clock, sleep, randomness and uuid are reached through `world` alone."""
+    if source.inside == WORLD:
+        return
+    for found in imports_of(source):
+        parts = found.name.split(".")
+        if parts[0] in WORLDLY_MODULES or tuple(parts[-2:]) in WORLDLY_CALLS:
+            yield source.says(found.line, f"{found.name}: ask the World instead")
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Attribute) and (_last(node.value), node.attr) in WORLDLY_CALLS:
+            yield source.says(node.lineno, f"{ast.unparse(node)}: ask the World instead")
+
+
+def sql_at_home(source: Source) -> Iterator[str]:
+    """SQL is written only where tables are owned."""
+    if source.unit in SPEAKS_SQL:
+        return
+    for found in imports_of(source):
+        if found.name.split(".")[0] in ("sqlalchemy", "psycopg"):
+            yield source.says(found.line, f"{source.unit} owns no tables: no {found.name} here")
+    for node in ast.walk(source.tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="exec_driver_sql")):
+                yield source.says(node.lineno, f"{source.unit} owns no tables: no SQL here")
+            case ast.Call(
+                func=ast.Attribute(attr="execute" | "executemany" | "executescript"),
+                args=[ast.Constant(value=str()) | ast.JoinedStr(), *_],
+            ):
+                yield source.says(node.lineno, f"{source.unit} owns no tables: no SQL here")
+
+
+def narrow_excepts(source: Source) -> Iterator[str]:
+    """Any error at all is met only at the declared edges, or to clean up and raise it again."""
+    for function, handler in _handlers(source.tree, "<module>"):
+        met = _is_wide(handler.type) and not _raises_again(handler)
+        if met and (source.inside, function) not in EDGES:
+            yield source.says(handler.lineno, f"{function} is no edge: name the errors met")
+    for node in ast.walk(source.tree):
+        match node:
+            case ast.Call(func=func, args=args) if _last(func) == "suppress":
+                if any(_is_wide(arg) for arg in args):
+                    yield source.says(node.lineno, "name the errors that are let pass")
+
+
+def no_print(source: Source) -> Iterator[str]:
+    """A program's words go through click, rich or logging."""
+    for node in ast.walk(source.tree):
+        match node:
+            case ast.Call(func=ast.Name(id="print" | "pprint" | "breakpoint")):
+                yield source.says(node.lineno, "no print in the package")
+
+
+def _last(node: ast.expr) -> str:
+    """The last name of a dotted expression, or nothing."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case _:
+            return ""
+
+
+def _handlers(node: ast.AST, function: str) -> Iterator[tuple[str, ast.ExceptHandler]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ExceptHandler):
+            yield function, child
+        match child:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield from _handlers(child, name)
+            case _:
+                yield from _handlers(child, function)
+
+
+def _is_wide(caught: ast.expr | None) -> bool:
+    match caught:
+        case None:
+            return True
+        case ast.Tuple(elts=several):
+            return any(_is_wide(one) for one in several)
+        case _:
+            return _last(caught) in WIDE
+
+
+def _raises_again(handler: ast.ExceptHandler) -> bool:
+    match handler.body[-1]:
+        case ast.Raise(exc=None):
+            return True
+        case _:
+            return False

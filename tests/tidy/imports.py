@@ -1,0 +1,193 @@
+"""Rules on who imports whom: design.md, section 4, and what it says must never be.
+
+Pure: sources in, violations out. Imports inside functions count for the order; for cycles only
+those that run when a module is loaded.
+"""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import sys
+import tomllib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from tidy.sources import PACKAGE, ROOT, Source
+
+# A unit may import its own ring's members not at all, and those of every ring below it.
+RINGS: tuple[tuple[str, ...], ...] = (
+    ("__main__",),
+    ("cli",),
+    ("node",),
+    # What an operator may set names the drivers' settings, and is read by node and cli alone.
+    ("settings",),
+    ("server", "client", "web", "testing", "verify"),
+    # The migrations see all tables and nothing above them; ec2 has none.
+    ("ec2", "migrations"),
+    ("services",),
+    ("workflow",),
+    ("resources",),
+    # `import sametoken` is the engine alone.
+    ("__init__",),
+    ("idempotency",),
+    ("store",),
+    ("retry", "faults"),
+    ("errors", "world"),
+)
+RING = {unit: number for number, ring in enumerate(RINGS) for unit in ring}
+
+# Narrower than the rings: who alone may import these.
+ONLY_FOR = {
+    "migrations": {"migrations", "node", "cli"},
+    "settings": {"settings", "node", "cli"},
+    # The facade is for users; inside, a name is imported from where it lives.
+    "__init__": set[str](),
+}
+
+# services/: what they share, and the drivers' port. The rest are strangers to each other, because
+# each could be another team's program; only the janitor sweeps more than one.
+SERVICES_SHARED = {"fence", "steps"}
+SERVICES_MAY = {
+    "simulated_machines": {"machines"},
+    "housekeeping": {"simulated_machines"},
+}
+
+# `pip install sametoken` brings only these: the engine must load with nothing else there.
+ENGINE = {"__init__", "idempotency", "store", "retry", "faults", "errors", "world"}
+ENGINE_NEEDS = {"sqlalchemy"}
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One imported name: `sametoken.store.port.Tx`, and whether loading the module imports it."""
+
+    line: int
+    name: str
+    at_load: bool
+
+
+def imports_of(source: Source) -> Iterator[Import]:
+    """Every import, wherever it stands."""
+    yield from _imports_in(source.tree, at_load=True)
+
+
+def _imports_in(node: ast.AST, *, at_load: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        match child:
+            case ast.Import(names=names):
+                yield from (Import(child.lineno, name.name, at_load) for name in names)
+            case ast.ImportFrom(module=module, names=names, level=level):
+                start = "." * level + (module or "")
+                yield from (Import(child.lineno, f"{start}.{n.name}", at_load) for n in names)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
+                yield from _imports_in(child, at_load=False)
+            case _:
+                yield from _imports_in(child, at_load=at_load)
+
+
+def _of_package(source: Source) -> Iterator[tuple[Import, str, str]]:
+    """(import, unit, module within the unit or "") of each import of our own package."""
+    for found in imports_of(source):
+        parts = found.name.split(".")
+        if parts[0] == PACKAGE:
+            unit = parts[1] if len(parts) > 1 and parts[1] in RING else "__init__"
+            yield found, unit, parts[2] if len(parts) > 2 else ""
+
+
+def absolute(source: Source) -> Iterator[str]:
+    """Imports are absolute, so that these rules can read them."""
+    for found in imports_of(source):
+        if found.name.startswith("."):
+            yield source.says(found.line, "import by the full name")
+    for node in ast.walk(source.tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="import_module") | ast.Name(id="__import__")):
+                yield source.says(node.lineno, "an import that no rule can read")
+
+
+def rightward(source: Source) -> Iterator[str]:
+    """A unit imports only units to its right: never left, never sideways."""
+    if source.unit not in RING:
+        yield source.says(1, f"{source.unit} has no place in the import order: tidy/imports.py")
+        return
+    for found, unit, _ in _of_package(source):
+        if unit != source.unit and RING[unit] <= RING[source.unit]:
+            yield source.says(found.line, f"{source.unit} must not import {unit}")
+        elif source.unit not in ONLY_FOR.get(unit, {source.unit}):
+            yield source.says(found.line, f"{unit} is not for {source.unit}")
+
+
+def services_apart(source: Source) -> Iterator[str]:
+    """A service imports no other service."""
+    if source.unit != "services":
+        return
+    own = source.module.rpartition(".")[2]
+    may = SERVICES_SHARED | SERVICES_MAY.get(own, set()) | {own}
+    for found, unit, module in _of_package(source):
+        if unit == "services" and module not in may:
+            yield source.says(found.line, f"services.{own} must not import services.{module}")
+
+
+def engine_alone(source: Source) -> Iterator[str]:
+    """The engine loads with its own dependencies only."""
+    if source.unit in ENGINE:
+        for line, name in _third_parties(source):
+            if name not in ENGINE_NEEDS:
+                yield source.says(line, f"`pip install {PACKAGE}` does not bring {name}")
+
+
+def declared(source: Source) -> Iterator[str]:
+    """What is imported from others is a dependency in pyproject.toml, not a lucky presence."""
+    known = declared_names()
+    for line, name in _third_parties(source):
+        if name not in known:
+            yield source.says(line, f"{name} is not a dependency in pyproject.toml")
+
+
+def _third_parties(source: Source) -> Iterator[tuple[int, str]]:
+    for found in imports_of(source):
+        top = found.name.split(".")[0]
+        if top and top != PACKAGE and top not in sys.stdlib_module_names:
+            yield found.line, top
+
+
+def declared_names() -> set[str]:
+    """The import names of the package's own dependencies, extras too: ours have equal names."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project.get("optional-dependencies", {}).values()
+    return {distribution(line) for group in (project["dependencies"], *extras) for line in group}
+
+
+def distribution(requirement: str) -> str:
+    """`SQLAlchemy>=2.0` → `sqlalchemy`, dashes as an import has them."""
+    end = next((i for i, c in enumerate(requirement) if c in " <>=!~;["), len(requirement))
+    return requirement[:end].lower().replace("-", "_")
+
+
+def cycle(sources: Collection[Source]) -> str | None:
+    """A ring of modules that import each other when loaded, as a chain; None when there is none.
+
+    What a package's `__init__` re-exports counts for those who import from it, not for its own.
+    """
+    modules = {source.module for source in sources}
+    graph = {
+        source.module: {
+            target
+            for found in imports_of(source)
+            if found.at_load and (target := _module_of(found.name, modules))
+        }
+        for source in sources
+    }
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return " imports ".join(reversed(error.args[1]))
+    return None
+
+
+def _module_of(name: str, modules: Collection[str]) -> str | None:
+    """The longest beginning of a dotted name that is a module of ours."""
+    while name and name not in modules:
+        name = name.rpartition(".")[0]
+    return name or None

@@ -1,0 +1,56 @@
+"""The public names, pinned: adding one is a decision, losing one a breaking change."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import sametoken
+from sametoken import errors, idempotency
+
+ENGINE = {
+    "RETENTION", "Answer", "Attempt", "Call", "Engine", "Entry", "Fingerprint", "Identities",
+    "Ledger", "Made", "Operation", "Outcome", "OutcomeState", "Rules", "Scope", "TokenGrammar",
+    "create_tables", "decide", "derive_token", "join", "sql_engine",
+}  # fmt: skip
+ERRORS = {
+    "IdempotentParameterMismatch", "InvalidClientToken", "Misconfigured", "SametokenError",
+    "ServiceError", "Transient",
+}  # fmt: skip
+# What an application hands to the engine, from the layers below it.
+BELOW = {"Tx"}
+# What only the control plane needs: an application that imports the engine does not load it.
+CONTROL_PLANE = {
+    "alembic", "botocore", "boto3", "click", "cryptography", "httptools", "platformdirs", "rich",
+    "uvicorn", "uvloop",
+}  # fmt: skip
+
+
+def test_the_engine_offers_these_names() -> None:
+    assert set(idempotency.__all__) == ENGINE
+
+
+def test_the_package_offers_the_engine_and_its_errors() -> None:
+    assert set(sametoken.__all__) == ENGINE | ERRORS | BELOW
+    assert len(sametoken.__all__) == len(set(sametoken.__all__))
+
+
+def test_every_error_of_ours_is_offered() -> None:
+    assert {name for name, found in vars(errors).items() if isinstance(found, type)} == ERRORS
+
+
+def test_a_name_offered_twice_is_one_thing() -> None:
+    for name in ENGINE:
+        assert getattr(sametoken, name) is getattr(idempotency, name)
+    for name in ERRORS:
+        assert getattr(sametoken, name) is getattr(errors, name)
+
+
+def test_importing_the_engine_loads_sqlalchemy_and_nothing_of_the_control_plane() -> None:
+    program = "import sys, sametoken; print(*{name.partition('.')[0] for name in sys.modules})"
+    printed = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    loaded = set(printed.split())
+    assert loaded & CONTROL_PLANE == set()
+    assert {"sametoken", "sqlalchemy"} <= loaded

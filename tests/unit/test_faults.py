@@ -1,0 +1,86 @@
+"""Fault points do nothing unless somebody listens; then every one of them is heard."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from sametoken import faults
+from sametoken.faults import CRASH_VARIABLE, POINTS, Point
+
+
+@pytest.fixture(autouse=True)
+def nobody_listens_afterwards() -> Iterator[None]:
+    yield
+    faults.install(None)
+
+
+@pytest.fixture
+def kills(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The signals this process would have sent."""
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda process, number: sent.append((process, number)))
+    return sent
+
+
+def test_reaching_a_point_nobody_listens_to_does_nothing() -> None:
+    faults.reach(Point.ENGINE_CLAIMED)
+
+
+def test_an_injector_hears_of_every_point_until_it_is_taken_out() -> None:
+    heard: list[Point] = []
+    faults.install(heard.append)
+    for point in POINTS:
+        faults.reach(point)
+    faults.install(None)
+    faults.reach(Point.ENGINE_CLAIMED)
+    assert heard == list(POINTS)
+
+
+def test_what_an_injector_raises_is_raised_where_the_point_is() -> None:
+    def drop(point: Point) -> None:
+        raise ConnectionError(point)
+
+    faults.install(drop)
+    with pytest.raises(ConnectionError, match=r"reply\.ready"):
+        faults.reach(Point.REPLY_READY)
+
+
+def test_a_point_is_named_by_what_has_happened_where() -> None:
+    assert len(set(POINTS)) == len(Point)
+    assert all(where and what for where, _, what in (p.value.partition(".") for p in POINTS))
+
+
+def test_without_the_variable_nothing_crashes(
+    monkeypatch: pytest.MonkeyPatch, kills: list[tuple[int, int]]
+) -> None:
+    monkeypatch.delenv(CRASH_VARIABLE, raising=False)
+    faults.install_from_environment()
+    faults.reach(Point.STORE_COMMITTED)
+    assert kills == []
+
+
+@pytest.mark.parametrize(("asked", "reached"), [("", 1), (":1", 1), (":3", 3)])
+def test_the_process_is_killed_the_nth_time_its_point_is_reached(
+    asked: str, reached: int, monkeypatch: pytest.MonkeyPatch, kills: list[tuple[int, int]]
+) -> None:
+    monkeypatch.setenv(CRASH_VARIABLE, f"{Point.STORE_COMMITTED.value}{asked}")
+    faults.install_from_environment()
+    for _ in range(reached - 1):
+        faults.reach(Point.STORE_COMMITTED)
+        faults.reach(Point.ENGINE_CLAIMED)
+    assert kills == []
+    faults.reach(Point.STORE_COMMITTED)
+    assert kills == [(os.getpid(), signal.SIGKILL)]
+
+
+@pytest.mark.parametrize("asked", ["no.such-point", "store.committed:often"])
+def test_a_crash_that_cannot_be_meant_is_refused_at_once(
+    asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CRASH_VARIABLE, asked)
+    with pytest.raises(ValueError, match=asked.partition(":")[2] or asked):
+        faults.install_from_environment()
