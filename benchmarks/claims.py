@@ -44,7 +44,7 @@ def _measure(folder: Path, options: argparse.Namespace) -> bool:
     if "in-process" in options.only:
         in_process.measure(folder, rounds=rounds, threads=options.threads, operations=480)
     if "launches" in options.only:
-        launches.measure(folder, rounds=rounds, launches=100, runners=(1, 4, 16))
+        launches.measure(folder, rounds=rounds, launches=100, runners=(1, 4, 8))
     if "http" in options.only:
         over_http.measure(
             folder, rounds=max(3, rounds - 2), seconds=1.0, stored=(200, options.stored)

@@ -6,14 +6,11 @@ One event loop, each connection one request at a time, as an SDK's pool does it.
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from http import HTTPStatus
-from http.client import HTTPResponse
 from typing import Any
 
 import uvloop
@@ -55,61 +52,48 @@ class Signer:
         return "\r\n".join(lines).encode() + _HEAD_END + body.encode()
 
 
-class _Connection(asyncio.Protocol):
-    """Sends the next request of the shared list once the last one is answered."""
+class _Connection:
+    """One kept-alive connection; made again when the server closes it, as moto does each time."""
 
-    def __init__(
-        self, requests: Iterator[bytes], until: float, latencies: list[float], closed: asyncio.Event
-    ) -> None:
-        self._requests = requests
-        self._until = until
-        self._latencies = latencies
-        self._closed = closed
-        self._answer = b""
-        self._sent_at = 0.0
-        self.failure: bytes | None = None
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._address = address
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    def connection_made(self, transport: Any) -> None:
-        self._transport = transport
-        self._next()
+    async def ask(self, request: bytes) -> tuple[int, bytes]:
+        """Send a request; the answer's status and body."""
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(*self._address)
+        reader, writer = self._streams
+        writer.write(request)
+        head = (await reader.readuntil(_HEAD_END)).lower()
+        at = head.index(_LENGTH) + len(_LENGTH)
+        body = await reader.readexactly(int(head[at:].split(b"\r\n", 1)[0]))
+        if b"\r\nconnection: close\r\n" in head:
+            self.close()
+        return int(head.split(b" ", 2)[1]), body
 
-    def data_received(self, data: bytes) -> None:
-        self._answer += data
-        head, end, body = self._answer.partition(_HEAD_END)
-        if not end:
-            return
-        at = head.lower().index(_LENGTH) + len(_LENGTH)
-        if len(body) < int(head[at:].split(b"\r\n", 1)[0]):
-            return
-        self._latencies.append(time.perf_counter() - self._sent_at)
-        if not head.startswith(b"HTTP/1.1 200"):
-            self.failure = self._answer
-            self._transport.close()
-            return
-        self._answer = b""
-        self._next()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._closed.set()
-
-    def _next(self) -> None:
-        request = next(self._requests, None)
-        self._sent_at = time.perf_counter()
-        if request is None or self._sent_at > self._until:
-            self._transport.close()
-        else:
-            self._transport.write(request)
+    def close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
 
 
 def exchange(address: tuple[str, int], request: bytes) -> str:
     """Send one request and return the body of its answer, which must be a 200."""
-    with socket.create_connection(address, timeout=ROUND_SECONDS_MAX) as connection:
-        connection.sendall(request)
-        answer = HTTPResponse(connection)
-        answer.begin()
-        body = answer.read().decode()
-    if answer.status != HTTPStatus.OK:
-        raise AssertionError(f"not answered 200: {answer.status} {body}")
+
+    async def run() -> str:
+        connection = _Connection(address)
+        body = await _ask(connection, request)
+        connection.close()
+        return body.decode()
+
+    return asyncio.run(run())
+
+
+async def _ask(connection: _Connection, request: bytes) -> bytes:
+    status, body = await connection.ask(request)
+    if status != HTTPStatus.OK:
+        raise AssertionError(f"not answered 200: {status} {body.decode()}")
     return body
 
 
@@ -117,33 +101,25 @@ def send(
     address: tuple[str, int], requests: Iterable[bytes], *, connections: int, seconds: float
 ) -> Run:
     """Send `requests` until they or `seconds` are over. Raises when one is not answered 200."""
+    shared, latencies_ms = iter(requests), list[float]()
+
+    async def client(until: float) -> None:
+        connection = _Connection(address)
+        for request in shared:
+            sent_at = time.perf_counter()
+            if sent_at > until:
+                break
+            await _ask(connection, request)
+            latencies_ms.append(1000 * (time.perf_counter() - sent_at))
+        connection.close()
 
     async def run() -> Run:
-        loop = asyncio.get_running_loop()
-        shared, latencies = iter(requests), list[float]()
-        events = [asyncio.Event() for _ in range(connections)]
-        until = time.perf_counter() + seconds
         watch = Stopwatch()
-        made: Sequence[Any] = await asyncio.gather(
-            *(
-                loop.create_connection(
-                    partial(_Connection, shared, until, latencies, closed), *address
-                )
-                for closed in events
-            )
-        )
-        async with asyncio.timeout(ROUND_SECONDS_MAX):
-            await asyncio.gather(*(closed.wait() for closed in events))
-        measured = watch.stop(len(latencies))
-        for _, protocol in made:
-            if protocol.failure is not None:
-                raise AssertionError(f"not answered 200: {protocol.failure.decode()}")
-        return Run(
-            measured.done,
-            measured.seconds,
-            measured.cpu_seconds,
-            tuple(1000 * latency for latency in latencies),
-        )
+        until = time.perf_counter() + seconds
+        async with asyncio.timeout(ROUND_SECONDS_MAX), asyncio.TaskGroup() as group:
+            for _ in range(connections):
+                group.create_task(client(until))
+        return replace(watch.stop(len(latencies_ms)), latencies_ms=tuple(latencies_ms))
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())

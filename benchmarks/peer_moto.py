@@ -6,7 +6,6 @@ requirements: install it into an environment of your own with `pip install "moto
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import signal
 import socket
@@ -18,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from connections import Signer, exchange, send
@@ -33,7 +33,9 @@ _LAUNCH = {"ImageId": "ami-12c6146b", "InstanceType": "t3.micro", "MinCount": 1,
 
 def measure(*, rounds: int, seconds: float, stored: int) -> None:
     """Print the table, or why there is none."""
-    if importlib.util.find_spec("moto") is None:
+    try:
+        release = version("moto")
+    except PackageNotFoundError:
         print("\n## Peer: moto\n\nSkipped: moto is not installed beside sametoken.")
         return
     with _served() as (process, signer):
@@ -52,7 +54,7 @@ def measure(*, rounds: int, seconds: float, stored: int) -> None:
             ),
         }
         runs = interleave(rounds, subjects)
-    print(f"\n## Peer: moto, {stored:,} instances stored at the start, {rounds} rounds\n")
+    print(f"\n## Peer: moto {release}, {stored:,} instances stored at the start, {rounds} rounds\n")
     print(http_table(runs))
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from ec2.asking import by_filter, code, described, launch, refusal, row_of, running, wait
 from plane import LAUNCH, Plane
+from sametoken.resources.interfaces import DETACHED_SHOWN
 
 MISMATCH = "IdempotentParameterMismatch"
 
@@ -253,11 +254,11 @@ def test_an_address_moves_to_another_interface_only_when_that_is_allowed(
     assert refused == "InvalidIPAddress.InUse"
 
 
-def test_attaching_and_detaching(client: Any, subnet: dict[str, Any]) -> None:
+def test_attaching_and_detaching(plane: Plane, client: Any, subnet: dict[str, Any]) -> None:
     instance = running(client, SubnetId=subnet["SubnetId"])
     id = create(client, subnet)["NetworkInterfaceId"]
-    asked = {"NetworkInterfaceId": id, "InstanceId": instance, "DeviceIndex": 1}
-    attachment = client.attach_network_interface(**asked)["AttachmentId"]
+    attaching = {"NetworkInterfaceId": id, "InstanceId": instance, "DeviceIndex": 1}
+    attachment = client.attach_network_interface(**attaching)["AttachmentId"]
     shown = interface_of(client, id)
     assert shown["Status"] == "in-use"
     assert shown["Attachment"]["AttachmentId"] == attachment
@@ -265,7 +266,7 @@ def test_attaching_and_detaching(client: Any, subnet: dict[str, Any]) -> None:
     assert [one["NetworkInterfaceId"] for one in described(client, instance)["NetworkInterfaces"]][
         1:
     ] == [id]
-    assert code(client.attach_network_interface, **asked) == "InvalidNetworkInterface.InUse"
+    assert code(client.attach_network_interface, **attaching) == "InvalidNetworkInterface.InUse"
     assert code(client.delete_network_interface, NetworkInterfaceId=id) == (
         "InvalidNetworkInterface.InUse"
     )
@@ -274,8 +275,12 @@ def test_attaching_and_detaching(client: Any, subnet: dict[str, Any]) -> None:
         "InvalidAttachmentID.NotFound"
     )
     assert interface_of(client, id)["Status"] == "available"
+    asked = by_filter("attachment.attachment-id", attachment)
+    [ended] = client.describe_network_interfaces(Filters=asked)["NetworkInterfaces"]
+    assert ended["Attachment"]["Status"] == "detached", "Terraform waits until it sees that"
+    plane.advance(DETACHED_SHOWN)
     assert "Attachment" not in interface_of(client, id)
-    again = client.attach_network_interface(**asked)["AttachmentId"]
+    again = client.attach_network_interface(**attaching)["AttachmentId"]
     assert again != attachment
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from sametoken.errors import ServiceError
 from sametoken.resources import addresses, public_addresses, refusals, rows
 from sametoken.resources.kinds import Kind, states
 from sametoken.resources.rows import Row
-from sametoken.store.columns import to_microseconds
+from sametoken.store.columns import from_microseconds, to_microseconds
 from sametoken.store.port import Tx
 
 # Source: EC2 API reference, NetworkInterface `Status`: available, associated, attaching, in-use,
@@ -29,6 +30,10 @@ INTERFACE = Kind(
     ends=frozenset({"deleted"}),
     malformed="InvalidNetworkInterfaceId",
 )
+
+# Terraform's provider waits until it has seen an attachment `detached`, and asks at least every ten
+# seconds. If it never does it waits on for minutes.
+DETACHED_SHOWN = timedelta(seconds=15)
 
 
 def plan_row(
@@ -135,9 +140,21 @@ def refuse_used(row: Row) -> None:
 
 def detach(tx: Tx, row: Row, *, cause: str) -> Row:
     """Take an interface off its instance. The row must be locked. Elastic addresses stay."""
-    rows.unlink(tx, row.doc["Attachment"]["InstanceId"], row.id)
+    attachment = row.doc["Attachment"]
+    rows.unlink(tx, attachment["InstanceId"], row.id)
     row = replace(close_public(tx, row), name=None)
-    return rows.change(tx, INTERFACE, row, state="available", cause=cause, Attachment=None)
+    was = {**attachment, "Status": "detached", "detached_us": to_microseconds(tx.now)}
+    row = rows.change(tx, INTERFACE, row, state="available", cause=cause, Attachment=None)
+    return set_private(tx, row, Detached=was)
+
+
+def lately_detached(tx: Tx, row: Row) -> dict[str, Any] | None:
+    """The attachment that ended a moment ago, for those who still look for it."""
+    was: dict[str, Any] | None = row.private.get("Detached")
+    if was is None or row.state != "available":
+        return None
+    ended_at = from_microseconds(was["detached_us"])
+    return was if tx.now < ended_at + DETACHED_SHOWN else None
 
 
 def by_attachment(tx: Tx, account: str, region: str, id: str) -> Row:

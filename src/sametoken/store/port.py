@@ -52,9 +52,20 @@ class Tx:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """Undo what the block did when it raises; the transaction itself goes on."""
-        with self.connection.begin_nested():
+        """Undo what the block did when it raises; the transaction itself goes on.
+
+        One name for all, as savepoints nest: SQLAlchemy's own are numbered, and each number is a
+        new statement to compile and to cache.
+        """
+        command = self.connection.exec_driver_sql
+        command("SAVEPOINT effects")
+        try:
             yield
+        except BaseException:
+            command("ROLLBACK TO SAVEPOINT effects")
+            command("RELEASE SAVEPOINT effects")
+            raise
+        command("RELEASE SAVEPOINT effects")
 
 
 class Store(Protocol):

@@ -53,7 +53,8 @@ INTERFACE_FILTERS = {
 
 
 def attachment_form(stored: dict[str, Any]) -> Document:
-    shown = {name: value for name, value in stored.items() if name != "attached_us"}
+    """EC2's NetworkInterfaceAttachment."""
+    shown = {name: value for name, value in stored.items() if not name.endswith("_us")}
     return {**shown, "AttachTime": from_microseconds(stored["attached_us"])}
 
 

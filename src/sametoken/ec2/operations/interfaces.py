@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sametoken.ec2.actions import NOT_INTENT, Action, Change, Read
@@ -89,6 +89,11 @@ def _groups(tx: Tx, request: Request, vpc: str, ids: list[str] | None) -> list[R
     return found
 
 
+def _lately_detached(tx: Tx, found: Sequence[Row]) -> list[Document]:
+    ended = [interfaces.lately_detached(tx, row) for row in found]
+    return [{} if one is None else {"Attachment": attachment_form(one)} for one in ended]
+
+
 INTERFACES = Noun(
     INTERFACE,
     id="NetworkInterfaceId",
@@ -103,6 +108,7 @@ INTERFACES = Noun(
     },
     lay_out=_lay_out,
     show=show,
+    joins=_lately_detached,
     parent_filter="attachment.instance-id",
 )
 
