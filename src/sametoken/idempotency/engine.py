@@ -9,9 +9,10 @@ Source: Featonby, "Making retries safe with idempotent APIs" (Amazon Builders' L
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from sametoken import faults
 from sametoken.errors import IdempotentParameterMismatch, ServiceError
@@ -71,8 +72,7 @@ class Answer(Generic[R]):
     def get(self) -> R:
         if self.error is not None:
             raise self.error
-        assert self.value is not None, "an answer without error has a value"
-        return self.value
+        return cast(R, self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +120,11 @@ class Engine:
             self._note_retry(tx, call, entry, Attempt.FAILED)
             return Answer(Attempt.FAILED, error=refusal)
         faults.reach(Point.ENGINE_PERFORMED)
-        value = operation.view(tx, made.identities)
+        # The first answer is viewed from what a replay will read back, not from what JSON loses.
+        identities: Identities = json.loads(json.dumps(made.identities))
+        value = operation.view(tx, identities)
         faults.reach(Point.ENGINE_VIEWED)
-        outcome = Outcome(zone, OutcomeState.SETTLED, kept, made.identities, call.request_id)
+        outcome = Outcome(zone, OutcomeState.SETTLED, kept, identities, call.request_id)
         self.ledger.settle(tx, entry, outcome, made.resources)
         self._note_retry(tx, call, entry, Attempt.NEW)
         faults.reach(Point.ENGINE_RECORDED)

@@ -27,21 +27,22 @@ class Tx:
     """One open transaction: its connection, its moment and what to wake once it has committed.
 
     `now` is the store's clock, read once, so that everything in a transaction happened at the
-    same moment and no node's own clock is ever persisted.
+    same moment and no node's own clock is ever persisted. Ids minted here share the digits `near`.
     """
 
     connection: sa.Connection
     now: datetime
     world: World
     channels: set[str] = field(default_factory=set)
+    near: str = ""
 
     def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
         """Run one statement. `parameters` is a mapping, or a list of them for many rows."""
         return self.connection.execute(statement, parameters)
 
     def mint(self, prefix: str) -> str:
-        """A new EC2-style identifier; unique by its 64 random bits and the table's key."""
-        return mint_id(self.world, prefix)
+        """A new EC2-style identifier; unique by its random digits and the table's key."""
+        return mint_id(self.world, prefix, near=self.near)
 
     def mint_uuid(self) -> str:
         return mint_uuid(self.world)

@@ -25,7 +25,7 @@ from sametoken.store.gate import Gate
 from sametoken.store.group_commit import DatabaseErrors, run_batch
 from sametoken.store.jobs import QUEUE_JOBS_MAX, Job, JobQueue
 from sametoken.store.port import Tx
-from sametoken.world import World
+from sametoken.world import World, mint_neighbourhood
 
 T = TypeVar("T")
 
@@ -90,6 +90,7 @@ class SqliteSession:
         self._world = world
         self._connection: sa.Connection | None = None
         self._now = world.now()
+        self._near = ""
 
     def begin(self) -> None:
         if self._connection is None:
@@ -97,10 +98,13 @@ class SqliteSession:
             sa.event.listen(self._connection, "before_cursor_execute", _check_transaction_stands)
         self.command("BEGIN IMMEDIATE")
         self._now = clock.tick(self._connection, self._world.now())
+        # One for the whole batch: in a store of 100,000 instances scattered ids would touch a page
+        # of their own in each of ten indexes, for each launch, and every page is logged whole.
+        self._near = mint_neighbourhood(self._world)
 
     def transaction(self) -> Tx:
         assert self._connection is not None, "begin() comes first"
-        return Tx(self._connection, self._now, self._world)
+        return Tx(self._connection, self._now, self._world, near=self._near)
 
     def command(self, sql: str) -> None:
         assert self._connection is not None, "begin() comes first"
