@@ -16,6 +16,7 @@ from botocore.config import Config
 
 from sametoken.node import Node, add_key, open_store
 from sametoken.resources.accounts import Access
+from sametoken.server.choices import DEFAULT_CHOICES, Choices
 from sametoken.server.sealing import key_file, load_sealer
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import Settings
@@ -94,13 +95,19 @@ class Plane:
 
 @contextmanager
 def running_plane(
-    folder: Path, *, boot_seconds: float = 0.0, boot_failure_odds: float = 0.0, runners: int = 2
+    folder: Path,
+    *,
+    boot_seconds: float = 0.0,
+    boot_failure_odds: float = 0.0,
+    runners: int = 2,
+    choices: Choices = DEFAULT_CHOICES,
 ) -> Iterator[Plane]:
     """Serve a fresh database in `folder` for the block. `runners=0`: nothing is driven."""
     settings = Settings(
         folder / "plane.db",
         port=0,
         runners=runners,
+        choices=choices,
         simulation=SimulationSettings(boot_seconds, 0.0, boot_failure_odds),
     )
     with open_store(settings.database, RealWorld()) as store:

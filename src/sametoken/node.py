@@ -117,8 +117,7 @@ class Node:
             self.engine,
             credentials,
             self.world,
-            settings.default_region,
-            settings.dedupe_invocations,
+            settings.choices,
         )
         listener = Listener(settings.host, settings.port, settings.tls_cert, settings.tls_key)
         self.edge = Edge(self.app, listener, world=self.world)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sametoken.errors import Misconfigured
+from sametoken.server.choices import DEFAULT_CHOICES, Choices
 from sametoken.services.simulated_machines import SimulationSettings
 
 DATABASE_VARIABLE = "SAMETOKEN_DATABASE"
@@ -28,8 +29,7 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     insecure_bind: bool = False
-    default_region: str = "us-east-1"
-    dedupe_invocations: bool = False
+    choices: Choices = DEFAULT_CHOICES
     runners: int = RUNNERS
     sweep_seconds: float = SWEEP_SECONDS
     simulation: SimulationSettings = field(default_factory=SimulationSettings)

@@ -9,12 +9,14 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from sametoken import faults
 from sametoken.cli.database import database_option
 from sametoken.node import claimed_node
+from sametoken.server.choices import Choices
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import DEFAULT_HOST, DEFAULT_PORT, Settings, database_path
 from sametoken.world import RealWorld
@@ -48,6 +50,15 @@ def _number(ctx: click.Context, parameter: click.Parameter, value: float) -> flo
     help="Make requests without a token safe to retry too, by the SDK's invocation id.",
 )
 @click.option(
+    "--after-termination",
+    type=click.Choice(["replay", "error"]),
+    default="replay",
+    show_default=True,
+    help="What a repeated launch hears once its instances are terminated.",
+)
+@click.option("--no-signature-v2", is_flag=True, help="Take signatures of version 4 only.")
+@click.option("--allow-sha1", is_flag=True, help="Take version 2 signatures made with SHA-1.")
+@click.option(
     "--boot-seconds",
     type=click.FloatRange(0, BOOT_SECONDS_MAX),
     callback=_number,
@@ -71,6 +82,9 @@ def serve(
     tls_key: Path | None,
     insecure_bind: bool,
     dedupe_invocations: bool,
+    after_termination: Literal["replay", "error"],
+    no_signature_v2: bool,
+    allow_sha1: bool,
     boot_seconds: float,
     boot_failure_odds: float,
     database: str,
@@ -85,7 +99,12 @@ def serve(
         tls_cert=tls_cert,
         tls_key=tls_key,
         insecure_bind=insecure_bind,
-        dedupe_invocations=dedupe_invocations,
+        choices=Choices(
+            dedupe_invocations=dedupe_invocations,
+            after_termination=after_termination,
+            allow_signature_v2=not no_signature_v2,
+            allow_sha1=allow_sha1,
+        ),
         simulation=SimulationSettings(
             boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds
         ),

@@ -26,9 +26,15 @@ from sametoken.idempotency import Engine
 from sametoken.resources import refusals, vpcs
 from sametoken.server import admission, identity, invocations
 from sametoken.server.admission import Admitted
+from sametoken.server.choices import DEFAULT_CHOICES, Choices
 from sametoken.server.credentials import Credentials, Principal
 from sametoken.server.edge import ClientGone, Message, Receive, Send, read_body
-from sametoken.server.execution import Outcome, execute, needs_preparing, prepare
+from sametoken.server.execution import (
+    execute,
+    needs_preparing,
+    prepare,
+    refusing_terminated,
+)
 from sametoken.server.limits import DEFAULT_LIMITS
 from sametoken.store.port import Store, Tx
 from sametoken.world import World, mint_uuid
@@ -40,7 +46,9 @@ T = TypeVar("T")
 ANSWER_SECONDS_MAX = 20.0
 # Requests in work at once; more would only wait in memory for the one writer.
 REQUESTS_MAX = 1024
-READ_THREADS = 4
+# Reads are bound by the interpreter: more threads only pass its lock around, and one alone would
+# have the short reads wait for the long.
+READ_THREADS = 2
 # Key pairs are all that is prepared; two cores' worth of them at once, and reads go on beside.
 PREPARE_THREADS = 2
 
@@ -72,8 +80,7 @@ class App:
     engine: Engine
     credentials: Credentials
     world: World
-    default_region: str = "us-east-1"
-    dedupe_invocations: bool = False
+    choices: Choices = DEFAULT_CHOICES
     ec2: ServiceModel = field(default_factory=lambda: ServiceModel.load("ec2"))
     sts: ServiceModel = field(default_factory=lambda: ServiceModel.load("sts"))
     _readers: ThreadPoolExecutor = field(
@@ -126,7 +133,12 @@ class App:
         line.action = fields.get("Action", "-")[:64]
         line.token = fields.get("ClientToken", "-")[:64]
         claim = signing.read_claim(
-            wire, form, now=self.world.now(), default_region=self.default_region
+            wire,
+            form,
+            now=self.world.now(),
+            default_region=self.choices.default_region,
+            allow_v2=self.choices.allow_signature_v2,
+            allow_sha1=self.choices.allow_sha1,
         )
         principal = await self._principal(claim)
         line.account = principal.account
@@ -136,13 +148,19 @@ class App:
         admitted = admission.admit(
             form, self.ec2, principal=principal, region=claim.region, request_id=line.request_id
         )
-        if self.dedupe_invocations and admitted.client_token is None:
+        if self.choices.dedupe_invocations and admitted.client_token is None:
             invocation = invocations.token_of(_header(wire, invocations.HEADER))
             admitted = replace(admitted, client_token=invocation)
         await self._seed(principal.account, claim.region)
         if needs_preparing(admitted):
             admitted = await self._prepare(admitted)
-        outcome = await self._execute(admitted)
+        if isinstance(admitted.action, Read):
+            body = await self._in_reader(lambda: self._read(admitted, line.request_id))
+            line.outcome = "read"
+            return body
+        outcome = await self._write(lambda tx: execute(tx, self.engine, admitted))
+        if self.choices.after_termination == "error":
+            outcome = refusing_terminated(outcome)
         line.outcome, line.differing = outcome.attempt, outcome.differing
         if outcome.error is not None:
             raise outcome.error
@@ -184,13 +202,11 @@ class App:
         except TimeoutError:
             raise Transient("not prepared in time", ran=False) from None
 
-    async def _execute(self, admitted: Admitted) -> Outcome:
-        def run(tx: Tx) -> Outcome:
-            return execute(tx, self.engine, admitted)
-
-        if isinstance(admitted.action, Read):
-            return await self._in_reader(lambda: self.store.read(run))
-        return await self._write(run)
+    def _read(self, admitted: Admitted, request_id: str) -> bytes:
+        """The whole answer, written in a reader's thread too: a list may be megabytes long."""
+        outcome = self.store.read(lambda tx: execute(tx, self.engine, admitted))
+        assert outcome.result is not None, "a read answers or raises"
+        return admitted.operation.render(outcome.result, request_id)
 
     async def _in_reader(self, fn: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, fn)

@@ -91,3 +91,20 @@ def _outcome(action: Create, answer: Answer[Document]) -> Outcome:
         worded = ServiceError(error.code, action.mismatch.format(token=error.client_token))
         return Outcome(Attempt.MISMATCH, error=worded, differing=error.fields)
     return Outcome(answer.attempt, answer.value, error)
+
+
+def refusing_terminated(outcome: Outcome) -> Outcome:
+    """For those who chose to hear of it: a replay whose instances are all terminated is an error.
+
+    Source: EC2 error codes, IdempotentInstanceTerminated.
+    """
+    launched = (outcome.result or {}).get("Instances", [])
+    ended = launched and all(one["State"]["Name"] == "terminated" for one in launched)
+    if outcome.attempt != Attempt.REPLAY or not ended:
+        return outcome
+    error = ServiceError(
+        "IdempotentInstanceTerminated",
+        "The client token you have provided is associated with a terminated instance. Please use "
+        "a different client token.",
+    )
+    return Outcome(outcome.attempt, error=error)

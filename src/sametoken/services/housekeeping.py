@@ -8,8 +8,9 @@ from sametoken.services import fence, simulated_machines
 from sametoken.store.port import Tx
 from sametoken.workflow import work
 
-# One transaction's worth: a few milliseconds of the writer, repeated until nothing is left.
-SWEEP_ROWS_MAX = 200
+# One transaction's worth: some ten milliseconds of the writer, which requests wait for. Repeated
+# until nothing is left.
+SWEEP_ROWS_MAX = 50
 
 
 def sweep(tx: Tx, engine: Engine) -> int:
