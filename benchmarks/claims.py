@@ -9,6 +9,7 @@ import argparse
 import logging
 import os
 import platform
+import signal
 import sys
 import tempfile
 from importlib.metadata import version
@@ -28,6 +29,8 @@ def main() -> int:
     options = _options()
     # One line a request or a retry, as the server logs it, would be most of what one reads here.
     logging.disable(logging.WARNING)
+    # So that a time limit around us ends the servers and removes the databases too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(prefix="sametoken-bench-", dir=options.folder) as name:
         folder = Path(name)
@@ -47,10 +50,10 @@ def _measure(folder: Path, options: argparse.Namespace) -> bool:
         launches.measure(folder, rounds=rounds, launches=100, runners=(1, 4, 8))
     if "http" in options.only:
         over_http.measure(
-            folder, rounds=max(3, rounds - 2), seconds=1.0, stored=(200, options.stored)
+            folder, rounds=max(3, rounds - 2), seconds=0.8, stored=(200, options.stored)
         )
     if options.peer == "moto":
-        peer_moto.measure(rounds=rounds, seconds=1.0, stored=200)
+        peer_moto.measure(rounds=rounds, seconds=0.8, stored=200)
     if "crowded" in options.only:
         kept = crowded.measure(
             folder, rounds=2 * rounds + 1, operations=160, threads=options.threads,

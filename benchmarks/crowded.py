@@ -30,7 +30,7 @@ ACCOUNTS = 50
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1", "ap-southeast-2")
 # What a crowd's clones leave: a launch and its four steps, and a termination's four releases.
 _ENTRIES_LIVING, _ENTRIES_ENDED = 5, 9
-SWEPT_ENTRIES_MAX, SWEEP_SECONDS_MAX = 20_000, 20.0
+SWEPT_ENTRIES_MAX, SWEEP_SECONDS_MAX = 10_000, 10.0
 
 
 def measure(
