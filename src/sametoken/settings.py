@@ -12,7 +12,7 @@ from sametoken.services.simulated_machines import SimulationSettings
 DATABASE_VARIABLE = "SAMETOKEN_DATABASE"
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 4590
 _SQLITE = "sqlite:///"
-# Enough runners that one commit carries several steps: a launch costs a fifth less than with 4, and
+# Enough runners that one commit carries several steps: a launch costs a sixth less than with 4, and
 # with 16 no less again (benchmarks/README.md). Each more is one more to wake for a lone launch.
 RUNNERS = 8
 # Expired entries are forgotten "some time after 24 h": within this.
