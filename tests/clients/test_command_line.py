@@ -253,3 +253,15 @@ def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "some.db.key").chmod(0o644)
     said = refused("accounts", "list", database=f"sqlite:///{tmp_path}/some.db")
     assert "is readable by others (mode 644); chmod 600 it" in said
+
+
+def test_an_account_is_held_to_signature_version_4_by_a_command(served: Server) -> None:
+    database = served.database_url
+    assert create("strict", database=database).account
+    said = sametoken("accounts", "signatures", "strict", "--no-v2", database=database)
+    assert said == "strict may sign with version 4 alone\n"
+    said = sametoken("accounts", "signatures", "strict", "--v2", database=database)
+    assert said == "strict may sign with version 2 and 4\n"
+    assert "no account 'nobody'" in refused(
+        "accounts", "signatures", "nobody", "--v2", database=database
+    )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ec2.asking import launch, refusal, wait
 from plane import LAUNCH, Plane, running_plane
+from sametoken.idempotency import tables
+from sametoken.resources import accounts
 from sametoken.server.choices import Choices
+from sametoken.server.throttling import Rate
 
 
 def lose_tokens(client: Any, action: str) -> None:
@@ -78,3 +82,37 @@ def test_old_signatures_are_taken_unless_they_are_switched_off(
         refused = refusal(strict.client(signature_version="v2").describe_regions)
         assert (refused.code, refused.status) == ("AuthFailure", 401)
         assert strict.client().describe_regions()["Regions"]
+
+
+def test_one_account_may_be_held_to_version_4(plane: Plane) -> None:
+    old, new = plane.account("old-clients"), plane.account("new-clients")
+    plane.run(lambda tx: accounts.allow_signature_v2(tx, "new-clients", False))
+    refused = refusal(plane.client(keys=new, signature_version="v2").describe_regions)
+    assert (refused.code, refused.status) == ("AuthFailure", 401)
+    assert "this account" in refused.message
+    assert plane.client(keys=new).describe_regions()["Regions"]
+    assert plane.client(keys=old, signature_version="v2").describe_regions()["Regions"]
+
+
+def test_a_throttled_launch_binds_nothing_and_others_go_on(tmp_path: Path) -> None:
+    # So slow that no second token comes while the test runs.
+    rates = {"RunInstances": Rate(0.0001, 1)}
+    with running_plane(tmp_path, choices=Choices(rates=rates)) as plane:
+        client, stranger = plane.client(), plane.client(keys=plane.account("stranger"))
+        id = launch(client, ClientToken="first")["InstanceId"]
+        for token in ("first", "second"):
+            refused = refusal(client.run_instances, **LAUNCH, ClientToken=token)
+            assert (refused.code, refused.status) == ("RequestLimitExceeded", 503)
+        assert launch(plane.client(region="eu-west-1"), ClientToken="first")["InstanceId"] != id
+        assert launch(stranger, ClientToken="first")["InstanceId"] != id
+        assert len(client.describe_instances()["Reservations"]) == 1
+        assert plane.run(lambda tx: tables.find_everywhere(tx, "second")) == []
+
+
+def test_whoever_cannot_sign_spends_nobodys_tokens(tmp_path: Path) -> None:
+    with running_plane(tmp_path, choices=Choices(rates={"*": Rate(0.0001, 1)})) as plane:
+        forger = plane.client(keys=replace(plane.keys, secret="guessed"))
+        for _ in range(3):
+            assert refusal(forger.describe_vpcs).code == "SignatureDoesNotMatch"
+        assert plane.client().describe_vpcs()["Vpcs"]
+        assert refusal(plane.client().describe_vpcs).code == "RequestLimitExceeded"

@@ -80,6 +80,18 @@ def keys(name: str, database: str) -> None:
 
 
 @accounts.command()
+@click.argument("name")
+@click.option("--v2/--no-v2", required=True, help="May the account sign with version 2?")
+@database_option
+def signatures(name: str, v2: bool, database: str) -> None:
+    """Let the account NAME sign with version 2, for old clients, or with version 4 alone."""
+    with opened(database) as here:
+        if not here.store.run(partial(stored.allow_signature_v2, name=name, allowed=v2)):
+            raise Misconfigured(f"there is no account {name!r}; see `sametoken accounts list`")
+    click.echo(f"{name} may sign with version {'2 and 4' if v2 else '4 alone'}")
+
+
+@accounts.command()
 @database_option
 def rekey(database: str) -> None:
     """Seal every secret with a new key. A running server goes on, with the new one."""

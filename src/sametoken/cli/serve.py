@@ -17,6 +17,7 @@ from sametoken import faults
 from sametoken.cli.database import database_option
 from sametoken.node import claimed_node
 from sametoken.server.choices import Choices
+from sametoken.server.throttling import read_rates
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import DEFAULT_HOST, DEFAULT_PORT, Settings, database_path
 from sametoken.world import RealWorld
@@ -59,6 +60,13 @@ def _number(ctx: click.Context, parameter: click.Parameter, value: float) -> flo
 @click.option("--no-signature-v2", is_flag=True, help="Take signatures of version 4 only.")
 @click.option("--allow-sha1", is_flag=True, help="Take version 2 signatures made with SHA-1.")
 @click.option(
+    "--throttle",
+    "rates",
+    metavar="ACTION=PER_SECOND:BURST",
+    multiple=True,
+    help="Bound the requests of each account and Region, e.g. RunInstances=2:5 or *=20:100.",
+)
+@click.option(
     "--boot-seconds",
     type=click.FloatRange(0, BOOT_SECONDS_MAX),
     callback=_number,
@@ -85,6 +93,7 @@ def serve(
     after_termination: Literal["replay", "error"],
     no_signature_v2: bool,
     allow_sha1: bool,
+    rates: tuple[str, ...],
     boot_seconds: float,
     boot_failure_odds: float,
     database: str,
@@ -104,6 +113,7 @@ def serve(
             after_termination=after_termination,
             allow_signature_v2=not no_signature_v2,
             allow_sha1=allow_sha1,
+            rates=read_rates(rates),
         ),
         simulation=SimulationSettings(
             boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds

@@ -20,6 +20,8 @@ ACCOUNT = sa.Table(
     metadata,
     sa.Column("id", sa.String(12), primary_key=True),
     sa.Column("name", sa.String(64), nullable=False, unique=True),
+    # Old clients alone need it; an account that has none can do without.
+    sa.Column("signature_v2", sa.Boolean, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
 )
 
@@ -50,13 +52,14 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """A caller's credentials as stored."""
+    """A caller's credentials as stored. `signature_v2`: may its account sign with version 2?"""
 
     id: str
     account: str
     sealed_secret: str
     sealing_key: str
     access: str
+    signature_v2: bool
 
 
 def mint_access_key_id(world: World) -> str:
@@ -94,15 +97,29 @@ def create(
 def _next_account(tx: Tx, name: str) -> str:
     highest = tx.execute(sa.select(sa.func.max(ACCOUNT.c.id))).scalar()
     account = f"{int(highest or 0) + 1:012d}"
-    tx.execute(sa.insert(ACCOUNT), {"id": account, "name": name, "created_at": tx.now})
+    values = {"id": account, "name": name, "signature_v2": True, "created_at": tx.now}
+    tx.execute(sa.insert(ACCOUNT), values)
     return account
 
 
+def allow_signature_v2(tx: Tx, name: str, allowed: bool) -> bool:
+    """Let the account called `name` sign with version 2, or not; False if there is none."""
+    change = sa.update(ACCOUNT).where(ACCOUNT.c.name == name).values(signature_v2=allowed)
+    return tx.execute(change).rowcount == 1
+
+
 def find_key(tx: Tx, access_key_id: str) -> AccessKey | None:
-    row = tx.execute(sa.select(ACCESS_KEY).where(ACCESS_KEY.c.id == access_key_id)).first()
+    query = (
+        sa.select(ACCESS_KEY, ACCOUNT.c.signature_v2)
+        .join(ACCOUNT, ACCOUNT.c.id == ACCESS_KEY.c.account)
+        .where(ACCESS_KEY.c.id == access_key_id)
+    )
+    row = tx.execute(query).first()
     if row is None:
         return None
-    return AccessKey(row.id, row.account, row.sealed_secret, row.sealing_key, row.access)
+    return AccessKey(
+        row.id, row.account, row.sealed_secret, row.sealing_key, row.access, row.signature_v2
+    )
 
 
 def list_keys(tx: Tx) -> list[tuple[str, str, str, str]]:

@@ -1,7 +1,7 @@
 """What a request must pass before anything depends on state. Pure, but for what is passed in.
 
-Order (docs/ARCHITECTURE.md): form, signature, parse and validate (token form too), authorise,
-DryRun. The token is looked up only after all of them, so that a refusal never binds it.
+Order (docs/ARCHITECTURE.md): form, signature, throttle, parse and validate (token form too),
+authorise, DryRun. The token is looked up only after all of them, so that a refusal never binds it.
 """
 
 from __future__ import annotations

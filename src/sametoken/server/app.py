@@ -36,6 +36,7 @@ from sametoken.server.execution import (
     refusing_terminated,
 )
 from sametoken.server.limits import DEFAULT_LIMITS
+from sametoken.server.throttling import Throttle
 from sametoken.store.port import Store, Tx
 from sametoken.world import World, mint_uuid
 
@@ -91,6 +92,10 @@ class App:
     )
     _seeded: set[tuple[str, str]] = field(default_factory=set)
     _in_work: int = 0
+    _throttle: Throttle = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._throttle = Throttle(self.choices.rates, self.world)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         line = Line(mint_uuid(self.world))
@@ -145,6 +150,7 @@ class App:
         if claim.service == "sts":
             line.outcome = "read"
             return identity.get_caller_identity(self.sts, form, principal, line.request_id)
+        self._throttle.spend(principal.account, claim.region, line.action)
         admitted = admission.admit(
             form, self.ec2, principal=principal, region=claim.region, request_id=line.request_id
         )
@@ -175,6 +181,10 @@ class App:
         if principal is None:
             raise refusals.auth_failure("The access key does not exist.")
         claim.verify(principal.secret)
+        if claim.signature_version == 2 and not principal.signature_v2:
+            raise refusals.auth_failure(
+                "Signature version 2 is switched off for this account. Sign with version 4."
+            )
         return principal
 
     def close(self) -> None:

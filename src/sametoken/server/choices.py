@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
+
+from sametoken.server.throttling import Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +15,7 @@ class Choices:
 
     `after_termination` says what a repeated RunInstances hears once all its instances are
     terminated: the instances as they are, or IdempotentInstanceTerminated. Both are on record for
-    EC2; neither launches anything.
+    EC2; neither launches anything. `rates` are those of actions; none is throttled without one.
     """
 
     default_region: str = "us-east-1"
@@ -20,6 +23,7 @@ class Choices:
     after_termination: Literal["replay", "error"] = "replay"
     allow_signature_v2: bool = True
     allow_sha1: bool = False
+    rates: Mapping[str, Rate] = field(default_factory=dict)
 
 
 DEFAULT_CHOICES = Choices()

@@ -19,12 +19,16 @@ REMEMBERED_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An access key that exists. `secret` verifies the signature; nothing is proven before."""
+    """An access key that exists. `secret` verifies the signature; nothing is proven before.
+
+    `signature_v2` says whether the account may sign with version 2.
+    """
 
     access_key_id: str
     account: str
     access: str
     secret: str
+    signature_v2: bool = True
 
 
 class Credentials:
@@ -56,7 +60,7 @@ class Credentials:
             # `accounts rekey` beside us has changed the key file since we read it.
             self._sealer = self._reload()
             secret = self._sealer.unseal(key.sealed_secret, key.sealing_key)
-        principal = Principal(key.id, key.account, key.access, secret)
+        principal = Principal(key.id, key.account, key.access, secret, key.signature_v2)
         if len(self._remembered) >= REMEMBERED_MAX:
             self._remembered.clear()
         self._remembered[key.id] = (self._world.monotonic() + REMEMBERED_SECONDS, principal)

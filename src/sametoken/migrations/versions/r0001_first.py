@@ -225,6 +225,7 @@ def _accounts() -> None:
         "account",
         sa.Column("id", sa.String(length=12), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("signature_v2", sa.Boolean(), nullable=False),
         sa.Column("created_at", Moment(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),

@@ -1,0 +1,101 @@
+"""How many requests a caller may make: a token bucket per account, Region and action.
+
+Off unless an operator sets rates. Requests are counted after their signature holds, so that nobody
+spends another's tokens, and before they are parsed. Buckets live in this process: behind one
+address, several nodes let through as much each.
+
+Source: "Request throttling for the Amazon EC2 API" (token buckets, refilled every second; refused
+requests answer RequestLimitExceeded, 503, which SDKs repeat).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sametoken.errors import Misconfigured
+from sametoken.resources import refusals
+from sametoken.world import World
+
+# The rate of every action that has none of its own: they share one bucket.
+OTHERS = "*"
+# Callers times actions with a rate of their own; beyond it, full buckets are forgotten.
+BUCKETS_MAX = 10_000
+_RATE = re.compile(r"(\*|[A-Za-z0-9]{1,128})=(\d{1,6}(?:\.\d{1,6})?):(\d{1,6})")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`burst` requests at once, `per_second` more each second."""
+
+    per_second: float
+    burst: int
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    filled_at: float
+
+
+class Throttle:
+    """The buckets of one node. For use from one thread at a time."""
+
+    def __init__(self, rates: Mapping[str, Rate], world: World) -> None:
+        self._rates = rates
+        self._world = world
+        self._buckets: dict[tuple[str, str, str], _Bucket] = {}
+
+    def spend(self, account: str, region: str, action: str) -> None:
+        """Take the token of one request. Raises `RequestLimitExceeded` if there is none."""
+        name = action if action in self._rates else OTHERS
+        rate = self._rates.get(name)
+        if rate is None:
+            return
+        now = self._world.monotonic()
+        bucket = self._bucket((account, region, name), rate, now)
+        if bucket.tokens < 1:
+            raise refusals.request_limit_exceeded()
+        bucket.tokens -= 1
+
+    def _bucket(self, key: tuple[str, str, str], rate: Rate, now: float) -> _Bucket:
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            if len(self._buckets) >= BUCKETS_MAX:
+                self._forget(now)
+            bucket = self._buckets[key] = _Bucket(rate.burst, now)
+            return bucket
+        bucket.tokens = _filled(bucket, rate, now)
+        bucket.filled_at = now
+        return bucket
+
+    def _forget(self, now: float) -> None:
+        """Drop what is full: a bucket that is not there is full as well. If none is, the oldest."""
+        full = [
+            key
+            for key, bucket in self._buckets.items()
+            if _filled(bucket, self._rates[key[2]], now) >= self._rates[key[2]].burst
+        ]
+        for key in full or [next(iter(self._buckets))]:
+            del self._buckets[key]
+
+
+def _filled(bucket: _Bucket, rate: Rate, now: float) -> float:
+    return min(float(rate.burst), bucket.tokens + (now - bucket.filled_at) * rate.per_second)
+
+
+def read_rates(texts: Iterable[str]) -> dict[str, Rate]:
+    """Rates as an operator writes them, ACTION=PER_SECOND:BURST. Raises `Misconfigured`."""
+    rates: dict[str, Rate] = {}
+    for text in texts:
+        match = _RATE.fullmatch(text)
+        if match is None or int(match[3]) < 1 or float(match[2]) <= 0:
+            raise Misconfigured(
+                f"{text!r} is no rate. Write ACTION=PER_SECOND:BURST, such as RunInstances=2:5, "
+                "or *=20:100 for all actions without a rate of their own."
+            )
+        if match[1] in rates:
+            raise Misconfigured(f"{match[1]} has two rates; give it one")
+        rates[match[1]] = Rate(float(match[2]), int(match[3]))
+    return rates
