@@ -60,7 +60,8 @@ docs: $(VENV)/.wheel ## Write the pages that are made from the code.
 	@$(RUN) docs/generate.py
 
 lock: $(VENV)/.lock ## Pin what pyproject.toml asks for (UPGRADE=1: the newest of each).
-	$(VENV)/lock/bin/$(COMPILE) --extra server --group dev --output-file requirements/dev.txt
+	$(VENV)/lock/bin/$(COMPILE) --extra server --extra postgresql --group dev \
+		--output-file requirements/dev.txt
 	$(VENV)/lock/bin/$(COMPILE) --extra server --group demo --constraint requirements/dev.txt \
 		--output-file requirements/demo.txt
 	$(VENV)/lock/bin/$(subst pyproject.toml,--group lock,$(COMPILE)) \

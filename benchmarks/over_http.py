@@ -29,6 +29,7 @@ from stores import LAUNCH, REGION
 
 from sametoken.node import add_key, open_store, prepare
 from sametoken.server.sealing import key_file, load_sealer
+from sametoken.settings import database_of
 from sametoken.world import RealWorld
 
 CONNECTIONS = (8, 64)
@@ -117,7 +118,7 @@ def _served(folder: Path, stored: int) -> Iterator[Server]:
     world = RealWorld()
     sealer = load_sealer(key_file(database), create=True)
     keys = []
-    with open_store(database, world) as store:
+    with open_store(database_of(database), world) as store:
         prepare(store, sealer, world)
         for name in ("reads", "launches"):
             made = partial(add_key, sealer=sealer, account_name=name, access="full")

@@ -24,6 +24,7 @@ from sametoken.resources import capacity, vpcs
 from sametoken.server.admission import Admitted
 from sametoken.server.execution import Outcome, execute
 from sametoken.services.simulated_machines import SimulationSettings
+from sametoken.settings import database_of
 from sametoken.store.port import Tx
 from sametoken.store.sqlite import SqliteStore
 from sametoken.workflow.ports import Services
@@ -80,7 +81,7 @@ class Plane:
 @contextmanager
 def opened(database: Path) -> Iterator[Plane]:
     """The plane of a database file, made when it is not there; the account's VPC is seeded."""
-    with open_store(database, RealWorld()) as store:
+    with open_store(database_of(database), RealWorld()) as store:
         engine = sql_engine(b"benchmark")
         store.run(lambda tx: vpcs.seed(tx, ACCOUNT, REGION))
         for family in ("capacity/*/*", "vcpus/*/*"):

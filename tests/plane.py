@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,16 +18,20 @@ from botocore.config import Config
 from sametoken.node import Node, add_key, open_store
 from sametoken.resources.accounts import Access
 from sametoken.server.choices import DEFAULT_CHOICES, Choices
-from sametoken.server.sealing import key_file, load_sealer
+from sametoken.server.sealing import load_sealer
 from sametoken.services.simulated_machines import SimulationSettings
-from sametoken.settings import Settings
+from sametoken.settings import Database, Settings, database_of, read_database
 from sametoken.store import clock
-from sametoken.store.port import Tx
-from sametoken.store.sqlite import SqliteStore
+from sametoken.store.port import Store, Tx
 from sametoken.workflow import work
 from sametoken.world import RealWorld
+from store.stores import migrated_database
 
 T = TypeVar("T")
+
+# On which store planes run that do not say: `SAMETOKEN_TEST_STORE=postgresql make test` tries all.
+STORE_VARIABLE = "SAMETOKEN_TEST_STORE"
+STORE = os.environ.get(STORE_VARIABLE, "sqlite")
 
 # One for all clients: it has read EC2's model once.
 _SESSION = boto3.session.Session()
@@ -46,16 +51,22 @@ class Keys:
 class Plane:
     """A running node: its URL, its store, and boto3 clients with keys of its own making."""
 
-    def __init__(self, node: Node, store: SqliteStore, database: Path) -> None:
+    def __init__(self, node: Node, store: Store, database: Database) -> None:
         self.node = node
         self.store = store
-        self.database = database
+        self._place = database
         self.url = node.url
         self.keys = self.account("tests")
 
+    @property
+    def database(self) -> Path:
+        """The file of a plane on SQLite."""
+        assert self._place.file is not None, "a plane on PostgreSQL has no file"
+        return self._place.file
+
     def account(self, name: str, *, access: Access = "full") -> Keys:
         """A new key, in a new account unless the name is known."""
-        sealer = load_sealer(key_file(self.database), create=False)
+        sealer = load_sealer(self._place.key_file, create=False)
         return Keys(*self.store.run(lambda tx: add_key(tx, sealer, name, access=access)))
 
     def client(
@@ -93,6 +104,14 @@ class Plane:
         self.store.run(run)
 
 
+def new_database(folder: Path, store: str = STORE) -> Database:
+    """An empty database: a file in `folder`, or one of this process's PostgreSQL server."""
+    if store == "sqlite":
+        return database_of(folder / "plane.db")
+    assert store == "postgresql", f"{STORE_VARIABLE}={store}: write sqlite or postgresql"
+    return read_database(migrated_database(), folder / "plane.key")
+
+
 @contextmanager
 def running_plane(
     folder: Path,
@@ -100,11 +119,12 @@ def running_plane(
     boot_seconds: float = 0.0,
     boot_failure_odds: float = 0.0,
     runners: int = 2,
+    database: Database | None = None,
     choices: Choices = DEFAULT_CHOICES,
 ) -> Iterator[Plane]:
-    """Serve a fresh database in `folder` for the block. `runners=0`: nothing is driven."""
+    """Serve a fresh database, or `database`, for the block. `runners=0`: nothing is driven."""
     settings = Settings(
-        folder / "plane.db",
+        database or new_database(folder),
         port=0,
         runners=runners,
         choices=choices,
@@ -112,6 +132,7 @@ def running_plane(
     )
     with open_store(settings.database, RealWorld()) as store:
         node = Node(settings, store)
+        assert node.edge is not None, "it answers"
         node.edge.bind()
         loop = asyncio.new_event_loop()
         stop = asyncio.Event()

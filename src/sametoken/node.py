@@ -7,38 +7,39 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from importlib import import_module
+from importlib.metadata import version as installed_version
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from sametoken.errors import Misconfigured, Transient
+from sametoken.background import Background
+from sametoken.errors import Misconfigured
 from sametoken.idempotency import Engine, sql_engine
-from sametoken.migrations.upgrade import upgrade
+from sametoken.migrations.upgrade import head, upgrade
 from sametoken.resources import accounts
 from sametoken.server.app import App
 from sametoken.server.credentials import Credentials
 from sametoken.server.edge import Edge, Listener
-from sametoken.server.sealing import Sealer, key_file, load_sealer
-from sametoken.services.housekeeping import sweep
+from sametoken.server.sealing import Sealer, load_sealer
 from sametoken.services.machines import Machines
 from sametoken.services.networks import Networks
 from sametoken.services.placement import Placement
 from sametoken.services.simulated_machines import SimulatedMachines, SimulationSettings
 from sametoken.services.volumes import Volumes
-from sametoken.settings import Settings
-from sametoken.store.gate import claim_node
+from sametoken.settings import Database, Settings
+from sametoken.store.gate import LockFile, claim_node
+from sametoken.store.nodes import Heartbeat
 from sametoken.store.port import Store, Tx
 from sametoken.store.sqlite import SqliteStore, change_schema, check_usable
 from sametoken.workflow import work as works
-from sametoken.workflow.loop import Ripener, run_duty
 from sametoken.workflow.plans import MACHINES, NETWORKS, PLACEMENT, VOLUMES
 from sametoken.workflow.ports import Services
-from sametoken.workflow.runner import Runner
-from sametoken.world import RealWorld, World
+from sametoken.world import RealWorld, World, mint_uuid
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from sametoken.store.postgresql import PostgresqlStore
 
 # The name of the sealed key that the digests of callers' parameters are keyed with.
 DIGEST_KEY = "digest-key"
@@ -46,15 +47,31 @@ FIRST_ACCOUNT = "default"
 
 
 @contextmanager
-def open_store(database: Path, world: World) -> Iterator[SqliteStore]:
-    """The store of a file, brought to this program's schema, made when it is not there."""
-    check_usable(database)
-    change_schema(database, upgrade)
-    store = SqliteStore(database, world)
+def open_store(database: Database, world: World) -> Iterator[Store]:
+    """The store of a database, brought to this program's schema, made when it is not there."""
+    store: SqliteStore | PostgresqlStore
+    if database.file is not None:
+        check_usable(database.file)
+        change_schema(database.file, upgrade)
+        store = SqliteStore(database.file, world)
+    else:
+        postgresql = _postgresql()
+        postgresql.change_schema(database.url, upgrade)
+        store = postgresql.PostgresqlStore(database.url, world)
     try:
         yield store
     finally:
         store.close()
+
+
+def _postgresql() -> ModuleType:
+    """The module that needs the driver, which only those who use PostgreSQL have."""
+    try:
+        return import_module("sametoken.store.postgresql")
+    except ModuleNotFoundError as missing:
+        raise Misconfigured(
+            f"PostgreSQL needs {missing.name}: pip install 'sametoken[postgresql]'"
+        ) from None
 
 
 def prepare(store: Store, sealer: Sealer, world: World) -> Engine:
@@ -101,85 +118,93 @@ def wire_services(store: Store, engine: Engine, simulation: SimulationSettings) 
 
 
 class Node:
-    """API and runners of one process. `serve()` returns once `stop()` was called and all ended."""
+    """API and background of one process. `serve()` returns once it was told to stop and all ended.
 
-    def __init__(self, settings: Settings, store: SqliteStore, world: World | None = None) -> None:
-        _check_bind(settings)
+    Without `edge` it is a worker: it drives what others were asked for.
+    """
+
+    def __init__(
+        self, settings: Settings, store: Store, world: World | None = None, *, answers: bool = True
+    ) -> None:
+        if answers:
+            _check_bind(settings)
         self.settings = settings
         self.store = store
         self.world = world or RealWorld()
-        file = key_file(settings.database)
+        file = settings.database.key_file
         sealer = load_sealer(file, create=True)
         self.engine = prepare(store, sealer, self.world)
         credentials = Credentials(store, lambda: load_sealer(file, create=False), self.world)
-        self.app = App(
-            store,
-            self.engine,
-            credentials,
-            self.world,
-            settings.choices,
-        )
+        self.app = App(store, self.engine, credentials, self.world, settings.choices)
         listener = Listener(settings.host, settings.port, settings.tls_cert, settings.tls_key)
-        self.edge = Edge(self.app, listener, world=self.world)
+        self.edge = Edge(self.app, listener, world=self.world) if answers else None
         self.services = wire_services(store, self.engine, settings.simulation)
-        self._stop = threading.Event()
+        self.background = Background(
+            store, self.engine, self.services, self.world,
+            runners=settings.runners, sweep_seconds=settings.sweep_seconds,
+        )  # fmt: skip
 
     @property
     def url(self) -> str:
+        assert self.edge is not None, "a worker answers nobody"
         scheme = "https" if self.settings.tls_cert else "http"
         host, port = self.edge.address()
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Answer and drive until `stop` is set; then drain, and end every thread we started."""
-        threads = [
-            threading.Thread(target=self._run, name=f"runner-{number}")
-            for number in range(self.settings.runners)
-        ]
-        threads.append(threading.Thread(target=self._ripen, name="ripener"))
-        threads.append(threading.Thread(target=self._sweep, name="sweeper"))
-        for thread in threads:
-            thread.start()
+        if self.settings.database.file is None:
+            url = None if self.edge is None else self.url
+            self.background.tell_of(
+                Heartbeat(mint_uuid(self.world), url, installed_version("sametoken"), head())
+            )
+        self.background.start()
         try:
-            await self.edge.serve(stop)
+            if self.edge is None:
+                await stop.wait()
+            else:
+                await self._answer(self.edge, stop)
         finally:
-            self._stop.set()
-            await asyncio.to_thread(self._join, threads)
+            await asyncio.to_thread(self.background.stop)
             self.app.close()
 
-    @staticmethod
-    def _join(threads: list[threading.Thread]) -> None:
-        for thread in threads:
-            thread.join()
-
-    def _run(self) -> None:
-        duty = Runner(self.store, self.services, self.world)
-        run_duty(duty, self.store, self.world, self._stop)
-
-    def _ripen(self) -> None:
-        run_duty(Ripener(self.store), self.store, self.world, self._stop)
-
-    def _sweep(self) -> None:
-        while not self.world.wait(self._stop, self.settings.sweep_seconds):
-            try:
-                while self.store.run(lambda tx: sweep(tx, self.engine)):
-                    pass
-            except Transient as busy:
-                log.warning("sweep: %s", busy)
+    async def _answer(self, edge: Edge, stop: asyncio.Event) -> None:
+        """Serve until `stop`; then first be seen as not ready, for as long as was chosen."""
+        unready = asyncio.Event()
+        serving = asyncio.create_task(edge.serve(unready))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        self.app.is_ready = False
+        if self.settings.drain_seconds and not serving.done():
+            await asyncio.wait({serving}, timeout=self.settings.drain_seconds)
+        unready.set()
+        stopping.cancel()
+        await serving
 
 
 @contextmanager
-def claimed_node(settings: Settings, world: World) -> Iterator[Node]:
-    """The one serving node of a database file, its store open and its socket bound."""
-    check_usable(settings.database)
-    lock = claim_node(settings.database)
-    try:
-        with open_store(settings.database, world) as store:
+def claimed_node(settings: Settings, world: World, *, answers: bool = True) -> Iterator[Node]:
+    """A node of the database, its store open and its socket bound; of a file the only one."""
+    with _claimed(settings.database) as lock, open_store(settings.database, world) as store:
+        if lock is not None:
             store.run(works.break_leases)
-            node = Node(settings, store, world)
+        node = Node(settings, store, world, answers=answers)
+        if node.edge is not None:
             node.edge.bind()
+        if lock is not None:
             lock.write(node.url)
-            yield node
+        yield node
+
+
+@contextmanager
+def _claimed(database: Database) -> Iterator[LockFile | None]:
+    if database.file is None:
+        yield None
+        return
+    check_usable(database.file)
+    lock = claim_node(database.file)
+    try:
+        yield lock
     finally:
         lock.close()
 

@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sametoken.errors import Misconfigured
+from sametoken.server import sealing
 from sametoken.server.choices import DEFAULT_CHOICES, Choices
 from sametoken.services.simulated_machines import SimulationSettings
 
 DATABASE_VARIABLE = "SAMETOKEN_DATABASE"
+# The file with the key that all nodes of one database share.
+KEY_FILE_VARIABLE = "SAMETOKEN_KEY_FILE"
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 4590
 _SQLITE = "sqlite:///"
+_POSTGRESQL = ("postgresql://", "postgres://")
 # Enough runners that one commit carries several steps: a launch costs a sixth less than with 4, and
 # with 16 no less again (benchmarks/README.md). Each more is one more to wake for a lone launch.
 RUNNERS = 8
@@ -20,26 +24,61 @@ SWEEP_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """One node. `database` is the SQLite file."""
+class Database:
+    """Where the rows are: a SQLite `file`, or (None) a PostgreSQL database that nodes share.
 
-    database: Path
+    `key_file` holds what its secrets are sealed with, unless the environment does.
+    """
+
+    url: str
+    file: Path | None
+    key_file: Path | None
+
+    def __str__(self) -> str:
+        """Without a password: this is shown and logged."""
+        if self.file is not None:
+            return str(self.file)
+        scheme, rest = self.url.split("://", 1)
+        user, at, host = rest.partition("/")[0].rpartition("@")
+        shown = f"{user.partition(':')[0]}{at}{host}"
+        return f"{scheme}://{shown}{rest[len(user + at + host) :].partition('?')[0]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One node."""
+
+    database: Database
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     tls_cert: Path | None = None
     tls_key: Path | None = None
     insecure_bind: bool = False
+    # How long it still answers after it was told to stop, while /ready already says no.
+    drain_seconds: float = 0.0
     choices: Choices = DEFAULT_CHOICES
     runners: int = RUNNERS
     sweep_seconds: float = SWEEP_SECONDS
     simulation: SimulationSettings = field(default_factory=SimulationSettings)
 
 
-def database_path(url: str) -> Path:
-    """The file that a database URL names. Raises `Misconfigured` for what is not served."""
+def read_database(url: str, key_file: Path | None = None) -> Database:
+    """The database that a URL names. Raises `Misconfigured` for what is not served.
+
+    A SQLite database's key is beside it unless `key_file` is given.
+    """
     if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
         # sqlite:////absolute/path and sqlite:///relative/path, as SQLAlchemy writes them.
-        return Path(url.removeprefix(_SQLITE)).expanduser().absolute()
+        file = Path(url.removeprefix(_SQLITE)).expanduser().absolute()
+        return Database(url, file, key_file or sealing.key_file(file))
+    if url.startswith(_POSTGRESQL):
+        return Database(url, None, key_file)
     raise Misconfigured(
-        f"{url!r} is not a database served here. Use sqlite:///FILE, or sqlite:////ABSOLUTE/FILE."
+        f"{url!r} is not a database served here. Use sqlite:///FILE, sqlite:////ABSOLUTE/FILE, or "
+        "postgresql://USER@HOST:PORT/NAME."
     )
+
+
+def database_of(file: Path) -> Database:
+    """The SQLite database in `file`."""
+    return read_database(f"{_SQLITE}{file}")

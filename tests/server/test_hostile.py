@@ -28,7 +28,7 @@ from sametoken.resources import vpcs
 from sametoken.server.app import App
 from sametoken.server.edge import Message
 from sametoken.server.sealing import key_file, load_sealer
-from sametoken.settings import Settings
+from sametoken.settings import Settings, database_of
 from sametoken.store.port import Tx
 from sametoken.world import RealWorld
 from server.hostile import REGIONS, Hostile, launch, odd_requests, requests
@@ -76,8 +76,9 @@ def seed_regions(tx: Tx, account: str) -> None:
 @contextmanager
 def application(database: Path) -> Iterator[tuple[App, Keys]]:
     """The application over a new database, without a socket and without runners."""
-    with open_store(database, RealWorld()) as store:
-        node = Node(Settings(database, runners=0), store)
+    here = database_of(database)
+    with open_store(here, RealWorld()) as store:
+        node = Node(Settings(here, runners=0), store)
         sealer = load_sealer(key_file(database), create=False)
         keys = Keys(*store.run(lambda tx: add_key(tx, sealer, "hostile", access="full")))
         store.run(lambda tx: seed_regions(tx, keys.account))

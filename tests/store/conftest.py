@@ -18,9 +18,11 @@ def world() -> SetWorld:
 
 
 @pytest.fixture(params=DATABASES)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     kind: str = request.param
-    return DATABASES[kind](tmp_path)
+    made = DATABASES[kind](tmp_path)
+    yield made
+    made.end()
 
 
 @pytest.fixture

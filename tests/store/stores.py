@@ -18,9 +18,12 @@ import sqlalchemy as sa
 
 from sametoken import faults
 from sametoken.faults import Point
+from sametoken.store import postgresql
 from sametoken.store.port import Store, Tx
+from sametoken.store.postgresql import PostgresqlStore
 from sametoken.store.sqlite import SqliteStore
 from sametoken.world import RealWorld, World
+from store import servers
 
 T = TypeVar("T")
 
@@ -42,16 +45,20 @@ class Database(Protocol):
 
     def open(self, world: World) -> AbstractContextManager[Store]: ...
 
+    def end(self) -> None:
+        """Leave nothing behind that the test's own folder does not hold."""
+
 
 @cache
 def _migrated_file() -> bytes:
     """An empty database's file: migrating one for each test would cost more than the tests do."""
     # Here, because the processes of `store.processes` need not load the whole control plane.
     from sametoken.node import open_store
+    from sametoken.settings import database_of
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "plane.db"
-        with open_store(path, RealWorld()) as store:
+        with open_store(database_of(path), RealWorld()) as store:
             store.run(lambda tx: metadata.create_all(tx.connection))
         return path.read_bytes()
 
@@ -71,8 +78,52 @@ class SqliteDatabase:
         finally:
             store.close()
 
+    def end(self) -> None:
+        """The file goes with its folder."""
 
-DATABASES: Mapping[str, Callable[[Path], Database]] = {"sqlite": SqliteDatabase}
+
+@cache
+def _migrated_template() -> str:
+    """The name of a PostgreSQL database to copy: 25 ms, where migrating takes 100."""
+    from sametoken.migrations.upgrade import upgrade
+
+    url = servers.new_database()
+
+    def change(connection: sa.Connection) -> None:
+        upgrade(connection)
+        metadata.create_all(connection)
+
+    postgresql.change_schema(url, change)
+    return url.rsplit("/", 1)[1]
+
+
+def migrated_database() -> str:
+    """The URL of a new, migrated database on this process's PostgreSQL server."""
+    return servers.new_database(_migrated_template())
+
+
+class PostgresqlDatabase:
+    """A database of the test's own on this process's server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.url = migrated_database()
+
+    @contextmanager
+    def open(self, world: World) -> Iterator[PostgresqlStore]:
+        store = PostgresqlStore(self.url, world, wall=world.now)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def end(self) -> None:
+        servers.drop_database(self.url)
+
+
+DATABASES: Mapping[str, Callable[[Path], Database]] = {
+    "sqlite": SqliteDatabase,
+    "postgresql": PostgresqlDatabase,
+}
 
 
 def write(name: str, *, body: str = "", twin: str | None = None) -> Callable[[Tx], str]:

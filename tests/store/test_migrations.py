@@ -18,6 +18,7 @@ from sametoken.errors import Misconfigured
 from sametoken.migrations.tables import METADATA
 from sametoken.migrations.upgrade import current, head, upgrade
 from sametoken.node import open_store
+from sametoken.settings import database_of
 from sametoken.store import clock
 from sametoken.store.port import Tx
 from sametoken.store.sqlite import engine_for
@@ -129,7 +130,7 @@ def clocks(tx: Tx) -> int:
 def test_opening_a_file_migrates_it_and_starts_its_clock_once(tmp_path: Path) -> None:
     path = tmp_path / "a" / "folder" / "plane.db"
     for _ in range(2):
-        with open_store(path, SetWorld()) as store:
+        with open_store(database_of(path), SetWorld()) as store:
             assert store.run(lambda tx: current(tx.connection)) == head()
             assert store.read(clocks) == 1
             assert store.read(lambda tx: tx.now) == START
@@ -137,10 +138,10 @@ def test_opening_a_file_migrates_it_and_starts_its_clock_once(tmp_path: Path) ->
 
 def test_a_file_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "plane.db"
-    with open_store(path, SetWorld()) as store:
+    with open_store(database_of(path), SetWorld()) as store:
         store.run(lambda tx: tx.execute(sa.text("UPDATE alembic_version SET version_num = '9999'")))
     before = path.read_bytes()
-    with pytest.raises(Misconfigured, match="9999"), open_store(path, SetWorld()):
+    with pytest.raises(Misconfigured, match="9999"), open_store(database_of(path), SetWorld()):
         pass
     assert path.read_bytes() == before
 
@@ -150,7 +151,10 @@ def test_a_migration_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
     with sqlite3.connect(path) as squatter:
         squatter.execute("CREATE TABLE work (somebody_elses INTEGER)")
     squatter.close()
-    with pytest.raises(Misconfigured, match=r"plane\.db"), open_store(path, SetWorld()):
+    with (
+        pytest.raises(Misconfigured, match=r"plane\.db"),
+        open_store(database_of(path), SetWorld()),
+    ):
         pass
     with sqlite3.connect(path) as onlooker:
         tables = onlooker.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -164,7 +168,10 @@ def test_a_file_that_is_no_database_is_refused_with_a_sentence(
 ) -> None:
     path = tmp_path / "letter.txt"
     path.write_bytes(content)
-    with pytest.raises(Misconfigured, match=r"letter\.txt"), open_store(path, SetWorld()):
+    with (
+        pytest.raises(Misconfigured, match=r"letter\.txt"),
+        open_store(database_of(path), SetWorld()),
+    ):
         pass
     assert path.read_bytes() == content
 
@@ -173,6 +180,6 @@ def test_a_folder_that_cannot_be_made_is_refused_with_a_sentence(tmp_path: Path)
     (tmp_path / "file").touch()
     with (
         pytest.raises(Misconfigured, match="--database"),
-        open_store(tmp_path / "file" / "plane.db", SetWorld()),
+        open_store(database_of(tmp_path / "file" / "plane.db"), SetWorld()),
     ):
         pass

@@ -21,7 +21,7 @@ from sametoken.server.sealing import (
     new_key,
     write_keys,
 )
-from sametoken.settings import Settings
+from sametoken.settings import Settings, database_of
 from sametoken.store.gate import claim_node, node_url
 from sametoken.store.port import Store
 from sametoken.world import RealWorld
@@ -40,7 +40,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fresh(path: Path) -> Iterator[Store]:
-    with open_store(path, SetWorld()) as store:
+    with open_store(database_of(path), SetWorld()) as store:
         yield store
 
 
@@ -57,7 +57,7 @@ def serve_a_moment(node: Node) -> None:
 
 def started(path: Path) -> list[tuple[str, str, str, str]]:
     """The access keys there are once a node has started on the file."""
-    with open_store(path, SetWorld()) as store:
+    with open_store(database_of(path), SetWorld()) as store:
         prepare(store, load_sealer(key_file(path), create=True), SetWorld())
         return store.read(accounts.list_keys)
 
@@ -170,7 +170,7 @@ def test_all_secrets_can_be_sealed_anew(fresh: Store) -> None:
 
 
 def test_a_second_node_of_a_file_is_refused_with_a_sentence(path: Path) -> None:
-    settings = Settings(path, port=0, runners=1, sweep_seconds=0.01)
+    settings = Settings(database_of(path), port=0, runners=1, sweep_seconds=0.01)
     with claimed_node(settings, RealWorld()) as node:
         with (
             pytest.raises(Misconfigured, match="already runs on"),
@@ -183,8 +183,11 @@ def test_a_second_node_of_a_file_is_refused_with_a_sentence(path: Path) -> None:
 
 
 def test_a_host_that_others_can_reach_needs_tls_or_a_word(path: Path) -> None:
-    with open_store(path, SetWorld()) as store, pytest.raises(Misconfigured, match="--tls-cert"):
-        Node(Settings(path, host="0.0.0.0", port=0), store)
+    with (
+        open_store(database_of(path), SetWorld()) as store,
+        pytest.raises(Misconfigured, match="--tls-cert"),
+    ):
+        Node(Settings(database_of(path), host="0.0.0.0", port=0), store)
 
 
 # -- sealing ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from sametoken.errors import ServiceError
 from sametoken.idempotency import RETENTION
 from sametoken.resources import rows
 from sametoken.resources.rows import Row
-from sametoken.store.port import Store, Tx
+from sametoken.store.port import Stale, Store, Tx
 from store.creating import Caller, call
 from store.stores import together
 from store.things import ACCOUNT, REGION, THING, id_of, move, put
@@ -74,7 +74,7 @@ def test_a_move_that_the_table_does_not_have_is_our_bug(store: Store) -> None:
 def test_a_row_that_was_moved_by_somebody_else_is_not_moved_again(store: Store) -> None:
     read_before = put(store)
     move(store, read_before, "used")
-    with pytest.raises(AssertionError, match="was not new any more"):
+    with pytest.raises(Stale, match="not as it was read"):
         move(store, read_before, "deleted")
     found = stored(store, read_before.id)
     assert found is not None

@@ -20,6 +20,7 @@ RINGS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("node",),
+    ("background",),
     # What an operator may set names the drivers' settings, and is read by node and cli alone.
     ("settings",),
     ("server", "client", "web", "testing", "verify"),
@@ -56,6 +57,8 @@ SERVICES_MAY = {
 # `pip install sametoken` brings only these: the engine must load with nothing else there.
 ENGINE = {"__init__", "idempotency", "store", "retry", "faults", "errors", "world"}
 ENGINE_NEEDS = {"sqlalchemy"}
+# Loaded by `node` alone, and only for those who asked for `sametoken[postgresql]`.
+POSTGRESQL = {"store/postgresql.py", "store/pgconnect.py", "store/news.py"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +135,9 @@ def services_apart(source: Source) -> Iterator[str]:
 def engine_alone(source: Source) -> Iterator[str]:
     """The engine loads with its own dependencies only."""
     if source.unit in ENGINE:
+        needs = ENGINE_NEEDS | ({"psycopg"} if source.inside in POSTGRESQL else set())
         for line, name in _third_parties(source):
-            if name not in ENGINE_NEEDS:
+            if name not in needs:
                 yield source.says(line, f"`pip install {PACKAGE}` does not bring {name}")
 
 
@@ -152,11 +156,12 @@ def _third_parties(source: Source) -> Iterator[tuple[int, str]]:
             yield found.line, top
 
 
-def declared_names() -> set[str]:
+def declared_names(*, without: str = "") -> set[str]:
     """The import names of the package's own dependencies, extras too: ours have equal names."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project.get("optional-dependencies", {}).values()
-    return {distribution(line) for group in (project["dependencies"], *extras) for line in group}
+    extras = project.get("optional-dependencies", {})
+    groups = [project["dependencies"], *(extras[name] for name in extras if name != without)]
+    return {distribution(line) for group in groups for line in group}
 
 
 def distribution(requirement: str) -> str:

@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 
 from sametoken.errors import Misconfigured
-from sametoken.settings import Settings, database_path
+from sametoken.settings import Database, Settings, database_of, read_database
 
 
 def test_four_slashes_name_an_absolute_file() -> None:
-    assert database_path("sqlite:////var/lib/plane.db") == Path("/var/lib/plane.db")
+    assert read_database("sqlite:////var/lib/plane.db").file == Path("/var/lib/plane.db")
 
 
 def test_three_slashes_name_a_file_where_we_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert database_path("sqlite:///data/plane.db") == Path.cwd() / "data" / "plane.db"
+    assert read_database("sqlite:///data/plane.db").file == Path.cwd() / "data" / "plane.db"
 
 
 def test_a_tilde_is_the_users_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
-    assert database_path("sqlite:///~/plane.db") == Path("/home/somebody/plane.db")
+    assert read_database("sqlite:///~/plane.db").file == Path("/home/somebody/plane.db")
 
 
 @pytest.mark.parametrize(
@@ -28,15 +28,23 @@ def test_a_tilde_is_the_users_home(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_anything_else_is_refused_with_what_to_write_instead(url: str) -> None:
     with pytest.raises(Misconfigured, match="sqlite:///FILE") as refused:
-        database_path(url)
+        read_database(url)
     assert repr(url) in str(refused.value)
 
 
 def test_a_node_is_reachable_from_this_machine_only_unless_told_otherwise() -> None:
-    settings = Settings(Path("plane.db"))
+    settings = Settings(database_of(Path("plane.db")))
     assert settings.host == "127.0.0.1"
     assert not settings.insecure_bind
 
 
 def test_expired_entries_are_swept_within_minutes() -> None:
-    assert 0 < Settings(Path("plane.db")).sweep_seconds <= 600
+    assert 0 < Settings(database_of(Path("plane.db"))).sweep_seconds <= 600
+
+
+def test_postgresql_is_shared_and_has_no_file() -> None:
+    url = "postgresql://me:secret@one:5432,two:5433/plane?target_session_attrs=any"
+    assert read_database(url) == Database(url, None, None)
+    assert str(read_database(url)) == "postgresql://me@one:5432,two:5433/plane"
+    assert str(read_database("postgres://host/plane")) == "postgres://host/plane"
+    assert str(read_database("postgresql://u:p/w@host")) != "", "no URL breaks a log line"

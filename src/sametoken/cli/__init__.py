@@ -9,7 +9,7 @@ from sametoken.cli.clients import env, run
 from sametoken.cli.demo import demo
 from sametoken.cli.limits import limits
 from sametoken.cli.migrate import migrate
-from sametoken.cli.serve import serve
+from sametoken.cli.serve import serve, worker
 from sametoken.cli.tokens import tokens
 from sametoken.errors import SametokenError
 
@@ -34,5 +34,5 @@ def main() -> None:
     """
 
 
-for _command in (serve, env, run, demo, accounts, tokens, limits, migrate):
+for _command in (serve, worker, env, run, demo, accounts, tokens, limits, migrate):
     main.add_command(_command)

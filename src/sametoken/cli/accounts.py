@@ -12,7 +12,7 @@ from sametoken.cli.tables import print_table
 from sametoken.errors import Misconfigured
 from sametoken.node import add_key
 from sametoken.resources import accounts as stored
-from sametoken.server.sealing import KEY_VARIABLE, Sealer, key_file, new_key, write_keys
+from sametoken.server.sealing import KEY_VARIABLE, Sealer, new_key, write_keys
 
 
 @click.group()
@@ -96,8 +96,8 @@ def signatures(name: str, v2: bool, database: str) -> None:
 def rekey(database: str) -> None:
     """Seal every secret with a new key. A running server goes on, with the new one."""
     with opened(database) as here:
-        file = key_file(here.path)
-        if not file.exists():
+        file = here.database.key_file
+        if file is None or not file.exists():
             raise Misconfigured(
                 f"the key comes from {KEY_VARIABLE}: put the new key before the old one there "
                 "(NEW,OLD), restart every node, then run this again with the file in place"
@@ -114,3 +114,9 @@ def rekey(database: str) -> None:
         count = here.store.run(lambda tx: stored.reseal_all(tx, reseal))
         write_keys(file, [fresh])
     click.echo(f"{count} secrets are sealed with a new key ({file})")
+
+
+@accounts.command(name="new-key")
+def make_key() -> None:
+    """Print a new key to seal secrets with, for nodes that share a PostgreSQL database."""
+    click.echo(new_key())

@@ -11,6 +11,7 @@ from sametoken.cli.database import Opened, database_option, opened
 from sametoken.errors import Misconfigured
 from sametoken.resources import accounts
 from sametoken.settings import DEFAULT_HOST, DEFAULT_PORT
+from sametoken.store import nodes
 from sametoken.store.gate import node_url
 
 _DEFAULT_URL = f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
@@ -63,5 +64,13 @@ def client_environment(here: Opened, name: str, region: str) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": key.id,
         "AWS_SECRET_ACCESS_KEY": here.sealer.unseal(key.sealed_secret, key.sealing_key),
         "AWS_DEFAULT_REGION": region,
-        "AWS_ENDPOINT_URL": node_url(here.path) or _DEFAULT_URL,
+        "AWS_ENDPOINT_URL": _endpoint(here) or _DEFAULT_URL,
     }
+
+
+def _endpoint(here: Opened) -> str | None:
+    """Where a node of the database serves, or served last."""
+    if here.database.file is not None:
+        return node_url(here.database.file)
+    urls = [node.url for node in here.store.read(nodes.living) if node.url is not None]
+    return urls[0] if urls else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ import click
 from platformdirs import user_data_path
 
 from sametoken.node import open_store, prepare
-from sametoken.server.sealing import Sealer, key_file, load_sealer
-from sametoken.settings import DATABASE_VARIABLE, database_path
+from sametoken.server.sealing import Sealer, load_sealer
+from sametoken.settings import DATABASE_VARIABLE, KEY_FILE_VARIABLE, Database, read_database
 from sametoken.store.port import Store
 from sametoken.world import RealWorld
 
@@ -32,15 +33,21 @@ def database_option(command: F) -> F:
         default=_default_database,
         show_default="a file in your data folder",
         metavar="URL",
-        help=f"The database: sqlite:///FILE. Also from {DATABASE_VARIABLE}.",
+        help=f"sqlite:///FILE or postgresql://USER@HOST/NAME. Also from {DATABASE_VARIABLE}.",
     )(command)
+
+
+def named_database(url: str) -> Database:
+    """The database of `--database`, with the key file that the environment names."""
+    named = os.environ.get(KEY_FILE_VARIABLE)
+    return read_database(url, Path(named).expanduser().absolute() if named else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     """What a command beside the server works with."""
 
-    path: Path
+    database: Database
     store: Store
     sealer: Sealer
 
@@ -48,8 +55,8 @@ class Opened:
 @contextmanager
 def opened(database: str) -> Iterator[Opened]:
     """Open the database, made and prepared when it is new. A running server is not disturbed."""
-    path, world = database_path(database), RealWorld()
-    with open_store(path, world) as store:
-        sealer = load_sealer(key_file(path), create=True)
+    found, world = named_database(database), RealWorld()
+    with open_store(found, world) as store:
+        sealer = load_sealer(found.key_file, create=True)
         prepare(store, sealer, world)
-        yield Opened(path, store, sealer)
+        yield Opened(found, store, sealer)

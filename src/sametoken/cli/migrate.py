@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from sametoken.cli.database import database_option
+from sametoken.cli.database import database_option, named_database
 from sametoken.migrations.upgrade import head
 from sametoken.node import open_store
-from sametoken.settings import database_path
 from sametoken.world import RealWorld
 
 
@@ -15,6 +14,6 @@ from sametoken.world import RealWorld
 @database_option
 def migrate(database: str) -> None:
     """Bring the database to this version's schema. `serve` does so by itself."""
-    path = database_path(database)
-    with open_store(path, RealWorld()):
-        click.echo(f"{path} is at revision {head()}")
+    found = named_database(database)
+    with open_store(found, RealWorld()):
+        click.echo(f"{found} is at revision {head()}")

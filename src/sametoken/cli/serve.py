@@ -9,21 +9,25 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import click
 
 from sametoken import faults
-from sametoken.cli.database import database_option
+from sametoken.cli.database import database_option, named_database
+from sametoken.errors import Misconfigured
 from sametoken.node import claimed_node
 from sametoken.server.choices import Choices
 from sametoken.server.throttling import read_rates
 from sametoken.services.simulated_machines import SimulationSettings
-from sametoken.settings import DEFAULT_HOST, DEFAULT_PORT, Settings, database_path
+from sametoken.settings import DEFAULT_HOST, DEFAULT_PORT, Settings
 from sametoken.world import RealWorld
 
 # A day. A launch that boots for longer than its deadline is unwound anyway.
 BOOT_SECONDS_MAX = 86_400.0
+# Load balancers look every few seconds; a supervisor that waits longer than this kills.
+DRAIN_SECONDS_MAX = 600.0
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _number(ctx: click.Context, parameter: click.Parameter, value: float) -> float:
@@ -31,6 +35,27 @@ def _number(ctx: click.Context, parameter: click.Parameter, value: float) -> flo
     if math.isnan(value):
         raise click.BadParameter(f"{value} is not a number.")
     return value
+
+
+def machine_options(command: F) -> F:
+    """How simulated machines behave, for every command that drives them."""
+    boot = click.option(
+        "--boot-seconds",
+        type=click.FloatRange(0, BOOT_SECONDS_MAX),
+        callback=_number,
+        default=SimulationSettings().boot_seconds,
+        show_default=True,
+        help="How long a simulated machine boots.",
+    )
+    odds = click.option(
+        "--boot-failure-odds",
+        type=click.FloatRange(0, 1),
+        callback=_number,
+        default=0.0,
+        show_default=True,
+        help="How often a simulated boot fails for good.",
+    )
+    return boot(odds(command))
 
 
 @click.command()
@@ -67,21 +92,14 @@ def _number(ctx: click.Context, parameter: click.Parameter, value: float) -> flo
     help="Bound the requests of each account and Region, e.g. RunInstances=2:5 or *=20:100.",
 )
 @click.option(
-    "--boot-seconds",
-    type=click.FloatRange(0, BOOT_SECONDS_MAX),
-    callback=_number,
-    default=SimulationSettings().boot_seconds,
-    show_default=True,
-    help="How long a simulated machine boots.",
-)
-@click.option(
-    "--boot-failure-odds",
-    type=click.FloatRange(0, 1),
+    "--drain-seconds",
+    type=click.FloatRange(0, DRAIN_SECONDS_MAX),
     callback=_number,
     default=0.0,
     show_default=True,
-    help="How often a simulated boot fails for good.",
+    help="How long to answer on after SIGTERM, while /ready already says no.",
 )
+@machine_options
 @database_option
 def serve(
     host: str,
@@ -94,6 +112,7 @@ def serve(
     no_signature_v2: bool,
     allow_sha1: bool,
     rates: tuple[str, ...],
+    drain_seconds: float,
     boot_seconds: float,
     boot_failure_odds: float,
     database: str,
@@ -102,12 +121,13 @@ def serve(
     _log_to_stderr()
     faults.install_from_environment()
     settings = Settings(
-        database_path(database),
+        named_database(database),
         host=host,
         port=port,
         tls_cert=tls_cert,
         tls_key=tls_key,
         insecure_bind=insecure_bind,
+        drain_seconds=drain_seconds,
         choices=Choices(
             dedupe_invocations=dedupe_invocations,
             after_termination=after_termination,
@@ -126,6 +146,26 @@ def serve(
             click.echo("Use it, in another shell: sametoken run -- aws ec2 describe-instances")
 
         run_until_signalled(node.serve, announce)
+    click.echo("stopped")
+
+
+@click.command()
+@machine_options
+@database_option
+def worker(boot_seconds: float, boot_failure_odds: float, database: str) -> None:
+    """Drive launches for the servers of a PostgreSQL database, until SIGTERM or Ctrl-C."""
+    _log_to_stderr()
+    faults.install_from_environment()
+    found = named_database(database)
+    if found.file is not None:
+        raise Misconfigured(
+            f"{found} is a file with one server, which drives its launches itself; workers are for "
+            "PostgreSQL."
+        )
+    simulation = SimulationSettings(boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds)
+    settings = Settings(found, simulation=simulation)
+    with claimed_node(settings, RealWorld(), answers=False) as node:
+        run_until_signalled(node.serve, lambda: click.echo(f"sametoken works for {found}"))
     click.echo("stopped")
 
 

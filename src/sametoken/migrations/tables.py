@@ -15,11 +15,12 @@ from sametoken.resources import (
     vpcs,
 )
 from sametoken.services import fence, simulated_machines
-from sametoken.store import clock
+from sametoken.store import clock, nodes
 from sametoken.workflow import work
 
 METADATA: tuple[sa.MetaData, ...] = (
     clock.metadata,
+    nodes.metadata,
     idempotency.metadata,
     rows.metadata,
     addresses.metadata,

@@ -15,11 +15,14 @@ from sametoken.world import World
 
 metadata = sa.MetaData()
 
+# AWS allows access key ids of up to 128 characters.
+NAME_CHARACTERS_MAX, KEY_ID_CHARACTERS_MAX = 64, 128
+
 ACCOUNT = sa.Table(
     "account",
     metadata,
     sa.Column("id", sa.String(12), primary_key=True),
-    sa.Column("name", sa.String(64), nullable=False, unique=True),
+    sa.Column("name", sa.String(NAME_CHARACTERS_MAX), nullable=False, unique=True),
     # Old clients alone need it; an account that has none can do without.
     sa.Column("signature_v2", sa.Boolean, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
@@ -29,7 +32,7 @@ ACCOUNT = sa.Table(
 ACCESS_KEY = sa.Table(
     "access_key",
     metadata,
-    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("id", sa.String(KEY_ID_CHARACTERS_MAX), primary_key=True),
     sa.Column("account", sa.String(12), sa.ForeignKey("account.id"), nullable=False),
     sa.Column("sealed_secret", sa.String(1024), nullable=False),
     sa.Column("sealing_key", sa.String(32), nullable=False),
@@ -74,8 +77,11 @@ def create(
     """Add an access key to the account called `name`, which is made when it is new: its id.
 
     `sealed` is the sealed secret and the id of its sealing key. Raises `Misconfigured` when the
-    access key id is taken.
+    access key id is taken, or one of the two is too long.
     """
+    for text, most in ((name, NAME_CHARACTERS_MAX), (access_key_id, KEY_ID_CHARACTERS_MAX)):
+        if not 0 < len(text) <= most:
+            raise Misconfigured(f"{text!r} is no name; use 1 to {most} characters")
     if tx.execute(sa.select(ACCESS_KEY.c.id).where(ACCESS_KEY.c.id == access_key_id)).first():
         raise Misconfigured(f"the access key {access_key_id} exists already; choose another id")
     found = tx.execute(sa.select(ACCOUNT.c.id).where(ACCOUNT.c.name == name)).first()

@@ -19,7 +19,7 @@ from sametoken.idempotency.tables import RESOURCE as RETAINED
 from sametoken.idempotency.tables import SqlLedger
 from sametoken.resources.kinds import Kind
 from sametoken.store.columns import Moment
-from sametoken.store.port import Tx
+from sametoken.store.port import Stale, Tx
 
 metadata = sa.MetaData()
 _BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -40,6 +40,8 @@ RESOURCE = sa.Table(
     sa.Column("doc", sa.JSON, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("gone_at", Moment),
+    # Counts the changes: who writes says which one it read.
+    sa.Column("version", sa.Integer, nullable=False),
     # With `gone_at`, so that a listing passes over tombstones without reading them.
     sa.Index("resource_listing", "account", "region", "kind", "id", "gone_at"),
     sa.Index(
@@ -108,6 +110,7 @@ class Row:
     name: str | None = None
     client_token: str | None = None
     gone_at: datetime | None = None
+    version: int = 0
     parents: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -160,12 +163,11 @@ _INSERT = sa.insert(RESOURCE)
 _LINK = sa.insert(EDGE)
 _NOTE_TRANSITION = sa.insert(TRANSITION)
 _UNDER_NOBODY = sa.delete(EDGE).where(EDGE.c.child == sa.bindparam("e_child"))
+_CHANGED = ("state", "doc", "gone_at", "name", "zone", "version")
 _CHANGE = (
     sa.update(RESOURCE)
-    .where(RESOURCE.c.id == sa.bindparam("r_id"), RESOURCE.c.state == sa.bindparam("r_from"))
-    .values(
-        {name: sa.bindparam(f"r_{name}") for name in ("state", "doc", "gone_at", "name", "zone")}
-    )
+    .where(RESOURCE.c.id == sa.bindparam("r_id"), RESOURCE.c.version == sa.bindparam("r_read"))
+    .values({name: sa.bindparam(f"r_{name}") for name in _CHANGED})
 )
 
 
@@ -294,8 +296,9 @@ def change(
 ) -> Row:
     """Write new members of the document, and move to `state`. The row as it is now.
 
-    Asserts that the state table has the move, and that the stored row was in the state we read:
-    callers lock what they change. Reaching a final state ends the resource.
+    Asserts that the state table has the move. Raises `Stale`, which has the store run the whole
+    function again, when the stored row is not the one that was read: no change is ever lost to
+    another's. Reaching a final state ends the resource.
     """
     target = row.state if state is None else state
     assert target == row.state or target in kind.transitions[row.state], (
@@ -308,13 +311,11 @@ def change(
         doc={**row.doc, **doc},
         gone_at=tx.now if ending else row.gone_at,
         name=None if ending else row.name,
+        version=row.version + 1,
     )
-    values = {
-        f"r_{name}": getattr(changed, name)
-        for name in ("id", "state", "doc", "gone_at", "name", "zone")
-    }
-    result = tx.execute(_CHANGE, values | {"r_from": row.state})
-    assert result.rowcount == 1, f"{row.id} was not {row.state} any more"
+    values = {f"r_{name}": getattr(changed, name) for name in ("id", *_CHANGED)}
+    if tx.execute(_CHANGE, values | {"r_read": row.version}).rowcount != 1:
+        raise Stale(f"{row.id} is not as it was read ({row.state}, version {row.version})")
     if target != row.state:
         _note_transition(tx, row, target, cause)
     if ending:

@@ -29,6 +29,12 @@ SEED = sa.Table(
     sa.Column("seeded_at", Moment, nullable=False),
 )
 
+_LOCK_SEED = (
+    sa.select(SEED.c.account)
+    .where(SEED.c.account == sa.bindparam("s_account"), SEED.c.region == sa.bindparam("s_region"))
+    .with_for_update(key_share=True)
+)
+
 VPC = Kind("vpc", "vpc", "InvalidVpcID", "vpc")
 SUBNET = Kind("subnet", "subnet", "InvalidSubnetID", "subnet")
 SECURITY_GROUP = Kind(
@@ -57,6 +63,15 @@ _DEFAULT_SUBNET_PREFIX = 20
 def is_seeded(tx: Tx, account: str, region: str) -> bool:
     query = sa.select(SEED.c.account).where(SEED.c.account == account, SEED.c.region == region)
     return tx.execute(query).first() is not None
+
+
+def lock_region(tx: Tx, account: str, region: str) -> None:
+    """Have requests that change the account's Region take turns, until this one has committed.
+
+    Taken before anything is read: what they check then stays so. SQLite's one writer needs no lock,
+    and takes none for it.
+    """
+    tx.execute(_LOCK_SEED, {"s_account": account, "s_region": region})
 
 
 def seed(tx: Tx, account: str, region: str) -> None:

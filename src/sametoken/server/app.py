@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ from sametoken.errors import ServiceError, Transient
 from sametoken.faults import Point
 from sametoken.idempotency import Engine
 from sametoken.resources import refusals, vpcs
-from sametoken.server import admission, identity, invocations
+from sametoken.server import admission, identity, invocations, probes
 from sametoken.server.admission import Admitted
 from sametoken.server.choices import DEFAULT_CHOICES, Choices
 from sametoken.server.credentials import Credentials, Principal
@@ -42,6 +42,8 @@ from sametoken.world import World, mint_uuid
 
 log = logging.getLogger("sametoken.requests")
 T = TypeVar("T")
+
+PLAIN_TEXT = "text/plain;charset=UTF-8"
 
 # A third of the 60 s after which SDKs stop listening: they shall hear a 503, not a silence.
 ANSWER_SECONDS_MAX = 20.0
@@ -91,6 +93,8 @@ class App:
         default_factory=lambda: ThreadPoolExecutor(PREPARE_THREADS, "preparer")
     )
     _seeded: set[tuple[str, str]] = field(default_factory=set)
+    # False once the node was told to stop: it answers on, but shall not be sent more.
+    is_ready: bool = True
     _in_work: int = 0
     _throttle: Throttle = field(init=False)
 
@@ -98,6 +102,9 @@ class App:
         self._throttle = Throttle(self.choices.rates, self.world)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["path"] in (probes.HEALTH, probes.READY):
+            await self._probe(scope["path"], send)
+            return
         line = Line(mint_uuid(self.world))
         began = self.world.monotonic()
         try:
@@ -109,7 +116,15 @@ class App:
             reply = _refusal("ec2", error, line)
         self._log(line, reply, self.world.monotonic() - began)
         faults.reach(Point.REPLY_READY)
-        await _send(send, reply, line.request_id)
+        named = (b"x-amzn-requestid", line.request_id.encode())
+        await _send(send, reply, CONTENT_TYPE, named)
+
+    async def _probe(self, path: str, send: Send) -> None:
+        def look() -> Awaitable[object]:
+            return self._in_reader(lambda: self.store.read(lambda tx: tx.now))
+
+        status, text = await probes.probe(path, is_ready=self.is_ready, look=look)
+        await _send(send, Reply(status, text), PLAIN_TEXT)
 
     async def _reply(self, wire: WireRequest, line: Line) -> Reply:
         """Answer, whatever happens: a refusal, a 503, or a 500 for a bug of ours."""
@@ -164,7 +179,8 @@ class App:
             body = await self._in_reader(lambda: self._read(admitted, line.request_id))
             line.outcome = "read"
             return body
-        outcome = await self._write(lambda tx: execute(tx, self.engine, admitted))
+        place = (principal.account, claim.region)
+        outcome = await self._write(lambda tx: execute(tx, self.engine, admitted), place)
         if self.choices.after_termination == "error":
             outcome = refusing_terminated(outcome)
         line.outcome, line.differing = outcome.attempt, outcome.differing
@@ -197,7 +213,7 @@ class App:
         place = (account, region)
         if place not in self._seeded:
             if not await self._in_reader(lambda: self._is_seeded(place)):
-                await self._write(lambda tx: vpcs.seed(tx, account, region))
+                await self._write(lambda tx: vpcs.seed(tx, account, region), place)
             self._seeded.add(place)
 
     def _is_seeded(self, place: tuple[str, str]) -> bool:
@@ -221,9 +237,12 @@ class App:
     async def _in_reader(self, fn: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, fn)
 
-    async def _write(self, fn: Callable[[Tx], T]) -> T:
-        """Run `fn` in a transaction; give up in time to say so, taking the job back if we can."""
-        job = self.store.submit(fn)
+    async def _write(self, fn: Callable[[Tx], T], place: tuple[str, str]) -> T:
+        """Run `fn` in a transaction; give up in time to say so, taking the job back if we can.
+
+        Whatever changes one account's Region takes turns anyway: see `vpcs.lock_region`.
+        """
+        job = self.store.submit(fn, lane="/".join(place))
         try:
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
                 return await asyncio.wrap_future(job)
@@ -270,11 +289,11 @@ def _header(wire: WireRequest, name: str) -> str | None:
     return values[-1] if values else None
 
 
-async def _send(send: Send, reply: Reply, request_id: str) -> None:
+async def _send(send: Send, reply: Reply, content_type: str, *more: tuple[bytes, bytes]) -> None:
     headers: list[tuple[bytes, bytes]] = [
-        (b"content-type", CONTENT_TYPE.encode()),
+        (b"content-type", content_type.encode()),
         (b"content-length", str(len(reply.body)).encode()),
-        (b"x-amzn-requestid", request_id.encode()),
+        *more,
     ]
     start: dict[str, Any] = {"type": "http.response.start", "status": reply.status}
     await send({**start, "headers": headers})

@@ -1,7 +1,7 @@
 """Secrets at rest: sealed with a key that is not in the database.
 
-The key comes from SAMETOKEN_KEY or from a 0600 file beside the database; every node of a
-deployment shares it. Each sealed value carries its key's id, so that a node with the wrong key
+The key comes from SAMETOKEN_KEY or from a 0600 file, beside a SQLite database or named; every node
+of a deployment shares it. Each sealed value carries its key's id, so that a node with the wrong key
 says so instead of failing to decrypt.
 """
 
@@ -60,6 +60,7 @@ def new_key() -> str:
 
 
 def key_file(database: Path) -> Path:
+    """Where the key of a SQLite database is, unless another file was named."""
     return database.with_name(database.name + ".key")
 
 
@@ -70,7 +71,10 @@ def load_sealer(file: Path | None, *, create: bool) -> Sealer:
     if value:
         return Sealer([part.strip() for part in value.split(",")])
     if file is None:
-        raise Misconfigured(f"set {KEY_VARIABLE}: this database has no key file of its own")
+        raise Misconfigured(
+            f"the nodes of this database share a key: set {KEY_VARIABLE}, or name its file with "
+            "SAMETOKEN_KEY_FILE, the same for every node. `sametoken accounts new-key` makes one."
+        )
     if not file.exists():
         if not create:
             raise Misconfigured(f"the key file {file} is missing; restore it or set {KEY_VARIABLE}")

@@ -24,3 +24,9 @@ class Channels:
             for channel in channels:
                 for event in self._events.get(channel, ()):
                     event.set()
+
+    def announce_all(self) -> None:
+        """Wake every listener: something may have been missed."""
+        with self._lock:
+            channels = list(self._events)
+        self.announce(channels)

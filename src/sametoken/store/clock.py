@@ -2,11 +2,15 @@
 
 A node's own clock may be skewed or be set back; leases, retention and due times must not notice.
 So the clock is a row: an offset that an operator (or a test) may advance, and the highest moment
-ever handed out, below which no later transaction starts.
+ever handed out, below which no later transaction starts. Where one connection writes (SQLite) each
+transaction raises that mark; where many do (PostgreSQL) they would queue for the row, and `Pace`
+keeps it instead.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -33,6 +37,17 @@ _ADVANCE = (
     .values(offset_us=CLOCK.c.offset_us + sa.bindparam("by"))
     .where(CLOCK.c.offset_us + sa.bindparam("by") <= sa.bindparam("most"))
 )
+
+_READ_WITH_HOST = sa.select(
+    CLOCK.c.offset_us,
+    CLOCK.c.high_us,
+    sa.cast(sa.extract("epoch", sa.func.clock_timestamp()) * 1_000_000, sa.BigInteger).label(
+        "host_us"
+    ),
+)
+_RAISE_MARK = _RAISE.where(CLOCK.c.high_us < sa.bindparam("moment"))
+# Once a second costs nothing, and no lease or retention is counted in less.
+MARK_US = 1_000_000
 
 # In all. Retention and leases need days; far beyond this no `datetime` could hold the moment, and
 # a store whose moment cannot be read cannot be opened again.
@@ -71,3 +86,36 @@ def advance(connection: sa.Connection, by: timedelta) -> None:
             f"the store's clock cannot be advanced by {by}: {ADVANCE_MAX.days} days ahead, in "
             "all, is the most. Start with a new database."
         )
+
+
+class Pace:
+    """Moments for many writers at once, none of which writes the clock's row.
+
+    The mark is raised between transactions, at most every `MARK_US`. So after a failover to a host
+    whose clock is behind, up to that much time may be handed out again, and no more. Nothing rests
+    on less: leases are fenced by generations, and repeated time only lengthens a retention.
+    """
+
+    def __init__(self, wall: Callable[[], datetime] | None = None) -> None:
+        self._wall = wall
+        self._lock = threading.Lock()
+        self._latest_us = 0
+        self._mark_us = 0
+
+    def moment(self, connection: sa.Connection) -> datetime:
+        """The moment of a transaction that has just begun on `connection`."""
+        row = connection.execute(_READ_WITH_HOST).one()
+        host_us = row.host_us if self._wall is None else to_microseconds(self._wall())
+        with self._lock:
+            self._mark_us = max(self._mark_us, row.high_us)
+            self._latest_us = max(self._latest_us, host_us + row.offset_us, row.high_us)
+            return from_microseconds(self._latest_us)
+
+    def keep(self, connection: sa.Connection, *, at_once: bool = False) -> None:
+        """Raise the mark, if it is time to. `connection` is between two transactions."""
+        with self._lock:
+            latest_us, mark_us = self._latest_us, self._mark_us
+            if latest_us - mark_us < (1 if at_once else MARK_US):
+                return
+            self._mark_us = latest_us
+        connection.execute(_RAISE_MARK, {"moment": latest_us})

@@ -17,9 +17,18 @@ from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 
+from sametoken.errors import Transient
 from sametoken.world import World, mint_id, mint_uuid
 
 T = TypeVar("T")
+
+
+class Stale(Transient):
+    """A row was changed by another transaction after this one read it.
+
+    The store runs the function again, which then reads what it lost to; a caller hears of it only
+    if that does not help.
+    """
 
 
 @dataclass(slots=True)
@@ -80,8 +89,11 @@ class Store(Protocol):
         """
         ...
 
-    def submit(self, fn: Callable[[Tx], T]) -> Future[T]:
-        """As `run`, without waiting. Cancelling the future in time takes the job back whole."""
+    def submit(self, fn: Callable[[Tx], T], *, lane: str = "") -> Future[T]:
+        """As `run`, without waiting. Cancelling the future in time takes the job back whole.
+
+        Jobs of one `lane` would only wait for each other's locks: a store may run them in turn.
+        """
         ...
 
     def read(self, fn: Callable[[Tx], T]) -> T:

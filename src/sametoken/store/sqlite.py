@@ -159,7 +159,8 @@ class SqliteStore:
     def run(self, fn: Callable[[Tx], T]) -> T:
         return self.submit(fn).result()
 
-    def submit(self, fn: Callable[[Tx], T]) -> Future[T]:
+    def submit(self, fn: Callable[[Tx], T], *, lane: str = "") -> Future[T]:
+        # One writer: every lane is the same.
         job = Job(fn)
         self._jobs.put(job)
         return job.future
@@ -241,17 +242,3 @@ def check_usable(path: Path) -> None:
             f"cannot use {path} as the database: {error}. Name a file in a folder you may "
             "write with --database sqlite:///PATH or SAMETOKEN_DATABASE."
         ) from error
-
-
-def memory_engine() -> tuple[sa.Engine, Callable[[bytes], None], Callable[[], bytes]]:
-    """An in-memory database for simulations: its engine, `load(image)` and `dump() -> image`."""
-    raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-
-    def load(image: bytes) -> None:
-        raw.deserialize(image)
-
-    def dump() -> bytes:
-        image: Any = raw.serialize()
-        return bytes(image)
-
-    return engine_for(lambda: raw), load, dump

@@ -49,6 +49,15 @@ def _clock_and_counters() -> None:
     )
     op.create_index("public_address_holder", "public_address", ["holder"], unique=False)
     op.create_table(
+        "node",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("url", sa.String(length=300), nullable=True),
+        sa.Column("version", sa.String(length=32), nullable=False),
+        sa.Column("revision", sa.String(length=32), nullable=False),
+        sa.Column("beat_at", Moment(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
         "counter",
         sa.Column("name", sa.String(length=128), nullable=False),
         sa.Column("used", sa.BigInteger(), nullable=False),
@@ -162,6 +171,7 @@ def _resources() -> None:
         sa.Column("doc", sa.JSON(), nullable=False),
         sa.Column("created_at", Moment(), nullable=False),
         sa.Column("gone_at", Moment(), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(

@@ -1,0 +1,88 @@
+"""What a node does besides answering: drive work, ripen resources, sweep, tell that it lives."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from sametoken.errors import Transient
+from sametoken.idempotency import Engine
+from sametoken.services.housekeeping import sweep
+from sametoken.store import nodes
+from sametoken.store.nodes import Heartbeat
+from sametoken.store.port import Store
+from sametoken.workflow.loop import Ripener, run_duty
+from sametoken.workflow.ports import Services
+from sametoken.workflow.runner import Runner
+from sametoken.world import World
+
+log = logging.getLogger(__name__)
+
+
+class Background:
+    """The threads of one node. Started and stopped once."""
+
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        services: Services,
+        world: World,
+        *,
+        runners: int,
+        sweep_seconds: float,
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._services = services
+        self._world = world
+        self._sweep_seconds = sweep_seconds
+        self._stop = threading.Event()
+        self._threads = [self._thread(f"runner-{number}", self._run) for number in range(runners)]
+        self._threads += [self._thread("ripener", self._ripen), self._thread("sweeper", self._keep)]
+
+    def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        return threading.Thread(target=work, name=name)
+
+    def tell_of(self, node: Heartbeat) -> None:
+        """Have others know that this node lives, from the start to the end. Call before `start`."""
+        self._threads.append(self._thread("heartbeat", partial(self._beat, node)))
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End every thread; returns once they have ended."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        duty = Runner(self._store, self._services, self._world)
+        run_duty(duty, self._store, self._world, self._stop)
+
+    def _ripen(self) -> None:
+        run_duty(Ripener(self._store), self._store, self._world, self._stop)
+
+    def _keep(self) -> None:
+        while not self._world.wait(self._stop, self._sweep_seconds):
+            try:
+                while self._store.run(lambda tx: sweep(tx, self._engine)):
+                    pass
+            except Transient as busy:
+                log.warning("sweep: %s", busy)
+
+    def _beat(self, node: Heartbeat) -> None:
+        while not self._stop.is_set():
+            self._tell(partial(nodes.beat, node=node))
+            self._world.wait(self._stop, nodes.BEAT_SECONDS)
+        self._tell(partial(nodes.leave, node=node))
+
+    def _tell(self, change: Callable[..., None]) -> None:
+        try:
+            self._store.run(change)
+        except Transient as busy:
+            log.warning("heartbeat: %s", busy)

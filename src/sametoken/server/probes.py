@@ -1,0 +1,35 @@
+"""What load balancers and supervisors ask: does it live, and shall it be sent requests?
+
+`/health` answers 200 as long as the process answers at all. `/ready` answers 200 while the database
+can be read and the node has not been told to stop, and 503 otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+log = logging.getLogger(__name__)
+
+HEALTH, READY = "/health", "/ready"
+# A probe shall not wait for what it asks about.
+READY_SECONDS_MAX = 3.0
+
+# Whether the database can be read; raises when it cannot.
+Look = Callable[[], Awaitable[object]]
+
+
+async def probe(path: str, *, is_ready: bool, look: Look) -> tuple[int, bytes]:
+    """The status and the text with which a probe of `path` is answered."""
+    if path == HEALTH:
+        return 200, b"alive\n"
+    if not is_ready:
+        return 503, b"stopping\n"
+    try:
+        async with asyncio.timeout(READY_SECONDS_MAX):
+            await look()
+    except Exception as error:  # noqa: BLE001 - whatever it is, requests would meet it too
+        log.warning("not ready: %r", error)
+        return 503, b"the database cannot be read\n"
+    return 200, b"ready\n"

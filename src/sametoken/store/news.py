@@ -1,0 +1,101 @@
+"""News of commits between nodes: NOTIFY after the commit, LISTEN on a connection of its own.
+
+Inside the transaction a NOTIFY would make commits queue for one lock. So it follows, coalesced:
+what was woken while one was on its way goes with the next. News may be lost, at a crash or while
+a connection is down; whoever listens also polls, and after a reconnect hears of every channel.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import psycopg
+
+from sametoken.errors import Misconfigured
+from sametoken.store.channels import Channels
+from sametoken.store.pgconnect import CONNECT_SECONDS, connect
+from sametoken.world import World, mint_uuid
+
+log = logging.getLogger(__name__)
+
+# The one channel of PostgreSQL's that carries all of ours: "NODE CHANNEL CHANNEL…".
+_WIRE = "sametoken"
+_NOTIFY = "SELECT pg_notify(%s, %s)"
+# How long the listener waits before it looks whether it shall end.
+_LOOK_SECONDS = 0.5
+# Between two attempts to reach a database that is away.
+_RECONNECT_SECONDS = 1.0
+
+
+class News:
+    """Tells other nodes what this one woke, and this one what they did."""
+
+    def __init__(self, url: str, world: World, channels: Channels) -> None:
+        self._url = url
+        self._world = world
+        self._channels = channels
+        # So that a node does not hear its own news twice.
+        self._node = mint_uuid(world)
+        self._untold: set[str] = set()
+        self._lock = threading.Lock()
+        self._to_tell = threading.Event()
+        self._stop = threading.Event()
+        self._listening = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._keep_on, args=(work,), name=name)
+            for name, work in (("news-teller", self._tell), ("news-listener", self._hear))
+        ]
+        for thread in self._threads:
+            thread.start()
+        # Whoever is given the store then misses nothing. Should it take longer, polling serves.
+        self._listening.wait(CONNECT_SECONDS)
+
+    def tell(self, channels: set[str]) -> None:
+        """Have other nodes hear of `channels` soon. Never waits."""
+        with self._lock:
+            self._untold |= channels
+        self._to_tell.set()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._to_tell.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _keep_on(self, work: Any) -> None:
+        """Do `work` on a connection, and again on another when that breaks."""
+        while not self._stop.is_set():
+            try:
+                with connect(self._url) as connection:
+                    work(connection)
+            except (psycopg.Error, Misconfigured) as error:
+                log.warning("news between nodes: %s", str(error).strip())
+                self._world.wait(self._stop, _RECONNECT_SECONDS)
+
+    def _tell(self, connection: psycopg.Connection[Any]) -> None:
+        while not self._stop.is_set():
+            self._to_tell.wait()
+            self._to_tell.clear()
+            with self._lock:
+                told, self._untold = self._untold, set()
+            if told:
+                text = " ".join([self._node, *sorted(told)])
+                connection.execute(_NOTIFY, (_WIRE, text))
+        # So that the listener looks up at once.
+        connection.execute(_NOTIFY, (_WIRE, self._node))
+
+    def _hear(self, connection: psycopg.Connection[Any]) -> None:
+        connection.execute(f"LISTEN {_WIRE}")
+        if self._listening.is_set():
+            # This is another connection: what happened in between is found by looking.
+            self._channels.announce_all()
+        self._listening.set()
+        while not self._stop.is_set():
+            for notice in connection.notifies(timeout=_LOOK_SECONDS):
+                node, *channels = notice.payload.split(" ")
+                if node != self._node:
+                    self._channels.announce(channels)
+                if self._stop.is_set():
+                    return

