@@ -55,7 +55,7 @@ _ORPHANS = {
     ),
     "a reserved host of no living instance": (
         "SELECT id FROM resource WHERE kind = 'placement' AND state = 'reserved' "
-        "AND json_extract(doc, '$.InstanceId') NOT IN "
+        "AND doc ->> 'InstanceId' NOT IN "
         "(SELECT id FROM resource WHERE kind = 'instance' AND gone_at IS NULL)"
     ),
     "an instance that no entry names": (
@@ -93,11 +93,11 @@ def held(server: Server) -> dict[str, int]:
     }
     for name, sql in {
         "addresses": "SELECT count(*) FROM address",
-        "capacity": "SELECT total(used) FROM counter WHERE name LIKE 'capacity/%'",
-        "vcpus": "SELECT total(used) FROM counter WHERE name LIKE 'vcpus/%'",
+        "capacity": "SELECT coalesce(sum(used), 0) FROM counter WHERE name LIKE 'capacity/%'",
+        "vcpus": "SELECT coalesce(sum(used), 0) FROM counter WHERE name LIKE 'vcpus/%'",
         "entries": "SELECT count(*) FROM idempotency_entry WHERE action = 'RunInstances'",
         "launch steps taken": "SELECT count(*) FROM idempotency_entry WHERE action LIKE '%.ensure'",
-        "boots": "SELECT total(boots) FROM simulated_machine",
+        "boots": "SELECT coalesce(sum(boots), 0) FROM simulated_machine",
     }.items():
         counts[name] = int(server.rows(sql)[0][0])
     counts |= {f"{what} {row[0]}": 1 for what, sql in _ORPHANS.items() for row in server.rows(sql)}

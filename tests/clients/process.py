@@ -16,12 +16,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
 import boto3
+import psycopg
+import pytest
 from botocore.config import Config
 from botocore.exceptions import ConnectionError as CannotConnect
 from botocore.exceptions import HTTPClientError
@@ -32,7 +36,9 @@ from sametoken.cli.database import opened
 from sametoken.faults import CRASH_VARIABLE
 from sametoken.node import add_key
 from sametoken.resources import vpcs
+from sametoken.settings import KEY_FILE_VARIABLE
 from sametoken.store.port import Tx
+from store import servers
 
 # Long enough that only a hang reaches it, on a machine that is busy with other things.
 PATIENCE_SECONDS = 30.0
@@ -97,7 +103,12 @@ def client(url: str, keys: Keys, service: str = "ec2", **config: Any) -> Any:
 
 def prepare(database: Path) -> Keys:
     """Make a database with one more account, whose default VPC is there; its key."""
-    with opened(f"sqlite:///{database}") as here:
+    return prepare_at(f"sqlite:///{database}")
+
+
+def prepare_at(url: str) -> Keys:
+    """The same, for any database."""
+    with opened(url) as here:
 
         def run(tx: Tx) -> Keys:
             made = Keys(*add_key(tx, here.sealer, "clients", access="full"))
@@ -107,12 +118,46 @@ def prepare(database: Path) -> Keys:
         return here.store.run(run)
 
 
+@dataclass(frozen=True)
+class SharedDatabase:
+    """A prepared PostgreSQL database, and what its nodes' environments need."""
+
+    url: str
+    keys: Keys
+    key_file: Path
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {KEY_FILE_VARIABLE: str(self.key_file)}
+
+
+def new_shared_database(folder: Path) -> SharedDatabase:
+    """On this process's PostgreSQL server, with an account whose default VPC is there."""
+    url, key_file = servers.new_database(), folder / "shared.key"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(KEY_FILE_VARIABLE, str(key_file))
+        return SharedDatabase(url, prepare_at(url), key_file)
+
+
 class Server:
     """One database, and the process that serves it now, if any."""
 
-    def __init__(self, folder: Path, keys: Keys, *, boot_seconds: float = 0.05) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        keys: Keys,
+        *,
+        boot_seconds: float = 0.05,
+        postgresql: str | None = None,
+        settings: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
         self.database = folder / "served.db"
         self.keys = keys
+        self._postgresql = postgresql
+        self.settings = dict(settings or {})
+        self._words = ("serve", "--port", "{port}", *options)
+        self._first_line = _FIRST_LINE
         self.boot_seconds = boot_seconds
         self.log = folder / "log"
         self.url = ""
@@ -126,9 +171,32 @@ class Server:
         shutil.copy(f"{template}.key", f"{server.database}.key")
         return server
 
+    @classmethod
+    def on_postgresql(cls, shared: SharedDatabase, folder: Path, **options: Any) -> Self:
+        """One of the nodes of a PostgreSQL database."""
+        folder.mkdir(exist_ok=True)
+        return cls(folder, shared.keys, postgresql=shared.url, settings=shared.settings, **options)
+
+    def as_worker(self, folder: Path) -> Self:
+        """A worker of the same PostgreSQL database."""
+        folder.mkdir()
+        worker = type(self)(
+            folder, self.keys, boot_seconds=self.boot_seconds, postgresql=self._postgresql,
+            settings=self.settings,
+        )  # fmt: skip
+        worker._words, worker._first_line = ("worker",), "sametoken works for "
+        return worker
+
+    def advance(self, **by: float) -> None:
+        """Move the clock of a PostgreSQL database on, as if that time had passed."""
+        assert self._postgresql is not None, "the file has one writer, which is not us"
+        us = timedelta(**by) // timedelta(microseconds=1)
+        with psycopg.connect(self._postgresql) as session:
+            session.execute("UPDATE store_clock SET offset_us = offset_us + %s", (us,))
+
     @property
     def database_url(self) -> str:
-        return f"sqlite:///{self.database}"
+        return self._postgresql or f"sqlite:///{self.database}"
 
     @property
     def port(self) -> int:
@@ -145,16 +213,17 @@ class Server:
         crash = {} if crash_at is None else {CRASH_VARIABLE: crash_at}
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
-                command("serve", "--port", str(port), "--database", self.database_url,
-                        "--boot-seconds", str(self.boot_seconds)),
-                env=environment(**crash), stdout=subprocess.PIPE, stderr=log, text=True,
+                command(*(word.format(port=port) for word in self._words), "--database",
+                        self.database_url, "--boot-seconds", str(self.boot_seconds)),
+                env=environment(**crash, **self.settings), stdout=subprocess.PIPE, stderr=log,
+                text=True,
             )  # fmt: skip
         output = self._process.stdout
         assert output is not None, "its output is a pipe"
         assert select.select([output], [], [], PATIENCE_SECONDS)[0], "the server said nothing"
         line = output.readline()
-        assert line.startswith(_FIRST_LINE), f"{line!r}; log: {self.log.read_text()}"
-        self.url = line.removeprefix(_FIRST_LINE).split()[0]
+        assert line.startswith(self._first_line), f"{line!r}; log: {self.log.read_text()}"
+        self.url = line.removeprefix(self._first_line).split()[0]
 
     def wait_killed(self) -> None:
         """Wait until the process has killed itself."""
@@ -193,6 +262,10 @@ class Server:
 
     def rows(self, sql: str, *parameters: object) -> list[Any]:
         """What the database says, behind the server's back. Only reads."""
+        if self._postgresql is not None:
+            with psycopg.connect(self._postgresql) as session:
+                query = sql.replace("%", "%%").replace("?", "%s") if parameters else sql
+                return session.execute(query.encode(), parameters or None).fetchall()
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
             return connection.execute(sql, parameters).fetchall()
 

@@ -19,6 +19,7 @@ from clients.process import (
     command,
     identity,
     launch,
+    new_shared_database,
     run,
 )
 from plane import IMAGE, LAUNCH, Keys
@@ -31,12 +32,19 @@ pytestmark = pytest.mark.skipif(
 REFUSED = (254, 255)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def served(
-    template: tuple[Path, Keys], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    template: tuple[Path, Keys],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("aws-cli")
-    with closing_server(Server.copied(*template, folder)) as server:
+    made = (
+        Server.copied(*template, folder)
+        if request.param == "sqlite"
+        else Server.on_postgresql(new_shared_database(folder), folder)
+    )
+    with closing_server(made) as server:
         server.start()
         yield server
         server.stop()
@@ -161,7 +169,8 @@ WHO = ("sts", "get-caller-identity", "--query", "Account", "--output", "text")
 def test_sametoken_run_points_any_command_at_the_server(served: Server) -> None:
     done = run(
         command("run", "--database", served.database_url, "--account", "clients", "--",
-                str(AWS), *WHO)
+                str(AWS), *WHO),
+        **served.settings,
     )  # fmt: skip
     assert (done.stdout, done.stderr, done.returncode) == (f"{served.keys.account}\n", "", 0)
 
@@ -169,5 +178,5 @@ def test_sametoken_run_points_any_command_at_the_server(served: Server) -> None:
 def test_a_shell_evaluates_what_sametoken_env_prints(served: Server) -> None:
     words = command("env", "--database", served.database_url, "--account", "clients")
     script = f'eval "$({shlex.join(words)})" && {shlex.join([str(AWS), *WHO])}'
-    done = run(["/bin/sh", "-c", script])
+    done = run(["/bin/sh", "-c", script], **served.settings)
     assert (done.stdout, done.stderr, done.returncode) == (f"{served.keys.account}\n", "", 0)

@@ -6,7 +6,7 @@ Its waits between tries are skipped: they are the client's own, and nothing here
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from clients.process import client, identity, launch, until
-from plane import Keys, Plane
+from plane import Keys, Plane, new_database, running_plane
 from sametoken.idempotency.tables import ENTRY
 from sametoken.testing import Fate, Passage, Policy, drop_first_replies, lossy_proxy
 
@@ -36,6 +36,15 @@ ARRIVALS = {Fate.DROP_REQUEST: 0, Fate.DUPLICATE: 2}
 ANSWERED = (Fate.PASS, Fate.DUPLICATE)
 
 in_every_mode = pytest.mark.parametrize("mode", MODES)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def plane(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Plane]:
+    folder = tmp_path_factory.mktemp("retries")
+    with running_plane(folder, database=new_database(folder, request.param)) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +138,16 @@ def test_many_calls_through_a_random_network_are_as_many_instances(plane: Plane,
     assert arrivals(plane, keys) == heard > len(made), (seed, proxy.passages)
     assert sorted(made) == sorted(one["InstanceId"] for one in instances(client(plane.url, keys)))
     assert counts_when_running(plane, keys) == (10, 10, 10)
+
+
+def test_the_proxy_tells_calls_without_a_token_apart(plane: Plane) -> None:
+    keys = plane.account("two calls")
+    with lossy_proxy(plane.url, drop_first_replies("DescribeVpcs", 1)) as proxy:
+        ec2 = client_of(keys, proxy.url, "standard")
+        for _ in range(2):
+            assert ec2.describe_vpcs()["Vpcs"]
+    assert [passage.attempt for passage, _ in proxy.passages] == [1, 2, 1, 2]
+    assert proxy.count("DescribeVpcs", Fate.DROP_REPLY) == 2
 
 
 def test_without_a_token_a_lost_reply_doubles_the_launch(plane: Plane) -> None:
