@@ -66,10 +66,10 @@ def is_seeded(tx: Tx, account: str, region: str) -> bool:
 
 
 def lock_region(tx: Tx, account: str, region: str) -> None:
-    """Have requests that change the account's Region take turns, until this one has committed.
+    """Have those who change the account's Region take turns, until this one has committed.
 
-    Taken before anything is read: what they check then stays so. SQLite's one writer needs no lock,
-    and takes none for it.
+    Taken before anything else is read or locked: what they check then stays so. SQLite's one writer
+    needs no lock, and takes none for it.
     """
     tx.execute(_LOCK_SEED, {"s_account": account, "s_region": region})
 

@@ -8,6 +8,7 @@ from typing import Any
 from sametoken import faults
 from sametoken.faults import Point
 from sametoken.idempotency import Call, Engine, Identities, Made, Operation, Scope
+from sametoken.resources import vpcs
 from sametoken.services.fence import pass_fence
 from sametoken.store.port import Store, Tx
 from sametoken.workflow.ports import StepCall, Verb
@@ -46,6 +47,9 @@ def take_step(
         return instance
 
     def in_one_transaction(tx: Tx) -> None:
+        if verb in (Verb.HALT, Verb.RELEASE):
+            # What the instance holds is listed, then changed; its owner may be detaching it now.
+            vpcs.lock_region(tx, call.account, call.region)
         pass_fence(tx, service, verb, call)
         scope = Scope(INTERNAL_ACCOUNT, call.region, f"{service}.{verb}")
         request = Call(

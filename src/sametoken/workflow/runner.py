@@ -18,6 +18,7 @@ from sametoken.faults import Point
 from sametoken.idempotency.token import derive_token
 from sametoken.resources import instances, rows
 from sametoken.resources.instances import INSTANCE, InstanceState
+from sametoken.resources.rows import Row
 from sametoken.retry import BACKOFF_CAP_SECONDS, RetryQuota, backoff_seconds
 from sametoken.store.port import Store, Tx
 from sametoken.workflow import work as works
@@ -148,8 +149,11 @@ class Runner:
     def _step_done(self, tx: Tx, work: Work) -> Work | None:
         if work.is_last_step:
             done = replace(work, step=0, attempt=0, deadline_at=None)
+            # Its row before its work: the order in which requests lock them.
+            row = rows.find(tx, work.instance, lock=True)
             if works.record(tx, work, done, due_at=None, keeps_lease=False):
-                _arrive(tx, work)
+                assert row is not None, f"{work.instance} has work, and is gone"
+                _arrive(tx, work, row)
             return None
         further = replace(work, step=work.step + 1, attempt=0)
         return further if works.record(tx, work, further, due_at=tx.now, keeps_lease=True) else None
@@ -168,10 +172,9 @@ class Runner:
         return back if works.record(tx, work, back, due_at=tx.now, keeps_lease=True) else None
 
 
-def _arrive(tx: Tx, work: Work) -> None:
-    """The plan is done: put the instance into the state it was driven to."""
+def _arrive(tx: Tx, work: Work, row: Row) -> None:
+    """The plan is done: put the instance, locked, into the state it was driven to."""
     state = work.the_plan.ends_in
-    row = rows.by_ids(tx, [work.instance], lock=True)[work.instance]
     if row.state == state.value:
         return
     reason = work.failure
