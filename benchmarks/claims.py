@@ -18,11 +18,12 @@ from pathlib import Path
 import crowded
 import in_process
 import launches
+import nodes
 import over_http
 import peer_moto
 from measure import Stopwatch
 
-SECTIONS = ("in-process", "launches", "http", "crowded")
+SECTIONS = ("in-process", "launches", "http", "nodes", "crowded")
 
 
 def main() -> int:
@@ -52,6 +53,8 @@ def _measure(folder: Path, options: argparse.Namespace) -> bool:
         over_http.measure(
             folder, rounds=max(3, rounds - 2), seconds=0.8, stored=(200, options.stored)
         )
+    if "nodes" in options.only:
+        nodes.measure(folder, rounds=rounds, seconds=2.0)
     if options.peer == "moto":
         peer_moto.measure(rounds=rounds, seconds=0.8, stored=200)
     if "crowded" in options.only:

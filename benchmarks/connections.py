@@ -6,6 +6,7 @@ One event loop, each connection one request at a time, as an SDK's pool does it.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 import urllib.parse
 from collections.abc import Iterable, Mapping
@@ -101,11 +102,19 @@ def send(
     address: tuple[str, int], requests: Iterable[bytes], *, connections: int, seconds: float
 ) -> Run:
     """Send `requests` until they or `seconds` are over. Raises when one is not answered 200."""
-    shared, latencies_ms = iter(requests), list[float]()
+    return send_to_each({address: requests}, connections=connections, seconds=seconds)
 
-    async def client(until: float) -> None:
+
+def send_to_each(
+    requests: Mapping[tuple[str, int], Iterable[bytes]], *, connections: int, seconds: float
+) -> Run:
+    """The same to several servers, each with requests of its own and an equal share."""
+    shared = {address: iter(found) for address, found in requests.items()}
+    latencies_ms = list[float]()
+
+    async def client(address: tuple[str, int], until: float) -> None:
         connection = _Connection(address)
-        for request in shared:
+        for request in shared[address]:
             sent_at = time.perf_counter()
             if sent_at > until:
                 break
@@ -117,8 +126,8 @@ def send(
         watch = Stopwatch()
         until = time.perf_counter() + seconds
         async with asyncio.timeout(ROUND_SECONDS_MAX), asyncio.TaskGroup() as group:
-            for _ in range(connections):
-                group.create_task(client(until))
+            for address in itertools.islice(itertools.cycle(shared), connections):
+                group.create_task(client(address, until))
         return replace(watch.stop(len(latencies_ms)), latencies_ms=tuple(latencies_ms))
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

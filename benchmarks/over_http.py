@@ -133,7 +133,7 @@ def _served(folder: Path, stored: int) -> Iterator[Server]:
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         try:
-            address = _address(process)
+            address = await_address(process)
             reads, launches = (Signer(address, key, secret) for _, key, secret in keys)
             yield Server(process, database, reads, launches, _some_ids(database, keys[0][0]))
         finally:
@@ -143,7 +143,7 @@ def _served(folder: Path, stored: int) -> Iterator[Server]:
                 process.stdout.close()
 
 
-def _address(process: subprocess.Popen[str]) -> tuple[str, int]:
+def await_address(process: subprocess.Popen[str]) -> tuple[str, int]:
     assert process.stdout is not None, "the server's output is piped"
     words = process.stdout.readline().split()
     url = next((word for word in words if word.startswith("http://")), None)
@@ -172,8 +172,13 @@ def _instances(database: Path) -> int:
 
 def _await_drained(database: Path) -> None:
     """Wait until every launch is done, so that the next round has the machine for itself."""
+    query = "SELECT count(*) FROM work WHERE due_at IS NOT NULL"
+    wait_until(lambda: _ask(database, query)[0][0] == 0)
+
+
+def wait_until(drained: Callable[[], bool]) -> None:
     until = time.monotonic() + DRAIN_SECONDS_MAX
-    while int(_ask(database, "SELECT count(*) FROM work WHERE due_at IS NOT NULL")[0][0]):
+    while not drained():
         if time.monotonic() > until:
             raise TimeoutError("the launches do not come to an end")
         time.sleep(_POLL_SECONDS)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
+from string import ascii_uppercase
 
-from sametoken.ec2.actions import Action, Create, Read
+import botocore
+
+from sametoken.ec2.actions import NOT_INTENT, Action, Create, Read, regional
 from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.model import ServiceModel
+from sametoken.ec2.repeats import EVIDENCE, REPEATS, Repeat
+from sametoken.idempotency import Rules
 from sametoken.resources.instances import INSTANCE
 from sametoken.resources.interfaces import INTERFACE
 from sametoken.resources.kinds import Kind
@@ -49,34 +55,119 @@ def _node(state: str) -> str:
 
 
 def actions_page() -> str:
-    """Every action that is served, and how many of the model's there are."""
+    """Every action that is served: what a repeat of it does, with a client token and without."""
     model = ServiceModel.load("ec2")
-    ours = [action for action in ACTIONS.values() if isinstance(action, Create)]
-    rows = [_action_row(model, ACTIONS[name]) for name in sorted(ACTIONS)]
+    creates = [one for one in ACTIONS.values() if model.operation(one.name).has_client_token]
+    wordings = _wordings(creates)
+    letters = {text: letter for letter, text in wordings.items()}
     return "\n".join(
         [
             NOTICE,
             "# Actions\n",
-            f"{len(ACTIONS)} actions are served, {len(ours)} of them with a client token. All "
-            f"others of the model (API version {model.api_version}) answer `InvalidAction`.",
-            "",
-            "| action | form | client token | echoed in the result | what is a set |",
-            "|---|---|---|---|---|",
-            *rows,
+            f"{model_line(model)}\n",
+            "## With a client token\n",
+            _AS_SENT,
+            "| action | token | echoed | scope | compared as sent, but | other parameters | "
+            "once it is gone | without a token | how we know |",
+            "|---|---|---|---|---|---|---|---|---|",
+            *(_create_row(model, one, letters) for one in sorted(creates, key=_name)),
+            "\nThe wordings of `IdempotentParameterMismatch`, with `{token}` for the token:\n",
+            *(f"- **{letter}**: {text}" for letter, text in wordings.items()),
+            "\n## Without a client token\n",
+            _AGAIN,
+            "| action | asked | the same again | how we know |",
+            "|---|---|---|---|",
+            *_repeat_rows({one.name for one in creates}),
+            "\nHow we know it, from the strongest evidence to the weakest:\n",
+            *(f"- **{label}**: {meaning}" for label, meaning in EVIDENCE.items()),
+            "\n## Reads\n",
+            ", ".join(sorted(name for name, one in ACTIONS.items() if isinstance(one, Read))) + ".",
             "",
         ]
     )
 
 
-def _action_row(model: ServiceModel, action: Action) -> str:
-    operation = model.operation(action.name)
-    if not isinstance(action, Create):
-        form = "read" if isinstance(action, Read) else "change"
-        return f"| {action.name} | {form} | – | – | – |"
-    echoed = "yes" if operation.echoes_client_token else "no"
-    sets = ", ".join(f"`{path}`" for path in sorted(action.rules[-1].sets))
-    longest = action.grammar.characters_max
-    return f"| {action.name} | create | up to {longest} characters | {echoed} | {sets} |"
+_AS_SENT = """A repeat with the same token and parameters is answered by what the first did; other
+parameters are refused, and make nothing. The token itself and `DryRun` are never compared. The last
+two columns are of requests that give no token: what the same one does the second time.
+"""
+_AGAIN = """What the very same request does the second time, when the first reply was lost: it makes
+another one (*double*), is refused and changes nothing (*conflict*), or succeeds and changes nothing
+(*same*). With `--dedupe-invocations` every attempt of one SDK call is the *same*; but answers that
+hold a secret (CreateKeyPair, CreateVpnConnection) are not kept for that.
+"""
+
+
+def model_line(model: ServiceModel) -> str:
+    """How much of the installed model is served. The one line that another botocore may change."""
+    tokens = {name for name in model.action_names if model.operation(name).has_client_token}
+    return (
+        f"botocore {botocore.__version__}, API {model.api_version}: {len(ACTIONS)} of "
+        f"{len(model.action_names)} actions served, {len(tokens & ACTIONS.keys())} of "
+        f"{len(tokens)} token-taking actions. All others answer `InvalidAction`."
+    )
+
+
+def _name(action: Action) -> str:
+    return action.name
+
+
+def _wordings(creates: Iterable[Action]) -> dict[str, str]:
+    """Each wording that a create refuses a repeat with, under a letter."""
+    texts: dict[str, None] = {}
+    for action in sorted(creates, key=_name):
+        assert isinstance(action, Create), f"{action.name} takes a token and ignores it"
+        texts |= dict.fromkeys(text for text in (action.mismatch, action.deleted) if text)
+    return dict(zip(ascii_uppercase, texts, strict=False))
+
+
+def _create_row(model: ServiceModel, action: Action, letters: Mapping[str, str]) -> str:
+    assert isinstance(action, Create), f"{action.name} takes a token and ignores it"
+    cells = (
+        action.name,
+        f"up to {action.grammar.characters_max}",
+        "yes" if model.operation(action.name).echoes_client_token else "no",
+        "account, Region, action" + (", zone" if action.zone is not regional else ""),
+        _identity(action.rules[-1]),
+        letters[action.mismatch],
+        "as it is now" if action.deleted is None else letters[action.deleted],
+        "; ".join(f"{_told(one)}{_asked(one)}" for one in _repeats_of(action.name)),
+        ", ".join(dict.fromkeys(one.evidence for one in _repeats_of(action.name))),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _identity(rules: Rules) -> str:
+    """How an action's parameters are compared otherwise than as they were sent."""
+    named = {
+        "left out": rules.ignored - NOT_INTENT,
+        "sets": rules.sets,
+        "secret": rules.secrets,
+        "default": {f"{name}={value}" for name, value in rules.defaults.items()},
+    }
+    return "; ".join(
+        f"{what}: {', '.join(f'`{path}`' for path in sorted(paths))}"
+        for what, paths in named.items()
+        if paths
+    )
+
+
+def _repeat_rows(with_token: Set[str]) -> Iterator[str]:
+    for one in sorted(REPEATS, key=lambda one: one.asked):
+        if one.action not in with_token:
+            yield f"| {one.action} | {one.way} | {_told(one)} | {one.evidence} |"
+
+
+def _repeats_of(action: str) -> list[Repeat]:
+    return sorted((one for one in REPEATS if one.action == action), key=lambda one: one.asked)
+
+
+def _told(one: Repeat) -> str:
+    return f"{one.does} `{one.code}`" if one.code else str(one.does)
+
+
+def _asked(one: Repeat) -> str:
+    return f" ({one.way})" if one.way else ""
 
 
 PAGES = {"states.md": states_page, "actions.md": actions_page}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import botocore
 import click
 import pytest
 
@@ -19,6 +20,8 @@ from sametoken.cli import main
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+# What a page tells of botocore's model, all of it in one line.
+_OF_THE_MODEL = re.compile(r"^botocore .*$", re.MULTILINE)
 # Run by this suite's own runner, or by tests of their own.
 _ELSEWHERE = ("make",)
 
@@ -126,7 +129,11 @@ def _generator() -> ModuleType:
 
 @pytest.mark.parametrize("name", ["states.md", "actions.md"])
 def test_the_generated_pages_are_fresh(name: str) -> None:
-    assert (ROOT / "docs" / name).read_text() == _generator().PAGES[name](), "run `make docs`"
+    written, fresh = (ROOT / "docs" / name).read_text(), _generator().PAGES[name]()
+    if f"botocore {botocore.__version__}," not in written:
+        # Counts are of the model that the page names; those of another one may differ.
+        written, fresh = (_OF_THE_MODEL.sub("", page) for page in (written, fresh))
+    assert written == fresh, "run `make docs`"
 
 
 def test_the_example_runs_and_prints_what_it_promises() -> None:

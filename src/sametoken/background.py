@@ -5,20 +5,33 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
-from sametoken.errors import Transient
+from sametoken.errors import Misconfigured, Transient
 from sametoken.idempotency import Engine
 from sametoken.services.housekeeping import sweep
-from sametoken.store import nodes
-from sametoken.store.nodes import Heartbeat
-from sametoken.store.port import Store
+from sametoken.store.nodes import BEAT_SECONDS
+from sametoken.store.port import Store, Tx
 from sametoken.workflow.loop import Ripener, run_duty
 from sametoken.workflow.ports import Services
 from sametoken.workflow.runner import Runner
 from sametoken.world import World
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What a node says of itself to others, in transactions.
+
+    `beat` is repeated. It raises `Misconfigured` when the node must not go on, which `give_up` is
+    then told.
+    """
+
+    beat: Callable[[Tx], None]
+    leave: Callable[[Tx], None]
+    give_up: Callable[[Misconfigured], None]
 
 
 class Background:
@@ -46,9 +59,9 @@ class Background:
     def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
         return threading.Thread(target=work, name=name)
 
-    def tell_of(self, node: Heartbeat) -> None:
+    def tell(self, life: Life) -> None:
         """Have others know that this node lives, from the start to the end. Call before `start`."""
-        self._threads.append(self._thread("heartbeat", partial(self._beat, node)))
+        self._threads.append(self._thread("heartbeat", partial(self._beat, life)))
 
     def start(self) -> None:
         for thread in self._threads:
@@ -75,13 +88,17 @@ class Background:
             except Transient as busy:
                 log.warning("sweep: %s", busy)
 
-    def _beat(self, node: Heartbeat) -> None:
+    def _beat(self, life: Life) -> None:
         while not self._stop.is_set():
-            self._tell(partial(nodes.beat, node=node))
-            self._world.wait(self._stop, nodes.BEAT_SECONDS)
-        self._tell(partial(nodes.leave, node=node))
+            try:
+                self._say(life.beat)
+            except Misconfigured as outdated:
+                life.give_up(outdated)
+                break
+            self._world.wait(self._stop, BEAT_SECONDS)
+        self._say(life.leave)
 
-    def _tell(self, change: Callable[..., None]) -> None:
+    def _say(self, change: Callable[[Tx], None]) -> None:
         try:
             self._store.run(change)
         except Transient as busy:

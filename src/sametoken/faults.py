@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -28,6 +29,7 @@ class Point(StrEnum):
     VOLUMES_CALLED = "step.volumes-called"
     NETWORKS_CALLED = "step.networks-called"
     MACHINES_CALLED = "step.machines-called"
+    MACHINES_TAKEN = "step.machines-taken"
     STEP_ANSWERED = "step.answered"
     STEP_RECORDED = "step.recorded"
 
@@ -52,25 +54,41 @@ def install(injector: Injector | None) -> None:
 
 # POINT or POINT:N — kill this process (SIGKILL: nothing is flushed) the N-th time it is reached.
 CRASH_VARIABLE = "SAMETOKEN_CRASH_AT"
+# The same, but stop it (SIGSTOP: every thread stands still) until somebody sends SIGCONT.
+STOP_VARIABLE = "SAMETOKEN_STOP_AT"
 
 
 def install_from_environment() -> None:
-    """Install a crash as `SAMETOKEN_CRASH_AT` asks; without the variable do nothing."""
-    wanted = os.environ.get(CRASH_VARIABLE)
-    if wanted is None:
-        return
-    name, _, count = wanted.partition(":")
-    install(_crash_at(Point(name), int(count or "1")))
+    """Install what the two variables ask for; without them do nothing."""
+    acts: dict[str, Callable[[], None]] = {CRASH_VARIABLE: _kill, STOP_VARIABLE: _stop}
+    asked = [_act_at(os.environ[name], act) for name, act in acts.items() if name in os.environ]
+    if asked:
+
+        def injector(point: Point) -> None:
+            for each in asked:
+                each(point)
+
+        install(injector)
 
 
-def _crash_at(wanted: Point, count: int) -> Injector:
-    remaining = count
+def _act_at(asked: str, act: Callable[[], None]) -> Injector:
+    name, _, count = asked.partition(":")
+    wanted, remaining = Point(name), int(count or "1")
 
     def injector(point: Point) -> None:
         nonlocal remaining
         if point is wanted:
             remaining -= 1
             if remaining == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                act()
 
     return injector
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _stop() -> None:
+    # To this thread: sent to the process, it may reach another first, and this one go on a little.
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)

@@ -9,15 +9,17 @@ import asyncio
 import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property, partial
 from importlib import import_module
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from sametoken.background import Background
+from sametoken.background import Background, Life
 from sametoken.errors import Misconfigured
 from sametoken.idempotency import Engine, sql_engine
-from sametoken.migrations.upgrade import head, upgrade
+from sametoken.migrations.upgrade import check, contract, head, upgrade
 from sametoken.resources import accounts
 from sametoken.server.app import App
 from sametoken.server.credentials import Credentials
@@ -29,6 +31,7 @@ from sametoken.services.placement import Placement
 from sametoken.services.simulated_machines import SimulatedMachines, SimulationSettings
 from sametoken.services.volumes import Volumes
 from sametoken.settings import Database, Settings
+from sametoken.store import nodes
 from sametoken.store.gate import LockFile, claim_node
 from sametoken.store.nodes import Heartbeat
 from sametoken.store.port import Store, Tx
@@ -64,6 +67,23 @@ def open_store(database: Database, world: World) -> Iterator[Store]:
         store.close()
 
 
+def contract_schema(database: Database) -> None:
+    """Bring the database to this program's schema, and take away what only older programs use.
+
+    Raises `Misconfigured`, nothing changed, while a node runs that may use it.
+    """
+    if database.file is not None:
+        # Its one server, of whatever version, holds the claim for as long as it runs.
+        with _claimed(database):
+            change_schema(database.file, partial(contract, living=list))
+        return
+
+    _postgresql().change_schema(
+        database.url,
+        lambda connection: contract(connection, living=partial(nodes.hold, connection)),
+    )
+
+
 def _postgresql() -> ModuleType:
     """The module that needs the driver, which only those who use PostgreSQL have."""
     try:
@@ -72,6 +92,15 @@ def _postgresql() -> ModuleType:
         raise Misconfigured(
             f"PostgreSQL needs {missing.name}: pip install 'sametoken[postgresql]'"
         ) from None
+
+
+def find_sealer(store: Store, key_file: Path | None) -> Sealer:
+    """The sealer of a deployment. A new key is made only where nothing is sealed yet.
+
+    Raises `Misconfigured` when a restored database came without its key.
+    """
+    sealed = store.read(partial(accounts.sealed_setting, name=DIGEST_KEY))
+    return load_sealer(key_file, create=sealed is None)
 
 
 def prepare(store: Store, sealer: Sealer, world: World) -> Engine:
@@ -131,9 +160,10 @@ class Node:
         self.settings = settings
         self.store = store
         self.world = world or RealWorld()
+        # Why it ended by itself.
+        self._outdated: Misconfigured | None = None
         file = settings.database.key_file
-        sealer = load_sealer(file, create=True)
-        self.engine = prepare(store, sealer, self.world)
+        self.engine = prepare(store, find_sealer(store, file), self.world)
         credentials = Credentials(store, lambda: load_sealer(file, create=False), self.world)
         self.app = App(store, self.engine, credentials, self.world, settings.choices)
         listener = Listener(settings.host, settings.port, settings.tls_cert, settings.tls_key)
@@ -154,10 +184,13 @@ class Node:
     async def serve(self, stop: asyncio.Event) -> None:
         """Answer and drive until `stop` is set; then drain, and end every thread we started."""
         if self.settings.database.file is None:
-            url = None if self.edge is None else self.url
-            self.background.tell_of(
-                Heartbeat(mint_uuid(self.world), url, installed_version("sametoken"), head())
-            )
+            loop = asyncio.get_running_loop()
+
+            def give_up(outdated: Misconfigured) -> None:
+                self._outdated = outdated
+                loop.call_soon_threadsafe(stop.set)
+
+            self.background.tell(Life(self.beat, self._leave, give_up))
         self.background.start()
         try:
             if self.edge is None:
@@ -167,6 +200,26 @@ class Node:
         finally:
             await asyncio.to_thread(self.background.stop)
             self.app.close()
+        if self._outdated is not None:
+            raise self._outdated
+
+    @cached_property
+    def _heartbeat(self) -> Heartbeat:
+        url = None if self.edge is None else self.url
+        return Heartbeat(mint_uuid(self.world), url, installed_version("sametoken"), head())
+
+    def beat(self, tx: Tx) -> None:
+        """Tell others that this node lives.
+
+        Raises `Misconfigured` when what it uses of the schema was taken away: it was paused, or cut
+        off, for so long that it was taken for dead. Asked after its row is written, see
+        `nodes.hold`.
+        """
+        nodes.beat(tx, self._heartbeat)
+        check(tx.connection)
+
+    def _leave(self, tx: Tx) -> None:
+        nodes.leave(tx, self._heartbeat)
 
     async def _answer(self, edge: Edge, stop: asyncio.Event) -> None:
         """Serve until `stop`; then first be seen as not ready, for as long as was chosen."""
@@ -175,7 +228,8 @@ class Node:
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         self.app.is_ready = False
-        if self.settings.drain_seconds and not serving.done():
+        drains = self.settings.drain_seconds and self._outdated is None
+        if drains and not serving.done():
             await asyncio.wait({serving}, timeout=self.settings.drain_seconds)
         unready.set()
         stopping.cancel()
@@ -193,6 +247,9 @@ def claimed_node(settings: Settings, world: World, *, answers: bool = True) -> I
             node.edge.bind()
         if lock is not None:
             lock.write(node.url)
+        else:
+            # Before anybody is told that it serves: it counts as living, and may live.
+            store.run(node.beat)
         yield node
 
 

@@ -12,7 +12,7 @@ import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -33,13 +33,27 @@ class Fate(Enum):
     SERVER_ERROR = "server error"  # the endpoint acts, the client is told 503
 
 
+# What AWS's SDKs send with every try of one call: the same value, and another for the next call.
+INVOCATION_HEADER = "amz-sdk-invocation-id"
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One request as the proxy saw it: its action, its token, and the number of its try."""
+    """One request as the proxy saw it: its action, what names the call, and which try it is."""
 
     action: str
     client_token: str | None
     attempt: int
+    invocation: str | None = None
+
+    @property
+    def call(self) -> tuple[str, str | None]:
+        """What the tries of one call share: the action, and its token.
+
+        A call without a token goes by its SDK's invocation id; all of an action that have neither
+        count as one call.
+        """
+        return self.action, self.client_token or self.invocation
 
 
 Policy = Callable[[Passage], Fate]
@@ -55,11 +69,12 @@ class LossyProxy:
     _attempts: dict[tuple[str, str | None], int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def decide(self, action: str, client_token: str | None) -> Fate:
+    def decide(self, action: str, client_token: str | None, invocation: str | None) -> Fate:
         with self._lock:
-            attempt = self._attempts.get((action, client_token), 0) + 1
-            self._attempts[action, client_token] = attempt
-            passage = Passage(action, client_token, attempt)
+            first = Passage(action, client_token, 1, invocation)
+            tries = self._attempts.get(first.call, 0) + 1
+            self._attempts[first.call] = tries
+            passage = replace(first, attempt=tries)
             fate = self.policy(passage)
             self.passages.append((passage, fate))
             return fate
@@ -130,7 +145,11 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(min(length, BODY_BYTES_MAX))
         query = urllib.parse.urlsplit(self.path).query
         fields = dict(urllib.parse.parse_qsl(f"{query}&{body.decode('latin-1')}"))
-        fate = self.proxy.decide(fields.get("Action", "-"), fields.get("ClientToken"))
+        fate = self.proxy.decide(
+            fields.get("Action", "-"),
+            fields.get("ClientToken"),
+            self.headers.get(INVOCATION_HEADER),
+        )
         if fate is Fate.DROP_REQUEST:
             self._hang_up()
             return

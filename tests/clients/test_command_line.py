@@ -208,6 +208,17 @@ def test_a_limit_set_beside_a_running_server_holds_at_once(served: Server) -> No
         launch(ec2, "limited-too", **there)
 
 
+def test_a_quota_of_ec2s_is_listed_and_can_be_set(served: Server) -> None:
+    listed = sametoken("limits", "list", database=served.database_url)
+    assert re.search(r"vpn-gateway/\*/\* \(default\) +│? *5\b", listed)
+    name = f"vpn-gateway/{served.keys.account}/us-east-1"
+    sametoken("limits", "set", name, "0", database=served.database_url)
+    with pytest.raises(ClientError, match="VpnGatewayLimitExceeded"):
+        served.client().create_vpn_gateway(Type="ipsec.1")
+    sametoken("limits", "set", name, "1", database=served.database_url)
+    served.client().create_vpn_gateway(Type="ipsec.1")
+
+
 @pytest.mark.parametrize("words", [("vms", "3"), ("capacity/us-east-1a", "3"), ("a/b/c", "3")])
 def test_a_limit_that_does_not_exist_is_refused(new: str, words: tuple[str, str]) -> None:
     assert "is no limit; use capacity/ZONE/TYPE" in refused("limits", "set", *words, database=new)

@@ -46,6 +46,7 @@ IN_LAUNCH: Mapping[Point, Crash] = {
     Point.VOLUMES_CALLED: Crash(1, committed=True),
     Point.NETWORKS_CALLED: Crash(1, committed=True),
     Point.MACHINES_CALLED: Crash(1, committed=True),
+    Point.MACHINES_TAKEN: Crash(1, committed=True),
     Point.STEP_ANSWERED: Crash(1, committed=True),
     Point.STEP_RECORDED: Crash(1, committed=True),
 }
@@ -65,6 +66,7 @@ IN_TERMINATION = (
     (Point.STORE_COMMITTED, _LAUNCH_COMMIT),
     (Point.STORE_COMMITTED, _LAUNCH_COMMIT + 3),
     (Point.MACHINES_CALLED, 1),
+    (Point.MACHINES_TAKEN, 1),
     (Point.NETWORKS_CALLED, 1),
     (Point.VOLUMES_CALLED, 1),
     (Point.PLACEMENT_CALLED, 1),

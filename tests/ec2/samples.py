@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore import xform_name
 
+from ec2.asking import described, running
 from plane import IMAGE, LAUNCH
 
 Document = dict[str, Any]
@@ -20,15 +21,14 @@ Document = dict[str, Any]
 class Sample:
     """`asked` and `other` are two valid requests of one account in one Region that differ.
 
-    `id` finds the created thing's id in an answer, `remove` removes it (None: it is the API's
-    way that a replay still answers after the end, or removal is another action's). With a
+    `id` finds the created thing's id in an answer, `remove` begins to remove it. With a
     `natural_key`, another token does not make another one.
     """
 
     asked: Callable[[Any], Document]
     other: Callable[[Document], Document]
     id: Callable[[Document], str]
-    remove: Callable[[Any, str], object] | None = None
+    remove: Callable[[Any, str], object]
     natural_key: bool = False
 
     def call(self, client: Any, action: str, asked: Document, token: str) -> Document:
@@ -102,11 +102,27 @@ def first_zone(client: Any) -> str:
     return f"{client.meta.region_name}a"
 
 
+def reserved(client: Any, count: int) -> str:
+    """A capacity reservation of that many instances."""
+    made = client.create_capacity_reservation(
+        AvailabilityZone=first_zone(client), InstanceType="t3.micro",
+        InstancePlatform="Linux/UNIX", InstanceCount=count,
+    )  # fmt: skip
+    return str(made["CapacityReservation"]["CapacityReservationId"])
+
+
+def root_volume(client: Any) -> str:
+    """The volume of a running instance: it can be copied at once."""
+    [mapping] = described(client, running(client))["BlockDeviceMappings"]
+    return str(mapping["Ebs"]["VolumeId"])
+
+
 SAMPLES: dict[str, Sample] = {
     "RunInstances": Sample(
         lambda client: dict(LAUNCH),
         changed(InstanceType="t3.small"),
         at("Instances", 0, "InstanceId"),
+        lambda client, id: client.terminate_instances(InstanceIds=[id]),
     ),
     "CreateRouteTable": Sample(
         in_vpc,
@@ -125,6 +141,13 @@ SAMPLES: dict[str, Sample] = {
         tagged("egress-only-internet-gateway"),
         at("EgressOnlyInternetGateway", "EgressOnlyInternetGatewayId"),
         removing("DeleteEgressOnlyInternetGateway", "EgressOnlyInternetGatewayId"),
+    ),
+    "CreateCarrierGateway": Sample(
+        in_vpc,
+        tagged("carrier-gateway"),
+        at("CarrierGateway", "CarrierGatewayId"),
+        removing("DeleteCarrierGateway", "CarrierGatewayId"),
+        natural_key=True,
     ),
     "CreateNetworkInterface": Sample(
         in_subnet,
@@ -160,13 +183,14 @@ SAMPLES: dict[str, Sample] = {
         changed(TrafficType="REJECT"),
         at("FlowLogIds", 0),
         lambda client, id: client.delete_flow_logs(FlowLogIds=[id]),
+        natural_key=True,
     ),
     "CreateLaunchTemplate": Sample(
         lambda client: {
             "LaunchTemplateName": "web",
             "LaunchTemplateData": {"ImageId": IMAGE, "InstanceType": "t3.micro"},
         },
-        changed(VersionDescription="other"),
+        changed(LaunchTemplateName="other"),
         at("LaunchTemplate", "LaunchTemplateId"),
         removing("DeleteLaunchTemplate", "LaunchTemplateId"),
         natural_key=True,
@@ -190,6 +214,7 @@ SAMPLES: dict[str, Sample] = {
         lambda client: {**in_subnet(client), "ConnectivityType": "private"},
         tagged("natgateway"),
         at("NatGateway", "NatGatewayId"),
+        removing("DeleteNatGateway", "NatGatewayId"),
     ),
     "CreateVpcEndpoint": Sample(
         lambda client: {
@@ -205,6 +230,44 @@ SAMPLES: dict[str, Sample] = {
         changed(Size=9),
         at("VolumeId"),
         removing("DeleteVolume", "VolumeId"),
+    ),
+    "CopyVolumes": Sample(
+        lambda client: {"SourceVolumeId": root_volume(client)},
+        changed(VolumeType="gp3"),
+        at("Volumes", 0, "VolumeId"),
+        removing("DeleteVolume", "VolumeId"),
+    ),
+    "CreateCapacityReservationBySplitting": Sample(
+        lambda client: {"SourceCapacityReservationId": reserved(client, 9), "InstanceCount": 1},
+        changed(InstanceCount=2),
+        at("DestinationCapacityReservation", "CapacityReservationId"),
+        removing("CancelCapacityReservation", "CapacityReservationId"),
+    ),
+    "MoveCapacityReservationInstances": Sample(
+        lambda client: {
+            "SourceCapacityReservationId": reserved(client, 2),
+            "DestinationCapacityReservationId": reserved(client, 1),
+            "InstanceCount": 2,
+        },
+        changed(InstanceCount=1),
+        at("DestinationCapacityReservation", "CapacityReservationId"),
+        removing("CancelCapacityReservation", "CapacityReservationId"),
+        natural_key=True,
+    ),
+    "ModifyInstanceCreditSpecification": Sample(
+        lambda client: {
+            "InstanceCreditSpecifications": [
+                {"InstanceId": running(client), "CpuCredits": "standard"}
+            ]
+        },
+        lambda asked: {
+            "InstanceCreditSpecifications": [
+                {**one, "CpuCredits": "unlimited"} for one in asked["InstanceCreditSpecifications"]
+            ]
+        },
+        at("SuccessfulInstanceCreditSpecifications", 0, "InstanceId"),
+        lambda client, id: client.terminate_instances(InstanceIds=[id]),
+        natural_key=True,
     ),
     "CopyImage": Sample(
         built_in_image,

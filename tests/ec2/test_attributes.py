@@ -121,6 +121,43 @@ def test_an_attribute_is_set_in_either_form_and_again(plane: Plane, name: str, f
         assert attribute(client, id, name) == {"Value": value}
 
 
+@pytest.mark.parametrize(
+    "params",
+    [{"UserData": {"Value": b""}}, {"Attribute": "userData", "Value": ""}],
+    ids=["own member", "attribute and value"],
+)
+def test_an_empty_value_takes_the_user_data_away(plane: Plane, params: dict[str, Any]) -> None:
+    client = plane.client()
+    id = running(client, UserData="#!/bin/sh")
+    call = client.modify_instance_attribute
+    assert code(call, InstanceId=id, **params) == "IncorrectInstanceState"
+    client.stop_instances(InstanceIds=[id])
+    wait(client, "instance_stopped", id)
+    for _ in range(2):
+        modify(client, id, **params)
+        assert attribute(client, id, "userData") == {}
+    for other in ({"InstanceType": {"Value": ""}}, {"Attribute": "ebsOptimized", "Value": ""}):
+        assert code(call, InstanceId=id, **other) == "InvalidParameterValue"
+
+
+def test_an_empty_value_takes_descriptions_away(plane: Plane) -> None:
+    client = plane.client()
+    image = client.create_image(InstanceId=running(client), Name="told", Description="d")["ImageId"]
+
+    def told() -> str:
+        answer = client.describe_image_attribute(ImageId=image, Attribute="description")
+        return str(answer["Description"].get("Value", ""))
+
+    for empty, again in (
+        ({"Description": {"Value": ""}}, {"Description": {"Value": "d"}}),
+        ({"Attribute": "description", "Value": ""}, {"Attribute": "description", "Value": "d"}),
+    ):
+        client.modify_image_attribute(ImageId=image, **empty)
+        assert told() == ""
+        client.modify_image_attribute(ImageId=image, **again)
+        assert told() == "d"
+
+
 def test_a_new_type_counts_from_the_next_start(plane: Plane) -> None:
     client = plane.client()
     id = running(client)

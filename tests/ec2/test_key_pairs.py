@@ -184,11 +184,24 @@ def test_deleting_by_name_succeeds_again_and_again(client: Any) -> None:
     assert client.create_key_pair(KeyName="mine", KeyType="ed25519")["KeyPairId"] != made
 
 
-def test_deleting_by_id_finds_one_pair_once(client: Any) -> None:
+def test_deleting_by_id_finds_one_pair_once_and_succeeds_again(client: Any) -> None:
     made = client.create_key_pair(KeyName="mine", KeyType="ed25519")["KeyPairId"]
-    client.delete_key_pair(KeyPairId=made)
-    assert code(client.delete_key_pair, KeyPairId=made) == "InvalidKeyPair.NotFound"
+    assert client.delete_key_pair(KeyPairId=made)["KeyPairId"] == made
+    again = client.delete_key_pair(KeyPairId=made)
+    assert again["Return"] is True and "KeyPairId" not in again
     assert code(client.delete_key_pair) == "MissingParameter"
+
+
+def test_the_pair_of_another_account_or_region_is_not_deleted_by_its_id(
+    plane: Plane, client: Any, request: pytest.FixtureRequest
+) -> None:
+    made = client.create_key_pair(KeyName="mine", KeyType="ed25519")["KeyPairId"]
+    stranger = plane.client(keys=plane.account("strangers"))
+    same = plane.account(request.node.name[-60:])
+    elsewhere = plane.client(keys=same, region="eu-west-1")
+    for other in (stranger, elsewhere):
+        assert "KeyPairId" not in other.delete_key_pair(KeyPairId=made)
+    assert [one["KeyPairId"] for one in client.describe_key_pairs()["KeyPairs"]] == [made]
 
 
 def test_pairs_are_found_by_name_id_filter_and_tag(client: Any) -> None:

@@ -116,6 +116,21 @@ def test_an_empty_value_of_a_tag_or_filter_is_a_value() -> None:
     assert parse("DescribeVpcs", form)["Filters"] == [{"Name": "tag:k", "Values": [""]}]
 
 
+def test_an_empty_value_empties_an_attribute() -> None:
+    """What boto3 sends for `UserData={"Value": b""}`, and the CLI for `--user-data Value=`."""
+    id = {"InstanceId": "i-1"}
+    assert parse("ModifyInstanceAttribute", {**id, "UserData.Value": ""}) == {
+        **id, "UserData": {"Value": b""},
+    }  # fmt: skip
+    by_name = {**id, "Attribute": "userData", "Value": ""}
+    assert parse("ModifyInstanceAttribute", by_name) == by_name
+    form = {"NetworkInterfaceId": "eni-1", "Description.Value": ""}
+    assert parse("ModifyNetworkInterfaceAttribute", form)["Description"] == {"Value": ""}
+    # No truth is empty, and a structure that is sent as a text has no value.
+    for nothing in ({"EbsOptimized.Value": ""}, {"UserData": ""}):
+        assert parse("ModifyInstanceAttribute", {**id, **nothing}) == id
+
+
 def test_a_structure_of_empty_members_is_dropped_from_its_list() -> None:
     form = {"Filter.1.Name": "", "Filter.2.Name": "n", "Filter.2.Value.1": "v", "Filter.3": ""}
     assert parse("DescribeVpcs", form) == {"Filters": [{"Name": "n", "Values": ["v"]}]}

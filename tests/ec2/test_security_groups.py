@@ -172,8 +172,9 @@ def test_rules_are_revoked_by_permission_or_by_id(ec2: Any, group: str) -> None:
     answer = revoke(GroupId=group, IpPermissions=[http])
     [revoked] = answer["RevokedSecurityGroupRules"]
     assert (revoked["FromPort"], revoked["CidrIpv4"]) == (80, "0.0.0.0/0")
-    gone = code(revoke, GroupId=group, IpPermissions=[http])
-    assert gone == "InvalidPermission.NotFound"
+    # "For a default VPC … no error is returned, and the output describes" what was not revoked.
+    [unknown] = revoke(GroupId=group, IpPermissions=[http])["UnknownIpPermissions"]
+    assert (unknown["FromPort"], unknown["IpRanges"]) == (80, [ANYWHERE])
     [ssh] = [one["SecurityGroupRuleId"] for one in made if one["FromPort"] == 22]
     as_egress = code(ec2.revoke_security_group_egress, GroupId=group, SecurityGroupRuleIds=[ssh])
     assert as_egress == "InvalidSecurityGroupRuleId.NotFound"

@@ -59,6 +59,24 @@ def test_a_default_given_and_left_out_are_the_same_request(ec2: Any) -> None:
     assert "ClientToken" not in plain
 
 
+def test_the_throughput_of_gp3_has_a_default_and_of_other_types_none(ec2: Any) -> None:
+    asked = {"AvailabilityZone": ZONE, "Size": 8, "VolumeType": "gp3", "ClientToken": "gp3"}
+    ids = {
+        ec2.create_volume(**asked, **more)["VolumeId"] for more in ({}, {"Throughput": 125}, {})
+    }
+    assert len(ids) == 1
+    other = refusal(ec2.create_volume, **asked, Throughput=250)
+    assert other.code == "IdempotentParameterMismatch"
+    # Left out and said, the other way round; and no default is compared where EC2 fills none in.
+    said = {**asked, "Throughput": 125, "ClientToken": "gp3-said"}
+    plain = {name: value for name, value in said.items() if name != "Throughput"}
+    assert ec2.create_volume(**said)["VolumeId"] == ec2.create_volume(**plain)["VolumeId"]
+    gp2 = {**asked, "VolumeType": "gp2", "ClientToken": "gp2"}
+    ec2.create_volume(**gp2)
+    refused = refusal(ec2.create_volume, **gp2, Throughput=125)
+    assert refused.code == "IdempotentParameterMismatch"
+
+
 def test_another_size_is_refused_in_the_words_of_ec2(ec2: Any) -> None:
     ec2.create_volume(AvailabilityZone=ZONE, Size=8, ClientToken="m")
     refused = refusal(ec2.create_volume, AvailabilityZone=ZONE, Size=9, ClientToken="m")
@@ -161,7 +179,13 @@ def test_modifying_a_volume_is_told(plane: Plane, ec2: Any) -> None:
     volume = available(plane, ec2)
     told = ec2.modify_volume(VolumeId=volume, Size=10, VolumeType="gp3")["VolumeModification"]
     assert (told["OriginalSize"], told["TargetSize"]) == (8, 10)
+    assert told["ModificationState"] == "optimizing" and "EndTime" not in told
+    early = refusal(ec2.modify_volume, VolumeId=volume, Size=11)
+    assert early.code == "IncorrectModificationState", "one at a time"
+    plane.advance(timedelta(seconds=5))
     listed = ec2.describe_volumes_modifications(VolumeIds=[volume])["VolumesModifications"]
     assert [one["ModificationState"] for one in listed] == ["completed"]
+    assert ec2.modify_volume(VolumeId=volume, Size=11)["VolumeModification"]["OriginalSize"] == 10
+    plane.advance(timedelta(seconds=5))
     assert refusal(ec2.modify_volume, VolumeId=volume, Size=1).code == "InvalidParameterValue"
     assert ec2.describe_volume_status(VolumeIds=[volume])["VolumeStatuses"]

@@ -70,6 +70,18 @@ def test_a_connection_that_says_nothing_is_closed_without_a_word(loop_factory: L
     assert exchange(loop_factory, b"", HASTY) == b""
 
 
+def test_a_connection_may_be_opened_long_before_its_first_request(
+    loop_factory: LoopFactory,
+) -> None:
+    limits = replace(HASTY, idle_seconds_max=PATIENCE_SECONDS)
+    with running(echo, limits, loop_factory=loop_factory) as where, wire(where) as early:
+        with wire(where) as slow:
+            slow.send(b"GET / HT")
+            assert_refused(slow.read_to_end(), 408, "RequestTimeoutException")
+        early.send(GET)
+        assert early.read_reply()[0] == 200
+
+
 def test_blank_lines_do_not_keep_a_connection(loop_factory: LoopFactory) -> None:
     with running(echo, HASTY, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(GET)

@@ -34,6 +34,7 @@ EDGES = {
     ("server/app.py", "_reply"): "a bug of ours is one request's 500",
     ("workflow/loop.py", "run_duty"): "a bug of ours met one piece of work; the others go on",
     ("store/group_commit.py", "_run_member"): "a member's error belongs to its caller alone",
+    ("store/postgresql.py", "_write_lanes"): "a job's error belongs to its caller alone",
 }
 WIDE = {"Exception", "BaseException"}
 

@@ -58,7 +58,7 @@ SERVICES_MAY = {
 ENGINE = {"__init__", "idempotency", "store", "retry", "faults", "errors", "world"}
 ENGINE_NEEDS = {"sqlalchemy"}
 # Loaded by `node` alone, and only for those who asked for `sametoken[postgresql]`.
-POSTGRESQL = {"store/postgresql.py", "store/pgconnect.py", "store/news.py"}
+POSTGRESQL = {"store/postgresql.py", "store/pgconnect.py", "store/pgsession.py", "store/news.py"}
 
 
 @dataclass(frozen=True, slots=True)

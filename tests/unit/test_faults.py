@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from sametoken import faults
-from sametoken.faults import CRASH_VARIABLE, POINTS, Point
+from sametoken.faults import CRASH_VARIABLE, POINTS, STOP_VARIABLE, Point
 
 
 @pytest.fixture(autouse=True)
@@ -54,10 +55,11 @@ def test_a_point_is_named_by_what_has_happened_where() -> None:
     assert all(where and what for where, _, what in (p.value.partition(".") for p in POINTS))
 
 
-def test_without_the_variable_nothing_crashes(
+def test_without_the_variables_nothing_crashes_or_stops(
     monkeypatch: pytest.MonkeyPatch, kills: list[tuple[int, int]]
 ) -> None:
-    monkeypatch.delenv(CRASH_VARIABLE, raising=False)
+    for variable in (CRASH_VARIABLE, STOP_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
     faults.install_from_environment()
     faults.reach(Point.STORE_COMMITTED)
     assert kills == []
@@ -77,10 +79,28 @@ def test_the_process_is_killed_the_nth_time_its_point_is_reached(
     assert kills == [(os.getpid(), signal.SIGKILL)]
 
 
+def test_the_process_is_stopped_by_the_thread_that_reaches_the_point_and_nobody_is_killed(
+    monkeypatch: pytest.MonkeyPatch, kills: list[tuple[int, int]]
+) -> None:
+    stops: list[tuple[int, int]] = []
+    monkeypatch.setattr(
+        signal, "pthread_kill", lambda thread, number: stops.append((thread, number))
+    )
+    monkeypatch.setenv(STOP_VARIABLE, f"{Point.STEP_CLAIMED.value}:2")
+    faults.install_from_environment()
+    faults.reach(Point.STEP_CLAIMED)
+    assert stops == []
+    for _ in range(2):
+        faults.reach(Point.STEP_CLAIMED)
+    assert stops == [(threading.get_ident(), signal.SIGSTOP)]
+    assert kills == []
+
+
+@pytest.mark.parametrize("variable", [CRASH_VARIABLE, STOP_VARIABLE])
 @pytest.mark.parametrize("asked", ["no.such-point", "store.committed:often"])
 def test_a_crash_that_cannot_be_meant_is_refused_at_once(
-    asked: str, monkeypatch: pytest.MonkeyPatch
+    variable: str, asked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(CRASH_VARIABLE, asked)
+    monkeypatch.setenv(variable, asked)
     with pytest.raises(ValueError, match=asked.partition(":")[2] or asked):
         faults.install_from_environment()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sametoken.idempotency.fingerprint import (
     PLAIN_CHARACTERS_MAX,
+    Only,
     Rules,
     differing_fields,
     fingerprint,
@@ -106,6 +107,17 @@ def test_what_is_outside_the_intent_is_not_compared(name: str) -> None:
 
 def test_only_top_level_names_are_outside_the_intent() -> None:
     assert differing({"Spec": {"DryRun": True}}, {"Spec": {"DryRun": False}}) == ("Spec.DryRun",)
+
+
+def test_a_default_of_some_values_only_is_filled_in_where_they_are_or_are_filled_in() -> None:
+    only = Only(125, where="Type", equals="gp3")
+    given = Rules(defaults={"Speed": only})
+    filled = Rules(defaults={"Speed": only, "Type": "gp3"})
+    assert digests({"Type": "gp3"}, given) == digests({"Type": "gp3", "Speed": 125}, given)
+    assert "Speed" not in digests({"Type": "gp2"}, given)
+    assert "Speed" not in digests({}, given)
+    assert digests({}, filled) == digests({"Type": "gp3", "Speed": 125}, filled)
+    assert str(only) == "125 where Type=gp3"
 
 
 def test_a_default_left_out_equals_the_default_said() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sametoken.cli.accounts import accounts
+from sametoken.cli.backup import backup
 from sametoken.cli.clients import env, run
 from sametoken.cli.demo import demo
 from sametoken.cli.limits import limits
@@ -34,5 +35,5 @@ def main() -> None:
     """
 
 
-for _command in (serve, worker, env, run, demo, accounts, tokens, limits, migrate):
+for _command in (serve, worker, env, run, demo, accounts, tokens, limits, migrate, backup):
     main.add_command(_command)

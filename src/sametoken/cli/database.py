@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import click
 from platformdirs import user_data_path
 
-from sametoken.node import open_store, prepare
-from sametoken.server.sealing import Sealer, load_sealer
+from sametoken.node import find_sealer, open_store, prepare
+from sametoken.server.sealing import Sealer
 from sametoken.settings import DATABASE_VARIABLE, KEY_FILE_VARIABLE, Database, read_database
 from sametoken.store.port import Store
 from sametoken.world import RealWorld
@@ -57,6 +57,6 @@ def opened(database: str) -> Iterator[Opened]:
     """Open the database, made and prepared when it is new. A running server is not disturbed."""
     found, world = named_database(database), RealWorld()
     with open_store(found, world) as store:
-        sealer = load_sealer(found.key_file, create=True)
+        sealer = find_sealer(store, found.key_file)
         prepare(store, sealer, world)
         yield Opened(found, store, sealer)

@@ -9,13 +9,15 @@ from sametoken.cli.database import database_option, opened
 from sametoken.cli.tables import print_table
 from sametoken.errors import Misconfigured
 from sametoken.resources import capacity
+from sametoken.resources.quotas import QUOTAS
 
 
 @click.group()
 def limits() -> None:
-    """Capacity per instance type and zone, vCPUs per account and Region.
+    """Capacity per instance type and zone, vCPUs and EC2's quotas per account and Region.
 
-    Names are capacity/ZONE/TYPE and vcpus/ACCOUNT/REGION; * stands for any.
+    Names are capacity/ZONE/TYPE, vcpus/ACCOUNT/REGION and KIND/ACCOUNT/REGION with a kind of
+    resource, such as route-table; * stands for any. `limits list` shows the kinds.
     """
 
 
@@ -26,8 +28,11 @@ def limits() -> None:
 def set_limit(name: str, maximum: int, database: str) -> None:
     """Set the maximum of NAME, e.g. capacity/us-east-1a/t3.micro 2."""
     what, *rest = name.split("/")
-    if what not in ("capacity", "vcpus") or len(rest) != 2:
-        raise Misconfigured(f"{name!r} is no limit; use capacity/ZONE/TYPE or vcpus/ACCOUNT/REGION")
+    if what not in ("capacity", "vcpus", *QUOTAS) or len(rest) != 2:
+        raise Misconfigured(
+            f"{name!r} is no limit; use capacity/ZONE/TYPE, vcpus/ACCOUNT/REGION or "
+            f"KIND/ACCOUNT/REGION with one of: {', '.join(QUOTAS)}"
+        )
     with opened(database) as here:
         here.store.run(lambda tx: capacity.set_maximum(tx, name, maximum))
     click.echo(f"{name} is {maximum} now")
@@ -43,4 +48,8 @@ def list_limits(database: str) -> None:
             table.add_row(name, str(maximum))
     table.add_row("capacity/*/* (default)", str(capacity.CAPACITY_DEFAULT))
     table.add_row("vcpus/*/* (default)", str(capacity.VCPUS_DEFAULT))
+    for kind, quota in QUOTAS.items():
+        per = f", per {quota.per}" if quota.per else ""
+        most = "none" if quota.maximum is None else str(quota.maximum)
+        table.add_row(f"{kind}/*/* (default{per})", most)
     print_table(table)

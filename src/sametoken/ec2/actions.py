@@ -73,7 +73,8 @@ class Create:
     """An action with a client token: performed once, viewed at every repeat.
 
     `zone` is the zone a request names, by itself or by what it names; "" for a Regional one.
-    `mismatch` is EC2's wording for this action; `{token}` stands for the token.
+    `mismatch` is EC2's wording for this action; `{token}` stands for the token. `deleted` is what a
+    repeat is refused with once what it made is gone; None: it is answered with what is left.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Create:
     grammar: TokenGrammar = GENERAL_TOKEN
     rules: tuple[Rules, ...] = field(default_factory=_rules)
     mismatch: str = GENERAL_MISMATCH
+    deleted: str | None = None
     mutates: bool = True
 
 

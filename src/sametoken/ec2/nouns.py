@@ -21,7 +21,7 @@ from sametoken.ec2.actions import (
     Validate,
     regional,
 )
-from sametoken.ec2.operations.describing import Joins, describe
+from sametoken.ec2.operations.describing import PAGE_SIZES, Joins, PageSizes, describe
 from sametoken.ec2.parameters import Accepted, check_tag_specifications, refuse_unsupported
 from sametoken.ec2.request import Document, Request
 from sametoken.errors import ServiceError
@@ -36,6 +36,8 @@ Parents = Mapping[str, Row]
 Build = Callable[[Tx, Request, Parents], Document]
 # A new resource's row, laid out but not inserted, where its document needs its id.
 LayOut = Callable[[Tx, Request, Parents], Row]
+# The resource that an equal request made before, for a create which is idempotent by nature.
+Standing = Callable[[Tx, Request], Row | None]
 # What else is to be done in the transaction that makes, or removes, the resource.
 Follow = Callable[[Tx, Row], None]
 
@@ -52,21 +54,13 @@ DELETED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
-    """At most `maximum` living resources of the kind, per account and Region or per parent."""
-
-    code: str
-    maximum: int
-    per: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Noun:
     """One kind, and how EC2's actions spell it.
 
     `id` names the resource in requests and in its own form; `one` is the create's result member
     (None: the members are the result itself), `many` the describe's list, `ids` its parameter.
-    `parents` are parameters that name what must exist, and what the new resource stands under.
+    `sizes` are what a page of them may hold. `parents` are parameters that name what must exist,
+    and what the new resource stands under.
     `accepts` is what create takes beyond token, dry run and tags. `build` makes the new document,
     or `lay_out` the whole row. `shows` are the computed members
     of its EC2 form. `show` replaces the generic form; `joins` adds to it, for the rows of a page at
@@ -90,11 +84,11 @@ class Noun:
     show: Callable[[Row], Document] | None = None
     parent_filter: str | None = None
     initial: str = "available"
-    quota: Quota | None = None
     created: Follow | None = None
     name: Callable[[Request, Document], str] | None = None
     joins: Joins | None = None
     also_tags: tuple[str, ...] = ()
+    sizes: PageSizes = PAGE_SIZES
     echoes_token: bool = True
 
     def shown(self, row: Row) -> Document:
@@ -102,6 +96,10 @@ class Noun:
         if self.show is not None:
             return self.show(row)
         return generic_form(row, self.id, self.shows)
+
+    def as_result(self, row: Row) -> Document:
+        """The result of an action that answers with the resource."""
+        return self.shown(row) if self.one is None else {self.one: self.shown(row)}
 
     def form(self, tx: Tx, row: Row) -> Document:
         """The same, with what `joins` adds."""
@@ -165,7 +163,7 @@ def creating(
     rules = Rules(ignored=ignored, sets=sets, secrets=secrets, defaults=dict(defaults or {}))
     return Create(
         name, perform, view, validate=_checks(noun, validate), zone=zone, grammar=grammar,
-        rules=(rules,), mismatch=mismatch,
+        rules=(rules,), mismatch=mismatch, deleted=deleted,
     )  # fmt: skip
 
 
@@ -175,14 +173,17 @@ def making(
     *,
     validate: Validate | None = None,
     result: Callable[[Row], Document] | None = None,
+    standing: Standing | None = None,
 ) -> Change:
     """The action that makes one and takes no client token: a repeat makes another, as with EC2.
 
-    `result` is for actions that answer with less than the resource.
+    `result` is for actions that answer with less than the resource; `standing` for those that
+    answer an equal request with what is there.
     """
 
     def run(tx: Tx, request: Request) -> Document:
-        row = make(tx, request, noun)
+        row = None if standing is None else standing(tx, request)
+        row = row or make(tx, request, noun)
         return _result(tx, noun, row) if result is None else result(row)
 
     return Change(name, run, validate=_checks(noun, validate))
@@ -216,19 +217,26 @@ def make(tx: Tx, request: Request, noun: Noun) -> Row:
     """Insert a new resource of the noun as the request asks. Raises EC2's refusals."""
     params = request.params
     parents = {
-        parameter: rows.get(tx, kind, request.account, request.region, [params[parameter]])[0]
+        parameter: living(tx, request, kind, params[parameter])
         for parameter, kind in noun.parents.items()
         if parameter in params
     }
-    if noun.quota is not None:
-        _check_quota(tx, request, noun, noun.quota)
     if noun.lay_out is not None:
         row = noun.lay_out(tx, request, parents)
     else:
         row = _lay_out(tx, request, noun, parents)
+    quotas.check(tx, row)
     rows.insert(tx, [row])
     if noun.created is not None:
         noun.created(tx, row)
+    return row
+
+
+def living(tx: Tx, request: Request, kind: Kind, id: str, *, lock: bool = False) -> Row:
+    """The resource of that id. One that has ended does not exist, although Describe may show it."""
+    [row] = rows.get(tx, kind, request.account, request.region, [id], lock=lock)
+    if row.gone_at is not None:
+        raise kind.not_found([id])
     return row
 
 
@@ -264,24 +272,13 @@ def requested_tags(request: Request, kind: Kind) -> list[Document]:
     ]
 
 
-def _check_quota(tx: Tx, request: Request, noun: Noun, quota: Quota) -> None:
-    account, region = request.account, request.region
-    parent = None if quota.per is None else request.params.get(quota.per)
-    if quotas.is_used_up(tx, noun.kind, account, region, parent=parent, default=quota.maximum):
-        raise ServiceError(
-            quota.code,
-            f"The maximum number of {noun.kind.noun}s has been reached. Delete one, or raise it "
-            f"with `sametoken limits set {quotas.name_of(noun.kind, account, region)} N`.",
-        )
-
-
 def describing(noun: Noun, name: str) -> Read:
     """The action that lists them, by id, by filter, a page at a time."""
 
     def run(tx: Tx, request: Request) -> Document:
         return describe(
             tx, request, noun.kind, noun.shown, noun.many, noun.filters,
-            ids=noun.ids, parent_filter=noun.parent_filter, joins=noun.joins,
+            ids=noun.ids, parent_filter=noun.parent_filter, joins=noun.joins, sizes=noun.sizes,
         )  # fmt: skip
 
     return Read(name, run)
@@ -301,8 +298,7 @@ def deleting(
         noun.kind.check_id(request.params[noun.id])
 
     def run(tx: Tx, request: Request) -> Document:
-        ids = [request.params[noun.id]]
-        row = rows.get(tx, noun.kind, request.account, request.region, ids, lock=True)[0]
+        row = living(tx, request, noun.kind, request.params[noun.id], lock=True)
         if check is not None:
             check(tx, row)
         refuse_dependants(tx, row, noun.kind)

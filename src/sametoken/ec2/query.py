@@ -201,18 +201,21 @@ class InputCompiler:
         fields: dict[str, tuple[str, Read, bool]] = {}
         if is_root:
             read = _root_reader(fields, required)
-            kept = {"ClientToken"}
+            # An attribute is emptied by an empty value, in either form: `Attribute=userData&Value=`
+            # and, below, `UserData.Value=` (boto3 and the CLI send it for `b""` and `Value=`).
+            kept = {"ClientToken"} | ({"Value"} if "Attribute" in members else set())
         else:
             # A tag's value may be empty, and a device is left out by an empty text ("specify an
             # empty string", EC2 API reference); elsewhere clients send those for "not given".
-            kept = {"Value"} if {"Key", "Value"} <= members.keys() else set()
+            is_wrapper = members.keys() == {"Value"}
+            kept = {"Value"} if is_wrapper or {"Key", "Value"} <= members.keys() else set()
             kept |= {"NoDevice"} & members.keys()
-            read = _structure_reader(fields, required, bool(kept))
+            read = _structure_reader(fields, required, bool(kept) and not is_wrapper)
             # Known before its members are compiled, because a shape may contain itself.
             assert shape_name is not None
             self._structures[shape_name] = read
         for member, reference in members.items():
-            text = self._shapes[reference["shape"]]["type"] == "string"
+            text = self._shapes[reference["shape"]]["type"] in ("string", "blob")
             fields[names[member]] = (
                 member,
                 self._read(reference["shape"]),

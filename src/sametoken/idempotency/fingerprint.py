@@ -23,13 +23,25 @@ _INDEX = re.compile(r"\[\d+\]")
 
 
 @dataclass(frozen=True, slots=True)
+class Only:
+    """A default that is filled in only where the parameter `where` has the value `equals`."""
+
+    default: Any
+    where: str
+    equals: Any
+
+    def __str__(self) -> str:
+        return f"{self.default} where {self.where}={self.equals}"
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """How one action's parameters become its intent. A new version never changes an old one.
 
     `ignored` are top-level names outside the intent. `sets` are paths of lists whose order means
     nothing, `secrets` paths whose values are kept as digests only; both write list elements as
     `[]`, e.g. `NetworkInterfaces[].Groups`. `defaults` are values that EC2 fills in before it
-    compares, by top-level name.
+    compares, by top-level name; `Only` stands for one that depends on another parameter.
     """
 
     version: int = 1
@@ -50,8 +62,13 @@ class Fingerprint:
 
 def fingerprint(parameters: Mapping[str, Any], rules: Rules, key: bytes) -> Fingerprint:
     """The fingerprint of one request under `rules`; `key` is the deployment's own secret."""
-    intent = dict(rules.defaults)
-    intent.update((name, value) for name, value in parameters.items() if name not in rules.ignored)
+    intent = {name: value for name, value in parameters.items() if name not in rules.ignored}
+    for name, value in rules.defaults.items():
+        if not isinstance(value, Only):
+            intent.setdefault(name, value)
+    for name, value in rules.defaults.items():
+        if isinstance(value, Only) and intent.get(value.where) == value.equals:
+            intent.setdefault(name, value.default)
     digests: dict[str, str] = {}
     plain: dict[str, str] = {}
     for path, value in _flatten("", _canonical("", intent, rules)):

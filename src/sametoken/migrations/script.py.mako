@@ -1,5 +1,8 @@
 """${message}
 
+Phase "expand": only adds, so that nodes of the release before work on. Phase "contract": takes away
+what only older releases use; `sametoken migrate --contract` applies it.
+
 Revision ID: ${up_revision}
 Revises: ${down_revision | comma,n}
 """
@@ -10,6 +13,7 @@ ${imports if imports else ""}
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
+phase = "expand"
 branch_labels = None
 depends_on = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sametoken.idempotency import tables as idempotency
+from sametoken.migrations import history
 from sametoken.resources import (
     accounts,
     addresses,
@@ -19,6 +20,7 @@ from sametoken.store import clock, nodes
 from sametoken.workflow import work
 
 METADATA: tuple[sa.MetaData, ...] = (
+    history.metadata,
     clock.metadata,
     nodes.metadata,
     idempotency.metadata,

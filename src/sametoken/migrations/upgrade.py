@@ -1,34 +1,60 @@
-"""Brings a database to this program's schema, in one transaction of its own.
+"""Brings a database to this program's schema: expand, then contract.
 
-Expand, then contract: every revision here only adds (a node of the previous release keeps
-working beside this one). A database that is newer than the program is refused, naming both.
+A revision that *expands* only adds: nodes of the release before work on beside those of this one,
+so opening a database applies it. One that *contracts* takes away what older programs may use, and
+waits for `sametoken migrate --contract`, which is refused while a node lives that does not know it.
+A program serves a database that is newer than itself as long as all it does not know are additions.
 """
 
 from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from itertools import takewhile
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from alembic.script.revision import ResolutionError
-from alembic.util.exc import CommandError
 
 from sametoken.errors import Misconfigured
+from sametoken.migrations import history
+from sametoken.migrations.history import CONTRACT, EXPAND, Applied
+from sametoken.store.nodes import FRESH, Heartbeat
+
+log = logging.getLogger(__name__)
+
+# Where this program's revisions are, as Alembic spells it. Tests name other releases'.
+SCRIPTS = "sametoken:migrations"
 
 
-def _config(connection: sa.Connection | None = None) -> Config:
-    config = Config()
-    config.set_main_option("script_location", "sametoken:migrations")
-    config.attributes["connection"] = connection
-    return config
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One step of the schema, as this program knows it."""
+
+    id: str
+    phase: str
 
 
-def head() -> str:
+@cache
+def revisions(scripts: str = SCRIPTS) -> tuple[Revision, ...]:
+    """All that this program knows, the oldest first.
+
+    Read once: a newer version may be installed over the files of a program that runs.
+    """
+    found = ScriptDirectory.from_config(_config(scripts)).walk_revisions()
+    known = tuple(Revision(one.revision, one.module.phase) for one in found)[::-1]
+    assert all(one.phase in (EXPAND, CONTRACT) for one in known), "a revision says what it does"
+    return known
+
+
+def head(scripts: str = SCRIPTS) -> str:
     """The revision this program knows as the newest."""
-    found = ScriptDirectory.from_config(_config()).get_current_head()
-    assert found is not None, "there is a first revision"
-    return found
+    return revisions(scripts)[-1].id
 
 
 def current(connection: sa.Connection) -> str | None:
@@ -36,18 +62,124 @@ def current(connection: sa.Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def upgrade(connection: sa.Connection) -> None:
-    """Apply what is missing. The caller has begun a transaction, and commits it.
+def upgrade(connection: sa.Connection, scripts: str = SCRIPTS) -> None:
+    """Apply what only adds. The caller has begun a transaction, and commits it.
 
-    Raises `Misconfigured` for a database of a newer program.
+    An empty database, which nobody uses, gets everything. Raises `Misconfigured` for a database
+    that this program cannot serve.
     """
-    found = current(connection)
-    if found == head():
-        return
-    try:
-        command.upgrade(_config(connection), "head")
-    except (CommandError, ResolutionError) as error:
+    missing = _missing(connection, scripts)
+    if current(connection) is not None:
+        _check_known(connection, scripts)
+        adding = list(takewhile(lambda one: one.phase == EXPAND, missing))
+        rest = missing[len(adding) :]
+        if any(one.phase == EXPAND for one in rest):
+            raise Misconfigured(
+                f"this version of sametoken ({_version()}) needs revision {head(scripts)}, and "
+                f"before it {rest[0].id}, which takes away what older versions use. Run `sametoken "
+                "migrate --contract` with this version."
+            )
+        missing = adding
+    _apply(connection, missing, scripts)
+
+
+def contract(
+    connection: sa.Connection,
+    living: Callable[[], Sequence[Heartbeat]],
+    scripts: str = SCRIPTS,
+) -> None:
+    """Apply all that is missing. The caller has begun a transaction, and commits it.
+
+    `living` says which nodes the database has, and sees to it that there will not be others before
+    the commit. Raises `Misconfigured` when one of them may use what would be taken away.
+    """
+    missing = _missing(connection, scripts)
+    if current(connection) is not None:
+        _check_known(connection, scripts)
+        contracting = [one for one in missing if one.phase == CONTRACT]
+        nodes = living() if contracting else ()
+        for revision in contracting:
+            _check_replaced(
+                [node for node in nodes if not _knows(node, revision, scripts)], revision
+            )
+    _apply(connection, missing, scripts)
+
+
+def _check_replaced(late: Sequence[Heartbeat], revision: Revision) -> None:
+    if late:
+        told = ", ".join(
+            f"{node.url or 'a worker'} (sametoken {node.version}, revision {node.revision})"
+            for node in late
+        )
         raise Misconfigured(
-            f"the database is at revision {found}, which this version of sametoken (revision "
-            f"{head()}) does not know. Use the newer version that wrote it."
-        ) from error
+            f"revision {revision.id} takes away what older nodes use, and these still run: {told}. "
+            "Replace every one first; a node that has crashed is forgotten after "
+            f"{FRESH.total_seconds():.0f} seconds."
+        )
+
+
+def _knows(node: Heartbeat, revision: Revision, scripts: str) -> bool:
+    """Does the program that `node` runs know `revision`? One that is newer than ours does."""
+    ids = [one.id for one in revisions(scripts)]
+    return node.revision not in ids or ids.index(node.revision) >= ids.index(revision.id)
+
+
+def waiting(connection: sa.Connection, scripts: str = SCRIPTS) -> list[str]:
+    """The revisions that only `contract` applies."""
+    return [one.id for one in _missing(connection, scripts) if one.phase == CONTRACT]
+
+
+def check(connection: sa.Connection, scripts: str = SCRIPTS) -> None:
+    """Raise `Misconfigured` when what this program uses may have been taken away."""
+    known = {one.id for one in revisions(scripts)}
+    foreign = [one for one in history.applied(connection) if one.revision not in known]
+    contracted = [one.revision for one in foreign if one.phase != EXPAND]
+    if contracted:
+        raise Misconfigured(
+            f"the database is at revision {current(connection)}: sametoken {foreign[-1].version} "
+            f"has taken away ({', '.join(contracted)}) what this version ({_version()}, revision "
+            f"{head(scripts)}) uses. Use the newer version."
+        )
+
+
+def _check_known(connection: sa.Connection, scripts: str) -> None:
+    """Raise `Misconfigured` when the database has had revisions that this program cannot bear."""
+    check(connection, scripts)
+    known = {one.id for one in revisions(scripts)}
+    found = current(connection)
+    if found in known:
+        return
+    had = {one.revision for one in history.applied(connection)}
+    if not known | {found} <= had:
+        raise Misconfigured(
+            f"the database is at revision {found}, which this version of sametoken ({_version()}, "
+            f"revision {head(scripts)}) does not know. Use the version that wrote it."
+        )
+    log.info(
+        "the database is at revision %s of a newer sametoken; this one (%s, revision %s) works "
+        "beside it: what it does not know was only added", found, _version(), head(scripts),
+    )  # fmt: skip
+
+
+def _missing(connection: sa.Connection, scripts: str) -> list[Revision]:
+    """What this program knows and the database has not had, the oldest first."""
+    had = {one.revision for one in history.applied(connection)}
+    return [one for one in revisions(scripts) if one.id not in had]
+
+
+def _apply(connection: sa.Connection, missing: Sequence[Revision], scripts: str) -> None:
+    for revision in missing:
+        command.upgrade(_config(scripts, connection), revision.id)
+        history.record(connection, Applied(revision.id, revision.phase, _version()))
+
+
+def _version() -> str:
+    return version("sametoken")
+
+
+def _config(scripts: str, connection: sa.Connection | None = None) -> Config:
+    config = Config()
+    # Its values are templates to Alembic, where a % stands for something.
+    config.set_main_option("script_location", scripts.replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

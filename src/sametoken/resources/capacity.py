@@ -98,11 +98,11 @@ def credit(tx: Tx, name: str, amount: int) -> None:
     assert result.rowcount == 1, f"{name}: credited without a debit"
 
 
-def maximum(tx: Tx, name: str, *, default: int) -> int:
-    """The maximum that was set for `name` or a family of it, else `default`."""
+def find_maximum(tx: Tx, name: str) -> int | None:
+    """The maximum that was set for `name`, else for a family of it."""
     names = _families(name)
     settings = {row.name: row.maximum for row in tx.execute(_LIMITS, {"names": names})}
-    return next((settings[one] for one in names if one in settings), default)
+    return next((settings[one] for one in names if one in settings), None)
 
 
 def set_maximum(tx: Tx, name: str, maximum: int) -> None:

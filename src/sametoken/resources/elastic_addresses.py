@@ -34,8 +34,6 @@ ASSOCIATION = Kind(
     ends=frozenset({"disassociated"}),
 )
 
-# EC2's quota of Elastic addresses per Region, until another is set.
-ADDRESSES_MAX = 5
 # What an associated address shows beside what it always shows; None while it is not.
 _TARGET = ("AssociationId", "NetworkInterfaceId", "NetworkInterfaceOwnerId", "PrivateIpAddress")
 

@@ -34,6 +34,9 @@ INTERFACE = Kind(
 # Terraform's provider waits until it has seen an attachment `detached`, and asks at least every ten
 # seconds. If it never does it waits on for minutes.
 DETACHED_SHOWN = timedelta(seconds=15)
+# Types that a gateway or an endpoint makes for itself: they come and go with it, and nobody else
+# attaches or deletes them.
+_SERVED = frozenset({"nat_gateway", "vpc_endpoint"})
 
 
 def plan_row(
@@ -65,7 +68,7 @@ def plan_row(
         "MacAddress": _mac_address(tx),
         "PrivateIpAddress": address,
         "PrivateDnsName": private_dns_name(region, address),
-        "RequesterManaged": False,
+        "RequesterManaged": spec.get("InterfaceType") in _SERVED,
         "SourceDestCheck": spec.get("SourceDestCheck", True),
         "SubnetId": subnet.id,
         "VpcId": subnet.doc["VpcId"],
@@ -129,8 +132,20 @@ def attach(
     )
 
 
+def is_served(row: Row) -> bool:
+    """Does the interface belong to a gateway or an endpoint, which always uses it?"""
+    return row.doc["InterfaceType"] in _SERVED
+
+
 def refuse_used(row: Row) -> None:
-    """Raise `InvalidNetworkInterface.InUse` unless nobody uses the interface."""
+    """Raise `InvalidNetworkInterface.InUse` unless nobody uses the interface.
+
+    Of what a gateway or an endpoint uses EC2 says so in another code (cloud-nuke, issue 431).
+    """
+    if is_served(row):
+        raise ServiceError(
+            "InvalidParameterValue", f"Network interface '{row.id}' is currently in use."
+        )
     if row.state != "available":
         raise ServiceError(
             "InvalidNetworkInterface.InUse",

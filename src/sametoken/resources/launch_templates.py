@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from sametoken.errors import ServiceError
-from sametoken.resources import rows
+from sametoken.resources import quotas, rows
 from sametoken.resources.kinds import Kind
 from sametoken.resources.rows import Row
 from sametoken.store.port import Tx
@@ -53,12 +53,13 @@ def version_id(template: str, number: int) -> str:
 
 
 def add_version(tx: Tx, template: Row, number: int, data: dict[str, Any], note: str | None) -> Row:
-    """Add version `number`, the template's latest from now on."""
+    """Add version `number`, the template's latest from now on. Raises its quota's refusal."""
     doc = {"VersionNumber": number, "LaunchTemplateData": data, "VersionDescription": note}
     row = Row(
         version_id(template.id, number), VERSION.name, template.account, template.region,
         "available", doc, tx.now, parents=(template.id,),
     )  # fmt: skip
+    quotas.check(tx, row, parent=template.id)
     rows.insert(tx, [row])
     return row
 
@@ -85,11 +86,17 @@ def number_of(template: Row, wanted: str | None) -> int:
             )
 
 
+def find_version(tx: Tx, template: Row, number: int) -> Row | None:
+    """The template's version of that number, if it has one."""
+    row = rows.find(tx, version_id(template.id, number))
+    return None if row is None or row.gone_at is not None else row
+
+
 def version(tx: Tx, template: Row, wanted: str | None) -> Row:
     """One version of the template. Raises `…VersionNotFound`."""
     number = number_of(template, wanted)
-    row = rows.find(tx, version_id(template.id, number))
-    if row is None or row.gone_at is not None:
+    row = find_version(tx, template, number)
+    if row is None:
         raise ServiceError(
             "InvalidLaunchTemplateId.VersionNotFound",
             f"Could not find launch template version {number} of {template.id}.",

@@ -64,7 +64,7 @@ class _Phase(Enum):
 
     HEAD = auto()
     BODY = auto()
-    BETWEEN = auto()  # whole requests were read; the next has not begun
+    BETWEEN = auto()  # no request has begun: the first, or the next
     DISCARD = auto()  # refused: nothing more is read from this caller
     LOST = auto()  # closed: no timer may start again
 
@@ -80,7 +80,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(config=config, server_state=state, app_state={})
         self._state = state
         self._limits = state.limits
-        self._phase = _Phase.HEAD
+        self._phase = _Phase.BETWEEN
         self._begun = False  # some byte of the next request has been parsed
         self._spent = 0  # raw bytes of this phase, less the piece in which it began
         self._head_bytes = 0  # of the URL and the whole headers parsed so far
@@ -106,7 +106,7 @@ class Connection(HttpToolsProtocol):
             self._write(refusals.TOO_MANY_CONNECTIONS)
             self._hang_up()
         else:
-            self._arm(self._limits.header_seconds_max)
+            self._arm(self._limits.idle_seconds_max)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

@@ -10,6 +10,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from sametoken.errors import Transient
+
 log = logging.getLogger(__name__)
 
 HEALTH, READY = "/health", "/ready"
@@ -29,7 +31,7 @@ async def probe(path: str, *, is_ready: bool, look: Look) -> tuple[int, bytes]:
     try:
         async with asyncio.timeout(READY_SECONDS_MAX):
             await look()
-    except Exception as error:  # noqa: BLE001 - whatever it is, requests would meet it too
+    except (Transient, TimeoutError) as error:
         log.warning("not ready: %r", error)
         return 503, b"the database cannot be read\n"
     return 200, b"ready\n"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from sametoken import faults
 from sametoken.faults import Point
 from sametoken.idempotency import Engine
 from sametoken.services.steps import close_instance, take_step
@@ -53,6 +54,7 @@ class Machines:
             parameters={"instance": call.instance, "power": power},
             effect=_nothing, point=Point.MACHINES_CALLED,
         )  # fmt: skip
+        faults.reach(Point.MACHINES_TAKEN)
         spec = None if verb is Verb.RELEASE else {"power": power, "region": call.region}
         return self.driver.ensure(call.instance, call.generation, spec)
 

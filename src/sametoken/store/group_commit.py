@@ -1,16 +1,14 @@
-"""Many transactions, one commit: each member of a batch in a savepoint of its own.
+"""Many transactions, one commit, on SQLite: each member of a batch in a savepoint of its own.
 
 The rules, and the histories they prevent:
 
 1. Nothing leaves before COMMIT returned, be it a result, a replay or a refusal: a replay handed
    out early would acknowledge rows that a crash then takes away.
-2. After any error ask the database whether the transaction still stands. In SQLite, disk full, an
-   I/O error and an interrupt roll back *everything*; the next SAVEPOINT would then open a
-   transaction of its own, and the members before it would be acknowledged although they are gone.
+2. After any error ask SQLite whether the transaction still stands. Disk full, an I/O error and an
+   interrupt roll back *everything*; the next SAVEPOINT would then open a transaction of its own,
+   and the members before it would be acknowledged although they are gone.
 3. If it was lost, every member runs once more, alone, so that only the guilty one fails.
 4. If COMMIT fails, all are told that the outcome is unknown, and the connection is reopened.
-5. Where others write at the same time (PostgreSQL), a member that lost a race runs again: its
-   savepoint is undone, and its next statements see what it lost to.
 """
 
 from __future__ import annotations
@@ -27,17 +25,11 @@ from sametoken import faults
 from sametoken.errors import Transient
 from sametoken.faults import Point
 from sametoken.store.jobs import Job
-from sametoken.store.port import Stale, Tx
+from sametoken.store.port import Tx
 
 log = logging.getLogger(__name__)
 
 DatabaseErrors = (sa.exc.DBAPIError, sqlite3.Error)
-
-# What another connection can do to a member, by SQLSTATE: it serialised before us, it was in a
-# circle of waits with us, it took the key we were about to take.
-_RACES = frozenset({"40001", "40P01", "23505"})
-# Each time the winner has committed; who loses this often stands in a crowd, and shall come back.
-TRIES_MAX = 5
 
 
 class Session(Protocol):
@@ -131,28 +123,18 @@ def _run_together(
 
 
 def _run_member(session: Session, job: Job, channels: set[str]) -> _Fate:
-    tries = 0
-    while True:
-        tries += 1
-        try:
-            session.command("SAVEPOINT member")
-            tx = session.transaction()
-            value = job.fn(tx)
-            session.command("RELEASE member")
-        except Exception as error:  # noqa: BLE001 - a member's error is its caller's, whatever it is
-            _undo_member(session, error)
-            if tries < TRIES_MAX and _lost_a_race(error):
-                continue
-            if isinstance(error, DatabaseErrors) and not isinstance(error, sa.exc.IntegrityError):
-                return _Fate(error=Transient(f"the database refused: {error}"))
-            return _Fate(error=error)
-        channels |= tx.channels
-        return _Fate(value=value)
-
-
-def _lost_a_race(error: Exception) -> bool:
-    state = getattr(getattr(error, "orig", None), "sqlstate", None)
-    return isinstance(error, Stale) or state in _RACES
+    try:
+        session.command("SAVEPOINT member")
+        tx = session.transaction()
+        value = job.fn(tx)
+        session.command("RELEASE member")
+    except Exception as error:  # noqa: BLE001 - a member's error is its caller's, whatever it is
+        _undo_member(session, error)
+        if isinstance(error, DatabaseErrors) and not isinstance(error, sa.exc.IntegrityError):
+            return _Fate(error=Transient(f"the database refused: {error}"))
+        return _Fate(error=error)
+    channels |= tx.channels
+    return _Fate(value=value)
 
 
 def _undo_member(session: Session, error: Exception) -> None:

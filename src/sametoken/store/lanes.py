@@ -1,4 +1,4 @@
-"""Jobs in lanes: those of one lane go one batch after another, lanes go side by side.
+"""Jobs in lanes: those of one lane go one after another, lanes go side by side.
 
 A lane is whatever its jobs would queue for anyway (an account's Region): two transactions of it at
 once would only hold two connections while one waits for the other's rows. No database here.
@@ -44,41 +44,45 @@ class Lanes:
                 self._ready.append(lane)
             self._changed.notify()
 
-    def take(self, jobs_max: int) -> tuple[str, list[Job]] | None:
-        """Wait for a lane to be ready; it and up to `jobs_max` of its jobs, each now running.
+    def take(self) -> tuple[str, Job] | None:
+        """Wait for a lane to be ready; it and its next job, which is now running.
 
         The taker says `done(lane)` afterwards. None: the lanes are closed, and empty.
         """
         with self._changed:
-            while not (self._ready or self._alone or self._closed):
-                self._changed.wait()
-            if self._alone and (not self._ready or len(self._alone) >= len(self._ready)):
-                return "", self._running(self._alone, 1)
-            if self._ready:
-                lane = self._ready.popleft()
-                return lane, self._running(self._waiting[lane], jobs_max)
-            return None
+            while True:
+                lane = self._next_lane()
+                if lane is None:
+                    return None
+                job = (self._waiting[lane] if lane else self._alone).popleft()
+                self._count -= 1
+                if job.future.set_running_or_notify_cancel():
+                    return lane, job
+                self._free(lane)
 
-    def _running(self, jobs: deque[Job], jobs_max: int) -> list[Job]:
-        """The next of `jobs`, without those whose callers took them back."""
-        batch: list[Job] = []
-        while jobs and len(batch) < jobs_max:
-            job = jobs.popleft()
-            self._count -= 1
-            if job.future.set_running_or_notify_cancel():
-                batch.append(job)
-        return batch
+    def _next_lane(self) -> str | None:
+        while not (self._ready or self._alone):
+            if self._closed:
+                return None
+            self._changed.wait()
+        # Those without a lane wait no longer than a lane does.
+        if self._alone and len(self._alone) >= len(self._ready):
+            return ""
+        return self._ready.popleft()
 
     def done(self, lane: str) -> None:
-        """The batch of `lane` is settled: its next jobs may be taken."""
+        """The job of `lane` is settled: its next may be taken."""
+        with self._changed:
+            self._free(lane)
+
+    def _free(self, lane: str) -> None:
         if not lane:
             return
-        with self._changed:
-            if self._waiting[lane]:
-                self._ready.append(lane)
-                self._changed.notify()
-            else:
-                del self._waiting[lane]
+        if self._waiting[lane]:
+            self._ready.append(lane)
+            self._changed.notify()
+        else:
+            del self._waiting[lane]
 
     def close(self) -> None:
         """Take no more jobs; those queued are still handed out."""

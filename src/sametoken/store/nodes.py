@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from sametoken.store import clock
 from sametoken.store.columns import Moment
 from sametoken.store.port import Tx
 
@@ -52,5 +53,22 @@ def leave(tx: Tx, node: Heartbeat) -> None:
 
 def living(tx: Tx) -> list[Heartbeat]:
     """The nodes that have been heard of lately, the latest first."""
-    query = sa.select(NODE).where(NODE.c.beat_at >= tx.now - FRESH).order_by(NODE.c.beat_at.desc())
-    return [Heartbeat(row.id, row.url, row.version, row.revision) for row in tx.execute(query)]
+    return _heard_of(tx.connection, tx.now)
+
+
+def hold(connection: sa.Connection) -> list[Heartbeat]:
+    """As `living`; and no other is heard of before this transaction has ended. PostgreSQL only.
+
+    For whoever changes the schema: a node that beats meanwhile waits, and then finds the change, as
+    it looks for one once its row is written.
+    """
+    connection.exec_driver_sql(f"LOCK TABLE {NODE.name} IN SHARE ROW EXCLUSIVE MODE")
+    return _heard_of(
+        connection, clock.Pace().moment(connection.exec_driver_sql(clock.READ_WITH_HOST).one())
+    )
+
+
+def _heard_of(connection: sa.Connection, now: datetime) -> list[Heartbeat]:
+    query = sa.select(NODE).where(NODE.c.beat_at >= now - FRESH).order_by(NODE.c.beat_at.desc())
+    rows = connection.execute(query)
+    return [Heartbeat(row.id, row.url, row.version, row.revision) for row in rows]

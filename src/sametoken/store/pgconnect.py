@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
+import sqlalchemy as sa
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sametoken.errors import Misconfigured
@@ -73,6 +74,9 @@ def _conninfo(url: str, *, bounded: bool) -> str:
 
 def is_unusable(error: Exception) -> bool:
     """Must the connection be given up that this error came from?"""
+    if isinstance(error, sa.exc.PendingRollbackError):
+        # SQLAlchemy has seen it break; this is the next statement's error, an undoing one's say.
+        return True
     original = getattr(error, "orig", error)
     if getattr(original, "sqlstate", None) in _LOST:
         return True

@@ -3,7 +3,7 @@
 READ COMMITTED with explicit row locks (docs/decisions/0009): each API request first locks its
 account's Region, so that requests there take turns as they do on SQLite's one writer; what runs
 beside them locks the rows it changes, and a row that changed between read and write is `Stale`.
-Jobs of one lane share a commit (`store.group_commit`); lanes go side by side.
+How one transaction is run is in `store.pgsession`.
 """
 
 from __future__ import annotations
@@ -12,24 +12,23 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
-import psycopg
 import sqlalchemy as sa
-from psycopg.pq import TransactionStatus
 
 from sametoken.errors import Misconfigured, Transient
 from sametoken.store import clock
 from sametoken.store.channels import Channels
-from sametoken.store.group_commit import DatabaseErrors, run_batch
+from sametoken.store.group_commit import DatabaseErrors
 from sametoken.store.jobs import Job
 from sametoken.store.lanes import Lanes
 from sametoken.store.news import News
 from sametoken.store.pgconnect import connect, is_unusable
+from sametoken.store.pgsession import PostgresqlSession, engine_for, run_alone
 from sametoken.store.port import Tx
-from sametoken.world import World, mint_neighbourhood
+from sametoken.world import World
 
 T = TypeVar("T")
 
@@ -40,106 +39,14 @@ WRITERS = 8
 SESSIONS = 20
 # Whoever finds no free connection within this long is told that nothing ran.
 SESSION_SECONDS = 10.0
-# A savepoint that writes is a subtransaction, and PostgreSQL slows down beyond 64 of them; each
-# create has two.
-BATCH_JOBS_MAX = 24
+# A change of the schema waits so long for a table that is in use (a backup reads it for minutes),
+# and requests wait behind it; then it lets them by and tries again.
+SCHEMA_LOCK_SECONDS = 2
+SCHEMA_TRIES_MAX = 5
+# A circle of waits with requests, and the end of a wait.
+_IN_THE_WAY = frozenset({"40P01", "55P03"})
 # Names the lock under which one node at a time changes the schema. Any number nobody else uses.
 _SCHEMA_LOCK = 0x5A3E70C3
-
-_COMMIT_UNSURE = "the commit is not known to be safe on the standby"
-
-
-def engine_for(creator: Callable[[], psycopg.Connection[Any]]) -> sa.Engine:
-    """An engine whose connections never begin, commit or pool by themselves.
-
-    Its errors do not repeat parameters: they reach logs, and callers' secrets are among them.
-    """
-    return sa.create_engine(
-        "postgresql+psycopg://",
-        creator=creator,
-        poolclass=sa.NullPool,
-        isolation_level="AUTOCOMMIT",
-        hide_parameters=True,
-    )
-
-
-class PostgresqlSession:
-    """One connection, reopened after a failure that may have damaged it."""
-
-    def __init__(self, engine: sa.Engine, world: World, pace: clock.Pace) -> None:
-        self._engine = engine
-        self._world = world
-        self._pace = pace
-        self._connection: sa.Connection | None = None
-        self._now = world.now()
-        self._warned = False
-        self._near = ""
-
-    def begin(self, mode: str = "ISOLATION LEVEL READ COMMITTED READ WRITE") -> None:
-        if self._connection is None:
-            self._connection = self._engine.connect()
-            self._raw.add_notice_handler(self._heed)
-        self.command(f"BEGIN {mode}")
-        try:
-            self._now = self._pace.moment(self._connection)
-        except DatabaseErrors:
-            self.reopen()
-            raise
-        self._near = mint_neighbourhood(self._world)
-
-    @property
-    def _raw(self) -> psycopg.Connection[Any]:
-        assert self._connection is not None, "begin() comes first"
-        return cast("psycopg.Connection[Any]", self._connection.connection.dbapi_connection)
-
-    def _heed(self, notice: psycopg.errors.Diagnostic) -> None:
-        self._warned = self._warned or notice.severity_nonlocalized == "WARNING"
-
-    def transaction(self) -> Tx:
-        assert self._connection is not None, "begin() comes first"
-        return Tx(self._connection, self._now, self._world, near=self._near)
-
-    def command(self, sql: str) -> None:
-        """Run a command of transaction control. Raises the errors of SQLAlchemy."""
-        self._warned = False
-        try:
-            done = self._raw.execute(sql)
-        except psycopg.Error as error:
-            raise sa.exc.OperationalError(sql, None, error) from error
-        if sql == "COMMIT":
-            self._check_commit(done.statusmessage)
-
-    def _check_commit(self, status: str | None) -> None:
-        """A COMMIT that returned may still not be one: each such case is an unknown outcome."""
-        if status != "COMMIT":
-            raise sa.exc.OperationalError("COMMIT", None, Exception(f"it answered {status}"))
-        if self._warned:
-            # With a synchronous standby, a wait that is cancelled answers with success and a
-            # warning: what committed here may be gone after a failover.
-            raise sa.exc.OperationalError("COMMIT", None, Exception(_COMMIT_UNSURE))
-
-    def in_transaction(self) -> bool:
-        if self._connection is None:
-            return False
-        status = self._raw.info.transaction_status
-        return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
-
-    def keep_clock(self, *, at_once: bool = False) -> None:
-        """Between two transactions: raise the clock's mark, if it is time to."""
-        if self._connection is not None and not self.in_transaction():
-            self._pace.keep(self._connection, at_once=at_once)
-
-    def end(self) -> None:
-        """Give up the transaction of a read; the connection stays."""
-        if self.in_transaction():
-            self.command("ROLLBACK")
-
-    def reopen(self) -> None:
-        """Drop the connection, and with it whatever was uncommitted; the next begin connects."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.invalidate()
-            connection.close()
 
 
 class PostgresqlStore:
@@ -168,14 +75,13 @@ class PostgresqlStore:
             writer.start()
 
     def run(self, fn: Callable[[Tx], T]) -> T:
-        """In the caller's own thread: it would only wait for another."""
-        job = Job(fn)
-        job.future.set_running_or_notify_cancel()
+        # In the caller's own thread: it would only wait for another.
         if self._closing.is_set():
             raise Transient("the store is closing", ran=False)
-        self._run_jobs([job])
-        value: T = job.future.result()
-        return value
+        with self._session() as session:
+            value = run_alone(session, fn, self._announce)
+            session.keep_clock()
+            return value
 
     def submit(self, fn: Callable[[Tx], T], *, lane: str = "") -> Future[T]:
         job = Job(fn)
@@ -185,11 +91,11 @@ class PostgresqlStore:
     def read(self, fn: Callable[[Tx], T]) -> T:
         try:
             with self._session() as session:
-                session.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                tx = session.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 try:
-                    return fn(session.transaction())
+                    return fn(tx)
                 finally:
-                    session.end()
+                    session.undo()
         except DatabaseErrors as error:
             raise Transient(f"the database cannot be read: {error}", ran=False) from error
 
@@ -204,32 +110,25 @@ class PostgresqlStore:
         self._closing.set()
         self._news.close()
         # The one used last is the one most likely to be connected.
-        with suppress(*DatabaseErrors), self._session() as session:
+        with self._session() as session:
             session.keep_clock(at_once=True)
         for _ in range(SESSIONS):
             self._sessions.get().reopen()
 
     def _write_lanes(self) -> None:
-        while (taken := self._lanes.take(BATCH_JOBS_MAX)) is not None:
-            lane, jobs = taken
+        while (taken := self._lanes.take()) is not None:
+            lane, job = taken
             try:
-                self._run_jobs(jobs)
+                job.future.set_result(self.run(job.fn))
+            except BaseException as error:  # noqa: BLE001 - it is its caller's, whatever it is
+                job.future.set_exception(error)
             finally:
                 self._lanes.done(lane)
 
-    def _run_jobs(self, jobs: list[Job]) -> None:
-        try:
-            with self._session() as session:
-                run_batch(session, jobs, self._announce)
-                session.keep_clock()
-        except Transient as busy:
-            for job in jobs:
-                if not job.future.done():
-                    job.future.set_exception(busy)
-
     def _announce(self, channels: set[str]) -> None:
-        self._channels.announce(channels)
-        self._news.tell(channels)
+        if channels:
+            self._channels.announce(channels)
+            self._news.tell(channels)
 
     @contextmanager
     def _session(self) -> Iterator[PostgresqlSession]:
@@ -249,18 +148,35 @@ class PostgresqlStore:
 
 
 def change_schema(url: str, change: Callable[[sa.Connection], None]) -> None:
-    """Run `change` in one durable transaction, one node at a time.
+    """Run `change` in one durable transaction, one node at a time; again when it lost a race.
 
     Raises `Misconfigured` when the database cannot be reached or refuses; nothing is changed then.
     """
     try:
-        engine = engine_for(lambda: connect(url, bounded=False))
-        with engine.connect() as connection:
-            begin = connection.exec_driver_sql
-            begin("BEGIN")
-            begin(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
-            change(connection)
-            clock.create(connection)
-            begin("COMMIT")
+        with engine_for(lambda: connect(url, bounded=False)).connect() as connection:
+            tries = 1
+            while not _changed(connection, change, is_last=tries == SCHEMA_TRIES_MAX):
+                tries += 1
     except DatabaseErrors as error:
         raise Misconfigured(f"the database cannot be brought up to date: {error}") from error
+
+
+def _changed(
+    connection: sa.Connection, change: Callable[[sa.Connection], None], *, is_last: bool
+) -> bool:
+    """Did `change` commit? False when others were in its way, unless this was the last try."""
+    begin = connection.exec_driver_sql
+    begin("BEGIN")
+    try:
+        # Here nodes that start together wait for the first of them, however long it takes.
+        begin(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
+        begin(f"SET LOCAL lock_timeout = '{SCHEMA_LOCK_SECONDS}s'")
+        change(connection)
+        clock.create(connection)
+        begin("COMMIT")
+    except DatabaseErrors as error:
+        if is_last or getattr(getattr(error, "orig", None), "sqlstate", None) not in _IN_THE_WAY:
+            raise
+        begin("ROLLBACK")
+        return False
+    return True

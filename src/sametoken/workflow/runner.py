@@ -75,10 +75,12 @@ class Runner:
         if not self.store.read(works.is_due):
             return False
         claimed = self.store.run(lambda tx: works.claim(tx, CLAIM_MAX))
+        if not claimed:
+            return False
         faults.reach(Point.STEP_CLAIMED)
         for work in claimed:
             self._drive(work)
-        return bool(claimed)
+        return True
 
     def next_due(self, tx: Tx) -> datetime | None:
         return works.next_due(tx)

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from sametoken.ec2.actions import Action, Read
 from sametoken.ec2.request import Document, Request
-from sametoken.resources import refusals, vpcs
+from sametoken.resources import quotas, refusals, vpcs
+from sametoken.resources.elastic_addresses import ELASTIC_ADDRESS
 from sametoken.store.port import Tx
 
 # What EC2 answers for attributes of which nothing here depends. Instances are limited by vCPUs and
 # zone, not by number; the value is EC2's own for a new account.
 _FIXED = {
-    "max-elastic-ips": "5",
     "max-instances": "20",
     "supported-platforms": "VPC",
-    "vpc-max-elastic-ips": "5",
     "vpc-max-security-groups-per-interface": "5",
 }
 _DEFAULT_VPC = "default-vpc"
+# The quota of Elastic addresses, under its older name too.
+_ADDRESSES = ("max-elastic-ips", "vpc-max-elastic-ips")
 
 
 def describe_account_attributes(tx: Tx, request: Request) -> Document:
     """The attributes asked for; every one when none is named."""
     default = vpcs.find_default_vpc(tx, request.account, request.region)
+    addresses = quotas.maximum(tx, ELASTIC_ADDRESS.name, request.account, request.region)
     # EC2 says "none" of an account without a default VPC.
-    values = {**_FIXED, _DEFAULT_VPC: "none" if default is None else default.id}
+    values = {
+        **_FIXED,
+        **dict.fromkeys(_ADDRESSES, str(addresses)),
+        _DEFAULT_VPC: "none" if default is None else default.id,
+    }
     asked = request.params.get("AttributeNames") or sorted(values)
     for name in asked:
         if name not in values:

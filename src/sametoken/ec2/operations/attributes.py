@@ -121,6 +121,9 @@ def _asked(params: Mapping[str, Any]) -> _Changes:
         asked[attribute] = value == "true" if is_flag else value
     if isinstance(asked.get("userData"), bytes):
         asked["userData"] = base64.b64encode(asked["userData"]).decode()
+    if asked.get("userData") == "":
+        # No user data is what an instance has that was launched without.
+        asked["userData"] = None
     return asked
 
 

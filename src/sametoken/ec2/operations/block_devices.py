@@ -25,7 +25,7 @@ IOPS = {"gp3": (3000, 80000), "io1": (100, 64000), "io2": (100, 256000)}
 THROUGHPUT_MIBPS = {"gp3": (125, 2000)}
 DEFAULT_TYPE = "gp2"
 # What EC2 gives a gp3 volume that asks for nothing.
-_GP3_IOPS, _GP3_THROUGHPUT = 3000, 125
+_GP3_IOPS, GP3_THROUGHPUT = 3000, 125
 # gp2: three IOPS a GiB, at least 100, at most 16,000.
 _GP2_IOPS_PER_GIB, _GP2_IOPS_MIN, _GP2_IOPS_MAX = 3, 100, 16000
 
@@ -130,7 +130,7 @@ def measured(ebs: Document, *, whose: str) -> dict[str, Any]:
         "KmsKeyId": ebs.get("KmsKeyId"),
         "Size": size,
         "SnapshotId": ebs.get("SnapshotId", ""),
-        "Throughput": ebs.get("Throughput", _GP3_THROUGHPUT if kind == "gp3" else None),
+        "Throughput": ebs.get("Throughput", GP3_THROUGHPUT if kind == "gp3" else None),
         "VolumeType": kind,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sametoken.ec2.actions import Action, Change
 from sametoken.ec2.nouns import Noun, Parents, arn, creating, describing
+from sametoken.ec2.operations.describing import PAGE_MAXIMUM
 from sametoken.ec2.operations.launch_parameters import check_zone
 from sametoken.ec2.request import Document, Request
 from sametoken.resources import capacity, geography, instance_types, refusals, rows
@@ -119,6 +120,7 @@ RESERVATIONS = Noun(
     show=show,
     initial="active",
     echoes_token=False,
+    sizes=(1, PAGE_MAXIMUM),
 )  # fmt: skip
 
 

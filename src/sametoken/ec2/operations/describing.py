@@ -15,6 +15,9 @@ from sametoken.store.port import Tx
 
 # What most Describe actions allow for MaxResults.
 PAGE_MINIMUM, PAGE_MAXIMUM = 5, 1000
+# The least and the most it may be: EC2's model has other bounds for some actions.
+PageSizes = tuple[int, int]
+PAGE_SIZES: PageSizes = (PAGE_MINIMUM, PAGE_MAXIMUM)
 
 # For each of these rows, in their order, the members of its form that other rows tell.
 Joins = Callable[[Tx, Sequence[Row]], list[Document]]
@@ -36,6 +39,7 @@ def describe(
     ids: str,
     parent_filter: str | None = None,
     joins: Joins | None = None,
+    sizes: PageSizes = PAGE_SIZES,
 ) -> Document:
     """The result of a Describe: `member` is its list, `ids` the parameter that names resources.
 
@@ -64,11 +68,14 @@ def describe(
         max_results=params.get("MaxResults"),
         next_token=params.get("NextToken"),
         scope=scope_of(request),
-        minimum=PAGE_MINIMUM,
-        maximum=PAGE_MAXIMUM,
+        minimum=sizes[0],
+        maximum=sizes[1],
     )
-    listed = [document for _, document in shown_page.items]
-    return {member: listed, "NextToken": shown_page.next_token}
+    result: Document = {member: [document for _, document in shown_page.items]}
+    # Not every action has pages, and the result of one without has no such member.
+    if shown_page.next_token is not None:
+        result["NextToken"] = shown_page.next_token
+    return result
 
 
 def pieces(

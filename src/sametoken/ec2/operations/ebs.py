@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from typing import Any
 
 from sametoken.ec2.actions import Action, Change, Read
 from sametoken.ec2.filters import compile_filters
 from sametoken.ec2.nouns import Noun, Parents, creating, deleting
 from sametoken.ec2.operations import volumes as forms
-from sametoken.ec2.operations.block_devices import DEFAULT_TYPE, measured
+from sametoken.ec2.operations.block_devices import DEFAULT_TYPE, GP3_THROUGHPUT, measured
 from sametoken.ec2.operations.describing import PAGE_MAXIMUM, describe
 from sametoken.ec2.operations.launch_parameters import check_zone
 from sametoken.ec2.paging import page, scope_of
 from sametoken.ec2.paths import getters
 from sametoken.ec2.request import Document, Request
 from sametoken.errors import ServiceError
+from sametoken.idempotency.fingerprint import Only
 from sametoken.resources import geography, refusals, ripening, rows, snapshots, volumes
 from sametoken.resources.instances import INSTANCE, InstanceState
 from sametoken.resources.kinds import Kind
@@ -33,8 +35,16 @@ DELETED = (
     "The client token you have provided is associated with a resource that is already deleted. "
     "Please use a different client token."
 )
+# What EC2 fills in before it compares two requests.
+SETS = frozenset({"TagSpecifications", "TagSpecifications[].Tags"})
+DEFAULTS = {
+    "VolumeType": DEFAULT_TYPE,
+    "Throughput": Only(GP3_THROUGHPUT, where="VolumeType", equals="gp3"),
+}
 # Long enough that people see `creating`.
 CREATING_SECONDS = 1.0
+# Long enough that people see `optimizing`, and that a repeat whose reply was lost is still told.
+MODIFYING = timedelta(seconds=2)
 _KEY_ID = re.compile(r"(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z")
 _DEFAULT_KEY = "alias/aws/ebs"
 
@@ -174,11 +184,20 @@ def _attachment(row: Row, instance: str, state: str) -> Document:
 
 
 def modify_volume(tx: Tx, request: Request) -> Document:
-    """Change size, type or performance: at once, as far as anyone can see."""
+    """Change size, type or performance: at once, as far as anyone can see.
+
+    "You must wait for that modification to reach the completed state before you can initiate
+    another modification for the same volume" (EC2 API reference).
+    """
     params = request.params
     row = _lock(tx, request, VOLUME, "VolumeId")
     if row.state not in ("available", "in-use"):
         raise _incorrect_state(row, "in-use")
+    if "modification" in row.private and tx.now < _completed_at(row):
+        raise ServiceError(
+            "IncorrectModificationState",
+            f"The volume '{row.id}' is being modified; wait until that is completed.",
+        )
     if params.get("Size", row.doc["Size"]) < row.doc["Size"]:
         raise refusals.invalid_value(
             "size", params["Size"], f"New size cannot be smaller than {row.doc['Size']} GiB."
@@ -198,7 +217,12 @@ def modify_volume(tx: Tx, request: Request) -> Document:
         **{f"Target{name}": value for name, value in changes.items()},
     }
     row = rows.change(tx, VOLUME, row, **changes, private={"modification": modification})
-    return {"VolumeModification": _modification(row)}
+    return {"VolumeModification": _modification(tx, row)}
+
+
+def _completed_at(row: Row) -> datetime:
+    """When the volume's latest modification is, or was, completed."""
+    return from_microseconds(row.private["modification"]["started_us"]) + MODIFYING
 
 
 def describe_modifications(tx: Tx, request: Request) -> Document:
@@ -215,7 +239,7 @@ def describe_modifications(tx: Tx, request: Request) -> Document:
         )
     matches = compile_filters(request.params.get("Filters"), getters(forms.MODIFICATION_FILTERS))
     listed = page(
-        (one for one in map(_modification, modified) if matches(one)),
+        (one for one in (_modification(tx, row) for row in modified) if matches(one)),
         lambda one: str(one["VolumeId"]),
         max_results=request.params.get("MaxResults"),
         next_token=request.params.get("NextToken"),
@@ -226,17 +250,20 @@ def describe_modifications(tx: Tx, request: Request) -> Document:
     return {"VolumesModifications": listed.items, "NextToken": listed.next_token}
 
 
-def _modification(row: Row) -> Document:
+def _modification(tx: Tx, row: Row) -> Document:
     kept: dict[str, Any] = dict(row.private["modification"])
-    started = from_microseconds(kept.pop("started_us"))
-    return {
+    started, completed = from_microseconds(kept.pop("started_us")), _completed_at(row)
+    shown: Document = {
         **{name: value for name, value in kept.items() if value is not None},
         "VolumeId": row.id,
-        "ModificationState": "completed",
-        "Progress": 100,
         "StartTime": started,
-        "EndTime": started,
     }
+    if tx.now < completed:
+        done = int(100 * (tx.now - started) / MODIFYING)
+        return {**shown, "ModificationState": "optimizing", "Progress": done}
+    return {
+        **shown, "ModificationState": "completed", "Progress": 100, "EndTime": completed,
+    }  # fmt: skip
 
 
 def describe_status(tx: Tx, request: Request) -> Document:
@@ -274,8 +301,8 @@ ACTIONS: tuple[Action, ...] = (
         VOLUMES,
         "CreateVolume",
         zone=zone_of,
-        sets=frozenset({"TagSpecifications", "TagSpecifications[].Tags"}),
-        defaults={"VolumeType": DEFAULT_TYPE},
+        sets=SETS,
+        defaults=DEFAULTS,
         mismatch=MISMATCH,
         deleted=DELETED,
         validate=_validate,

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sametoken.ec2.actions import Action, Change, Read
-from sametoken.ec2.nouns import Noun, Parents, Quota, making, requested_tags
-from sametoken.ec2.operations.describing import describe
+from sametoken.ec2.nouns import Noun, Parents, making, requested_tags
+from sametoken.ec2.operations.describing import PAGE_MAXIMUM, describe
 from sametoken.ec2.request import Document, Request
 from sametoken.errors import ServiceError
 from sametoken.resources import elastic_addresses, interfaces, refusals, rows
-from sametoken.resources.elastic_addresses import ADDRESSES_MAX, ASSOCIATION, ELASTIC_ADDRESS
+from sametoken.resources.elastic_addresses import ASSOCIATION, ELASTIC_ADDRESS
 from sametoken.resources.instances import INSTANCE, InstanceState
 from sametoken.resources.interfaces import INTERFACE
 from sametoken.resources.rows import Row
@@ -65,7 +65,6 @@ ADDRESSES = Noun(
     accepts=dict.fromkeys(("Domain", "NetworkBorderGroup", "PublicIpv4Pool")),
     lay_out=_lay_out,
     shows=frozenset({"Tags"}),
-    quota=Quota("AddressLimitExceeded", ADDRESSES_MAX),
     joins=_instances,
     echoes_token=False,
 )
@@ -105,7 +104,8 @@ def describe_addresses(tx: Tx, request: Request) -> Document:
 def describe_attribute(tx: Tx, request: Request) -> Document:
     """The domain names of addresses. Here none has one; which addresses there are is shown."""
     return describe(
-        tx, request, ELASTIC_ADDRESS, _named, "Addresses", {}, ids="AllocationIds"
+        tx, request, ELASTIC_ADDRESS, _named, "Addresses", {}, ids="AllocationIds",
+        sizes=(1, PAGE_MAXIMUM),
     )  # fmt: skip
 
 

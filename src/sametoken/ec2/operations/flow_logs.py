@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sametoken.ec2.actions import Action, Change, Create, Read
-from sametoken.ec2.nouns import requested_tags
+from sametoken.ec2.nouns import DELETED, requested_tags
 from sametoken.ec2.operations.describing import describe
 from sametoken.ec2.parameters import Accepted, check_tag_specifications, refuse_unsupported
 from sametoken.ec2.request import Document, Request
 from sametoken.errors import ServiceError
 from sametoken.idempotency import Identities, Made
-from sametoken.resources import refusals, rows
+from sametoken.resources import quotas, refusals, rows
 from sametoken.resources.interfaces import INTERFACE
 from sametoken.resources.kinds import Kind
 from sametoken.resources.rows import Row
@@ -62,10 +64,13 @@ def perform(tx: Tx, request: Request) -> Made:
     """One flow log for each resource, or none: a repeat must find all of them, or none."""
     params = request.params
     kind = _WATCHED[params["ResourceType"]]
-    watched = rows.get(tx, kind, request.account, request.region, params["ResourceIds"])
+    # Locked, so that of two equal flow logs asked for at once the second sees the first.
+    watched = rows.get(tx, kind, request.account, request.region, params["ResourceIds"], lock=True)
     document = {"LogDestinationType": "cloud-watch-logs", "LogFormat": _FORMAT,
                 "MaxAggregationInterval": _INTERVAL}  # fmt: skip
     document |= {name: params[name] for name in _SHOWN if name in params}
+    _refuse_existing(tx, request, watched, document)
+    _check_quota(tx, request, watched)
     made = [
         Row(
             tx.mint(FLOW_LOG.prefix), FLOW_LOG.name, request.account, request.region, "available",
@@ -78,14 +83,30 @@ def perform(tx: Tx, request: Request) -> Made:
     return Made({"ids": ids}, resources=ids)
 
 
+def _refuse_existing(tx: Tx, request: Request, watched: Sequence[Row], document: Document) -> None:
+    """A resource has no two flow logs that say the same: a repeat without token is refused."""
+    wanted = [{**document, "ResourceId": one.id} for one in watched]
+    for row in rows.listing(tx, FLOW_LOG, request.account, request.region):
+        if {name: value for name, value in row.doc.items() if name != "Tags"} in wanted:
+            raise ServiceError(
+                "FlowLogAlreadyExists",
+                "Error. There is an existing Flow Log with the same configuration and log "
+                "destination.",
+            )
+
+
+def _check_quota(tx: Tx, request: Request, watched: Sequence[Row]) -> None:
+    """A flow log does not stand under what it watches, so those of each resource are counted."""
+    account, region = request.account, request.region
+    standing = [row.doc["ResourceId"] for row in rows.listing(tx, FLOW_LOG, account, region)]
+    for one in watched:
+        quotas.refuse_beyond(tx, FLOW_LOG.name, account, region, standing.count(one.id) + 1)
+
+
 def view(tx: Tx, request: Request, identities: Identities) -> Document:
     found = rows.by_ids(tx, identities["ids"])
     if any(found[id].gone_at is not None for id in identities["ids"]):
-        raise ServiceError(
-            "IdempotentParameterMismatch",
-            "The client token you have provided is associated with a resource that is already "
-            "deleted. Please use a different client token.",
-        )
+        raise ServiceError("IdempotentParameterMismatch", DELETED)
     result: Document = {"FlowLogIds": identities["ids"], "Unsuccessful": []}
     token = request.params.get("ClientToken")
     return result if token is None else {**result, "ClientToken": token}
@@ -117,7 +138,7 @@ def delete(tx: Tx, request: Request) -> Document:
 
 
 ACTIONS: tuple[Action, ...] = (
-    Create("CreateFlowLogs", perform, view, validate=validate),
+    Create("CreateFlowLogs", perform, view, validate=validate, deleted=DELETED),
     Read("DescribeFlowLogs", describe_flow_logs),
     Change("DeleteFlowLogs", delete),
 )

@@ -23,6 +23,7 @@ EGRESS_ONLY = Noun(
     parents={"VpcId": VPC},
     build=_build,
     shows=frozenset({"Tags"}),
+    sizes=(5, 255),
 )
 ACTIONS = (
     creating(EGRESS_ONLY, "CreateEgressOnlyInternetGateway"),

@@ -12,7 +12,7 @@ from sametoken.ec2.parameters import Accepted
 from sametoken.ec2.request import Document, Request
 from sametoken.errors import ServiceError
 from sametoken.idempotency import TokenGrammar
-from sametoken.resources import account_images, refusals, ripening, rows, snapshots
+from sametoken.resources import account_images, quotas, refusals, ripening, rows, snapshots
 from sametoken.resources.account_images import IMAGE
 from sametoken.resources.instances import INSTANCE
 from sametoken.resources.rows import Row
@@ -61,6 +61,7 @@ def _snapshot_of(tx: Tx, request: Request, volume: Row) -> Document:
         tx.mint(SNAPSHOT.prefix), SNAPSHOT.name, request.account, request.region, "pending", doc,
         tx.now,
     )  # fmt: skip
+    quotas.check(tx, row)
     rows.insert(tx, [row])
     ripening.plan(
         tx, row, "completed", snapshot_forms.COMPLETING_SECONDS, cause="copied to the end"
@@ -240,8 +241,10 @@ def modify_image_attribute(tx: Tx, request: Request) -> Document:
     """Set the description, or the accounts that may launch it. Saying so again changes nothing."""
     params = request.params
     row = _own(tx, request, lock=True)
-    if "Description" in params:
-        rows.change(tx, IMAGE, row, Description=params["Description"].get("Value", ""))
+    by_name = params if params.get("Attribute") == "description" else {}
+    description = params.get("Description", by_name).get("Value")
+    if description is not None:
+        rows.change(tx, IMAGE, row, Description=description)
         return {}
     changes = params.get("LaunchPermission")
     if changes is None:
@@ -257,8 +260,14 @@ def modify_image_attribute(tx: Tx, request: Request) -> Document:
 
 
 def _own(tx: Tx, request: Request, *, lock: bool = False) -> Row:
-    ids = [request.params["ImageId"]]
-    return rows.get(tx, IMAGE, request.account, request.region, ids, lock=lock)[0]
+    """The account's image that is named. A deregistered one is `Unavailable` (captured)."""
+    id, owner = request.params["ImageId"], (IMAGE.name, request.account, request.region)
+    row = rows.find(tx, id)
+    if row is not None and row.gone_at and (row.kind, row.account, row.region) == owner:
+        raise ServiceError(
+            "InvalidAMIID.Unavailable", f"The image ID '{id}' is no longer available"
+        )
+    return rows.get(tx, IMAGE, request.account, request.region, [id], lock=lock)[0]
 
 
 ACTIONS: tuple[Action, ...] = (

@@ -6,7 +6,7 @@ from typing import Any
 
 from sametoken.ec2.request import Document
 from sametoken.resources import geography
-from sametoken.resources.interfaces import addresses_of
+from sametoken.resources.interfaces import addresses_of, is_served
 from sametoken.resources.rows import Row
 from sametoken.store.columns import from_microseconds
 
@@ -73,7 +73,7 @@ def show(row: Row) -> Document:
         "NetworkInterfaceId": row.id,
         "OwnerId": row.account,
         # From the request of a launch on it is in use, though its attachment takes a moment.
-        "Status": "in-use" if document.get("Attachment") else row.state,
+        "Status": "in-use" if document.get("Attachment") or is_served(row) else row.state,
         "PrivateIpAddresses": addresses_of(row),
         "TagSet": row.doc.get("Tags", []),
     }

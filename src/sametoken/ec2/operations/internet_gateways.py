@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from sametoken.ec2.actions import Action, Change
-from sametoken.ec2.nouns import Noun, Parents, Quota, deleting, describing, making
+from sametoken.ec2.nouns import Noun, Parents, deleting, describing, making
 from sametoken.ec2.operations.vpcs import get_vpc
 from sametoken.ec2.request import Document, Request
 from sametoken.errors import ServiceError
 from sametoken.resources import refusals, rows
 from sametoken.resources.interfaces import INTERFACE
 from sametoken.resources.rows import Row
-from sametoken.resources.vpcs import INTERNET_GATEWAY, ROUTE_TABLE, SUBNET
+from sametoken.resources.vpcs import INTERNET_GATEWAY, SUBNET
 from sametoken.store.port import Tx
 
 # Source: EC2 API reference, DescribeInternetGateways, "Filters".
@@ -35,7 +35,6 @@ INTERNET_GATEWAYS = Noun(
     filters=INTERNET_GATEWAY_FILTERS,
     build=_build,
     parent_filter="attachment.vpc-id",
-    quota=Quota("InternetGatewayLimitExceeded", 5),
 )
 
 
@@ -63,7 +62,6 @@ def attach(tx: Tx, request: Request) -> Document:
     attachments = [{"State": "available", "VpcId": vpc.id}]
     rows.change(tx, INTERNET_GATEWAY, gateway, Attachments=attachments)
     rows.link(tx, vpc.id, gateway.id)
-    _mark_routes(tx, vpc, gateway.id, "active")
     return {}
 
 
@@ -82,7 +80,6 @@ def detach(tx: Tx, request: Request) -> Document:
         )
     rows.unlink(tx, vpc.id, gateway.id)
     rows.change(tx, INTERNET_GATEWAY, gateway, Attachments=[])
-    _mark_routes(tx, vpc, gateway.id, "blackhole")
     return {}
 
 
@@ -90,18 +87,6 @@ def _has_public_addresses(tx: Tx, vpc: Row) -> bool:
     subnets = [row.id for row in rows.children(tx, [vpc.id], SUBNET)[vpc.id]]
     standing = rows.children(tx, subnets, INTERFACE)
     return any(row.doc.get("Association") for found in standing.values() for row in found)
-
-
-def _mark_routes(tx: Tx, vpc: Row, gateway: str, state: str) -> None:
-    """Routes to a gateway that is not there lead nowhere, and stay."""
-    for table in rows.children(tx, [vpc.id], ROUTE_TABLE)[vpc.id]:
-        if any(one.get("GatewayId") == gateway for one in table.doc["Routes"]):
-            held = rows.by_ids(tx, [table.id], lock=True)[table.id]
-            routes = [
-                {**one, "State": state} if one.get("GatewayId") == gateway else one
-                for one in held.doc["Routes"]
-            ]
-            rows.change(tx, ROUTE_TABLE, held, Routes=routes)
 
 
 def _gateway(tx: Tx, request: Request) -> Row:

@@ -15,7 +15,7 @@ from sametoken.ec2.nouns import requested_tags
 from sametoken.ec2.operations.describing import describe
 from sametoken.ec2.parameters import check_tag_specifications
 from sametoken.ec2.request import Document, Request
-from sametoken.resources import key_pairs, refusals, rows
+from sametoken.resources import key_pairs, quotas, refusals, rows
 from sametoken.resources.key_pairs import KEY_PAIR
 from sametoken.resources.rows import Row
 from sametoken.store.port import Tx
@@ -75,6 +75,7 @@ def _keep(tx: Tx, request: Request) -> Document:
         },
         tags=requested_tags(request, KEY_PAIR),
     )  # fmt: skip
+    quotas.check(tx, row)
     rows.insert(tx, [row])
     return {
         "KeyPairId": row.id,
@@ -107,22 +108,31 @@ def _shown(row: Row, more: Document) -> Document:
 
 
 def delete(tx: Tx, request: Request) -> Document:
-    """Remove a pair by name, which need not exist, or by id, which must.
+    """Remove a pair by id, or by name; one that is not there is removed already (captured).
 
     Instances launched with it keep its name, and their owners the private key.
     """
-    params, account, region = request.params, request.account, request.region
-    if "KeyPairId" in params:
-        row = rows.get(tx, KEY_PAIR, account, region, [params["KeyPairId"]], lock=True)[0]
-    elif "KeyName" in params:
-        found = rows.find_named(tx, KEY_PAIR, account, region, params["KeyName"])
-        if found is None:
-            return {"Return": True}
-        row = rows.by_ids(tx, [found.id], lock=True)[found.id]
-    else:
-        raise refusals.missing_parameter("KeyName")
+    row = _find(tx, request)
+    if row is None:
+        return {"Return": True}
     rows.change(tx, KEY_PAIR, row, state="deleted", cause="DeleteKeyPair")
     return {"Return": True, "KeyPairId": row.id}
+
+
+def _find(tx: Tx, request: Request) -> Row | None:
+    """The pair that is to be removed, locked. Its id decides where both are given."""
+    params, account, region = request.params, request.account, request.region
+    if "KeyPairId" in params:
+        KEY_PAIR.check_id(params["KeyPairId"])
+        row = rows.find(tx, params["KeyPairId"], lock=True)
+        owner = (KEY_PAIR.name, account, region)
+        if row is None or row.gone_at is not None or (row.kind, row.account, row.region) != owner:
+            return None
+        return row
+    if "KeyName" not in params:
+        raise refusals.missing_parameter("KeyName")
+    found = rows.find_named(tx, KEY_PAIR, account, region, params["KeyName"])
+    return None if found is None else rows.by_ids(tx, [found.id], lock=True)[found.id]
 
 
 ACTIONS: tuple[Action, ...] = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +11,14 @@ from sametoken.ec2.filters import compile_filters
 from sametoken.ec2.nouns import requested_tags
 from sametoken.ec2.operations.describing import describe
 from sametoken.ec2.packing import packed, unpacked
+from sametoken.ec2.paging import page, scope_of
 from sametoken.ec2.parameters import check_tag_specifications
 from sametoken.ec2.paths import getters
 from sametoken.ec2.request import Document, Request
 from sametoken.errors import ServiceError
 from sametoken.idempotency import Identities, Made, TokenGrammar
 from sametoken.resources import launch_templates as stored
-from sametoken.resources import refusals, rows
+from sametoken.resources import quotas, refusals, rows
 from sametoken.resources.launch_templates import TEMPLATE, VERSION
 from sametoken.resources.rows import Row
 from sametoken.store.port import Tx
@@ -49,6 +50,11 @@ VERSION_FILTERS = {
 }
 # No template has a version number of more digits; a longer one only means "all".
 _VERSION_DIGITS_MAX = 18
+_VERSION_MAX = 10**_VERSION_DIGITS_MAX - 1
+# The names that stand for a version of any template.
+_STANDING_FOR = {"$Latest", "$Default"}
+# What a page holds, of templates and of versions.
+_PAGES = (1, 200)
 
 
 def validate(request: Request) -> None:
@@ -80,6 +86,7 @@ def perform_create(tx: Tx, request: Request) -> Made:
         tx.mint(TEMPLATE.prefix), TEMPLATE.name, request.account, request.region, "available",
         doc, tx.now, name=name, client_token=params.get("ClientToken"),
     )  # fmt: skip
+    quotas.check(tx, row)
     rows.insert(tx, [row])
     data = packed(params["LaunchTemplateData"])
     stored.add_version(tx, row, 1, data, params.get("VersionDescription"))
@@ -171,18 +178,17 @@ def delete_versions(tx: Tx, request: Request) -> Document:
             "LaunchTemplateId": template.id,
             "LaunchTemplateName": template.doc["LaunchTemplateName"],
         }
-        try:
-            row = stored.version(tx, template, wanted)
-            if row.doc["VersionNumber"] == template.doc["DefaultVersionNumber"]:
-                raise ServiceError(
-                    "launchTemplateVersionDoesNotExist", "The default version cannot be deleted."
-                )
-        except ServiceError as refused:
-            error = {"Code": "unexpectedError", "Message": refused.message}
-            kept.append({**named, "ResponseError": error})
+        named["VersionNumber"] = number = stored.number_of(template, wanted)
+        row = stored.find_version(tx, template, number)
+        if row is None:
+            error = ("launchTemplateVersionDoesNotExist", f"There is no version {number}.")
+        elif number == template.doc["DefaultVersionNumber"]:
+            error = ("unexpectedError", "The default version cannot be deleted.")
+        else:
+            rows.change(tx, VERSION, row, state="deleted", cause="DeleteLaunchTemplateVersions")
+            gone.append(named)
             continue
-        rows.change(tx, VERSION, row, state="deleted", cause="DeleteLaunchTemplateVersions")
-        gone.append({**named, "VersionNumber": row.doc["VersionNumber"]})
+        kept.append({**named, "ResponseError": dict(zip(("Code", "Message"), error, strict=True))})
     return {
         "SuccessfullyDeletedLaunchTemplateVersions": gone,
         "UnsuccessfullyDeletedLaunchTemplateVersions": kept,
@@ -198,27 +204,55 @@ def describe_templates(tx: Tx, request: Request) -> Document:
     for id in request.params.get("LaunchTemplateIds", ()):
         stored.find(tx, account, region, id=id, name=None)
     return describe(
-        tx, request, TEMPLATE, show, "LaunchTemplates", FILTERS, ids="LaunchTemplateIds"
-    )
+        tx, request, TEMPLATE, show, "LaunchTemplates", FILTERS, ids="LaunchTemplateIds",
+        sizes=_PAGES,
+    )  # fmt: skip
 
 
 def describe_versions(tx: Tx, request: Request) -> Document:
-    """Versions of one template: those named, or a range, or all."""
+    """Versions of one template: those named, or a range, or all. Without a template the latest or
+    the default version of each, or both: "You cannot specify numbers" (EC2 API reference)."""
     params = request.params
     matches = compile_filters(params.get("Filters"), getters(VERSION_FILTERS))
     least, most = _bound(params, "MinVersion", 1), _bound(params, "MaxVersion", None)
-    template = _template(tx, request)
-    found = stored.versions(tx, template)
-    if params.get("Versions"):
-        wanted = [stored.version(tx, template, one).id for one in params["Versions"]]
-        found = [row for row in found if row.id in wanted]
     shown = [
         show_version(template, row)
-        for row in found
+        for template, row in _chosen(tx, request)
         if (least is None or row.doc["VersionNumber"] >= least)
         and (most is None or row.doc["VersionNumber"] <= most)
     ]
-    return {"LaunchTemplateVersions": [one for one in shown if matches(one)]}
+    listed = page(
+        (one for one in shown if matches(one)),
+        # Of each template the newest first, as EC2 lists them.
+        lambda one: (
+            f"{one['LaunchTemplateId']}:"
+            f"{_VERSION_MAX - one['VersionNumber']:0{_VERSION_DIGITS_MAX}}"
+        ),
+        max_results=params.get("MaxResults"),
+        next_token=params.get("NextToken"),
+        scope=scope_of(request),
+        minimum=_PAGES[0],
+        maximum=_PAGES[1],
+    )
+    return {"LaunchTemplateVersions": listed.items, "NextToken": listed.next_token}
+
+
+def _chosen(tx: Tx, request: Request) -> Iterator[tuple[Row, Row]]:
+    """The versions that a request names, each with its template."""
+    named = request.params.get("Versions", [])
+    names_template = {"LaunchTemplateId", "LaunchTemplateName"} & request.params.keys()
+    if not names_template and named and set(named) <= _STANDING_FOR:
+        for template in rows.listing(tx, TEMPLATE, request.account, request.region):
+            for number in {stored.number_of(template, one) for one in named}:
+                row = stored.find_version(tx, template, number)
+                if row is not None:
+                    yield template, row
+        return
+    template = _template(tx, request)
+    wanted = {stored.version(tx, template, one).id for one in named}
+    for row in stored.versions(tx, template):
+        if not wanted or row.id in wanted:
+            yield template, row
 
 
 def _bound(params: Mapping[str, Any], name: str, default: int | None) -> int | None:
@@ -273,6 +307,7 @@ ACTIONS: tuple[Action, ...] = (
         validate=validate,
         grammar=GRAMMAR,
         mismatch=USED,
+        deleted=USED,
     ),
     Create(
         "CreateLaunchTemplateVersion",
@@ -280,8 +315,16 @@ ACTIONS: tuple[Action, ...] = (
         view_version,
         grammar=GRAMMAR,
         mismatch=USED,
+        deleted=USED,
     ),
-    Create("ModifyLaunchTemplate", perform_modify, view_modify, grammar=GRAMMAR, mismatch=USED),
+    Create(
+        "ModifyLaunchTemplate",
+        perform_modify,
+        view_modify,
+        grammar=GRAMMAR,
+        mismatch=USED,
+        deleted=USED,
+    ),
     Change("DeleteLaunchTemplate", delete),
     Change("DeleteLaunchTemplateVersions", delete_versions),
     Read("DescribeLaunchTemplates", describe_templates),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from sametoken.ec2.actions import Action, Change, Read
-from sametoken.ec2.nouns import Noun, Parents, Quota, creating
+from sametoken.ec2.nouns import Noun, Parents, creating
 from sametoken.ec2.operations.describing import describe
 from sametoken.ec2.request import Document, Request
-from sametoken.errors import ServiceError
 from sametoken.resources import elastic_addresses, interfaces, refusals, ripening, rows, vpcs
 from sametoken.resources.elastic_addresses import ELASTIC_ADDRESS
 from sametoken.resources.interfaces import INTERFACE
@@ -40,6 +39,7 @@ def _validate(request: Request) -> None:
 def _build(tx: Tx, request: Request, parents: Parents) -> Document:
     params, subnet = request.params, parents["SubnetId"]
     return {
+        "AvailabilityZone": subnet.zone,
         "SubnetId": subnet.id,
         "VpcId": subnet.doc["VpcId"],
         "ConnectivityType": params.get("ConnectivityType", "public"),
@@ -52,7 +52,42 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
 
 
 def _furnish(tx: Tx, row: Row) -> None:
-    """Give the new gateway its interface, and put the Elastic address before it."""
+    """Give the new gateway its interface, and put the Elastic address before it.
+
+    An address that stands before another interface is no refusal: EC2 answers with the gateway,
+    which ends `failed` (terraform-provider-aws, issue 709).
+    """
+    elastic = _address_of(tx, row)
+    if elastic is not None and elastic.doc.get("AssociationId") is not None:
+        _fail(tx, row, elastic.id)
+        return
+    interface = _new_interface(tx, row)
+    address: Document = {
+        "NetworkInterfaceId": interface.id,
+        "PrivateIp": interface.doc["PrivateIpAddress"],
+        "IsPrimary": True,
+        "Status": "succeeded",
+    }
+    if elastic is not None:
+        private = interface.doc["PrivateIpAddress"]
+        address |= {
+            "AllocationId": elastic.id,
+            "AssociationId": elastic_addresses.associate(tx, elastic, interface, private),
+            "PublicIp": elastic.doc["PublicIp"],
+        }
+    rows.change(tx, NAT_GATEWAY, row, NatGatewayAddresses=[address])
+    ripening.plan(tx, row, "available", CHANGE_SECONDS, cause="its interface is up")
+
+
+def _address_of(tx: Tx, row: Row) -> Row | None:
+    """The Elastic address that the request names, locked."""
+    allocation = row.private["AllocationId"]
+    if allocation is None:
+        return None
+    return rows.get(tx, ELASTIC_ADDRESS, row.account, row.region, [allocation], lock=True)[0]
+
+
+def _new_interface(tx: Tx, row: Row) -> Row:
     subnet = rows.by_ids(tx, [row.doc["SubnetId"]])[row.doc["SubnetId"]]
     group = vpcs.default_group(tx, row.account, row.region, row.doc["VpcId"])
     interface = interfaces.plan_row(
@@ -67,43 +102,37 @@ def _furnish(tx: Tx, row: Row) -> None:
         spec={"Description": f"Interface for NAT Gateway {row.id}", "InterfaceType": "nat_gateway"},
     )
     rows.insert(tx, [interface])
-    address: Document = {
-        "NetworkInterfaceId": interface.id,
-        "PrivateIp": interface.doc["PrivateIpAddress"],
-        "IsPrimary": True,
-        "Status": "succeeded",
-    }
-    allocation = row.private["AllocationId"]
-    if allocation is not None:
-        address |= _associate(tx, row, allocation, interface)
-    rows.change(tx, NAT_GATEWAY, row, NatGatewayAddresses=[address])
-    ripening.plan(tx, row, "available", CHANGE_SECONDS, cause="its interface is up")
+    return interface
 
 
-def _associate(tx: Tx, row: Row, allocation: str, interface: Row) -> Document:
-    [elastic] = rows.get(tx, ELASTIC_ADDRESS, row.account, row.region, [allocation], lock=True)
-    if elastic.doc.get("AssociationId") is not None:
-        raise ServiceError(
-            "Resource.AlreadyAssociated", f"Elastic IP address [{allocation}] is already associated"
-        )
-    private = interface.doc["PrivateIpAddress"]
-    association = elastic_addresses.associate(tx, elastic, interface, private)
-    return {
-        "AllocationId": allocation,
-        "AssociationId": association,
-        "PublicIp": elastic.doc["PublicIp"],
+def _fail(tx: Tx, row: Row, allocation: str) -> None:
+    """Let the gateway end `failed`. It holds nothing, and stands in nobody's way."""
+    failure = {
+        "FailureCode": "Resource.AlreadyAssociated",
+        "FailureMessage": f"Elastic IP address [{allocation}] is already associated",
     }
+    addresses = [{"AllocationId": allocation, "IsPrimary": True}]
+    private = {**row.private, "failure": failure}
+    rows.change(tx, NAT_GATEWAY, row, NatGatewayAddresses=addresses, private=private)
+    rows.unlink(tx, row.doc["SubnetId"], row.id)
+    ripening.plan(tx, row, "failed", CHANGE_SECONDS, cause=failure["FailureMessage"])
+
+
+# What EC2 does not show of one.
+_HIDDEN = ("private", "AvailabilityZone")
 
 
 def show(row: Row) -> Document:
     """EC2's NatGateway."""
-    document = {name: value for name, value in row.doc.items() if name != "private"}
+    document = {name: value for name, value in row.doc.items() if name not in _HIDDEN}
     shown: Document = {
         **document,
         "NatGatewayId": row.id,
         "State": row.state,
         "CreateTime": row.created_at,
     }
+    if row.state != "pending":
+        shown |= row.private.get("failure", {})
     if "deleting_us" in row.private:
         shown["DeleteTime"] = from_microseconds(row.private["deleting_us"])
     return shown
@@ -122,7 +151,6 @@ GATEWAYS = Noun(
     show=show,
     initial="pending",
     created=_furnish,
-    quota=Quota("NatGatewayLimitExceeded", 5, per="SubnetId"),
 )
 
 
@@ -132,8 +160,8 @@ def delete(tx: Tx, request: Request) -> Document:
     [row] = rows.get(tx, NAT_GATEWAY, request.account, request.region, ids, lock=True)
     if row.state in ("deleting", "deleted"):
         return {"NatGatewayId": row.id}
-    for address in row.doc["NatGatewayAddresses"]:
-        id = address["NetworkInterfaceId"]
+    ids = [one.get("NetworkInterfaceId") for one in row.doc["NatGatewayAddresses"]]
+    for id in (one for one in ids if one is not None):
         interface = rows.by_ids(tx, [id], lock=True)[id]
         interface = elastic_addresses.take_off(tx, interface, cause="its gateway is deleted")
         interfaces.delete(tx, interface, cause="its gateway is deleted")

@@ -7,7 +7,7 @@ from sametoken.ec2.nouns import Noun, Parents, creating, deleting, describing
 from sametoken.ec2.operations.route_tables import DELETED, GRAMMAR, MISMATCH
 from sametoken.ec2.request import Document, Request
 from sametoken.errors import ServiceError
-from sametoken.resources import refusals, rows, vpcs
+from sametoken.resources import quotas, refusals, rows, vpcs
 from sametoken.resources.rows import Row
 from sametoken.resources.vpcs import NETWORK_ACL, VPC
 from sametoken.store.port import Tx
@@ -81,8 +81,21 @@ def create_entry(tx: Tx, request: Request) -> Document:
             "NetworkAclEntryAlreadyExists",
             f"The network acl entry identified by {entry['RuleNumber']} already exists.",
         )
+    _check_quota(tx, acl, entry)
     _set_entries(tx, acl, [*acl.doc["Entries"], entry])
     return {}
+
+
+def _check_quota(tx: Tx, acl: Row, new: Document) -> None:
+    """So many each way, "enforced separately for IPv4 rules and IPv6 rules" (VPC user guide)."""
+    standing = [
+        one
+        for one in acl.doc["Entries"]
+        if one["Egress"] == new["Egress"]
+        and ("CidrBlock" in one) == ("CidrBlock" in new)
+        and one["RuleNumber"] <= RULE_NUMBER_MAX
+    ]
+    quotas.refuse_beyond(tx, "network-acl-entry", acl.account, acl.region, len(standing) + 1)
 
 
 def replace_entry(tx: Tx, request: Request) -> Document:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sametoken.ec2.actions import Action, Change, Read
 from sametoken.ec2.nouns import Noun, Parents, arn, creating, deleting, describing
+from sametoken.ec2.paging import page, scope_of
 from sametoken.ec2.request import Document, Request
 from sametoken.errors import ServiceError
 from sametoken.idempotency import TokenGrammar
@@ -28,6 +30,8 @@ FILTERS = {
     "prefix-list-id": "PrefixListId",
     "prefix-list-name": "PrefixListName",
 }
+# What a page holds, of lists and of the entries of one.
+PAGES = (1, 100)
 # CreateManagedPrefixList documents up to 255 characters; ours stay ASCII as everywhere.
 GRAMMAR = TokenGrammar(characters_max=255)
 
@@ -38,6 +42,15 @@ def _validate(request: Request) -> None:
         raise refusals.invalid_value("AddressFamily", params["AddressFamily"], "IPv4 or IPv6.")
     if len(params.get("Entries", [])) > params["MaxEntries"]:
         raise refusals.invalid_combination("There are more Entries than MaxEntries allows")
+    _refuse_twice(params.get("Entries", []))
+
+
+def _refuse_twice(entries: Sequence[Document]) -> None:
+    """A block is an entry once: it is what names it."""
+    blocks = [one["Cidr"] for one in entries]
+    for block in blocks:
+        if blocks.count(block) > 1:
+            raise refusals.invalid_value("Cidr", block, "It is given twice.")
 
 
 def _build(tx: Tx, request: Request, parents: Parents) -> Document:
@@ -76,6 +89,7 @@ LISTS = Noun(
     show=show,
     initial="create-complete",
     echoes_token=False,
+    sizes=PAGES,
 )
 
 
@@ -89,6 +103,7 @@ def modify(tx: Tx, request: Request) -> Document:
         raise ServiceError("PrefixListVersionMismatch", f"{row.id} is at version {version} by now.")
     removed = {one["Cidr"] for one in params.get("RemoveEntries", [])}
     added = params.get("AddEntries", [])
+    _refuse_twice(added)
     replaced = removed | {one["Cidr"] for one in added}
     kept = [one for one in row.private["entries"] if one["Cidr"] not in replaced]
     entries = [*kept, *added]
@@ -111,7 +126,16 @@ def modify(tx: Tx, request: Request) -> Document:
 def get_entries(tx: Tx, request: Request) -> Document:
     ids = [request.params["PrefixListId"]]
     row = rows.get(tx, PREFIX_LIST, request.account, request.region, ids)[0]
-    return {"Entries": row.private["entries"]}
+    listed = page(
+        row.private["entries"],
+        lambda one: str(one["Cidr"]),
+        max_results=request.params.get("MaxResults"),
+        next_token=request.params.get("NextToken"),
+        scope=scope_of(request),
+        minimum=PAGES[0],
+        maximum=PAGES[1],
+    )
+    return {"Entries": listed.items, "NextToken": listed.next_token}
 
 
 ACTIONS: tuple[Action, ...] = (

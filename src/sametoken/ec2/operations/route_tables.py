@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from typing import Any
 
 from sametoken.ec2.actions import Action, Change
 from sametoken.ec2.nouns import Noun, Parents, creating, deleting, describing
+from sametoken.ec2.operations import route_targets
+from sametoken.ec2.operations.prefix_lists import PREFIX_LIST
 from sametoken.ec2.request import Document, Request
 from sametoken.errors import ServiceError
 from sametoken.idempotency import TokenGrammar
-from sametoken.resources import refusals, rows, vpcs
+from sametoken.resources import quotas, refusals, rows, vpcs
 from sametoken.resources.rows import Row
 from sametoken.resources.vpcs import ROUTE_TABLE, SUBNET, VPC
 from sametoken.store.port import Tx
@@ -48,11 +51,13 @@ DELETED = (
 # Only blanks count as no token here, and nowhere else (captured).
 GRAMMAR = TokenGrammar(blank_is_absent=True)
 
-# What a route may lead to: the parameter, which is also the member that shows it.
-_TARGETS = (
-    "GatewayId", "NatGatewayId", "InstanceId", "NetworkInterfaceId", "EgressOnlyInternetGatewayId",
-    "VpcPeeringConnectionId", "TransitGatewayId",
-)  # fmt: skip
+# The origin of a table's local route, which stays whatever it leads to.
+_OF_THE_VPC = "CreateRouteTable"
+_Network = type[ipaddress.IPv4Network] | type[ipaddress.IPv6Network]
+_BLOCKS: Mapping[str, _Network] = {
+    "DestinationCidrBlock": ipaddress.IPv4Network,
+    "DestinationIpv6CidrBlock": ipaddress.IPv6Network,
+}
 _DESTINATIONS = ("DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId")
 
 
@@ -71,7 +76,9 @@ ROUTE_TABLES = Noun(
     filters=ROUTE_TABLE_FILTERS,
     parents={"VpcId": VPC},
     build=_build,
+    joins=route_targets.shown,
     parent_filter="vpc-id",
+    sizes=(5, 100),
 )
 
 
@@ -85,7 +92,8 @@ def _refuse_associated(tx: Tx, row: Row) -> None:
 
 def create_route(tx: Tx, request: Request) -> Document:
     """Add a route. The same route again succeeds; another target for it is refused."""
-    table, new = _table(tx, request), _asked_route(request, "CreateRoute")
+    table = _table(tx, request)
+    new = _asked_route(tx, request, table)
     existing = _route_to(table, new)
     if existing is not None and _target(existing) != _target(new):
         destination = _destination(new)
@@ -93,17 +101,33 @@ def create_route(tx: Tx, request: Request) -> Document:
             "RouteAlreadyExists", f"The route identified by {destination} already exists."
         )
     if existing is None:
+        _check_quota(tx, table, new)
         _set_routes(tx, table, [*table.doc["Routes"], new])
     return {"Return": True}
 
 
+def _check_quota(tx: Tx, table: Row, new: Document) -> None:
+    """ "This quota is enforced separately for IPv4 routes and IPv6 routes" (VPC user guide)."""
+    [family] = [name for name in _DESTINATIONS if name in new]
+    standing = [
+        one for one in table.doc["Routes"] if family in one and one["Origin"] == "CreateRoute"
+    ]
+    quotas.refuse_beyond(tx, "route", table.account, table.region, len(standing) + 1)
+
+
 def replace_route(tx: Tx, request: Request) -> Document:
-    """Give an existing route another target."""
-    table, new = _table(tx, request), _asked_route(request, "CreateRoute")
-    if _route_to(table, new) is None:
+    """Give an existing route another target; only the VPC's own one may be local again."""
+    table = _table(tx, request)
+    new = _asked_route(tx, request, table)
+    existing = _route_to(table, new)
+    if existing is None:
         raise _no_route(table, new)
-    kept = [one for one in table.doc["Routes"] if _destination(one) != _destination(new)]
-    _set_routes(tx, table, [*kept, new])
+    if request.params.get("LocalTarget") and existing["Origin"] != _OF_THE_VPC:
+        raise refusals.invalid_value(
+            "localTarget", "true", f"{_destination(new)} is not the local route."
+        )
+    kept = [one for one in table.doc["Routes"] if one != existing]
+    _set_routes(tx, table, [*kept, {**new, "Origin": existing["Origin"]}])
     return {}
 
 
@@ -112,7 +136,7 @@ def delete_route(tx: Tx, request: Request) -> Document:
     existing = _route_to(table, unwanted)
     if existing is None:
         raise _no_route(table, unwanted)
-    if existing.get("GatewayId") == "local":
+    if existing["Origin"] == _OF_THE_VPC:
         raise refusals.invalid_value(
             "destinationCidrBlock", _destination(unwanted), "The local route cannot be removed."
         )
@@ -218,29 +242,29 @@ def _asked_destination(request: Request) -> Document:
     given = {name: request.params[name] for name in _DESTINATIONS if name in request.params}
     if len(given) != 1:
         raise refusals.invalid_combination("Name exactly one destination of the route")
-    block = given.get("DestinationCidrBlock")
-    if block is not None:
-        given["DestinationCidrBlock"] = _canonical_block(block)
+    for name, network in _BLOCKS.items():
+        if name in given:
+            given[name] = _canonical_block(name, given[name], network)
     return given
 
 
-def _canonical_block(block: str) -> str:
+def _canonical_block(name: str, block: str, network: _Network) -> str:
     try:
-        return str(ipaddress.IPv4Network(block, strict=False))
+        return str(network(block, strict=False))
     except ValueError:
         raise refusals.invalid_value(
-            "destinationCidrBlock", block, "This is not a valid CIDR block."
+            name[0].lower() + name[1:], block[:200], "This is not a valid CIDR block."
         ) from None
 
 
-def _asked_route(request: Request, origin: str) -> Document:
-    targets = {name: request.params[name] for name in _TARGETS if name in request.params}
-    if "VpcEndpointId" in request.params:
-        # Shown as a gateway, as EC2 shows it.
-        targets["GatewayId"] = request.params["VpcEndpointId"]
-    if len(targets) != 1:
-        raise refusals.invalid_combination("Name exactly one target of the route")
-    return {**_asked_destination(request), **targets, "Origin": origin, "State": "active"}
+def _asked_route(tx: Tx, request: Request, table: Row) -> Document:
+    """The route as asked for: its destination, and a target that is there."""
+    destination = _asked_destination(request)
+    if "DestinationPrefixListId" in destination:
+        id = destination["DestinationPrefixListId"]
+        rows.get(tx, PREFIX_LIST, request.account, request.region, [id])
+    target = route_targets.asked(tx, request, table.doc["VpcId"])
+    return {**destination, **target, "Origin": "CreateRoute", "State": "active"}
 
 
 def _destination(route: Document) -> str:
@@ -248,7 +272,7 @@ def _destination(route: Document) -> str:
 
 
 def _target(route: Document) -> str:
-    return str(next(route[name] for name in _TARGETS if name in route))
+    return str(next(route[name] for name in route_targets.MEMBERS if name in route))
 
 
 def _route_to(table: Row, wanted: Document) -> Document | None:

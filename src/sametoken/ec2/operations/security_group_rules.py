@@ -15,20 +15,18 @@ from sametoken.ec2.operations.permissions import (
     from_rule_request,
     identity,
     spoken,
+    to_permissions,
     to_rules,
 )
 from sametoken.ec2.operations.security_groups import find_group, named_group
 from sametoken.ec2.parameters import check_tag_specifications
 from sametoken.ec2.request import Document, Request
 from sametoken.errors import ServiceError
-from sametoken.resources import capacity, quotas, refusals, rows, security_groups
+from sametoken.resources import quotas, refusals, rows, security_groups
 from sametoken.resources.rows import Row
 from sametoken.resources.security_groups import PEERS, RULE
 from sametoken.resources.vpcs import SECURITY_GROUP
 from sametoken.store.port import Tx
-
-# EC2's default quota, inbound and outbound each.
-RULES_MAX = 60
 
 _Run = Callable[[Tx, Request], Document]
 
@@ -134,48 +132,59 @@ def _refuse_duplicates(asked: Sequence[Document], existing: Sequence[Row]) -> No
 
 
 def _check_quota(tx: Tx, group: Row, asked: Sequence[Document], *, is_egress: bool) -> None:
+    """So many rules inbound, and so many outbound."""
     existing = security_groups.rules_of(tx, [group.id])[group.id]
     count = sum(row.doc["IsEgress"] is is_egress for row in existing) + len(asked)
-    name = quotas.name_of(RULE, group.account, group.region)
-    if count > capacity.maximum(tx, name, default=RULES_MAX):
-        raise ServiceError(
-            "RulesPerSecurityGroupLimitExceeded",
-            f"The maximum number of rules per security group has been reached by {group.id}. "
-            f"Remove some, or raise it with `sametoken limits set {name} N`.",
-        )
+    quotas.refuse_beyond(tx, RULE.name, group.account, group.region, count)
 
 
 def _revoking(*, is_egress: bool) -> _Run:
     def run(tx: Tx, request: Request) -> Document:
         group = find_group(tx, request)
-        unwanted = _chosen(tx, request, group, is_egress=is_egress)
+        unwanted, unknown = _chosen(tx, request, group, is_egress=is_egress)
+        # "For a default VPC … no error is returned" (EC2 API reference, RevokeSecurityGroup…).
+        if unknown and not _vpc_of(tx, group).doc["IsDefault"]:
+            raise _no_such_rule()
         security_groups.remove_rules(tx, unwanted, cause=request.action)
         revoked = [_revoked(row) for row in unwanted]
-        return {"Return": True, "RevokedSecurityGroupRules": revoked}
+        result: Document = {"Return": True, "RevokedSecurityGroupRules": revoked}
+        return {**result, "UnknownIpPermissions": to_permissions(unknown)} if unknown else result
 
     return run
 
 
-def _chosen(tx: Tx, request: Request, group: Row, *, is_egress: bool) -> list[Row]:
-    """The group's rules that a request names, by id or by permission. All exist, or none is
-    chosen: `InvalidSecurityGroupRuleId.NotFound`, `InvalidPermission.NotFound`.
+def _vpc_of(tx: Tx, group: Row) -> Row:
+    vpc: str = group.doc["VpcId"]
+    return rows.by_ids(tx, [vpc])[vpc]
+
+
+def _chosen(
+    tx: Tx, request: Request, group: Row, *, is_egress: bool
+) -> tuple[list[Row], list[Document]]:
+    """The group's rules that a request names, by id or by permission; and those it has not.
+
+    Rules named by id all exist, or `InvalidSecurityGroupRuleId.NotFound`.
     """
     existing = security_groups.rules_of(tx, [group.id])[group.id]
     if "SecurityGroupRuleIds" in request.params:
-        return _by_ids(group, existing, request.params["SecurityGroupRuleIds"], is_egress)
-    by_identity = {identity(row.doc): row for row in existing}
-    return [_matching(tx, group, by_identity, rule)
-            for rule in _asked(request, is_egress=is_egress)]  # fmt: skip
+        return _by_ids(group, existing, request.params["SecurityGroupRuleIds"], is_egress), []
+    known = {identity(row.doc): row for row in existing}
+    asked = [_resolved(tx, group, one) for one in _asked(request, is_egress=is_egress)]
+    chosen = [known[identity(one)] for one in asked if identity(one) in known]
+    return chosen, [one for one in asked if identity(one) not in known]
 
 
 def _matching(tx: Tx, group: Row, known: dict[tuple[object, ...], Row], rule: Document) -> Row:
     found = known.get(identity(_resolved(tx, group, rule)))
     if found is None:
-        raise ServiceError(
-            "InvalidPermission.NotFound",
-            "The specified rule does not exist in this security group.",
-        )
+        raise _no_such_rule()
     return found
+
+
+def _no_such_rule() -> ServiceError:
+    return ServiceError(
+        "InvalidPermission.NotFound", "The specified rule does not exist in this security group."
+    )
 
 
 def _by_ids(

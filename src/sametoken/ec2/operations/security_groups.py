@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sametoken.ec2.actions import Action, Change, Read
-from sametoken.ec2.nouns import Noun, Parents, Quota, arn, generic_form, making
+from sametoken.ec2.nouns import Noun, Parents, arn, generic_form, making
 from sametoken.ec2.operations.describing import describe
 from sametoken.ec2.operations.permissions import to_permissions
 from sametoken.ec2.request import Document, Request
@@ -126,7 +126,6 @@ SECURITY_GROUPS = Noun(
     show=_show,
     joins=_permissions,
     parent_filter="vpc-id",
-    quota=Quota("SecurityGroupLimitExceeded", 2500),
     created=_furnish,
     name=lambda request, document: f"{document['VpcId']}/{document['GroupName']}",
 )

@@ -13,7 +13,6 @@ from sametoken.ec2.actions import Action, Change
 from sametoken.ec2.nouns import (
     Noun,
     Parents,
-    Quota,
     arn,
     deleting,
     describing,
@@ -23,7 +22,7 @@ from sametoken.ec2.nouns import (
 from sametoken.ec2.operations.vpcs import canonical_block, refuse_ipv6
 from sametoken.ec2.request import Document, Request
 from sametoken.errors import ServiceError
-from sametoken.resources import addresses, geography, refusals, rows, vpcs
+from sametoken.resources import addresses, geography, quotas, refusals, rows, vpcs
 from sametoken.resources.geography import Zone
 from sametoken.resources.kinds import Kind
 from sametoken.resources.rows import Row
@@ -179,7 +178,6 @@ SUBNETS = Noun(
     show=_show,
     joins=_free_addresses,
     parent_filter="vpc-id",
-    quota=Quota("SubnetLimitExceeded", 200, per="VpcId"),
     created=_put_behind_default_acl,
 )  # fmt: skip
 
@@ -208,6 +206,7 @@ def create_default_subnet(tx: Tx, request: Request) -> Document:
         vpcs.default_subnet_document(vpc.id, _free_block(tx, vpc), zone), tx.now,
         zone=zone.name, parents=(vpc.id,),
     )  # fmt: skip
+    quotas.check(tx, row)
     rows.insert(tx, [row])
     _put_behind_default_acl(tx, row)
     return {"Subnet": SUBNETS.form(tx, row)}

@@ -29,7 +29,7 @@ VOLUME_FILTERS = {
     "operator.principal": "",
     "size": "Size",
     "snapshot-id": "SnapshotId",
-    "source-volume-id": "",
+    "source-volume-id": "SourceVolumeId",
     "status": "State",
     "volume-id": "VolumeId",
     "volume-type": "VolumeType",

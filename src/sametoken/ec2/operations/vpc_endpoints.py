@@ -73,7 +73,7 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
     kind = params.get("VpcEndpointType", _GATEWAY)
     if kind == _INTERFACE and not groups:
         groups = [vpcs.default_group(tx, request.account, request.region, vpc.id)]
-    return {
+    document: Document = {
         "VpcId": vpc.id,
         "VpcEndpointType": kind,
         "ServiceName": params["ServiceName"],
@@ -88,6 +88,35 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
         "DnsEntries": [],
         "ServiceRegion": request.region,
     }
+    _refuse_conflict(tx, document)
+    return document
+
+
+def _refuse_conflict(tx: Tx, wanted: Document, *, but: str = "") -> None:
+    """Of endpoints for one service, one may stand in a route table, and one have its names.
+
+    `but` is the endpoint itself, when it exists. Wordings as seen in eksctl's and Terraform's
+    issues.
+    """
+    # Locked, so that of two such endpoints asked for at once the second sees the first.
+    vpc = rows.by_ids(tx, [wanted["VpcId"]], lock=True)[wanted["VpcId"]].id
+    for other in rows.children(tx, [vpc], ENDPOINT)[vpc]:
+        if other.id == but or other.doc["ServiceName"] != wanted["ServiceName"]:
+            continue
+        for table in wanted["RouteTableIds"]:
+            if table in other.doc["RouteTableIds"]:
+                raise ServiceError(
+                    "RouteAlreadyExists",
+                    f"route table {table} already has a route to the prefix list of "
+                    f"{wanted['ServiceName']}",
+                )
+        if wanted["PrivateDnsEnabled"] and other.doc["PrivateDnsEnabled"]:
+            domain = ".".join(reversed(wanted["ServiceName"].split(".")))
+            raise ServiceError(
+                "InvalidParameter",
+                "private-dns-enabled cannot be set because there is already a conflicting DNS "
+                f"domain for {domain} in the VPC {vpc}",
+            )
 
 
 def _of_vpc(tx: Tx, request: Request, kind: Kind, ids: Sequence[str], vpc: Row) -> list[Row]:
@@ -204,6 +233,7 @@ def modify(tx: Tx, request: Request) -> Document:
         for group in joined
         if group.id not in {one["GroupId"] for one in groups}
     ]
+    _refuse_conflict(tx, {**row.doc, **changes}, but=row.id)
     rows.change(tx, ENDPOINT, row, **changes, Groups=groups)
     return {"Return": True}
 

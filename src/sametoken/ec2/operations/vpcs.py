@@ -8,11 +8,11 @@ from __future__ import annotations
 import ipaddress
 
 from sametoken.ec2.actions import Action, Change, Read
-from sametoken.ec2.nouns import Noun, Parents, Quota, describing, making
+from sametoken.ec2.nouns import Noun, Parents, describing, making
 from sametoken.ec2.parameters import parse_block
 from sametoken.ec2.request import Document, Request
 from sametoken.errors import ServiceError
-from sametoken.resources import refusals, rows, security_groups, vpcs
+from sametoken.resources import quotas, refusals, rows, security_groups, vpcs
 from sametoken.resources.rows import Row
 from sametoken.resources.vpcs import NETWORK_ACL, ROUTE_TABLE, SECURITY_GROUP, VPC
 from sametoken.store.port import Tx
@@ -98,7 +98,6 @@ VPCS = Noun(
     accepts={"CidrBlock": None, "InstanceTenancy": None, "AmazonProvidedIpv6CidrBlock": None},
     build=_build,
     shows=frozenset({"OwnerId", "State", "Tags"}),
-    quota=Quota("VpcLimitExceeded", 5),
     created=_furnish,
 )
 
@@ -137,6 +136,8 @@ def create_default_vpc(tx: Tx, request: Request) -> Document:
             "DefaultVpcAlreadyExists",
             f"A Default VPC already exists for this account in this region ({found.id}).",
         )
+    standing = rows.listing(tx, VPC, account, region)
+    quotas.refuse_beyond(tx, VPC.name, account, region, len(standing) + 1)
     return {"Vpc": VPCS.shown(vpcs.make_default_vpc(tx, account, region))}
 
 

@@ -1,7 +1,4 @@
-"""The first schema: entries, resources, work, accounts, and the store's clock.
-
-Phase: expand.
-"""
+"""The first schema: entries, resources, work, accounts, and the store's clock."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,11 +7,13 @@ from sametoken.store.columns import Moment
 
 revision = "0001"
 down_revision = None
+phase = "expand"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
+    _history()
     _clock_and_counters()
     _entries()
     _outcomes()
@@ -22,6 +21,16 @@ def upgrade() -> None:
     _edges_and_transitions()
     _accounts()
     _work()
+
+
+def _history() -> None:
+    op.create_table(
+        "schema_revision",
+        sa.Column("revision", sa.String(length=32), nullable=False),
+        sa.Column("phase", sa.String(length=16), nullable=False),
+        sa.Column("version", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("revision"),
+    )
 
 
 def _clock_and_counters() -> None:

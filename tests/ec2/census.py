@@ -1,0 +1,122 @@
+"""All that an account has in a Region, as the Describe actions show it, in one snapshot.
+
+What is compared is resources and their parts (routes, rules, addresses, attachments, tags), never
+calls. Members that go on by themselves after a while (`creating` → `available`) are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.model import Shape
+
+from ec2 import peer
+from plane import Plane
+from sametoken.ec2.actions import Read
+from sametoken.ec2.catalog import ACTIONS
+from sametoken.ec2.request import Request
+from sametoken.store.port import Tx
+
+Document = dict[str, Any]
+
+# What is the same for every account, and long.
+_BUILT_IN = frozenset(
+    {
+        "DescribeAccountAttributes",
+        "DescribeAvailabilityZones",
+        "DescribeInstanceTypeOfferings",
+        "DescribeInstanceTypes",
+        "DescribeRegions",
+    }
+)
+# Lists that show what is others' unless one asks for one's own.
+_OWN = {"DescribeImages": {"Owners": ["self"]}, "DescribeSnapshots": {"OwnerIds": ["self"]}}
+# Parts that have a list of their own: the list that names their wholes, its id member, theirs.
+_PARTS = {
+    "GetManagedPrefixListEntries": ("DescribeManagedPrefixLists", "PrefixLists", "PrefixListId"),
+    "DescribeLaunchTemplateVersions": (
+        "DescribeLaunchTemplates",
+        "LaunchTemplates",
+        "LaunchTemplateId",
+    ),
+}
+_BY_ITSELF = frozenset({"EndTime", "ModificationState", "Progress", "State", "Status"})
+_ID = re.compile(r"[a-z][a-z-]*-[0-9a-f]{17}\Z")
+
+
+def _needs_nothing(name: str) -> bool:
+    shape: Shape | None = peer.service("ec2").operation_model(name).input_shape
+    return shape is None or not {*shape.required_members, *_SELECTORS} & shape.members.keys()
+
+
+# Members that choose one resource whose parts are asked for, required or not.
+_SELECTORS = frozenset({"Attribute", "LaunchTemplateId"})
+LISTS = tuple(
+    name
+    for name, action in ACTIONS.items()
+    if isinstance(action, Read) and name not in _BUILT_IN and _needs_nothing(name)
+)
+
+
+@dataclass(frozen=True)
+class Census:
+    """`shown` is every list as it was shown."""
+
+    shown: Document
+
+    def counts(self) -> Counter[str]:
+        """How many there are of each resource and of each part, by its path in the lists."""
+        return Counter(path for path, _ in _elements("", self.shown))
+
+    def ids(self) -> set[str]:
+        return ids_in(self.shown)
+
+
+def taken(plane: Plane, account: str, region: str = "us-east-1") -> Census:
+    """The account as it is now."""
+
+    def ask(tx: Tx, name: str, params: Document) -> Document:
+        action = ACTIONS[name]
+        assert isinstance(action, Read)
+        request = Request(account, region, name, params, "the-census", "key", "full")
+        action.validate(request)
+        return action.run(tx, request)
+
+    def ask_all(tx: Tx) -> Document:
+        shown = {name: ask(tx, name, _OWN.get(name, {})) for name in LISTS}
+        for name, (wholes, many, member) in _PARTS.items():
+            for whole in shown[wholes][many]:
+                shown[f"{name} of {whole[member]}"] = ask(tx, name, {member: whole[member]})
+        return shown
+
+    return Census(_settled(plane.store.read(ask_all)))
+
+
+def ids_in(shown: Any) -> set[str]:
+    """Everything in a result that is spelt like an id."""
+    if isinstance(shown, dict):
+        return {id for inner in shown.values() for id in ids_in(inner)}
+    if isinstance(shown, list):
+        return {id for inner in shown for id in ids_in(inner)}
+    return {shown} if isinstance(shown, str) and _ID.match(shown) else set()
+
+
+def _settled(shown: Any) -> Any:
+    if isinstance(shown, dict):
+        return {name: _settled(inner) for name, inner in shown.items() if name not in _BY_ITSELF}
+    return [_settled(inner) for inner in shown] if isinstance(shown, list) else shown
+
+
+def _elements(path: str, shown: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(shown, dict):
+        for name, inner in shown.items():
+            # What is shown of one whole counts among the parts of all.
+            yield from _elements(f"{path}.{name.partition(' of ')[0]}", inner)
+    elif isinstance(shown, list):
+        for inner in shown:
+            yield f"{path}[]", inner
+            yield from _elements(f"{path}[]", inner)

@@ -1,0 +1,91 @@
+"""Versions of launch templates as they are described: named, of all templates, in pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ec2.asking import code
+from plane import IMAGE, Plane
+
+
+@pytest.fixture
+def ec2(plane: Plane, request: pytest.FixtureRequest) -> Any:
+    return plane.client(keys=plane.account(request.node.name[-60:]))
+
+
+def template(ec2: Any, name: str, versions: int) -> str:
+    """A template of that many versions, the first of which is the default one."""
+    data = {"ImageId": IMAGE, "InstanceType": "t3.micro"}
+    made = ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
+    for number in range(2, versions + 1):
+        ec2.create_launch_template_version(
+            LaunchTemplateName=name, LaunchTemplateData=data, VersionDescription=f"v{number}"
+        )
+    return str(made["LaunchTemplate"]["LaunchTemplateId"])
+
+
+def numbers(answer: dict[str, Any]) -> list[int]:
+    return [one["VersionNumber"] for one in answer["LaunchTemplateVersions"]]
+
+
+def test_pages_hold_every_version_once_the_newest_first(ec2: Any) -> None:
+    id = template(ec2, "web", 12)
+    pages = ec2.get_paginator("describe_launch_template_versions").paginate(
+        LaunchTemplateId=id, PaginationConfig={"PageSize": 5}
+    )
+    assert [numbers(one) for one in pages] == [[12, 11, 10, 9, 8], [7, 6, 5, 4, 3], [2, 1]]
+    assert numbers(ec2.describe_launch_template_versions(LaunchTemplateId=id)) == [
+        *range(12, 0, -1)
+    ]
+
+
+def test_a_page_goes_on_where_the_last_one_ended_whatever_is_added(ec2: Any) -> None:
+    id = template(ec2, "web", 4)
+    first = ec2.describe_launch_template_versions(LaunchTemplateId=id, MaxResults=2)
+    data = {"InstanceType": "t3.small"}
+    ec2.create_launch_template_version(LaunchTemplateId=id, LaunchTemplateData=data)
+    ec2.delete_launch_template_versions(LaunchTemplateId=id, Versions=["3"])
+    rest = ec2.describe_launch_template_versions(
+        LaunchTemplateId=id, MaxResults=2, NextToken=first["NextToken"]
+    )
+    assert (numbers(first), numbers(rest), "NextToken" in rest) == ([4, 3], [2, 1], False)
+
+
+def test_pages_have_bounds_and_tokens_of_their_own(ec2: Any) -> None:
+    id, other = template(ec2, "web", 2), template(ec2, "api", 2)
+    describe = ec2.describe_launch_template_versions
+    for size in (0, 201):
+        assert code(describe, LaunchTemplateId=id, MaxResults=size) == "InvalidParameterValue"
+    token = describe(LaunchTemplateId=id, MaxResults=1)["NextToken"]
+    refused = code(describe, LaunchTemplateId=other, MaxResults=1, NextToken=token)
+    assert refused == "InvalidParameterValue"
+
+
+def test_without_a_template_the_latest_and_default_of_each_are_shown(ec2: Any) -> None:
+    web, api = template(ec2, "web", 3), template(ec2, "api", 1)
+
+    def shown(*versions: str, **more: Any) -> list[tuple[str, int]]:
+        answer = ec2.describe_launch_template_versions(Versions=list(versions), **more)
+        listed = answer["LaunchTemplateVersions"]
+        return [(one["LaunchTemplateId"], one["VersionNumber"]) for one in listed]
+
+    assert shown("$Latest") == sorted([(web, 3), (api, 1)])
+    assert shown("$Default") == sorted([(web, 1), (api, 1)])
+    both = shown("$Default", "$Latest")
+    assert sorted(both) == sorted([(web, 3), (web, 1), (api, 1)])
+    assert both.index((web, 3)) < both.index((web, 1))
+    assert shown("$Latest", Filters=[{"Name": "is-default-version", "Values": ["true"]}]) == [
+        (api, 1)
+    ]
+    first = ec2.describe_launch_template_versions(Versions=["$Latest"], MaxResults=1)
+    assert len(numbers(first)) == 1
+    assert shown("$Latest", MaxResults=1, NextToken=first["NextToken"]) == [max((web, 3), (api, 1))]
+
+
+def test_numbers_need_a_template(ec2: Any) -> None:
+    template(ec2, "web", 1)
+    for versions in (["1"], ["$Latest", "1"], []):
+        asked = {"Versions": versions} if versions else {}
+        assert code(ec2.describe_launch_template_versions, **asked) == "MissingParameter"

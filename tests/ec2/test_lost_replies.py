@@ -1,0 +1,224 @@
+"""Every mutating reply is lost, and the request made again: what EC2 does then, we do.
+
+`ec2.repeats` says what that is. Counted are resources, by Describe; never calls. Who adds an action
+that changes anything adds its row there, and a request of it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from ec2.asking import found
+from ec2.census import Census, ids_in
+from ec2.ground import Ground, Switched
+from ec2.requests_of_machines import REQUESTS as MACHINES
+from ec2.requests_of_machines import Ask
+from ec2.requests_of_networks import REQUESTS as NETWORKS
+from ec2.samples import SAMPLES, Sample
+from plane import LAUNCH, Plane, running_plane
+from sametoken.ec2.actions import Change
+from sametoken.ec2.catalog import ACTIONS
+from sametoken.ec2.repeats import EVIDENCE, REPEATS, Does, Repeat
+from sametoken.server.choices import Choices
+
+Document = dict[str, Any]
+
+INVOCATION = "0b0c6ac5-54f5-4b5c-8d2a-1f3c4c1f1a11"
+
+
+def sampled(sample: Sample) -> Ask:
+    return lambda ground: sample.asked(ground.client)
+
+
+# Those that take a client token have a sample for more tests than these.
+REQUESTS = {
+    **{action: sampled(one) for action, one in SAMPLES.items()},
+    **MACHINES,
+    **NETWORKS,
+}
+# What is made the second time holds nothing, because the first has it.
+EMPTY_HANDED = frozenset({"CreateNatGateway with the same address"})
+CHANGING = sorted(name for name, action in ACTIONS.items() if action.mutates)
+
+
+def test_every_action_that_changes_anything_says_what_a_repeat_does_and_is_asked_twice() -> None:
+    """Whoever adds an action: a row in `ec2.repeats`, and a request in `requests_of_…`."""
+    assert sorted({one.action for one in REPEATS}) == CHANGING
+    assert sorted(REQUESTS) == sorted(one.asked for one in REPEATS)
+
+
+@pytest.mark.parametrize("repeat", REPEATS, ids=lambda one: one.asked)
+def test_a_row_says_how_it_is_known_and_names_a_code_where_it_is_refused(repeat: Repeat) -> None:
+    assert repeat.evidence in EVIDENCE
+    assert bool(repeat.code) == (repeat.does is Does.CONFLICT)
+
+
+# Ground in an account of the name's own, which has its default VPC.
+On = Callable[[str], Ground]
+
+
+def on(plane: Plane) -> On:
+    switched = Switched(plane)
+
+    def ground_of(name: str) -> Ground:
+        ground = Ground(plane, plane.account(name), switched)
+        ground.call("DescribeVpcs")
+        return ground
+
+    return ground_of
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[On]:
+    """On a plane where nothing goes on by itself."""
+    with running_plane(tmp_path_factory.mktemp("still"), runners=0) as running:
+        yield on(running)
+
+
+@pytest.fixture(scope="module")
+def deduping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[On]:
+    """On another, where one invocation has one effect."""
+    choices = Choices(dedupe_invocations=True)
+    with running_plane(tmp_path_factory.mktemp("deduping"), runners=0, choices=choices) as running:
+        yield on(running)
+
+
+@contextmanager
+def tokenless(ground: Ground, action: str, invocation: str = "") -> Iterator[None]:
+    """Send `action` as clients without tokens do; each time as the same invocation, if given."""
+    event, events = f"before-call.ec2.{action}", ground.client.meta.events
+
+    def prepare(params: Document, context: Document, **more: Any) -> None:
+        params["body"].pop("ClientToken", None)
+        if invocation:
+            context.setdefault("retries", {})["invocation-id"] = invocation
+
+    events.register_first(event, prepare)
+    try:
+        yield
+    finally:
+        events.unregister(event, prepare)
+
+
+def refusals_of(answer: Any) -> Iterator[str]:
+    """The codes that an answer tells beside what was done."""
+    if isinstance(answer, dict):
+        for name, inner in answer.items():
+            if name in ("Error", "ResponseError"):
+                yield inner["Code"]
+            else:
+                yield from refusals_of(inner)
+    elif isinstance(answer, list):
+        for inner in answer:
+            yield from refusals_of(inner)
+
+
+def attempt(ground: Ground, action: str, asked: Document) -> tuple[Document, set[str]]:
+    """The answer, and the codes of what was refused; a refusal is the caller's fault."""
+    try:
+        answer = ground.call(action, **asked)
+    except ClientError as refused:
+        assert refused.response["ResponseMetadata"]["HTTPStatusCode"] == 400, refused
+        return {}, {refused.response["Error"]["Code"]}
+    assert answer.pop("ResponseMetadata")["HTTPStatusCode"] == 200
+    return answer, set(refusals_of(answer))
+
+
+@pytest.mark.parametrize("repeat", REPEATS, ids=lambda one: one.asked)
+def test_a_repeat_after_a_lost_reply_does_what_ec2s_does(still: On, repeat: Repeat) -> None:
+    ground = still(repeat.asked)
+    asked = REQUESTS[repeat.asked](ground)
+    before = ground.census()
+    with tokenless(ground, repeat.action):
+        lost, refused = attempt(ground, repeat.action, asked)
+        assert refused == set(), "the first try is done"
+        once = ground.census()
+        told, refused = attempt(ground, repeat.action, asked)
+    twice = ground.census()
+    match repeat.does:
+        case Does.DOUBLE:
+            made = once.counts() - before.counts()
+            again = twice.counts() - once.counts()
+            assert again and again <= made
+            assert again == made or repeat.asked in EMPTY_HANDED
+        case Does.CONFLICT:
+            assert refused == {repeat.code}
+            assert twice == once
+        case Does.SAME:
+            assert refused == set()
+            assert twice == once
+            assert ids_in(told) <= ids_in(lost), "it speaks of the same"
+
+
+@pytest.mark.parametrize("action", SAMPLES)
+def test_with_a_token_a_repeat_after_a_lost_reply_is_the_same(still: On, action: str) -> None:
+    ground = still(f"{action} with a token")
+    asked = {**REQUESTS[action](ground), "ClientToken": "lost"}
+    lost, _ = attempt(ground, action, asked)
+    once = ground.census()
+    told, refused = attempt(ground, action, asked)
+    assert refused == set()
+    assert ids_in(told) == ids_in(lost) != set()
+    assert ground.census() == once
+
+
+@pytest.mark.parametrize("repeat", REPEATS, ids=lambda one: one.asked)
+def test_one_invocation_has_one_effect_where_that_is_chosen(deduping: On, repeat: Repeat) -> None:
+    ground = deduping(repeat.asked)
+    asked = REQUESTS[repeat.asked](ground)
+    with tokenless(ground, repeat.action, INVOCATION):
+        lost, refused = attempt(ground, repeat.action, asked)
+        assert refused == set(), "the first try is done"
+        once = ground.census()
+        told, refused = attempt(ground, repeat.action, asked)
+    assert ground.census() == once
+    action = ACTIONS[repeat.action]
+    if isinstance(action, Change) and action.answer_is_secret and repeat.code:
+        assert refused == {repeat.code}, "what is secret is not kept for a repeat"
+    else:
+        assert refused == set()
+        assert ids_in(told) == ids_in(lost)
+
+
+def test_a_census_sees_each_resource_and_each_part_of_one(still: On) -> None:
+    """The judge is judged: it must see a difference as small as one route or one tag."""
+    ground = still("census")
+    table = ground.table()
+    seen: list[Census] = [ground.census()]
+    for action, asked in (
+        ("CreateRoute", {"RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0",
+                         "GatewayId": ground.default_gateway()}),
+        ("CreateTags", {"Resources": [table], "Tags": [{"Key": "a", "Value": "b"}]}),
+        ("CreateKeyPair", {"KeyName": "mine", "KeyType": "ed25519"}),
+    ):  # fmt: skip
+        ground.call(action, **asked)
+        seen.append(ground.census())
+        assert seen[-1].counts() - seen[-2].counts()
+    before = ground.census()
+    ground.call("ModifyVpcAttribute", VpcId=ground.default_vpc, EnableDnsHostnames={"Value": False})
+    ground.call("CreateTags", Resources=[table], Tags=[{"Key": "a", "Value": "changed"}])
+    assert ground.census() != before
+
+
+def test_ansibles_way_describes_by_token_before_it_creates_and_makes_one(still: On) -> None:
+    """A client that keeps its token asks what the token has made, and creates only if nothing."""
+    ground = still("ansible")
+    token = "32-hex-digits-as-ansible-has-it"
+    launched = []
+    for _ in range(3):
+        there = found(ground.client, "client-token", token)
+        launched.append(there)
+        if not there:
+            ground.call("RunInstances", **LAUNCH, ClientToken=token)
+    [id] = found(ground.client, "client-token", token)
+    assert launched == [set(), {id}, {id}]
+    assert found(ground.client, "client-token", token.upper()) == set(), "tokens differ by case"
+    # Who asks too early, or does not ask, is answered by the token itself.
+    again = ground.call("RunInstances", **LAUNCH, ClientToken=token)
+    assert [one["InstanceId"] for one in again["Instances"]] == [id]
+    assert ground.census().counts()[".DescribeInstances.Reservations[]"] == 1

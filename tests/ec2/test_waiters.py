@@ -1,0 +1,263 @@
+"""botocore's waiters for what is served: each ends as it should, and for the reason it names.
+
+A waiter's model lists its acceptors: what ends it well, what ends it badly, what it waits out. Each
+that can come true here has a sample: the ground, and the request. While a waiter asks, the plane's
+clock moves on at every question, and nobody sleeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore import xform_name
+from botocore.exceptions import ClientError, WaiterError
+from botocore.session import get_session
+from botocore.waiter import AcceptorConfig
+
+from ec2.ground import Ground
+from plane import LAUNCH, Plane, running_plane
+from sametoken.ec2.catalog import ACTIONS
+
+Document = dict[str, Any]
+Ask = Callable[[Ground], Document]
+
+_MODEL = get_session().get_waiter_model("ec2")
+SERVED = sorted(
+    name for name in _MODEL.waiter_names if _MODEL.get_waiter(name).operation in ACTIONS
+)
+# More questions than anything here takes; a waiter that only waits is given few.
+QUESTIONS, FEW = 20, 3
+
+
+def told(name: str, acceptor: AcceptorConfig) -> str:
+    return f"{name} {acceptor.state} {acceptor.expected}"
+
+
+ACCEPTORS = {
+    told(name, acceptor): (name, acceptor)
+    for name in SERVED
+    for acceptor in _MODEL.get_waiter(name).acceptors
+}
+
+
+def ids(member: str, of: Callable[[Ground], str]) -> Ask:
+    return lambda ground: {member: [of(ground)]}
+
+
+def absent(member: str, prefix: str) -> Ask:
+    """The id of nothing there is."""
+    return lambda ground: {member: [f"{prefix}-00000000000000001"]}
+
+
+def pending(ground: Ground) -> str:
+    return str(ground.call("RunInstances", **LAUNCH)["Instances"][0]["InstanceId"])
+
+
+def changed(action: str, of: Callable[[Ground], str]) -> Callable[[Ground], str]:
+    """An instance that is on its way to another state."""
+
+    def change(ground: Ground) -> str:
+        id = of(ground)
+        ground.call(action, InstanceIds=[id])
+        return id
+
+    return change
+
+
+def terminated(ground: Ground) -> str:
+    id = changed("TerminateInstances", Ground.instance)(ground)
+    ground.later()
+    return id
+
+
+def creating(ground: Ground) -> str:
+    made = ground.call("CreateVolume", AvailabilityZone=ground.zone, Size=8)
+    return str(made["VolumeId"])
+
+
+def snapshotted(ground: Ground) -> str:
+    return str(ground.call("CreateSnapshot", VolumeId=ground.volume())["SnapshotId"])
+
+
+def imaged(ground: Ground) -> str:
+    return str(ground.call("CreateImage", InstanceId=ground.instance(), Name="new")["ImageId"])
+
+
+def nat(ground: Ground, **more: Any) -> str:
+    asked = {"SubnetId": ground.default_subnet, "ConnectivityType": "private", **more}
+    return str(ground.call("CreateNatGateway", **asked)["NatGateway"]["NatGatewayId"])
+
+
+def failing_nat(ground: Ground) -> str:
+    """One whose Elastic address is another's."""
+    public = {"ConnectivityType": "public", "AllocationId": ground.allocation()}
+    nat(ground, **public)
+    return nat(ground, **public)
+
+
+def deleted_nat(ground: Ground) -> str:
+    id = nat(ground)
+    ground.call("DeleteNatGateway", NatGatewayId=id)
+    return id
+
+
+def long_deleted_nat(ground: Ground) -> str:
+    id = deleted_nat(ground)
+    ground.later()
+    return id
+
+
+def deleted_customer(ground: Ground) -> str:
+    id = ground.customer_gateway()
+    ground.call("DeleteCustomerGateway", CustomerGatewayId=id)
+    return id
+
+
+def deleted_connection(ground: Ground) -> str:
+    id = ground.vpn_connection()
+    ground.call("DeleteVpnConnection", VpnConnectionId=id)
+    return id
+
+
+def long_deleted_connection(ground: Ground) -> str:
+    id = deleted_connection(ground)
+    ground.later()
+    return id
+
+
+def key(ground: Ground) -> Document:
+    ground.call("CreateKeyPair", KeyName="mine", KeyType="ed25519")
+    return {"KeyNames": ["mine"]}
+
+
+SAMPLES: dict[str, Ask] = {
+    "CustomerGatewayAvailable failure deleted": ids("CustomerGatewayIds", deleted_customer),
+    "CustomerGatewayAvailable success available": ids(
+        "CustomerGatewayIds", Ground.customer_gateway
+    ),
+    "ImageAvailable success available": ids("ImageIds", imaged),
+    "ImageExists retry InvalidAMIID.NotFound": absent("ImageIds", "ami"),
+    "ImageExists success True": ids("ImageIds", imaged),
+    "InstanceExists retry InvalidInstanceID.NotFound": absent("InstanceIds", "i"),
+    "InstanceExists success True": ids("InstanceIds", pending),
+    "InstanceRunning failure shutting-down": ids(
+        "InstanceIds", changed("TerminateInstances", Ground.instance)
+    ),
+    "InstanceRunning failure stopping": ids(
+        "InstanceIds", changed("StopInstances", Ground.instance)
+    ),
+    "InstanceRunning failure terminated": ids("InstanceIds", terminated),
+    "InstanceRunning retry InvalidInstanceID.NotFound": absent("InstanceIds", "i"),
+    "InstanceRunning success running": ids("InstanceIds", pending),
+    "InstanceStatusOk retry InvalidInstanceID.NotFound": absent("InstanceIds", "i"),
+    "InstanceStatusOk success ok": ids("InstanceIds", pending),
+    "InstanceStopped failure pending": ids("InstanceIds", pending),
+    "InstanceStopped failure terminated": ids("InstanceIds", terminated),
+    "InstanceStopped success stopped": ids(
+        "InstanceIds", changed("StopInstances", Ground.instance)
+    ),
+    "InstanceTerminated failure pending": ids("InstanceIds", pending),
+    "InstanceTerminated failure stopping": ids(
+        "InstanceIds", changed("StopInstances", Ground.instance)
+    ),
+    "InstanceTerminated success terminated": ids(
+        "InstanceIds", changed("TerminateInstances", Ground.instance)
+    ),
+    "InternetGatewayExists success True": ids("InternetGatewayIds", Ground.gateway),
+    "KeyPairExists retry InvalidKeyPair.NotFound": lambda ground: {"KeyNames": ["nobodys"]},
+    "KeyPairExists success True": key,
+    "NatGatewayAvailable failure deleted": ids("NatGatewayIds", long_deleted_nat),
+    "NatGatewayAvailable failure deleting": ids("NatGatewayIds", deleted_nat),
+    "NatGatewayAvailable failure failed": ids("NatGatewayIds", failing_nat),
+    "NatGatewayAvailable retry NatGatewayNotFound": absent("NatGatewayIds", "nat"),
+    "NatGatewayAvailable success available": ids("NatGatewayIds", nat),
+    "NatGatewayDeleted success NatGatewayNotFound": absent("NatGatewayIds", "nat"),
+    "NatGatewayDeleted success deleted": ids("NatGatewayIds", deleted_nat),
+    "NetworkInterfaceAvailable failure InvalidNetworkInterfaceID.NotFound": absent(
+        "NetworkInterfaceIds", "eni"
+    ),
+    "NetworkInterfaceAvailable success available": ids("NetworkInterfaceIds", Ground.interface),
+    "SecurityGroupExists retry InvalidGroup.NotFound": absent("GroupIds", "sg"),
+    "SecurityGroupExists success True": ids("GroupIds", Ground.group),
+    "SnapshotCompleted success completed": ids("SnapshotIds", snapshotted),
+    "SubnetAvailable success available": ids("SubnetIds", Ground.subnet),
+    "SystemStatusOk success ok": ids("InstanceIds", pending),
+    "VolumeAvailable success available": ids("VolumeIds", creating),
+    "VolumeDeleted success InvalidVolume.NotFound": absent("VolumeIds", "vol"),
+    "VolumeInUse success in-use": ids("VolumeIds", Ground.attached_volume),
+    "VpcAvailable success available": ids("VpcIds", Ground.vpc),
+    "VpcExists retry InvalidVpcID.NotFound": absent("VpcIds", "vpc"),
+    "VpcExists success 200": ids("VpcIds", Ground.vpc),
+    "VpnConnectionAvailable failure deleted": ids("VpnConnectionIds", long_deleted_connection),
+    "VpnConnectionAvailable failure deleting": ids("VpnConnectionIds", deleted_connection),
+    "VpnConnectionAvailable success available": ids("VpnConnectionIds", Ground.vpn_connection),
+    "VpnConnectionDeleted failure pending": ids("VpnConnectionIds", Ground.vpn_connection),
+    "VpnConnectionDeleted success deleted": ids("VpnConnectionIds", deleted_connection),
+}
+# What the model waits for, and why it cannot come true here.
+NEVER = {
+    "CustomerGatewayAvailable failure deleting": "a customer gateway is deleted at once",
+    "ImageAvailable failure failed": "no image fails: nothing is copied for it",
+    "InternetGatewayExists retry InvalidInternetGateway.NotFound": (
+        "EC2's own code is InvalidInternetGatewayID.NotFound"
+    ),
+    "SnapshotCompleted failure error": "no snapshot fails: nothing is copied for it",
+    "VolumeAvailable failure deleted": "a deleted volume is not shown at all, as in EC2",
+    "VolumeDeleted success deleted": "a deleted volume is not shown at all, as in EC2",
+    "VolumeInUse failure deleted": "a deleted volume is not shown at all, as in EC2",
+}
+
+
+def test_every_acceptor_of_a_served_waiter_has_a_sample_or_a_reason() -> None:
+    """Who serves another action that botocore waits on adds what its waiter should see."""
+    assert sorted({**SAMPLES, **NEVER}) == sorted(ACCEPTORS)
+    assert not SAMPLES.keys() & NEVER.keys()
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    """A plane where nothing goes on unless it is driven."""
+    with running_plane(tmp_path_factory.mktemp("still"), runners=0) as running:
+        yield running
+
+
+def seen(ground: Ground, name: str, asked: Document) -> AcceptorConfig | None:
+    """The acceptor that takes what the waiter would see now, if any does."""
+    config = _MODEL.get_waiter(name)
+    try:
+        answer = ground.call(config.operation, **asked)
+    except ClientError as refused:
+        answer = refused.response
+    return next((one for one in config.acceptors if one.matcher_func(answer)), None)
+
+
+@pytest.mark.parametrize("case", SAMPLES)
+def test_a_waiter_ends_for_the_reason_its_model_gives(still: Plane, case: str) -> None:
+    name, acceptor = ACCEPTORS[case]
+    ground = Ground(still, still.account(case[-60:]))
+    asked = SAMPLES[case](ground)
+    questions: list[str] = []
+
+    def before_asking(**context: Any) -> None:
+        """Let a while pass between two questions."""
+        if questions:
+            ground.later()
+        questions.append(name)
+
+    operation = _MODEL.get_waiter(name).operation
+    ground.client.meta.events.register(f"before-call.ec2.{operation}", before_asking)
+    waiter = ground.client.get_waiter(xform_name(name))
+    most = FEW if acceptor.state == "retry" else QUESTIONS
+    config = {"Delay": 0, "MaxAttempts": most}
+    if acceptor.state == "success":
+        waiter.wait(**asked, WaiterConfig=config)
+    else:
+        with pytest.raises(WaiterError) as ended:
+            waiter.wait(**asked, WaiterConfig=config)
+        assert acceptor.explanation in str(ended.value)
+    assert (len(questions) == most) == (acceptor.state == "retry")
+    # Of several that end it alike, it was this one.
+    final = seen(Ground(still, ground.keys), name, asked)
+    assert final is not None and told(name, final) == case

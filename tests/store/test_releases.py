@@ -1,0 +1,159 @@
+"""What earlier releases wrote, under today's code: see releases/README.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from botocore import xform_name
+from botocore.exceptions import ClientError
+from click.testing import CliRunner
+
+from clients.process import until
+from ec2.asking import described, wait
+from plane import Keys, Plane, running_plane
+from sametoken.cli import main
+from sametoken.migrations.upgrade import current, head
+from sametoken.resources import capacity, rows
+from sametoken.services.housekeeping import sweep
+from sametoken.settings import KEY_FILE_VARIABLE
+from sametoken.store.port import Tx
+from sametoken.workflow.work import LEASE
+from store.releases.kept import STORES, Kept, Request, ids_in, loaded, releases
+
+MISMATCH = "IdempotentParameterMismatch"
+CASES = [(release, store) for release in releases() for store in STORES]
+
+
+class Upgraded:
+    """A release's database, served by today's code; what it is known to answer."""
+
+    def __init__(self, plane: Plane, kept: Kept, url: str) -> None:
+        self.plane = plane
+        self.kept = kept
+        self.url = url
+        self.client = plane.client(keys=Keys("", kept.access_key_id, kept.secret))
+
+    def ask(self, request: Request, asked: dict[str, Any] | None = None) -> list[str] | str:
+        """The ids that the answer shows, or the code of the refusal."""
+        call = getattr(self.client, xform_name(request.action))
+        try:
+            return ids_in(call(**(asked or request.asked), ClientToken=request.token))
+        except ClientError as refused:
+            return str(refused.response["Error"]["Code"])
+
+    def resources(self) -> int:
+        query = sa.select(sa.func.count()).select_from(rows.RESOURCE)
+        return self.plane.run(lambda tx: int(tx.execute(query).scalar_one()))
+
+    def named(self, token: str) -> Request:
+        return next(one for one in self.kept.requests if one.token == token)
+
+    def instance(self, token: str) -> str:
+        [id] = [id for id in self.named(token).ids if id.startswith("i-")]
+        return id
+
+
+@contextmanager
+def upgraded(release: Path, store: str, folder: Path) -> Iterator[Upgraded]:
+    database = loaded(release, store, folder)
+    with running_plane(folder, database=database) as plane:
+        yield Upgraded(plane, Kept.of(release, store), database.url)
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[0].name}-{case[1]}")
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Upgraded]:
+    """For tests that make nothing, and end nothing."""
+    release, store = request.param
+    with upgraded(release, store, tmp_path_factory.mktemp("release")) as made:
+        yield made
+
+
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0].name}-{case[1]}")
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Upgraded]:
+    release, store = request.param
+    with upgraded(release, store, tmp_path) as made:
+        yield made
+
+
+def test_every_token_is_answered_as_before_and_makes_nothing(served: Upgraded) -> None:
+    before = served.resources()
+    for request in served.kept.requests:
+        answer = served.ask(request)
+        if request.refusal is not None:
+            assert answer == request.refusal, request.token
+        else:
+            # Later releases may show more.
+            assert set(answer) >= set(request.ids), (request.token, answer)
+    assert served.resources() == before
+
+
+def test_every_token_still_refuses_another_intent(served: Upgraded) -> None:
+    before = served.resources()
+    answers = {one.token: served.ask(one, one.other) for one in served.kept.requests}
+    assert set(answers.values()) == {MISMATCH}, answers
+    assert served.resources() == before
+
+
+def test_a_token_is_explained(served: Upgraded, monkeypatch: pytest.MonkeyPatch) -> None:
+    key_file = served.plane.node.settings.database.key_file
+    monkeypatch.setenv(KEY_FILE_VARIABLE, str(key_file))
+    done = CliRunner().invoke(main, ["tokens", "explain", "repeated", "--database", served.url])
+    assert done.exit_code == 0, done.output
+    assert served.instance("repeated") in done.stdout
+    assert 'asked InstanceType = "t3.micro"' in done.stdout
+    assert "attempt 3" in done.stdout
+    assert "mismatch, differing in InstanceType" in done.stdout
+    assert "secret" not in done.stdout
+
+
+def test_the_schema_is_todays(served: Upgraded) -> None:
+    assert served.plane.run(lambda tx: current(tx.connection)) == head()
+
+
+def test_what_was_under_way_is_driven_on(fresh: Upgraded) -> None:
+    instances = {token: fresh.instance(token) for token in fresh.kept.under_way}
+    assert len(instances) == 3
+    # The runner of one of them is gone: its lease must end first.
+    fresh.plane.advance(LEASE)
+    wait(fresh.client, "instance_running", *instances.values())
+    wait(fresh.client, "instance_terminated", fresh.kept.ending)
+    for token, id in instances.items():
+        assert id in fresh.ask(fresh.named(token))
+        assert described(fresh.client, id)["BlockDeviceMappings"]
+    assert described(fresh.client, fresh.instance("stopped"))["State"]["Name"] == "stopped"
+    fresh.client.start_instances(InstanceIds=[fresh.instance("stopped")])
+    wait(fresh.client, "instance_running", fresh.instance("stopped"))
+
+
+def test_a_launch_that_met_a_limit_is_made_by_its_token_once_it_may_be(fresh: Upgraded) -> None:
+    failed = fresh.named("failed")
+    zone = failed.asked["Placement"]["AvailabilityZone"]
+    fresh.plane.run(partial(capacity.set_maximum, name=f"capacity/{zone}/c5.large", maximum=1))
+    made = fresh.ask(failed)
+    assert any(id.startswith("i-") for id in made)
+    assert set(fresh.ask(failed)) >= set(made)
+
+
+def test_tokens_are_forgotten_in_their_time_and_not_before(fresh: Upgraded) -> None:
+    terminated = fresh.instance("terminated")
+
+    def swept(tx: Tx) -> bool:
+        sweep(tx, fresh.plane.node.engine)
+        return not rows.by_ids(tx, [terminated])
+
+    fresh.plane.advance(timedelta(hours=23))
+    assert not fresh.plane.run(swept)
+    assert terminated in fresh.ask(fresh.named("terminated"))
+    fresh.plane.advance(timedelta(hours=2))
+    until(lambda: fresh.plane.run(swept), "its retention is over")
+    assert terminated not in fresh.ask(fresh.named("terminated"))
+    assert set(fresh.ask(fresh.named("repeated"))) >= set(fresh.named("repeated").ids)
