@@ -61,9 +61,7 @@ def test_a_default_given_and_left_out_are_the_same_request(ec2: Any) -> None:
 
 def test_the_throughput_of_gp3_has_a_default_and_of_other_types_none(ec2: Any) -> None:
     asked = {"AvailabilityZone": ZONE, "Size": 8, "VolumeType": "gp3", "ClientToken": "gp3"}
-    ids = {
-        ec2.create_volume(**asked, **more)["VolumeId"] for more in ({}, {"Throughput": 125}, {})
-    }
+    ids = {ec2.create_volume(**asked, **more)["VolumeId"] for more in ({}, {"Throughput": 125}, {})}
     assert len(ids) == 1
     other = refusal(ec2.create_volume, **asked, Throughput=250)
     assert other.code == "IdempotentParameterMismatch"

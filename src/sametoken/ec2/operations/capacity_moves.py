@@ -11,6 +11,7 @@ from dataclasses import replace
 from sametoken.ec2.actions import Action, Create
 from sametoken.ec2.nouns import Parents, creating, living, make
 from sametoken.ec2.operations.capacity_reservations import RESERVATION, RESERVATIONS, show
+from sametoken.ec2.packing import packed, unpacked
 from sametoken.ec2.request import Document, Request
 from sametoken.idempotency import Identities, Made
 from sametoken.resources import refusals, rows
@@ -67,19 +68,38 @@ _SPLIT = creating(_SPLITS, "CreateCapacityReservationBySplitting", validate=_val
 
 def _perform_split(tx: Tx, request: Request) -> Made:
     row = make(tx, request, _SPLITS)
-    # The source is named in every answer, so the entry outlives it too.
-    source: str = request.params[_SOURCE]
+    source, kept = _source(tx, request)
     count: int = request.params["InstanceCount"]
-    return Made({"id": row.id, "source": source, "count": count}, resources=[row.id, source])
+    return Made({"id": row.id, "count": count, **source}, resources=[row.id, *kept])
+
+
+def _source(tx: Tx, request: Request) -> tuple[Identities, list[str]]:
+    """How the identities name the source, which is in every answer; and what to outlive for that.
+
+    One that has just ended is kept as it is now, and for good: an entry kept for what has ended
+    already would never hear of its end.
+    """
+    id: str = request.params[_SOURCE]
+    row = rows.by_ids(tx, [id])[id]
+    if row.gone_at is None:
+        return {"source": id}, [id]
+    return {"source": id, "ended": packed(show(row))}, []
 
 
 def _view_split(tx: Tx, request: Request, identities: Identities) -> Document:
     made = _SPLIT.view(tx, request, identities)
     return {
-        "SourceCapacityReservation": _shown(tx, identities["source"]),
+        "SourceCapacityReservation": _shown_source(tx, identities),
         "DestinationCapacityReservation": made["CapacityReservation"],
         "InstanceCount": identities["count"],
     }
+
+
+def _shown_source(tx: Tx, identities: Identities) -> Document:
+    if "ended" not in identities:
+        return _shown(tx, identities["source"])
+    ended: Document = unpacked(identities["ended"])
+    return ended
 
 
 def _shown(tx: Tx, id: str) -> Document:
@@ -103,13 +123,14 @@ def _perform_move(tx: Tx, request: Request) -> Made:
     rows.change(
         tx, RESERVATION, destination, TotalInstanceCount=total, AvailableInstanceCount=total
     )
-    identities = {"source": source.id, "destination": destination.id, "count": count}
-    return Made(identities, resources=[source.id, destination.id])
+    named, kept = _source(tx, request)
+    identities = {"destination": destination.id, "count": count, **named}
+    return Made(identities, resources=[*kept, destination.id])
 
 
 def _view_move(tx: Tx, request: Request, identities: Identities) -> Document:
     return {
-        "SourceCapacityReservation": _shown(tx, identities["source"]),
+        "SourceCapacityReservation": _shown_source(tx, identities),
         "DestinationCapacityReservation": _shown(tx, identities["destination"]),
         "InstanceCount": identities["count"],
     }
