@@ -15,7 +15,9 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+import cells
 import crowded
+import footprint
 import in_process
 import launches
 import nodes
@@ -23,11 +25,13 @@ import over_http
 import peer_moto
 from measure import Stopwatch
 
-SECTIONS = ("in-process", "launches", "http", "nodes", "crowded")
+USUAL = ("in-process", "launches", "http", "nodes", "crowded")
+# What docs/scale.md is made from; it says nothing of how fast the program is.
+SCALE = ("footprint", "cells")
 
 
 def main() -> int:
-    options = _options()
+    options = read_options()
     # One line a request or a retry, as the server logs it, would be most of what one reads here.
     logging.disable(logging.WARNING)
     # So that a time limit around us ends the servers and removes the databases too.
@@ -62,13 +66,26 @@ def _measure(folder: Path, options: argparse.Namespace) -> bool:
             folder, rounds=2 * rounds + 1, operations=160, threads=options.threads,
             entries=options.entries, instances=options.instances,
         )  # fmt: skip
+    if "footprint" in options.only:
+        with nodes.postgresql_server() as server:
+            footprint.measure(
+                folder, server, launches=options.launches, lived=min(200, options.launches)
+            )
+    if "cells" in options.only:
+        cells.measure(
+            accounts=options.accounts,
+            cells=options.cells,
+            seeds=rounds,
+            cell_rate=options.cell_rate,
+            moves=250,
+        )
     return kept
 
 
-def _options() -> argparse.Namespace:
+def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--only", nargs="+", choices=SECTIONS, default=SECTIONS, help="measure these alone"
+        "--only", nargs="+", choices=(*USUAL, *SCALE), default=USUAL, help="measure these alone"
     )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each subject (5)")
     parser.add_argument("--threads", type=int, default=16, help="submitting threads (16)")
@@ -77,6 +94,12 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--entries", type=int, default=1_000_000, help="of the crowded store")
     parser.add_argument("--instances", type=int, default=100_000, help="of the crowded store")
+    parser.add_argument("--launches", type=int, default=20_000, help="stored, of the footprint")
+    parser.add_argument("--accounts", type=int, default=20_000, help="placed on the cells")
+    parser.add_argument("--cells", type=int, default=200, help="that accounts are placed on")
+    parser.add_argument(
+        "--cell-rate", type=float, default=90, help="launches a second that one cell drives (90)"
+    )
     parser.add_argument("--peer", choices=("moto",), help="measure a peer too, where installed")
     parser.add_argument(
         "--folder", type=Path, help="where the temporary databases go; it decides the disk"

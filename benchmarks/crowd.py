@@ -147,9 +147,19 @@ def _place(plane: Plane, account: str, region: str) -> Place:
     return Place(account, region, vpc, group.id, tuple(subnets), itertools.count())
 
 
-def seed(database: Path, *, places: Sequence[tuple[str, str]], living: int, ended: int) -> None:
-    """Add `living` running and `ended` terminated instances, spread over `places`."""
-    running, terminated = templates(database.parent)
+def seed(
+    database: Path,
+    *,
+    places: Sequence[tuple[str, str]],
+    living: int,
+    ended: int,
+    cloned: tuple[Template, Template] | None = None,
+) -> None:
+    """Add `living` running and `ended` terminated instances, spread over `places`.
+
+    `cloned` is what `templates` gave, for those who seed more than one store.
+    """
+    running, terminated = cloned or templates(database.parent)
     with opened(database) as plane:
         found = [_place(plane, account, region) for account, region in places]
     connection = sqlite3.connect(database, isolation_level=None)

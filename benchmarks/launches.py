@@ -85,6 +85,8 @@ def drive(plane: Plane, launches: int, runners: int) -> Run:
         run = watch.stop(launches)
     finally:
         stop.set()
+        # So that those who wait for work see it now, and not when they next look.
+        plane.store.run(lambda tx: tx.wake(plane.runner().channel))
         for thread in threads:
             thread.join()
     return run

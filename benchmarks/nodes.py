@@ -1,7 +1,10 @@
 """One node and two on one PostgreSQL database: what the second one brings.
 
-RunInstances over eight accounts, so that no lock of one account is what limits it. In the rounds
-with one node the other is stopped (SIGSTOP), not merely idle: it would drive half of the launches.
+RunInstances over eight accounts, so that no lock of one account is what limits it; each counts once
+its machine runs. In the rounds with one node the other is stopped (SIGSTOP), not merely idle: it
+would drive half of the launches.
+Two CPUs are full with one node, its database and its clients; so the two are also compared with
+each node held to a share of a CPU, as if there were CPUs for more.
 Beside them the floor: pgbench, which commits one bare row a transaction over as many connections.
 """
 
@@ -13,8 +16,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -24,6 +28,7 @@ import psycopg
 from connections import Signer, send_to_each
 from measure import Run, cpu_seconds_of, http_table, interleave
 from over_http import DRAIN_SECONDS_MAX, await_address, wait_until
+from shares import NoShares, held_to
 from stores import LAUNCH, REGION
 
 from sametoken.node import add_key, open_store, prepare
@@ -40,39 +45,52 @@ ACCOUNTS = 8
 CONNECTIONS = 32
 # More than a round can launch, signed before its clock starts.
 _LAUNCHES_MAX = 1200
+# Of one CPU. Two nodes, and what they make the database and the clients use, then fit into two.
+SHARE = 0.3
 _TPS = re.compile(r"tps = ([\d.]+)")
+
+ONE, TWO = "launches, one node", "launches, two nodes"
+HELD_ONE = f"launches, one node held to {SHARE} CPU"
+HELD_TWO = f"launches, two nodes held to {SHARE} CPU each"
 
 
 def measure(folder: Path, *, rounds: int, seconds: float) -> None:
     """Print the table, and what the database promises of a commit."""
     with ExitStack() as stack:
-        server = stack.enter_context(_postgresql(folder))
+        server = stack.enter_context(postgresql_server())
         database = Database(server.url(), None, folder / "nodes.key")
         keys = _prepare(database)
         nodes = [stack.enter_context(_node(database, folder, name)) for name in ("one", "two")]
         signers = [[Signer(address, *key) for key in keys] for _, address in nodes]
         processes = [process for process, _ in nodes]
         launch = partial(_launch, database, processes, signers, seconds)
-        subjects: dict[str, Callable[[], Run]] = {
-            "RunInstances, one node": partial(launch, 1),
-            "RunInstances, two nodes": partial(launch, 2),
-            "floor: one bare row a commit": partial(_pgbench, server, seconds),
-        }
+        subjects: dict[str, Callable[[], Run]] = {ONE: partial(launch, 1), TWO: partial(launch, 2)}
+        try:
+            with held_to(processes[0].pid, SHARE):
+                pass
+        except NoShares as error:
+            print(f"\nNodes cannot be held to a share of a CPU here: {error}")
+        else:
+            for name, count in ((HELD_ONE, 1), (HELD_TWO, 2)):
+                subjects[name] = partial(_launch_held, processes, partial(launch, count))
+        subjects["floor: one bare row a commit"] = partial(_pgbench, server, seconds)
         runs = interleave(rounds, subjects)
         print(f"\n## Nodes on PostgreSQL ({ACCOUNTS} accounts, {CONNECTIONS} connections)\n")
-        print(f"{_durability(server)}; {os.cpu_count()} CPUs for client, nodes and database.\n")
+        print(f"{durability(server)}; {os.cpu_count()} CPUs for client, nodes and database.\n")
         print(http_table(runs))
-        print(f"\nA second node: {_gain(runs)} times the launches of one (median of rounds).")
+        print(f"\nA second node: {_gain(runs[ONE], runs[TWO])} times the launches of one.")
+        if HELD_TWO in runs:
+            print(f"With {SHARE} CPU for each: {_gain(runs[HELD_ONE], runs[HELD_TWO])} times.")
 
 
-def _gain(runs: Mapping[str, Sequence[Run]]) -> str:
-    pairs = zip(runs["RunInstances, two nodes"], runs["RunInstances, one node"], strict=True)
-    found = sorted(two.rate / one.rate for two, one in pairs)
+def _gain(one: Sequence[Run], two: Sequence[Run]) -> str:
+    """The median of the rounds' ratios, and their range."""
+    found = sorted(b.rate / a.rate for a, b in zip(one, two, strict=True))
     return f"{found[len(found) // 2]:.2f} ({found[0]:.2f}–{found[-1]:.2f})"
 
 
 @contextmanager
-def _postgresql(folder: Path) -> Iterator[PostgresServer]:
+def postgresql_server() -> Iterator[PostgresServer]:
     """A durable server; in a folder of its own, whose owner may be another user than we are."""
     with tempfile.TemporaryDirectory(prefix="sametoken-postgresql-") as name:
         server = PostgresServer(Path(name))
@@ -84,7 +102,7 @@ def _postgresql(folder: Path) -> Iterator[PostgresServer]:
             server.stop()
 
 
-def _durability(server: PostgresServer) -> str:
+def durability(server: PostgresServer) -> str:
     names = ("server_version", "fsync", "synchronous_commit", "full_page_writes")
     shown = []
     with psycopg.connect(server.url()) as session:
@@ -138,7 +156,10 @@ def _launch(
     seconds: float,
     count: int,
 ) -> Run:
-    """Launch under new tokens on `count` nodes, the accounts in turn; wait for the last."""
+    """Launch under new tokens on `count` nodes, the accounts in turn, until the last one runs.
+
+    Nodes take requests before they drive launches: one that is slow would only run up a backlog.
+    """
     for process in processes[count:]:
         process.send_signal(signal.SIGSTOP)
     try:
@@ -152,13 +173,22 @@ def _launch(
             for mine in signers[:count]
         }
         before = sum(cpu_seconds_of(process.pid) for process in processes)
+        started = time.perf_counter()
         run = send_to_each(requests, connections=CONNECTIONS, seconds=seconds)
-        used = sum(cpu_seconds_of(process.pid) for process in processes) - before
         wait_until(lambda: not _work_left(database))
+        took = time.perf_counter() - started
+        used = sum(cpu_seconds_of(process.pid) for process in processes) - before
     finally:
         for process in processes[count:]:
             process.send_signal(signal.SIGCONT)
-    return replace(run, server_cpu_seconds=used)
+    return replace(run, seconds=took, server_cpu_seconds=used)
+
+
+def _launch_held(processes: Sequence[subprocess.Popen[str]], launch: Callable[[], Run]) -> Run:
+    with ExitStack() as stack:
+        for process in processes:
+            stack.enter_context(held_to(process.pid, SHARE))
+        return launch()
 
 
 def _work_left(database: Database) -> bool:

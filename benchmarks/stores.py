@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,8 @@ from sametoken.resources import capacity, vpcs
 from sametoken.server.admission import Admitted
 from sametoken.server.execution import Outcome, execute
 from sametoken.services.simulated_machines import SimulationSettings
-from sametoken.settings import database_of
-from sametoken.store.port import Tx
-from sametoken.store.sqlite import SqliteStore
+from sametoken.settings import Database, database_of
+from sametoken.store.port import Store, Tx
 from sametoken.workflow.ports import Services
 from sametoken.workflow.runner import Runner
 from sametoken.world import RealWorld, mint_uuid
@@ -48,10 +47,13 @@ Work = Callable[[Tx], Any]
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """A store with the engine and the services over it; no runner and no server of its own."""
+    """A store with the engine and the services over it; no runner and no server of its own.
 
-    database: Path
-    store: SqliteStore
+    `database` is its file, or its URL on PostgreSQL.
+    """
+
+    database: Path | str
+    store: Store
     engine: Engine
     services: Services
     operations: ServiceModel
@@ -78,19 +80,29 @@ class Plane:
         return Runner(self.store, self.services, RealWorld())
 
 
+@cache
+def _operations() -> ServiceModel:
+    """Compiled once: a benchmark opens many stores."""
+    return ServiceModel.load("ec2")
+
+
 @contextmanager
-def opened(database: Path) -> Iterator[Plane]:
-    """The plane of a database file, made when it is not there; the account's VPC is seeded."""
-    with open_store(database_of(database), RealWorld()) as store:
+def opened(database: Path | str) -> Iterator[Plane]:
+    """The plane of a database file or of a PostgreSQL URL, its schema made when it is not there.
+
+    The measured account's VPC is seeded.
+    """
+    named = database_of(database) if isinstance(database, Path) else Database(database, None, None)
+    with open_store(named, RealWorld()) as store:
         engine = sql_engine(b"benchmark")
         store.run(lambda tx: vpcs.seed(tx, ACCOUNT, REGION))
         for family in ("capacity/*/*", "vcpus/*/*"):
             store.run(partial(capacity.set_maximum, name=family, maximum=PLENTY))
         services = wire_services(store, engine, INSTANT)
-        yield Plane(database, store, engine, services, ServiceModel.load("ec2"))
+        yield Plane(database, store, engine, services, _operations())
 
 
-def submit_all(store: SqliteStore, works: Sequence[Work], *, threads: int) -> Run:
+def submit_all(store: Store, works: Sequence[Work], *, threads: int) -> Run:
     """Run every one of `works`, by that many threads that each wait for their answer."""
     remaining = iter(works)
     failures: list[BaseException] = []
