@@ -51,12 +51,30 @@ class PostgresServer:
 
     def create(self) -> None:
         """Make an empty cluster. Nothing in it is old enough to be worth a sync."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _give_away(self.folder)
+        self._make_folder()
         self.command(
             "initdb", "--pgdata", str(self.data), "--username", "sametoken", "--auth", "trust",
             "--no-locale", "--encoding", "UTF8", "--no-sync",
         )  # fmt: skip
+
+    def follow(self, primary: PostgresServer) -> None:
+        """Become a standby of `primary`, which runs; whatever was here before is gone."""
+        self._make_folder()
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.command(
+            "pg_basebackup", "--pgdata", str(self.data), "--dbname", primary.url(),
+            "--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync",
+            # With a slot it would pass for a synchronous standby of any name while it copies.
+            "--no-slot",
+        )  # fmt: skip
+
+    def promote(self) -> None:
+        """Turn from a standby into a primary. The old one must have been stopped before."""
+        self.command("pg_ctl", "promote", "--wait", "--pgdata", str(self.data))
+
+    def _make_folder(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _give_away(self.folder)
 
     def start(self) -> None:
         settings = {

@@ -24,6 +24,7 @@ from sametoken.store.postgresql import PostgresqlStore
 from sametoken.store.sqlite import SqliteStore
 from sametoken.world import RealWorld, World
 from store import servers
+from store.worlds import SetWorld
 
 T = TypeVar("T")
 
@@ -118,6 +119,17 @@ class PostgresqlDatabase:
 
     def end(self) -> None:
         servers.drop_database(self.url)
+
+
+@contextmanager
+def opened(url: str, world: SetWorld | None = None) -> Iterator[PostgresqlStore]:
+    """A PostgreSQL store whose clock stands where `world` has it, and whose waits are real."""
+    wall = (world or SetWorld()).now
+    store = PostgresqlStore(url, RealWorld(), wall=wall)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 DATABASES: Mapping[str, Callable[[Path], Database]] = {

@@ -3,9 +3,12 @@
 The rules, and the histories they prevent:
 
 1. Nothing leaves before COMMIT returned, be it a result, a replay or a refusal.
-2. A COMMIT that fails, answers something else, or warns that a standby may not have it, is an
+2. A refusal waits, as a COMMIT does, until a synchronous standby has what it saw. (A delete
+   commits, its wait is cancelled, its caller hears 503 and asks again; "there is no such thing"
+   would be the last word, and then the standby takes over, which never heard of the delete.)
+3. A COMMIT that fails, answers something else, or warns that a standby may not have it, is an
    unknown outcome; the connection is dropped.
-3. Whoever loses a race to another transaction, or its connection before the COMMIT, runs again:
+4. Whoever loses a race to another transaction, or its connection before the COMMIT, runs again:
    what it did is undone, and it then sees what it lost to.
 """
 
@@ -20,7 +23,7 @@ import sqlalchemy as sa
 from psycopg.pq import TransactionStatus
 
 from sametoken import faults
-from sametoken.errors import Transient
+from sametoken.errors import ServiceError, Transient
 from sametoken.faults import Point
 from sametoken.store import clock
 from sametoken.store.group_commit import DatabaseErrors
@@ -36,6 +39,9 @@ T = TypeVar("T")
 _RACES = frozenset({"40001", "40P01", "23505"})
 # Each time the winner has committed; who loses this often stands in a crowd, and shall come back.
 TRIES_MAX = 5
+# Who a commit waits for, "" nobody; and a mark in the log whose commit does, and changes nothing.
+_STANDBYS = "SELECT current_setting('synchronous_standby_names', true)"
+_MARK = "SELECT pg_logical_emit_message(true, 'sametoken', '')"
 _COMMIT_UNSURE = "the commit is not known to be safe on the standby"
 
 
@@ -105,6 +111,20 @@ class PostgresqlSession:
     def commit(self) -> None:
         """Raises unless the commit is known to be durable: then its outcome is unknown."""
         self._check_commit(self._command("COMMIT").statusmessage)
+
+    def confirm(self) -> None:
+        """After `undo`: wait until a synchronous standby has all that the transaction saw.
+
+        Raises, as `commit` does, when that is not known.
+        """
+        if self._raw is None:
+            raise sa.exc.OperationalError("-", None, Exception("the connection was lost"))
+        named = self._command(_STANDBYS).fetchone()
+        if named is None or not named[0]:
+            return
+        self._command(_MARK)
+        if self._warned:
+            raise sa.exc.OperationalError("-", None, Exception(_COMMIT_UNSURE))
 
     def undo(self) -> None:
         """Roll back whatever is open; a connection that cannot is dropped."""
@@ -182,6 +202,8 @@ def run_alone(
                 continue
             if lost or _is_refusal(error):
                 raise Transient(f"the database refused: {error}") from error
+            if isinstance(error, ServiceError):
+                _confirm(session)
             raise
         except BaseException:
             session.undo()
@@ -214,6 +236,15 @@ def _commit(session: PostgresqlSession) -> None:
         session.reopen()
         raise Transient(f"the commit failed: {error}") from error
     faults.reach(Point.STORE_COMMITTED)
+
+
+def _confirm(session: PostgresqlSession) -> None:
+    try:
+        session.confirm()
+    except DatabaseErrors as error:
+        log.warning("a refusal is not known to be safe: %s", error)
+        session.reopen()
+        raise Transient(f"the database refused: {error}") from error
 
 
 def _lost_a_race(error: Exception) -> bool:
