@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,17 @@ from click.testing import CliRunner
 
 from clients.process import until
 from ec2.asking import described, wait
+from ec2.samples import SAMPLES
 from plane import Keys, Plane, running_plane
 from sametoken.cli import main
-from sametoken.migrations.upgrade import current, head
+from sametoken.migrations.upgrade import current, head, upgrade
 from sametoken.resources import capacity, rows
 from sametoken.services.housekeeping import sweep
-from sametoken.settings import KEY_FILE_VARIABLE
+from sametoken.settings import KEY_FILE_VARIABLE, database_of
 from sametoken.store.port import Tx
+from sametoken.store.sqlite import change_schema
 from sametoken.workflow.work import LEASE
-from store.releases.kept import STORES, Kept, Request, ids_in, loaded, releases
+from store.releases.kept import FOLDER, STORES, Kept, Request, ids_in, loaded, releases
 
 MISMATCH = "IdempotentParameterMismatch"
 CASES = [(release, store) for release in releases() for store in STORES]
@@ -61,9 +65,9 @@ class Upgraded:
 
 
 @contextmanager
-def upgraded(release: Path, store: str, folder: Path) -> Iterator[Upgraded]:
+def upgraded(release: Path, store: str, folder: Path, **more: Any) -> Iterator[Upgraded]:
     database = loaded(release, store, folder)
-    with running_plane(folder, database=database) as plane:
+    with running_plane(folder, database=database, **more) as plane:
         yield Upgraded(plane, Kept.of(release, store), database.url)
 
 
@@ -71,9 +75,9 @@ def upgraded(release: Path, store: str, folder: Path) -> Iterator[Upgraded]:
 def served(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Upgraded]:
-    """For tests that make nothing, and end nothing."""
+    """For tests that make nothing, and end nothing; nor does a runner behind them."""
     release, store = request.param
-    with upgraded(release, store, tmp_path_factory.mktemp("release")) as made:
+    with upgraded(release, store, tmp_path_factory.mktemp("release"), runners=0) as made:
         yield made
 
 
@@ -113,6 +117,30 @@ def test_a_token_is_explained(served: Upgraded, monkeypatch: pytest.MonkeyPatch)
     assert "attempt 3" in done.stdout
     assert "mismatch, differing in InstanceType" in done.stdout
     assert "secret" not in done.stdout
+
+
+def test_what_is_kept_of_this_version_has_todays_schema_and_every_create(tmp_path: Path) -> None:
+    """Until it is released: then this version's number is another."""
+    release = FOLDER / version("sametoken")
+    if not release.exists():
+        pytest.skip("this version has not been kept yet")
+    for name in ("kept", "today"):
+        (tmp_path / name).mkdir()
+    kept = loaded(release, "sqlite", tmp_path / "kept")
+    today = database_of(tmp_path / "today" / "plane.db")
+    assert kept.file is not None and today.file is not None
+    change_schema(today.file, upgrade)
+    assert tables(kept.file) == tables(today.file), "see releases/README.md"
+    for store in STORES:
+        found = {one.action for one in Kept.of(release, store).requests}
+        assert found == set(SAMPLES), "see releases/README.md"
+
+
+def tables(file: Path) -> dict[str, str]:
+    """Each table and index of a SQLite file, as it was declared."""
+    query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+    with closing(sqlite3.connect(file)) as connection:
+        return {name: " ".join(sql.split()) for name, sql in connection.execute(query)}
 
 
 def test_the_schema_is_todays(served: Upgraded) -> None:

@@ -26,7 +26,8 @@ def backup(file: Path, database: str) -> None:
             "pg_dump --format custom --file FILE URL"
         )
     target = file.expanduser().absolute()
-    with click.progressbar(length=0, file=sys.stderr) as bar:
+    shown = sys.stderr.isatty()
+    with click.progressbar(length=0, file=sys.stderr, hidden=not shown) as bar:
 
         def progress(left: int, pages: int) -> None:
             bar.length = pages

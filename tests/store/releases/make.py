@@ -1,0 +1,192 @@
+"""Writes a release's database as it leaves it: one dump a store, and what its tokens must answer.
+
+    PYTHONPATH=src:tests python tests/store/releases/make.py 0.1.0
+
+Run it when the release is made, and never again for that release: see README.md.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import sys
+from contextlib import closing, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from botocore import xform_name
+from botocore.exceptions import ClientError
+
+from ec2.asking import AT_ONCE, hand_runner, wait
+from ec2.samples import SAMPLES
+from plane import LAUNCH, Plane, running_plane
+from sametoken import faults
+from sametoken.faults import Point
+from sametoken.resources import capacity
+from sametoken.settings import Database, database_of, read_database
+from store import servers
+from store.releases.kept import FOLDER, Kept, Request, ids_in
+
+# A machine that boots when the dump is made is ready only after it.
+_BOOT_SECONDS = 45.0
+_ZONES = ("us-east-1a", "us-east-1b")
+
+
+class _Gone(Exception):
+    """The runner's process ends here."""
+
+
+def main(version: str) -> None:
+    release = FOLDER / version
+    release.mkdir(exist_ok=True)
+    with TemporaryDirectory() as name:
+        key = Path(name) / "plane.db.key"
+        _write(release, "sqlite", database_of(Path(name) / "plane.db"))
+        # One key for both, as it says nothing of the store.
+        shutil.copyfile(key, release / "key")
+        _write(release, "postgresql", read_database(servers.new_database(), key))
+
+
+def _write(release: Path, store: str, database: Database) -> None:
+    (release / f"{store}.json").write_text(_live(database).to_json())
+    if database.file is not None:
+        with closing(sqlite3.connect(database.file)) as connection:
+            lines = list(connection.iterdump())
+    else:
+        options = ("--inserts", "--no-owner", "--no-privileges")
+        dump = servers.shared().command("pg_dump", *options, database.url)
+        # Without what is for people, or for `psql` alone.
+        lines = [line for line in dump.splitlines() if line and not line.startswith(("--", "\\"))]
+    (release / f"{store}.sql").write_text("\n".join(lines) + "\n")
+
+
+def _live(database: Database) -> Kept:
+    """A life of the database, in two nodes one after another; what its tokens answer in the end.
+
+    The second node has no runners: what it is asked for is driven here, and not to its end.
+    """
+    assert database.key_file is not None, "it is beside the database"
+    folder = database.key_file.parent
+    with running_plane(folder, database=database) as plane:
+        keys = plane.account("kept")
+        client = plane.client(keys=keys)
+        requests = [_sampled(client, action) for action in SAMPLES]
+        requests += [*_in_both_zones(client), *_lived(client)]
+        requests += [_failed(plane, client), _removed(client)]
+        ending = _running(client, "ends")
+    with running_plane(folder, database=database, runners=0, boot_seconds=_BOOT_SECONDS) as plane:
+        client = plane.client(keys=keys)
+        under_way = _under_way(plane, client)
+        client.terminate_instances(InstanceIds=ending.ids)
+        told = [_told(client, one) for one in [*requests, ending, *under_way]]
+    tokens = [one.token for one in under_way]
+    return Kept(keys.access_key_id, keys.secret, told, tokens, ending.ids[0])
+
+
+def _told(client: Any, request: Request) -> Request:
+    """The request with what a repeat of it is answered in the end."""
+    try:
+        return replace(request, ids=_ask(client, request))
+    except ClientError as refusal:
+        return replace(request, ids=[], refusal=refusal.response["Error"]["Code"])
+
+
+def _ask(client: Any, request: Request) -> list[str]:
+    call = getattr(client, xform_name(request.action))
+    found = ids_in(call(**request.asked, ClientToken=request.token))
+    if request.action == "RunInstances":
+        # What an instance holds comes and goes; these are what its token names.
+        found = [id for id in found if id.startswith(("r-", "i-"))]
+    return found
+
+
+def _sampled(client: Any, action: str) -> Request:
+    sample = SAMPLES[action]
+    asked = sample.asked(client)
+    request = Request(action, f"sample-{action}", asked, sample.other(asked), [])
+    _ask(client, request)
+    return request
+
+
+def _launch(token: str, **more: Any) -> Request:
+    asked = {**LAUNCH, **more}
+    return Request("RunInstances", token, asked, {**asked, "InstanceType": "t3.small"}, [])
+
+
+def _running(client: Any, token: str, **more: Any) -> Request:
+    """A launch whose instances run; `ids` are theirs alone."""
+    request = _launch(token, **more)
+    answer = client.run_instances(**request.asked, ClientToken=token)
+    ids = [one["InstanceId"] for one in answer["Instances"]]
+    wait(client, "instance_running", *ids)
+    return replace(request, ids=ids)
+
+
+def _in_both_zones(client: Any) -> list[Request]:
+    """One token, which acted in two zones."""
+    places = [{"Placement": {"AvailabilityZone": zone}} for zone in _ZONES]
+    return [_running(client, "in-both-zones", **place) for place in places]
+
+
+def _lived(client: Any) -> list[Request]:
+    """Launches that were repeated, refused a repeat, stopped, terminated."""
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "kept"}]}]
+    repeated = _running(client, "repeated", UserData="secret", TagSpecifications=tags)
+    _ask(client, repeated)
+    with suppress(ClientError):
+        client.run_instances(**repeated.other, ClientToken=repeated.token)
+    several = _running(client, "several", MinCount=2, MaxCount=3)
+    stopped, terminated = _running(client, "stopped"), _running(client, "terminated")
+    client.stop_instances(InstanceIds=stopped.ids)
+    wait(client, "instance_stopped", *stopped.ids)
+    client.terminate_instances(InstanceIds=terminated.ids)
+    wait(client, "instance_terminated", *terminated.ids)
+    return [repeated, several, stopped, terminated]
+
+
+def _failed(plane: Plane, client: Any) -> Request:
+    """A launch for which there was no capacity: its token is bound, and made nothing."""
+    name = f"capacity/{_ZONES[0]}/c5.large"
+    plane.run(partial(capacity.set_maximum, name=name, maximum=0))
+    place = {"AvailabilityZone": _ZONES[0]}
+    request = _launch("failed", Placement=place, InstanceType="c5.large")
+    assert _told(client, request).refusal == "InsufficientInstanceCapacity"
+    return request
+
+
+def _removed(client: Any) -> Request:
+    """A volume that was made, and deleted."""
+    asked = {"AvailabilityZone": _ZONES[0], "Size": 3}
+    request = Request("CreateVolume", "removed", asked, {**asked, "Size": 4}, [])
+    [id] = _ask(client, request)
+    client.get_waiter("volume_available").wait(VolumeIds=[id], WaiterConfig=AT_ONCE)
+    client.delete_volume(VolumeId=id)
+    return request
+
+
+def _under_way(plane: Plane, client: Any) -> list[Request]:
+    """A launch that boots, one whose runner died between two steps, one not begun."""
+    runner = hand_runner(plane)
+
+    def die(point: Point) -> None:
+        if point is Point.VOLUMES_CALLED:
+            raise _Gone
+
+    booting, abandoned, queued = (_launch(name) for name in ("booting", "abandoned", "queued"))
+    _ask(client, booting)
+    while runner.run_once():
+        pass
+    _ask(client, abandoned)
+    faults.install(die)
+    with suppress(_Gone):
+        runner.run_once()
+    faults.install(None)
+    _ask(client, queued)
+    return [booting, abandoned, queued]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
