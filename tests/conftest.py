@@ -9,6 +9,16 @@ import pytest
 from plane import Plane, running_plane
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what tests have counted (`record_property("counted", …)`), in whichever worker."""
+    reports = terminalreporter.getreports("passed")
+    lines = [text for one in reports for what, text in one.user_properties if what == "counted"]
+    if lines:
+        terminalreporter.section("counted")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     """One plane for a module's tests; each test uses tokens and accounts of its own."""

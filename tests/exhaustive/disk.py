@@ -1,0 +1,117 @@
+"""The states of one small database, by number: kept as images, told apart by every row of theirs.
+
+Two states are one only if all rows are equal, hidden row numbers too: whatever a statement can
+see is then equal, whichever steps led there. What differs at most is where pages lie.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from threading import Event
+from typing import Any, NamedTuple
+
+from sametoken.migrations.tables import METADATA
+from sametoken.resources import vpcs
+from sametoken.store import clock
+from sametoken.store.port import Tx
+from sametoken.store.sqlite import engine_for
+
+ACCOUNT, REGION = "000000000001", "us-east-2"
+EPOCH = datetime(2031, 1, 1, tzinfo=UTC)
+# The smallest page: an image is copied at every step.
+_PAGE_BYTES = 512
+
+
+class Age(NamedTuple):
+    """What the world has been through: each happens once at most."""
+
+    restarted: bool = False
+    lease_over: bool = False
+
+
+class World:
+    """A clock that stands, and numbers in their order: a restarted process draws others."""
+
+    def __init__(self) -> None:
+        self.drawn = 0
+        self.past = timedelta(0)
+
+    def now(self) -> datetime:
+        return EPOCH + self.past
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def random(self) -> float:
+        return 0.0
+
+    def token_hex(self, length: int) -> str:
+        # Ids, not neighbourhoods: one of those is drawn for each commit, and means nothing.
+        if length <= 4:
+            return "0" * length
+        self.drawn += 1
+        return f"{self.drawn:0{length}x}"
+
+    def wait(self, signal: Event, seconds: float) -> bool:
+        raise AssertionError("nobody waits here")
+
+
+class _Lasting(sqlite3.Connection):
+    """A connection whose data outlive it: closing it does what losing the process would."""
+
+    def close(self) -> None:
+        if self.in_transaction:
+            self.rollback()
+
+
+class Disk:
+    """One database and all the states it has been in. `look` hears of each new one, by number."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.look: Callable[[int], None] = lambda number: None
+        self.raw = sqlite3.connect(":memory:", isolation_level=None, factory=_Lasting)
+        self.raw.execute(f"PRAGMA page_size={_PAGE_BYTES}")
+        self.engine = engine_for(lambda: self.raw)
+        self.reader = self.engine.connect()
+        for metadata in METADATA:
+            metadata.create_all(self.reader)
+        clock.create(self.reader)
+        vpcs.seed(Tx(self.reader, EPOCH, world), ACCOUNT, REGION)
+        tables = self.raw.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+        self._dumps = [
+            f"SELECT {'' if 'WITHOUT ROWID' in sql else 'rowid, '}* FROM {name} ORDER BY 1, 2"
+            for name, sql in tables
+        ]
+        self._images: list[tuple[bytes, int]] = []
+        self._numbers: dict[bytes, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def query(self, sql: str, *parameters: str) -> list[tuple[Any, ...]]:
+        return self.raw.execute(sql, parameters).fetchall()
+
+    def keep(self) -> int:
+        """The number of the state that the database is in."""
+        assert not self.raw.in_transaction, "only what has committed is kept"
+        rows = [self.raw.execute(dump).fetchall() for dump in self._dumps]
+        state = sha256(repr((rows, self.world.drawn)).encode()).digest()
+        known = self._numbers.get(state)
+        if known is None:
+            known = self._numbers[state] = len(self._images)
+            self._images.append((self.raw.serialize(), self.world.drawn))
+            self.look(known)
+        return known
+
+    def load(self, number: int) -> None:
+        image, self.world.drawn = self._images[number]
+        self.put(image)
+
+    def put(self, image: bytes) -> None:
+        """Make the database what a crash has left of it."""
+        self.raw.close()
+        self.raw.deserialize(image)

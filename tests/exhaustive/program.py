@@ -1,0 +1,293 @@
+"""The real program, one step at a time: commits of requests and of runners, each from any state.
+
+Nothing of a process is kept between steps but what it was told. A runner's next transaction is
+found by running the runner again from its start, over a store that answers as it did before; so a
+state of it is the list of those answers, and a step has the same outcome whenever it is taken.
+Outcomes are remembered: the same step from the same state is taken once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import cache
+from threading import Event
+from typing import Any, NamedTuple, TypeVar
+
+from exhaustive.disk import ACCOUNT, EPOCH, REGION, Age, Disk, World
+from sametoken import faults
+from sametoken.ec2.model import ServiceModel
+from sametoken.faults import Point
+from sametoken.idempotency import sql_engine
+from sametoken.node import wire_services
+from sametoken.server.admission import admit
+from sametoken.server.credentials import Principal
+from sametoken.server.execution import Outcome, execute
+from sametoken.services.simulated_machines import SimulationSettings
+from sametoken.store import clock
+from sametoken.store.group_commit import run_batch
+from sametoken.store.jobs import Job
+from sametoken.store.port import Tx
+from sametoken.store.sqlite import SqliteSession
+from sametoken.workflow import work
+from sametoken.workflow.runner import Runner
+
+T = TypeVar("T")
+
+# What a runner was told since it began, each by the number under which `Program` keeps it.
+Told = tuple[int, ...]
+# A member of a commit: a request, by its number, or the transaction that a runner asks for next.
+Member = int | Told
+
+_ENGINE = sql_engine(b"exhaustive")
+# Drawn by no process before a crash.
+_AFTER_RESTART = 1_000_000
+# For people; nothing is decided by it.
+_REQUEST_ID = "request"
+# What an answer names. Volumes are not among them: they show once they are attached.
+_NAMED = ("ReservationId", "InstanceId", "NetworkInterfaceId")
+
+
+class Answer(NamedTuple):
+    """What a caller is told: an error's code or "", and every id."""
+
+    code: str
+    ids: tuple[str, ...]
+
+
+class Cut(NamedTuple):
+    """A crash at any of some fault points: the state that is left, and what had been said."""
+
+    points: tuple[Point, ...]
+    left: int
+    said: tuple[int | None, ...]
+
+
+class Ran(NamedTuple):
+    """A commit: the state after it, what each member was told, and every place to crash."""
+
+    after: int
+    told: tuple[int, ...]
+    cuts: tuple[Cut, ...]
+
+
+class _Asks(BaseException):
+    """A runner has come to what it was not told yet."""
+
+
+@dataclass(slots=True)
+class _Retold:
+    """A store for one runner: it answers as it did before, and stops its caller after that."""
+
+    answers: Sequence[Any]
+    asked: int = 0
+    reads: bool = False
+    fn: Callable[[Tx], Any] | None = None
+
+    def run(self, fn: Callable[[Tx], T]) -> T:
+        return self._tell(fn, reads=False)
+
+    def read(self, fn: Callable[[Tx], T]) -> T:
+        return self._tell(fn, reads=True)
+
+    def _tell(self, fn: Callable[[Tx], T], *, reads: bool) -> T:
+        if self.asked == len(self.answers):
+            self.fn, self.reads = fn, reads
+            raise _Asks
+        answer = self.answers[self.asked]
+        self.asked += 1
+        if isinstance(answer, Exception):
+            raise answer
+        told: T = answer
+        return told
+
+    def submit(self, fn: Callable[[Tx], T], *, lane: str = "") -> Future[T]:
+        raise AssertionError("a runner waits for each of its transactions")
+
+    def listen(self, channel: str) -> Event:
+        raise AssertionError("runners are stepped")
+
+
+@cache
+def _model() -> ServiceModel:
+    return ServiceModel.load("ec2")
+
+
+def request(**form: str) -> Callable[[Tx], Answer]:
+    """A request of the one account's, past everything that needs no state."""
+    principal = Principal("AKIAEXHAUSTIVE", ACCOUNT, "full", "secret")
+    pairs = [("Version", "2016-11-15"), *form.items()]
+    call = admit(pairs, _model(), principal=principal, region=REGION, request_id=_REQUEST_ID)
+    return lambda tx: _answer(execute(tx, _ENGINE, call))
+
+
+class Program:
+    """The program over one disk. `calls` are the transactions that callers may ask for."""
+
+    def __init__(
+        self,
+        calls: Sequence[Callable[[Tx], Answer]],
+        machines: SimulationSettings,
+        prepare: Callable[[Tx], None] | None = None,
+    ) -> None:
+        self.world = World()
+        self.disk = Disk(self.world)
+        if prepare is not None:
+            prepare(Tx(self.disk.reader, EPOCH, self.world))
+        self.session = SqliteSession(self.disk.engine, self.world)
+        self._calls = calls
+        self._machines = machines
+        self._values: list[Any] = []
+        self._numbers: dict[str, int] = {}
+        self._next: dict[Told, _Retold] = {}
+        self._commits: dict[tuple[int, Age, tuple[Member, ...]], Ran] = {}
+        self._looks: dict[tuple[int, Age, Told], int] = {}
+        self._restarts: dict[int, int] = {}
+
+    @property
+    def executions(self) -> int:
+        """How many commits were made, restarts included."""
+        return len(self._commits) + len(self._restarts)
+
+    def value(self, number: int) -> Any:
+        """What somebody was told, by its number."""
+        return self._values[number]
+
+    def _keep(self, value: Any) -> int:
+        text = repr((type(value), str(value)) if isinstance(value, Exception) else value)
+        number = self._numbers.get(text)
+        if number is None:
+            number = self._numbers[text] = len(self._values)
+            self._values.append(value)
+        return number
+
+    # -- runners ------------------------------------------------------------------------------
+
+    def _asks(self, told: Told) -> _Retold:
+        """What a runner that was told so far asks for next; no `fn`: it has come to its end."""
+        store = self._next.get(told)
+        if store is None:
+            store = self._next[told] = _Retold([self._values[number] for number in told])
+            runner = Runner(store, wire_services(store, _ENGINE, self._machines), self.world)
+            try:
+                runner.run_once()
+            except _Asks:
+                assert store.fn is not None, "it has asked for something"
+        return store
+
+    def goes_on(self, told: Told, number: int) -> Told:
+        """The runner's state once it was told one thing more; empty when it begins anew."""
+        further = (*told, number)
+        return further if self._asks(further).fn is not None else ()
+
+    def reads_next(self, told: Told) -> bool:
+        return self._asks(told).reads
+
+    def does(self, told: Told) -> str:
+        """The name of the function that the runner asks to be run next, for people."""
+        fn: Any = self._asks(told).fn
+        inner = getattr(fn, "func", fn)
+        return f"{inner.__module__.rpartition('.')[2]}.{inner.__qualname__}"
+
+    def looked(self, state: int, age: Age, told: Told) -> int:
+        """What the runner that reads next is told."""
+        key = (state, age, told)
+        if key not in self._looks:
+            fn = self._asks(told).fn
+            assert fn is not None and self.reads_next(told), "it reads"
+            self._enter(state, age)
+            now = clock.read(self.disk.reader, self.world.now())
+            self._looks[key] = self._keep(fn(Tx(self.disk.reader, now, self.world)))
+        return self._looks[key]
+
+    # -- commits ------------------------------------------------------------------------------
+
+    def _enter(self, state: int, age: Age) -> None:
+        self.disk.load(state)
+        self.world.past = work.LEASE if age.lease_over else work.LEASE * 0
+
+    def commit(self, state: int, age: Age, members: tuple[Member, ...]) -> Ran:
+        """Have one commit of all `members`, as the store's writer does."""
+        key = (state, age, members)
+        ran = self._commits.get(key)
+        if ran is None:
+            self._enter(state, age)
+            fns = [self._fn(member) for member in members]
+            ran = self._commits[key] = self._run(state, age, fns)
+        return ran
+
+    def _fn(self, member: Member) -> Callable[[Tx], Any]:
+        if isinstance(member, int):
+            return self._calls[member]
+        fn = self._asks(member).fn
+        assert fn is not None, "a runner that has ended asks for nothing"
+        return fn
+
+    def _run(self, state: int, age: Age, fns: Sequence[Callable[[Tx], Any]]) -> Ran:
+        before = self.disk.raw.serialize()
+        jobs = [Job(fn) for fn in fns]
+        futures = [job.future for job in jobs]
+        assert all(future.set_running_or_notify_cancel() for future in futures)
+        reached: list[tuple[Point, bytes, tuple[int | None, ...]]] = []
+
+        def injector(point: Point) -> None:
+            # The image of an open transaction is what has committed: what a crash leaves.
+            said = tuple(self._said(one) if one.done() else None for one in futures)
+            reached.append((point, self.disk.raw.serialize(), said))
+
+        faults.install(injector)
+        try:
+            run_batch(self.session, jobs, lambda channels: None)
+        finally:
+            faults.install(None)
+        after, image = self.disk.keep(), self.disk.raw.serialize()
+        told = tuple(self._said(future) for future in futures)
+        if age.restarted:
+            return Ran(after, told, ())
+        crashes: dict[tuple[int, tuple[int | None, ...]], list[Point]] = {}
+        for point, left, said in reached:
+            number = {before: state, image: after}.get(left)
+            if number is None:
+                self.disk.put(left)
+                number = self.disk.keep()
+            crashes.setdefault((self.restart(number), said), []).append(point)
+        cuts = (Cut(tuple(points), *key) for key, points in crashes.items())
+        return Ran(after, told, tuple(cuts))
+
+    def _said(self, future: Future[Any]) -> int:
+        return self._keep(future.exception() or future.result())
+
+    def restart(self, state: int) -> int:
+        """The state in which a node serves that was started on what a crash has left."""
+        if state not in self._restarts:
+            self.disk.load(state)
+            self.world.drawn = _AFTER_RESTART
+            job = Job(work.break_leases)
+            assert job.future.set_running_or_notify_cancel()
+            run_batch(self.session, [job], lambda channels: None)
+            job.future.result()
+            self._restarts[state] = self.disk.keep()
+        return self._restarts[state]
+
+
+def _answer(outcome: Outcome) -> Answer:
+    """Who compares answers compares these: the error, or the ids, of which none may differ."""
+    if outcome.error is not None:
+        return Answer(outcome.error.code, ())
+    assert outcome.result is not None, "an outcome without error has a result"
+    return Answer("", tuple(_ids(outcome.result)))
+
+
+def _ids(document: Any) -> Iterator[str]:
+    """Every id of an answer's reservation, instances and interfaces, in their order."""
+    match document:
+        case dict():
+            for name, value in document.items():
+                if name in _NAMED and isinstance(value, str):
+                    yield value
+                else:
+                    yield from _ids(value)
+        case list():
+            for value in document:
+                yield from _ids(value)
