@@ -9,6 +9,8 @@ PYTHON ?= python3
 WORKERS ?= 2
 # More words for the command behind a target, e.g. `make test ARGS='-k fence'`.
 ARGS ?=
+# Where `make chaos` writes what clients were told, and what was there at the end.
+HISTORY ?= build/chaos.jsonl
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -23,11 +25,11 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check format serve simulate bench docs lock clean
+.PHONY: help install demo test check format serve simulate chaos chaos-check bench docs lock clean
 
 help: ## Print this list.
 	@echo 'Usage: make TARGET   (needs Python 3.11 or newer; PYTHON=... names another)'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 
 install: $(VENV)/.wheel ## Make .venv and install the built wheel in it.
 
@@ -52,6 +54,12 @@ serve: $(VENV)/.wheel ## Serve the EC2 API on this machine (ARGS='--port 4590').
 
 simulate: $(VENV)/.dev $(VENV)/.wheel ## Run 1,000 schedules; SEED=7 replays one, event by event.
 	@cd tests && ../$(RUN) -m simulation $(if $(SEED),--seeds $(SEED) --trace) $(ARGS)
+
+chaos: $(VENV)/.dev $(VENV)/.wheel ## Kill, stop, cut and fail over for five minutes under load.
+	@cd tests && ../$(RUN) -m chaos run --history '$(abspath $(HISTORY))' $(ARGS)
+
+chaos-check: $(VENV)/.dev $(VENV)/.wheel ## Judge the history of a chaos run again (HISTORY=...).
+	@cd tests && ../$(RUN) -m chaos check '$(abspath $(HISTORY))'
 
 bench: $(VENV)/.dev $(VENV)/.wheel ## Measure claims beside their floor and beside others.
 	@$(RUN) benchmarks/claims.py $(ARGS)

@@ -26,6 +26,7 @@ from clients.process import (
     run,
     until,
 )
+from sametoken.server.sealing import new_key
 
 
 @pytest.fixture
@@ -146,16 +147,17 @@ def test_env_names_a_node_that_lives(nodes: Sequence[Server], shared: SharedData
 def test_a_node_without_the_shared_key_does_not_start(
     shared: SharedDatabase, tmp_path: Path
 ) -> None:
-    none = run(command("serve", "--port", "0", "--database", shared.url))
+    serve = command("serve", "--port", "0", "--database", shared.url)
+    none = run(serve)
     assert none.returncode == 1
     assert "SAMETOKEN_KEY" in none.stderr
-    other = tmp_path / "other.key"
-    wrong = run(
-        command("serve", "--port", "0", "--database", shared.url), SAMETOKEN_KEY_FILE=str(other)
-    )
+    missing = run(serve, SAMETOKEN_KEY_FILE=str(tmp_path / "other.key"))
+    assert missing.returncode == 1
+    assert "other.key is missing" in missing.stderr
+    wrong = run(serve, SAMETOKEN_KEY=new_key())
     assert wrong.returncode == 1
     assert "sealed with key" in wrong.stderr
-    assert "Traceback" not in none.stderr + wrong.stderr
+    assert "Traceback" not in none.stderr + missing.stderr + wrong.stderr
 
 
 def test_workers_are_for_databases_that_nodes_share(tmp_path: Path) -> None:
