@@ -8,8 +8,10 @@ import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Mapping
 
 from sametoken.faults import POINTS, Point
+from simulation.shrinking import shrink, without
 from simulation.simulator import Report, simulate
 
 
@@ -17,19 +19,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="simulation", description=__doc__)
     parser.add_argument("--seeds", default="1:1001", help="one seed, or FIRST:END")
     parser.add_argument("--trace", action="store_true", help="print every event")
+    parser.add_argument("--digests", action="store_true", help="print what names each trace")
+    parser.add_argument("--without", default="", metavar="FAULTS", help="as shrinking prints them")
     chosen = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
     first, _, end = chosen.seeds.partition(":")
     seeds = range(int(first), int(end) if end else int(first) + 1)
+    left_out = [one for one in chosen.without.split(",") if one]
     began = time.process_time()
     total = Totals()
     for seed in seeds:
-        report = simulate(seed)
+        report = without(seed, left_out) if left_out else simulate(seed)
         total.add(report)
+        if chosen.digests:
+            sys.stdout.write(f"{seed} {report.trace_digest()}\n")
         if chosen.trace:
             sys.stdout.write(report.last_events(len(report.trace)) + "\n")
         if report.violation is not None:
             sys.stdout.write(failure(report))
+            if not left_out:
+                sys.stdout.write(smaller(seed))
             return 1
     sys.stdout.write(total.summary(time.process_time() - began) + "\n")
     return 0
@@ -41,9 +50,11 @@ class Totals:
     def __init__(self) -> None:
         self.schedules = 0
         self.transactions = 0
-        self.traces: set[int] = set()
+        self.traces: set[str] = set()
         self.hits: Counter[Point] = Counter()
         self.codes: Counter[str] = Counter()
+        self.made: Counter[str] = Counter()
+        self.did: Counter[tuple[str, str]] = Counter()
 
     def add(self, report: Report) -> None:
         self.schedules += 1
@@ -51,16 +62,28 @@ class Totals:
         self.traces.add(report.trace_digest())
         self.hits.update(report.hits)
         self.codes.update(report.codes)
+        self.made.update(report.made)
+        self.did.update(report.did)
 
     def summary(self, seconds: float) -> str:
         hit = sum(1 for point in POINTS if self.hits[point])
-        answers = ", ".join(f"{code} {count}" for code, count in self.codes.most_common())
+        actions = dict.fromkeys(action for action, _ in sorted(self.did))
+        tokens = [f"  {action}: {_counted(self._did(action))}" for action in actions]
         return (
             f"{self.schedules} schedules, {len(self.traces)} distinct traces, "
             f"{self.transactions} transactions, {hit} of {len(POINTS)} fault points hit, "
             f"{seconds:.1f} s CPU ({1000 * seconds / max(1, self.schedules):.1f} ms each)\n"
-            f"answers: {answers}"
+            f"answers: {_counted(self.codes)}\n"
+            f"made: {_counted(self.made)}\n"
+            "what tokens did:\n" + "\n".join(tokens)
         )
+
+    def _did(self, action: str) -> dict[str, int]:
+        return {did: count for (one, did), count in self.did.items() if one == action}
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{what} {count}" for what, count in Counter(counts).most_common())
 
 
 def failure(report: Report) -> str:
@@ -71,6 +94,15 @@ def failure(report: Report) -> str:
         f"seed {report.seed} fails: {report.violation}\n"
         f"replay it with: make simulate SEED={report.seed}\n"
         f"last events:\n{report.last_events()}\n{where}"
+    )
+
+
+def smaller(seed: int) -> str:
+    """How to replay a schedule of the same seed that fails with fewer kinds of faults."""
+    left_out, report = shrink(seed)
+    return (
+        f"it fails, too, with no other faults than {report.faults}: {report.violation}\n"
+        f"replay that with: make simulate SEED={seed} ARGS='--without {','.join(left_out)}'\n"
     )
 
 

@@ -1,58 +1,54 @@
-"""An independent judge of promises P1 to P9, from the rows and from what callers were told.
+"""An independent judge of promises P1 to P10, from the rows and from what callers were told.
 
 It reads rows by its own SQL (`snapshot`), knows nothing of the program's functions, and keeps its
 own book: which token bound which intent in which life of its entry (an *era*: from the claim to
-the sweep), what each reservation consists of, and what has been acknowledged.
+the sweep), what each intent made, and whose end was acknowledged. Answers are judged in `answers`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
-from simulation import endstate, invariants, snapshot
+from simulation import answers, endstate, invariants
+from simulation.acts import ENDED_BY, USED_UP_BY
+from simulation.attachments import available_addresses
 from simulation.database import Database
-from simulation.history import ApiCall, Delivery, Fate, History
+from simulation.drafts import NO_KEY
+from simulation.history import Delivery, Fate, History, prefix_of
 from simulation.promises import require
 from simulation.scheduler import HOUR
 from simulation.snapshot import INTERNAL, EntryRow, OutcomeRow, ResourceRow, Snapshot
+from simulation.usage import Usage
 
 # The promise itself, not the program's constant: P7.
 RETENTION_US = 24 * HOUR
-_PROBE = (
-    "SELECT count(*), total(claimed_at), (SELECT total(maximum) FROM counter_limit)"
-    " FROM idempotency_entry WHERE account != 'internal'"
-)
-CAPACITY = "InsufficientInstanceCapacity"
-MISMATCH = "IdempotentParameterMismatch"
+# Every so many commits the auditor looks at all rows, even if no entry came or went.
+_ALL_ROWS_COMMITS = 25
+# On the way to an end that was asked for.
+_ENDING = ("shutting-down", "deleting")
 
 
 @dataclass(slots=True)
 class Bound:
-    """What a token is bound to in one zone: the intent that was first, and what it made."""
+    """What a token is bound to in one zone: the intent that was first, the ids it made, and those
+    that its first accepted answer told."""
 
     intent: str
     last: OutcomeRow
+    made: tuple[str, ...] = ()
+    told: tuple[str, ...] | None = None
 
 
 @dataclass(slots=True)
 class Era:
-    """One life of one token's entry."""
+    """One life of one token's entry, and what it outlives."""
 
     entry: EntryRow
+    kept: list[str] = field(default_factory=list)
     bound: dict[str, Bound] = field(default_factory=dict)
-    instances: dict[str, None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """What one launch made, as first seen: the ids in launch order."""
-
-    account: str
-    region: str
-    client_token: str | None
-    intent: str
-    ids: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -61,264 +57,250 @@ class Auditor:
 
     database: Database
     history: History
+    seen: Snapshot = field(init=False)
+    usage: Usage = field(init=False)
     eras: dict[tuple[int, int], Era] = field(default_factory=dict)
-    reservations: dict[str, Reservation] = field(default_factory=dict)
+    # Who names each id: the era and the zone of its outcome.
+    named: dict[str, tuple[tuple[int, int], str]] = field(default_factory=dict)
+    # What each launch made, as first seen: the ids in launch order.
+    reservations: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    # Whose end was acknowledged.
+    ended: dict[str, None] = field(default_factory=dict)
+    # How many of each kind were made, and how often each action's tokens did what.
+    made: Counter[str] = field(default_factory=Counter)
+    tokens: Counter[tuple[str, str]] = field(default_factory=Counter)
+    # What was there before anybody asked for anything.
+    fixtures: dict[str, None] = field(init=False)
     _last: dict[str, ResourceRow] = field(default_factory=dict)
-    _acknowledged: dict[str, None] = field(default_factory=dict)
-    _terminated: dict[str, None] = field(default_factory=dict)
-    _unprotected: dict[str, str] = field(default_factory=dict)
-    _limits: list[dict[str, int]] = field(default_factory=list)
-    _used: dict[str, int] = field(default_factory=dict)
-    _probe: tuple[float, ...] = ()
+    # What each intent without a token made, by the part of it that one request makes once.
+    _unprotected: dict[str, dict[str, dict[str, None]]] = field(default_factory=dict)
+    _commits: int = 0
+    _now: int = 0
 
     def __post_init__(self) -> None:
-        # The first batch may lower a maximum after a launch that was entitled to the old one.
-        self._limits = [snapshot.take(self.database).limits]
+        self.seen = Snapshot(self.database)
+        self.seen.refresh()
+        self._last = dict(self.seen.resources)
+        self.fixtures = dict.fromkeys(self.seen.resources)
+        self.usage = Usage(dict(self.seen.limits))
 
-    def glance(self) -> None:
-        """Cheap, after every commit: observe if an entry or a maximum came, went or changed."""
-        probe = self._probe_now()
-        if probe != self._probe:
-            self.observe()
-
-    def _probe_now(self) -> tuple[float, ...]:
-        [probe] = self.database.query(_PROBE)
-        return probe
+    def observe(self) -> Snapshot:
+        """Compare what was touched with the promises and with what was seen before."""
+        seen = self.seen
+        touched = seen.refresh()
+        if not touched:
+            return seen
+        now = self.database.moment_us()
+        require(now >= self._now, "P7", "the store's clock went back by {} us", self._now - now)
+        self._now = now
+        self._commits += 1
+        callers = [
+            entry
+            for id in touched.get("entries", ())
+            if (entry := seen.entries.get(id)) is not None and entry.account != INTERNAL
+        ]
+        news = self._forget(now)
+        for entry in callers:
+            news |= self._bind(entry)
+        for id in touched.get("resource", ()):
+            self._follow(id, now)
+        self.usage.check(seen, touched)
+        invariants.check_touched(seen, touched)
+        if news or self._commits % _ALL_ROWS_COMMITS == 0:
+            invariants.check_all(seen, self.named)
+        return seen
 
     def look(self) -> None:
         """Observe, for those who only want to be told of a violation."""
         self.observe()
 
-    def observe(self) -> Snapshot:
-        """Compare every committed row with the promises and with what was seen before."""
-        seen = snapshot.take(self.database)
-        now = self.database.moment_us()
-        callers = [entry for entry in seen.entries if entry.account != INTERNAL]
-        self._probe = self._probe_now()
-        self._forgotten(seen, callers, now)
-        for entry in callers:
-            self._bind(entry, seen)
-        invariants.check_all(seen)
-        for row in seen.of_kind("instance"):
-            self._register(row, seen)
-        self._nothing_is_lost(seen, now)
-        self._nothing_is_oversold(seen)
-        self._unprotected_launches_are_counted()
-        self._last |= {row.id: row for row in seen.of_kind("instance")}
-        return seen
+    def answered(self, delivery: Delivery) -> None:
+        """Judge one answer. It counts from the moment it leaves its node."""
+        self.observe()
+        answers.judge(self, delivery)
 
-    def _forgotten(self, seen: Snapshot, callers: list[EntryRow], now: int) -> None:
-        """P7: an entry that is gone has outlived everything it made by the retention."""
-        present = {entry.key for entry in callers}
-        for key in [key for key in self.eras if key not in present]:
+    def _forget(self, now: int) -> bool:
+        """P7: an entry that is gone has outlived everything it made by the retention. Is any?"""
+        present = {entry.key for entry in self.seen.entries.values()}
+        gone = [key for key in self.eras if key not in present]
+        for key in gone:
             era = self.eras.pop(key)
             for zone, bound in era.bound.items():
                 age = now - bound.last.recorded_at
                 require(
-                    age >= RETENTION_US, "P7", f"{era.entry} forgot {bound} of {zone!r} too early"
+                    age >= RETENTION_US,
+                    "P7",
+                    "{} forgot {} of {!r} too early",
+                    era.entry,
+                    bound,
+                    zone,
                 )
-            for id in era.instances:
-                self._require_over(id, now, f"{era.entry} was forgotten")
+                for id in bound.made:
+                    del self.named[id]
+            for id in era.kept:
+                self._require_over(self._last.get(id), now, f"{era.entry} was forgotten")
+        return bool(gone)
 
-    def _require_over(self, id: str, now: int, what: str) -> None:
-        last = self._last.get(id)
-        require(last is not None, "P9", f"{what}, and {id} was never seen")
-        assert last is not None, "required above"
-        over = last.gone_at is not None and now - last.gone_at >= RETENTION_US
-        require(over, "P7", f"{what}, but {id} was {last.state} ({last.gone_at}) at {now}")
+    def _require_over(self, row: ResourceRow | None, now: int, what: str) -> None:
+        assert row is not None, "what an outcome names was seen when it was recorded"
+        over = row.gone_at is not None and now - row.gone_at >= RETENTION_US
+        require(over, "P7", "{}, but {} was not over for long enough at {}", what, row, now)
 
-    def _bind(self, entry: EntryRow, seen: Snapshot) -> None:
-        """P1, P4, P5: what a token is bound to never changes while its entry lives."""
+    def _bind(self, entry: EntryRow) -> bool:
+        """P1, P4, P5: what a token is bound to never changes while its entry lives. Is it new?"""
+        news = False
         era = self.eras.setdefault(entry.key, Era(entry))
-        for outcome in seen.outcomes.get(entry.id, ()):
+        era.kept = self.seen.retained.get(entry.id, [])
+        for outcome in self.seen.outcomes.get(entry.id, ()):
             delivery = self.history.deliveries.get(outcome.request_id)
-            require(delivery is not None, "P2", f"{outcome} is of a request nobody sent")
+            require(delivery is not None, "P2", "{} is of a request nobody sent", outcome)
             assert delivery is not None, "required above"
-            self._was_entitled(outcome, delivery)
+            answers.was_entitled(outcome, delivery)
             call = delivery.call
-            require(call.zone == outcome.zone, "P1", f"{call} was recorded for {outcome.zone!r}")
+            require(call.zone == outcome.zone, "P1", "{} was recorded for {!r}", call, outcome.zone)
+            scope = (entry.account, entry.region, entry.action, entry.client_token)
+            asked = (call.account, call.region, call.action, call.client_token)
+            require(scope == asked, "P10", "{} was recorded in {}", call, entry)
+            before = era.bound.get(outcome.zone)
+            if before is None:
+                before = era.bound[outcome.zone] = Bound(call.intent, outcome)
+                news = True
             require(
-                call.client_token == entry.client_token, "P10", f"{call} was recorded in {entry}"
-            )
-            before = era.bound.setdefault(outcome.zone, Bound(call.intent, outcome))
-            require(
-                before.intent == call.intent, "P4", f"{entry}: {before.intent} became {call.intent}"
+                before.intent == call.intent,
+                "P4",
+                "{}: {} became {}",
+                entry,
+                before.intent,
+                call.intent,
             )
             if before.last.identities is not None:
                 same = before.last.identities == outcome.identities
-                require(same, "P1", f"{entry}: {before.last} became {outcome}")
+                require(same, "P1", "{}: {} became {}", entry, before.last, outcome)
+            elif outcome.identities is not None:
+                self.tokens[entry.action, "failed, then made"] += before.last is not outcome
             before.last = outcome
-            if outcome.identities is not None:
-                era.instances |= dict.fromkeys(outcome.identities["instances"])
+            if outcome.identities is not None and not before.made:
+                self._name(era, before)
+                news = True
         regional = "" in era.bound
-        require(not regional or len(era.bound) == 1, "P1", f"{entry} acted Regionally and zonally")
+        require(not regional or len(era.bound) == 1, "P1", "{} acted Regionally and zonally", entry)
+        return news
 
-    def _was_entitled(self, outcome: OutcomeRow, delivery: Delivery) -> None:
-        """P4, P5, P6: whoever was refused, or told that nothing ran, has left nothing behind."""
-        fate = delivery.fate
-        if fate is None:
+    def _name(self, era: Era, bound: Bound) -> None:
+        """Book what the outcome says it made: what it names and what bears the intent's mark."""
+        resources = self.seen.resources
+        named = _texts(bound.last.identities)
+        bound.made = tuple(
+            id for id in named if id in resources and resources[id].mark == bound.intent
+        )
+        for id in bound.made:
+            require(id not in self.named, "P1", "{} is named by two outcomes", id)
+            self.named[id] = (era.entry.key, bound.last.zone)
+
+    def _follow(self, id: str, now: int) -> None:
+        """One resource came, changed, ended or is gone for good."""
+        row, before = self.seen.resources.get(id), self._last.pop(id, None)
+        if row is None:
+            if before is not None:
+                self._require_over(before, now, "a tombstone is gone")
             return
-        unknown = fate.code == "Unavailable" and fate.ran
-        made = outcome.identities is not None
-        allowed = fate.status == 200 if made else fate.code == CAPACITY
-        promise = "P6" if not fate.ran else "P4" if fate.code == MISMATCH else "P5"
-        require(allowed or unknown, promise, f"{delivery} left {outcome}")
-
-    def _register(self, row: ResourceRow, seen: Snapshot) -> None:
-        """Book a new reservation; compare one that is known."""
-        assert row.reservation is not None, "an instance is of a reservation"
-        known = self.reservations.get(row.reservation)
-        if known is None:
-            rows = [one for one in seen.of_kind("instance") if one.reservation == row.reservation]
-            rows.sort(key=lambda one: one.launch_index or 0)
-            ids = tuple(one.id for one in rows)
-            known = Reservation(row.account, row.region, row.client_token, row.intent or "", ids)
-            self.reservations[row.reservation] = known
-            if known.client_token is None:
-                self._unprotected[row.reservation] = known.intent
-        require(row.id in known.ids, "P1", f"{row.id} joined {known} later")
-        before = self._last.get(row.id)
-        if before is not None and before.gone_at is not None:
+        self._last[id] = row
+        self.usage.follow(before, row)
+        if before is None:
+            self._arrived(row)
+        elif before.gone_at is not None:
             same = (row.state, row.gone_at) == (before.state, before.gone_at)
-            require(same, "P8", f"{row.id} had ended and is now {row.state}")
+            require(same, "P8", "{} had ended and is now {}", id, row)
+        if row.gone_at is not None and (before is None or before.gone_at is None):
+            require(self._may_end(row), "P9", "nobody asked for the end of {}", row)
+        if id in self.ended:
+            ending = row.gone_at is not None or row.state in _ENDING
+            require(ending, "P9", "{} was ended for its caller, and is {}", id, row)
 
-    def _nothing_is_lost(self, seen: Snapshot, now: int) -> None:
-        """P9: what was acknowledged is there until its retention is over."""
-        for id in [id for id in self._acknowledged if id not in seen.resources]:
-            self._require_over(id, now, "an acknowledged instance is gone")
-            del self._acknowledged[id]
-        for id in self._terminated:
-            row = seen.resources.get(id)
-            ending = row is None or row.state in ("shutting-down", "terminated")
-            require(ending, "P9", f"{id} was terminated for its caller, and is {row}")
-
-    def _nothing_is_oversold(self, seen: Snapshot) -> None:
-        """P2: no counter grew beyond the maxima that stood since the last look, or now.
-
-        Lowering a maximum below what is taken is allowed; taking more after that is not.
-        """
-        self._limits = [*self._limits[-2:], seen.limits]
-        for name, used in seen.counters.items():
-            if used > self._used.get(name, 0):
-                most = max(_maximum(limits, name) for limits in self._limits)
-                require(used <= most, "P2", f"{name}: {used} taken of {most}")
-        self._used = seen.counters
-
-    def _unprotected_launches_are_counted(self) -> None:
-        """P6: without a token, a request that says it did not run has made nothing."""
-        made: dict[str, int] = {}
-        for intent in self._unprotected.values():
-            made[intent] = made.get(intent, 0) + 1
-        for intent, count in made.items():
-            open_or_done = [one for one in self.history.of_intent(intent) if _may_have_made(one)]
-            require(count <= len(open_or_done), "P6", f"{intent} made {count} reservations")
-
-    def answered(self, delivery: Delivery) -> None:
-        """Judge one answer. It counts from the moment it leaves its node."""
-        fate, call = delivery.fate, delivery.call
-        assert fate is not None, "an answer has a fate"
-        if call.action == "RunInstances":
-            self._launch_answered(delivery, call, fate)
-        elif call.action == "TerminateInstances" and fate.status == 200:
-            self._terminated |= dict.fromkeys(call.ids)
-            self.observe()
-        elif fate.result is not None and call.action == "DescribeInstances":
-            self._shown_exist(fate)
-
-    def _launch_answered(self, delivery: Delivery, call: ApiCall, fate: Fate) -> None:
-        if fate.status == 200:
-            self._accepted(delivery, call, fate)
+    def _arrived(self, row: ResourceRow) -> None:
+        """P1, P6, P10: a new row is what its intent asked for, and as often."""
+        self.made[row.kind] += 1
+        if row.kind == "instance":
+            self._book_reservation(row)
+        if row.mark is None:
             return
-        require(fate.code != "InternalError", "P11", f"{delivery} met a bug")
-        if call.client_token is None or fate.code == "Unavailable":
-            return
-        mine = self._bound_before(delivery)
-        if fate.code == CAPACITY:
-            require(mine is None or mine.last.identities is None, "P3", f"{delivery} is settled")
-            self.observe()
-            bound = self._bound_before(delivery, at_all=True)
-            require(bound is not None, "P5", f"{delivery} has left no binding")
-            return
-        if mine is not None:
-            # A bound failure is evaluated anew, and may then be refused for another reason.
-            fair = mine.last.identities is None and fate.code != MISMATCH
-            require(fair, "P3", f"{delivery} repeats {mine}, and is refused")
-        if fate.code == MISMATCH:
-            require(any(self._rivals(call)), "P4", f"{delivery} mismatches nothing")
-
-    def _accepted(self, delivery: Delivery, call: ApiCall, fate: Fate) -> None:
-        """P3 and P9: a reservation that exists, is of this intent, and is complete and in order."""
-        assert fate.result is not None, "an accepted launch has a result"
-        id = fate.result["ReservationId"]
-        ids = tuple(one["InstanceId"] for one in fate.result["Instances"])
-        if id not in self.reservations:
-            self.observe()
-        made = self.reservations.get(id)
-        require(made is not None, "P9", f"{delivery} was told of {id}, which does not exist")
-        expected = Reservation(call.account, call.region, call.client_token, call.intent, ids)
-        promise = "P3" if made is not None and made.intent == call.intent else "P4"
-        require(made == expected, promise, f"{delivery} was told {expected}, made was {made}")
-        self._acknowledged |= dict.fromkeys(ids)
+        deliveries = self.history.of_intent(row.mark)
+        require(deliveries, "P1", "{} was made for {}, which nobody has asked for", row, row.mark)
+        call = deliveries[0].call
+        place = (call.account, call.region)
+        require((row.account, row.region) == place, "P10", "{} was made for {}", row, call)
         if call.client_token is None:
-            others = [
+            require(row.client_token is None, "P6", "{} was made for {}", row, call)
+            whole = row.private["ReservationId"] if row.kind == "instance" else row.id
+            part = row.doc.get("ResourceId", "")
+            self._unprotected.setdefault(row.mark, {}).setdefault(part, {})[whole] = None
+            self.unprotected_are_counted(row.mark)
+            return
+        require(row.id in self.named, "P1", "{} was made for {}, and no entry names it", row, call)
+        era, zone = self.named[row.id]
+        require(self.eras[era].bound[zone].intent == row.mark, "P1", "{} is of another intent", row)
+
+    def _book_reservation(self, row: ResourceRow) -> None:
+        reservation = row.private["ReservationId"]
+        known = self.reservations.get(reservation)
+        if known is None:
+            rows = [
                 one
-                for one in self.history.of_intent(call.intent)
-                if one is not delivery and one.fate is not None and one.fate.result is not None
-                and one.fate.result["ReservationId"] == id
-            ]  # fmt: skip
-            require(not others, "P6", f"{delivery} and {others} share {id}")
+                for one in self.seen.of_kind("instance")
+                if one.private["ReservationId"] == reservation
+            ]
+            rows.sort(key=lambda one: int(one.doc["AmiLaunchIndex"]))
+            known = self.reservations[reservation] = tuple(one.id for one in rows)
+        require(row.id in known, "P1", "{} joined {} later", row, known)
 
-    def _bound_before(self, delivery: Delivery, *, at_all: bool = False) -> Bound | None:
-        """The binding to this very intent that stood when the request arrived, in this era."""
-        call = delivery.call
-        for era in self.eras.values():
-            entry = era.entry
-            if (entry.account, entry.region, entry.client_token) == (
-                call.account, call.region, call.client_token,
-            ):  # fmt: skip
-                bound = era.bound.get(call.zone)
-                if bound is not None and bound.intent == call.intent:
-                    stood = at_all or bound.last.recorded_at < delivery.arrived_at
-                    return bound if stood else None
-        return None
+    def unprotected_are_counted(self, intent: str) -> None:
+        """P6: without a token, a request that says it did not run has made nothing."""
+        open_or_done = sum(one.may_have_made for one in self.history.of_intent(intent))
+        for part, made in self._unprotected.get(intent, {}).items():
+            count = len(made)
+            require(
+                count <= open_or_done, "P6", "{} made {} of {}: {}", intent, count, part, list(made)
+            )
 
-    def _rivals(self, call: ApiCall) -> Iterator[ApiCall]:
-        """Other intents that may have bound the token where `call` needs it."""
-        for delivery in self.history.deliveries.values():
-            other = delivery.call
-            if (other.action, other.account, other.region, other.client_token) != (
-                call.action, call.account, call.region, call.client_token,
-            ):  # fmt: skip
-                continue
-            if other.intent != call.intent and (
-                other.zone == call.zone or "" in (other.zone, call.zone)
-            ):
-                yield other
-
-    def _shown_exist(self, fate: Fate) -> None:
-        assert fate.result is not None, "asked with a result"
-        for reservation in fate.result["Reservations"]:
-            shown = reservation["ReservationId"]
-            if shown not in self.reservations:
-                self.observe()
-            require(shown in self.reservations, "P9", f"{shown} was shown and does not exist")
+    def _may_end(self, row: ResourceRow) -> bool:
+        """What callers were promised ends when they ask for it; the rest with what it is of."""
+        if row.mark is None or row.kind == "instance" or row.doc.get("KmsKeyId") == NO_KEY:
+            return True
+        # A version of a template ends with that.
+        id = row.id.partition(":")[0]
+        prefix = prefix_of(id) or ""
+        actions = (ENDED_BY[prefix], *USED_UP_BY.get(prefix, ()))
+        return any((action, id) in self.history.asked_of for action in actions)
 
     def check_settled(self) -> None:
         """Once faults have stopped and all has drained."""
-        endstate.check_all(self.observe(), self.database)
+        seen = self.observe()
+        invariants.check_all(seen, self.named)
+        endstate.check_all(seen, self.history)
+
+    def check_subnets(self, fate: Fate) -> None:
+        """P8: the free addresses of a subnet are those that no row holds. Only while all rests."""
+        assert fate.result is not None, "nothing stands in the way of a look"
+        for subnet in fate.result["Subnets"]:
+            shown, id = subnet["AvailableIpAddressCount"], subnet["SubnetId"]
+            free = available_addresses(self.seen, id)
+            require(shown == free, "P8", "{} shows {} free addresses, and has {}", id, shown, free)
+
+    def check_itself(self) -> None:
+        """What was kept from look to look is what there is."""
+        require(self.observe() == self.seen.whole(), "AUDIT", "a change of the rows was missed")
 
     def check_forgotten(self) -> None:
-        """Once everything was terminated, a retention has passed and the sweep has run."""
-        endstate.check_forgotten(self.observe())
+        """Once everything was ended, a retention has passed and the sweep has run."""
+        seen = self.observe()
+        invariants.check_all(seen, self.named)
+        endstate.check_forgotten(seen, self.fixtures)
 
 
-def _may_have_made(delivery: Delivery) -> bool:
-    fate = delivery.fate
-    return fate is None or fate.status == 200 or (fate.code == "Unavailable" and fate.ran)
-
-
-def _maximum(limits: dict[str, int], name: str) -> int:
-    """The most particular setting for a counter, read as its documentation says."""
-    what, first, second = name.split("/", 2)
-    families = (name, f"{what}/{first}/*", f"{what}/*/{second}", f"{what}/*/*")
-    return next(limits[family] for family in families if family in limits)
+def _texts(identities: Any) -> Iterator[str]:
+    """Every id that identities name."""
+    for value in identities.values():
+        if isinstance(value, list):
+            yield from map(str, value)
+        else:
+            yield str(value)

@@ -10,9 +10,9 @@ import random
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from threading import Event
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sametoken import faults
 from sametoken.ec2.actions import Read
@@ -24,7 +24,7 @@ from sametoken.node import wire_services
 from sametoken.resources import refusals
 from sametoken.server.admission import Admitted, admit
 from sametoken.server.credentials import Principal
-from sametoken.server.execution import Outcome, execute
+from sametoken.server.execution import Outcome, execute, needs_preparing, prepare
 from sametoken.services.housekeeping import sweep
 from sametoken.services.machines import Machines
 from sametoken.services.simulated_machines import SimulationSettings
@@ -33,6 +33,7 @@ from sametoken.store.columns import to_microseconds
 from sametoken.store.group_commit import run_batch
 from sametoken.store.jobs import Job, JobQueue
 from sametoken.store.port import Tx
+from sametoken.workflow.loop import Ripener
 from sametoken.workflow.ports import Service
 from sametoken.workflow.runner import Runner
 from simulation.database import Database, Session
@@ -51,10 +52,24 @@ POLL_US = 5_000
 GATHER_US = (1_000, SECOND)
 RESTART_US_MIN, RESTART_US_MAX = SECOND // 10, 200 * SECOND
 
-_DUE = (
-    "SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END)"
-    " FROM work WHERE due_at IS NOT NULL"
-)
+# When the next task of each duty falls due, and the store's clock.
+_DUE = """
+    SELECT (SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END)
+            FROM work WHERE due_at IS NOT NULL),
+        (SELECT min(due_at) FROM ripening), offset_us, high_us
+    FROM store_clock
+"""
+# Who waits for which, in that order.
+_CHANNELS = (Runner.channel, Ripener.channel)
+
+
+class Duty(Protocol):
+    """Something done in the background, whenever it is due."""
+
+    @property
+    def channel(self) -> str: ...
+
+    def run_once(self) -> bool: ...
 
 
 @cache
@@ -76,7 +91,7 @@ class Store:
         scheduler.block(0)
         return future.result()
 
-    def submit(self, fn: Callable[[Tx], T]) -> Future[T]:
+    def submit(self, fn: Callable[[Tx], T], *, lane: str = "") -> Future[T]:
         hazards = self._node.cluster.hazards
 
         def member(tx: Tx) -> T:
@@ -103,13 +118,11 @@ class Store:
         cluster = self._node.cluster
         cluster.hazards.switch()
         connection = cluster.database.reader()
-        raw = cluster.database.raw
-        raw.execute("PRAGMA query_only=ON")
-        try:
-            now = clock.read(connection, cluster.world.now())
-            return fn(Tx(connection, now, cluster.world))
-        finally:
-            raw.execute("PRAGMA query_only=OFF")
+        changes = cluster.database.raw.total_changes
+        now = clock.read(connection, self._node.world.now())
+        value = fn(Tx(connection, now, self._node.world))
+        assert cluster.database.raw.total_changes == changes, "what only reads wrote something"
+        return value
 
     def listen(self, channel: str) -> Event:
         raise AssertionError("idle runners are woken by the cluster")
@@ -123,6 +136,7 @@ class Node:
         self.name = name
         self.group = Group(name)
         self.runners = runners
+        self.world = SimulatedWorld(cluster.scheduler, cluster.world_rng, cluster.hazards.skew_us())
         self.is_up = False
         self.starts = 0
 
@@ -133,7 +147,7 @@ class Node:
         self.is_up = True
         self.starts += 1
         self.jobs = JobQueue()
-        self.session = Session(cluster.database.engine, cluster.world, cluster.hazards)
+        self.session = Session(cluster.database.engine, self.world, cluster.hazards)
         self.store = Store(self)
         self.engine = sql_engine(b"simulated")
         simulation = SimulationSettings(boot_failure_odds=cluster.hazards.swarm.boot_fails)
@@ -144,7 +158,12 @@ class Node:
         self._writer_waits = False
         self._writer = scheduler.spawn(f"{self.name}/writer", self._write, self.group)
         for number in range(self.runners):
-            scheduler.spawn(f"{self.name}/runner-{number}", self._drive, self.group)
+            runner = Runner(self.store, self.services, self.world)
+            scheduler.spawn(
+                f"{self.name}/runner-{number}", partial(self._drive, runner), self.group
+            )
+        ripener = Ripener(self.store)
+        scheduler.spawn(f"{self.name}/ripener", partial(self._drive, ripener), self.group)
 
     def _expose(self, service: Service) -> Service:
         """The machine service with a driver that is called across a gap, as a real one is."""
@@ -159,7 +178,8 @@ class Node:
     def stopped(self) -> None:
         """The process is dead: nothing of it is left, and what was uncommitted never was."""
         self.is_up = False
-        self.cluster.idle = [one for one in self.cluster.idle if one.group is not self.group]
+        for channel, idle in self.cluster.idle.items():
+            self.cluster.idle[channel] = [one for one in idle if one.group is not self.group]
         self.session.reopen()
 
     def wake_writer(self) -> None:
@@ -189,17 +209,19 @@ class Node:
             hazards.switch()
 
     def _announce(self, channels: set[str]) -> None:
-        for actor in list(self.cluster.idle):
+        # What ripens is never due at once: whoever takes it is woken when it is.
+        if Runner.channel not in channels:
+            return
+        for actor in list(self.cluster.idle[Runner.channel]):
             # Another node's notification may be lost; it is then woken when the work is due.
             if actor.group is self.group or self.cluster.hazards.rng.random() < 0.3:
-                self.cluster.rouse(actor)
+                self.cluster.rouse(Runner.channel, actor)
 
-    def _drive(self) -> None:
-        runner = Runner(self.store, self.services, self.cluster.world)
+    def _drive(self, duty: Duty) -> None:
         scheduler = self.cluster.scheduler
         while True:
             try:
-                if runner.run_once():
+                if duty.run_once():
                     continue
             except Transient:
                 scheduler.block(SECOND)
@@ -207,7 +229,7 @@ class Node:
             scheduler.block(POLL_US)
             actor = scheduler.current
             assert actor is not None, "a runner is an actor"
-            self.cluster.idle.append(actor)
+            self.cluster.idle[duty.channel].append(actor)
             scheduler.block()
 
     def sweep(self) -> None:
@@ -238,6 +260,8 @@ class Node:
                 call.form(), model(), principal=principal, region=call.region,
                 request_id=delivery.request_id,
             )  # fmt: skip
+            if needs_preparing(admitted):
+                admitted = prepare(admitted)
             outcome = self._execute(admitted)
             error = outcome.error
             if error is None:
@@ -270,22 +294,24 @@ class Cluster:
         self,
         database: Database,
         scheduler: Scheduler,
-        world: SimulatedWorld,
+        world_rng: random.Random,
         hazards: Hazards,
         *,
         nodes: int,
         runners: int = 1,
     ) -> None:
-        self.database, self.scheduler, self.world = database, scheduler, world
+        self.database, self.scheduler, self.world_rng = database, scheduler, world_rng
         self.hazards = hazards
         self.transactions = 0
-        self.idle: list[Actor] = []
+        # What was due when the database was last changed, and how often it had been then.
+        self._dues: tuple[int, Any] = (-1, None)
+        self.idle: dict[str, list[Actor]] = {channel: [] for channel in _CHANNELS}
         self.init = Group("init")
         self.after_commit: Callable[[], None] = lambda: None
         self.before_sweep: Callable[[], None] = lambda: None
         scheduler.on_crash = self._crashed
         scheduler.next_due_us = self._next_due_us
-        scheduler.on_due = self._rouse_all
+        scheduler.on_due = self._rouse_due
         self.nodes = [Node(self, f"node-{number}", runners) for number in range(nodes)]
         for node in self.nodes:
             node.start()
@@ -293,25 +319,40 @@ class Cluster:
     def up(self) -> list[Node]:
         return [node for node in self.nodes if node.is_up]
 
-    def rouse(self, actor: Actor) -> None:
-        self.idle.remove(actor)
+    def rouse(self, channel: str, actor: Actor) -> None:
+        self.idle[channel].remove(actor)
         self.scheduler.wake(actor)
 
-    def _rouse_all(self) -> None:
-        for actor in list(self.idle):
-            self.rouse(actor)
+    def _rouse_due(self) -> None:
+        for due_us, channel, actor in self._dues_us():
+            if due_us <= self.scheduler.now_us:
+                self.rouse(channel, actor)
 
     def _next_due_us(self) -> int | None:
-        """The scheduler's time at which the first work is due, while a runner waits for it."""
-        if not self.idle:
-            return None
-        [(due,)] = self.database.query(_DUE)
-        if due is None:
-            return None
-        [(offset, high)] = self.database.query("SELECT offset_us, high_us FROM store_clock")
-        if due <= high:
-            return self.scheduler.now_us
-        return max(0, int(due) - int(offset) - (_wall_us(self.world) - self.scheduler.now_us))
+        """The scheduler's time at which the first task is due for anyone who waits for it."""
+        return min((due_us for due_us, _, _ in self._dues_us()), default=None)
+
+    def _dues_us(self) -> list[tuple[int, str, Actor]]:
+        """When each idle actor's first task is due, by the clock of the actor's node."""
+        if not any(self.idle.values()):
+            return []
+        changes = self.database.raw.total_changes
+        if self._dues[0] != changes:
+            [row] = self.database.query(_DUE)
+            self._dues = changes, row
+        *dues, offset, high = self._dues[1]
+        now_us = self.scheduler.now_us
+        ahead_us = {node.group.name: _wall_us(node.world) - now_us + offset for node in self.nodes}
+        return [
+            (
+                now_us if due <= high else max(now_us, due - ahead_us[actor.group.name]),
+                channel,
+                actor,
+            )
+            for channel, due in zip(_CHANNELS, dues, strict=True)
+            if due is not None
+            for actor in self.idle[channel]
+        ]
 
     def _crashed(self, group: Group) -> None:
         for node in self.nodes:

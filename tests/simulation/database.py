@@ -16,7 +16,9 @@ from sametoken.resources import capacity, vpcs
 from sametoken.store import clock
 from sametoken.store.port import Tx
 from sametoken.store.sqlite import SqliteSession, engine_for
+from simulation.ground import Ground
 from simulation.hazards import Hazards
+from simulation.touches import NOTES, watch
 from simulation.world import EPOCH, SimulatedWorld
 
 ACCOUNTS = ("000000000001", "000000000002")
@@ -38,37 +40,67 @@ class Database:
     """The shared database of one process's schedules, one at a time."""
 
     def __init__(self) -> None:
-        self.raw = sqlite3.connect(":memory:", isolation_level=None, factory=_Lasting)
+        self.raw = sqlite3.connect(
+            ":memory:", isolation_level=None, factory=_Lasting, cached_statements=4096
+        )
         self.engine = engine_for(lambda: self.raw)
         self._reader = self.engine.connect()
         self._image = self._prepare()
+        # As of how many changes of the database the moment was read, and what it was.
+        self._moment = -1, 0
 
-    def _prepare(self) -> bytes:
+    def _prepare(self) -> dict[str, list[tuple[Any, ...]]]:
         for metadata in METADATA:
             metadata.create_all(self._reader)
         clock.create(self._reader)
+        watch(self.raw)
         tx = Tx(self._reader, EPOCH, _Counter())
         for name, maximum in LIMITS.items():
             capacity.set_maximum(tx, name, maximum)
         for account in ACCOUNTS:
             for region in REGIONS:
                 vpcs.seed(tx, account, region)
-        return self.raw.serialize()
+        return {
+            table: self.query(f"SELECT * FROM {table}")
+            for (table,) in self.query("SELECT name FROM sqlite_master WHERE type = 'table'")
+            if table != NOTES
+        }
+
+    def ground(self, account: str, region: str) -> Ground:
+        """What the account finds in the Region before anything was made."""
+        rows = self.query(
+            "SELECT kind, zone, id FROM resource WHERE account = ? AND region = ?"
+            " AND kind IN ('vpc', 'subnet')",
+            (account, region),
+        )
+        [vpc] = [id for kind, _, id in rows if kind == "vpc"]
+        return Ground(
+            account, region, vpc, {zone: id for kind, zone, id in rows if kind == "subnet"}
+        )
 
     def load(self, *, scarce: bool) -> None:
         """Begin again from the prepared image; with room for one instance a zone if `scarce`."""
         self.raw.close()
-        self.raw.deserialize(self._image)
+        self.raw.execute("BEGIN")
+        for table in (*self._image, NOTES):
+            self.raw.execute(f"DELETE FROM {table}")
+        for table, rows in self._image.items():
+            for row in rows:
+                self.raw.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(row))})", row)
         if scarce:
             self.query("UPDATE counter_limit SET maximum = 1 WHERE name = 'capacity/*/*'")
+        self.raw.execute("COMMIT")
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return self.raw.execute(sql, parameters).fetchall()
 
     def moment_us(self) -> int:
         """The moment of the last transaction that committed, in the store's time."""
-        [(high,)] = self.query("SELECT high_us FROM store_clock")
-        return int(high)
+        changes = self.raw.total_changes
+        if self._moment[0] != changes:
+            [(high,)] = self.query("SELECT high_us FROM store_clock")
+            self._moment = changes, int(high)
+        return self._moment[1]
 
     def reader(self) -> sa.Connection:
         assert not self.raw.in_transaction, "a transaction is open across a switch"

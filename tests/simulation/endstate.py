@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from simulation.database import Database
+from collections.abc import Iterator
+
+from simulation.attachments import holders
+from simulation.history import History
 from simulation.promises import require
 from simulation.snapshot import ResourceRow, Snapshot
 
@@ -14,64 +17,89 @@ _MOVES = {
     "stopped": {"pending", "terminated"},
     "shutting-down": {"terminated"},
 }
+# Of any kind: nothing stays on its way.
+_ON_THE_WAY = {"pending", "creating", "deleting", "stopping", "shutting-down", "attaching"}
 
 
-def check_all(snapshot: Snapshot, database: Database) -> None:
-    for work in snapshot.work.values():
-        require(work.due_at is None, "LIVE", f"{work} is never done")
-    for row in snapshot.of_kind("instance"):
-        _is_in_a_known_good_state(snapshot, row)
-        _moved_legally(row, database)
+def check_all(seen: Snapshot, history: History) -> None:
+    for work in seen.work.values():
+        require(work.due_at is None, "LIVE", "{} is never done", work)
+    require(not seen.ripening, "LIVE", "these never come to be: {}", seen.ripening)
+    for row in seen.resources.values():
+        require(row.state not in _ON_THE_WAY, "LIVE", "{} never gets anywhere", row)
+        if row.kind == "instance":
+            _is_in_a_known_good_state(seen, row, history)
+        for parent in seen.parents.get(row.id, ()):
+            over = seen.living(parent) is None
+            require(not over, "P8", "{} stands under {}, which is over", row, parent)
+    _moved_legally(seen)
 
 
-def _is_in_a_known_good_state(snapshot: Snapshot, row: ResourceRow) -> None:
-    require(row.state in ("running", "stopped", "terminated"), "P8", f"{row.id} ends {row.state}")
-    attached = [
-        one
-        for one in snapshot.resources.values()
-        if one.kind != "instance" and one.owner == row.id and one.gone_at is None
-    ]
-    found = sorted((one.kind, one.state) for one in attached)
+def _is_in_a_known_good_state(seen: Snapshot, row: ResourceRow, history: History) -> None:
+    require(row.state in ("running", "stopped", "terminated"), "P8", "{} stays like that", row)
     if row.state == "terminated":
-        require(row.reason is not None, "P8", f"{row.id} ended without a state reason")
-        found = [one for one in found if one != ("placement", "released")]
-    expected, machine, holds = _expected(snapshot, row)
-    require(found == expected, "P8", f"{row.id} is {row.state} with {found}, not {expected}")
-    actual = snapshot.machines.get(row.id, "absent")
-    require(actual == machine, "P8", f"{row.id} is {row.state}, its machine {actual}")
-    require((row.held is not None) == holds, "P8", f"{row.id} is {row.state}, holds {row.held}")
+        require(row.doc.get("StateReason"), "P8", "{} ended without a state reason", row)
+    else:
+        for id in _planned(seen, row):
+            planned = seen.resources.get(id)
+            here = planned is not None and row.id in holders(planned)
+            taken = any((action, id) in history.asked_of for action in ("DetachVolume",))
+            require(here or taken, "P8", "{} has {} no more", row, planned or id)
+    host, machine, holds = {
+        "running": ("reserved", "running", True),
+        "stopped": ("released", "off", False),
+        "terminated": ("", "absent", False),
+    }[row.state]
+    placement = seen.living(row.id.replace("i-", "placement-", 1))
+    placed = "" if placement is None else placement.state
+    left = row.state == "terminated" and placed == "released"
+    require(placed == host or left, "P8", "{} is placed so: {}", row, placement)
+    actual = seen.machines.get(row.id, "absent")
+    require(actual == machine, "P8", "{} has a machine that is {}", row, actual)
+    held = row.private["held"]
+    require((held is not None) == holds, "P8", "{} holds {}", row, held)
 
 
-def _expected(snapshot: Snapshot, row: ResourceRow) -> tuple[list[tuple[str, str]], str, bool]:
-    """What is attached to an instance in its state, its machine, and if it holds capacity."""
-    if row.state == "terminated":
-        return [], "absent", False
-    work = snapshot.work[row.id]
-    attached = [("volume", "in-use")] * work.planned("volumes")
-    attached += [("network-interface", "in-use")] * work.planned("interfaces")
-    running = row.state == "running"
-    attached.append(("placement", "reserved" if running else "released"))
-    return sorted(attached), "running" if running else "off", running
+def _planned(seen: Snapshot, row: ResourceRow) -> Iterator[str]:
+    """What the launch of an instance was to attach to it."""
+    spec = seen.work[row.id].spec
+    for volume in spec["volumes"]:
+        yield volume["VolumeId"]
+    yield from spec["interfaces"]
 
 
-def _moved_legally(row: ResourceRow, database: Database) -> None:
-    """Every change of state was a move of the table, and none is missing."""
-    state = "pending"
-    for before, after in database.query(
-        "SELECT from_state, to_state FROM resource_transition WHERE resource_id = ? ORDER BY id",
-        (row.id,),
+def _moved_legally(seen: Snapshot) -> None:
+    """Changes of state follow one another, instances' by the table, and none is missing."""
+    states: dict[str, str] = {}
+    for id, before, after in seen.database.query(
+        "SELECT resource_id, from_state, to_state FROM resource_transition ORDER BY id"
     ):
-        require(before == state, "P8", f"{row.id} was {state}, then moved from {before}")
-        require(after in _MOVES.get(before, ()), "P8", f"{row.id} moved from {before} to {after}")
-        state = after
-    require(state == row.state, "P8", f"{row.id} is {row.state}, its history ends {state}")
+        was = states.get(id, before)
+        require(before == was, "P8", "{} was {}, then moved from {}", id, was, before)
+        if id.startswith("i-"):
+            legal = after in _MOVES.get(before, ()) and (id in states or before == "pending")
+            require(legal, "P8", "{} moved from {} to {}", id, before, after)
+        states[id] = after
+    for id, row in seen.resources.items():
+        require(
+            states.get(id, row.state) == row.state,
+            "P8",
+            "{}'s history ends {}",
+            row,
+            states.get(id),
+        )
 
 
-def check_forgotten(snapshot: Snapshot) -> None:
-    """P7: everything was terminated and its retention is over: nothing is kept for good."""
-    require(not snapshot.entries, "P7", f"entries outlive their retention: {snapshot.entries}")
-    left = [row.id for row in snapshot.resources.values()]
-    require(not left, "P7", f"tombstones are never swept: {left}")
-    require(not snapshot.work, "P7", "work of forgotten instances is left")
-    require(not snapshot.machines, "P8", f"machines are left: {snapshot.machines}")
-    require(not any(snapshot.counters.values()), "P8", f"counters: {snapshot.counters}")
+def check_forgotten(seen: Snapshot, fixtures: dict[str, None]) -> None:
+    """P7: everything was ended and its retention is over: nothing is kept for good."""
+    entries = list(seen.entries.values())
+    require(not entries, "P7", "entries outlive their retention: {}", entries)
+    left = [row for row in seen.resources.values() if row.id not in fixtures]
+    require(not left, "P7", "tombstones are never swept: {}", left)
+    require(not seen.work, "P7", "work of forgotten instances is left")
+    require(not seen.machines, "P8", "machines are left: {}", seen.machines)
+    require(not any(seen.counters.values()), "P8", "counters: {}", seen.counters)
+    held = {**seen.addresses, **seen.public}
+    require(not held, "P8", "addresses are held for nobody: {}", held)
+    below = [id for id in seen.parents if id not in fixtures]
+    require(not below, "P8", "edges of what is gone are left: {}", below)

@@ -6,6 +6,7 @@ Which faults, and why each is survivable:
 - power is lost at a fault point: what had committed stays, the rest never was;
 - COMMIT fails, or succeeds without saying so: callers are told that the outcome is unknown;
 - SQLite rolls back the whole transaction under one member: the batch runs again, each alone;
+- each node's clock is wrong by an amount of its own: every persisted time is the store's;
 - a service fails before or after it acted, refuses for good, or acts long after its caller gave
   up waiting: steps are repeated with one token, unwinding closes every service first.
 """
@@ -30,6 +31,8 @@ from simulation.swarm import Swarm
 
 # From a slow system call to a pause of three leases.
 STALL_US_MIN, STALL_US_MAX = 1_000, 300 * SECOND
+# From what NTP allows to a clock that nobody sets.
+SKEW_US_MIN, SKEW_US_MAX = 1_000, 2 * MINUTE
 # A call that hung reaches its service at the latest after every launch deadline is over.
 LATE_US_MAX = 30 * MINUTE
 _LAUNCH_STEPS = {service: step.name for step in PLANS["launch"].steps for service in step.services}
@@ -62,6 +65,13 @@ class Hazards:
 
     def happens(self, odds: float) -> bool:
         return odds > 0 and self.rng.random() < odds
+
+    def skew_us(self) -> int:
+        """By how much one node's clock is behind, or, below 0, ahead."""
+        if not self.happens(self.swarm.clock_skewed):
+            return 0
+        behind_us = log_uniform(self.rng, SKEW_US_MIN, SKEW_US_MAX)
+        return behind_us if self.happens(0.5) else -behind_us
 
     def switch(self) -> None:
         """A place where a thread may be preempted, for a moment or for long."""

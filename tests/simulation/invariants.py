@@ -3,118 +3,101 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
+from simulation import attachments, usage
 from simulation.promises import require
-from simulation.snapshot import INTERNAL, EntryRow, ResourceRow, Snapshot
+from simulation.snapshot import INTERNAL, ResourceRow, Snapshot, Touched
 
-# vCPUs of the types that the callers launch.
-VCPUS = {"t3.micro": 2, "t3.small": 2}
-
-
-def check_all(snapshot: Snapshot) -> None:
-    entries = {entry.id: entry for entry in snapshot.entries}
-    named = _entries_are_whole(snapshot, entries)
-    _rows_are_named(snapshot, named)
-    _steps_are_taken_once(snapshot, entries)
-    _counters_are_what_is_held(snapshot)
-    _addresses_are_held_by_interfaces(snapshot)
-    _nothing_is_orphaned(snapshot)
+# Who names each id: its era, which begins with the entry's id, and the zone of the outcome.
+Named = Mapping[str, tuple[tuple[int, int], str]]
 
 
-def _entries_are_whole(snapshot: Snapshot, entries: dict[int, EntryRow]) -> dict[str, EntryRow]:
-    """P2: an entry has an outcome; a settled one's resources exist. Who names each instance."""
-    half = snapshot.half_an_entry
-    require(half is None, "P2", f"entry {half} was claimed without its result")
-    named: dict[str, EntryRow] = {}
-    for entry in entries.values():
-        if entry.account == INTERNAL:
-            continue
-        made: list[str] = []
-        for outcome in snapshot.outcomes[entry.id]:
-            if outcome.identities is None:
-                continue
-            for id in outcome.identities["instances"]:
-                row = snapshot.resources.get(id)
-                require(row is not None, "P2", f"{entry} names {id}, which does not exist")
-                require(id not in named, "P1", f"{id} is named by two outcomes")
-                named[id] = entry
-                made.append(id)
-        kept = snapshot.retained.get(entry.id, [])
-        require(sorted(made) == kept, "P7", f"{entry} made {made} but is kept alive by {kept}")
-    return named
+def check_touched(seen: Snapshot, touched: Touched) -> None:
+    """P2: what is cheap to say after every commit, of what that commit touched."""
+    for id in touched.get("entries", ()):
+        if id in seen.entries:
+            require(
+                id in seen.outcomes, "P2", "{} was claimed without its result", seen.entries[id]
+            )
 
 
-def _rows_are_named(snapshot: Snapshot, named: dict[str, EntryRow]) -> None:
+def check_all(seen: Snapshot, named: Named) -> None:
+    _entries_are_whole(seen, named)
+    _rows_are_named(seen, named)
+    _steps_are_taken_once(seen)
+    usage.counters_are_what_is_held(seen)
+    attachments.check_all(seen)
+    _nothing_outlives_its_instance(seen)
+
+
+def _entries_are_whole(seen: Snapshot, named: Named) -> None:
+    """P2, P7: what an entry made exists, and keeps it alive; nothing does that it does not name."""
+    made: dict[int, list[str]] = {}
+    for id, ((key, _), _zone) in named.items():
+        require(id in seen.resources, "P2", "{} names {}, which is no more", seen.entries[key], id)
+        made.setdefault(key, []).append(id)
+    for entry in seen.entries.values():
+        if entry.account != INTERNAL:
+            mine, kept = made.get(entry.id, []), seen.retained.get(entry.id, [])
+            told = [one.identities for one in seen.outcomes[entry.id] if one.identities is not None]
+            fits = set(mine) <= set(kept) and all(str(told).count(repr(id)) for id in kept)
+            require(fits, "P7", "{} made {} but is kept alive by {}", entry, mine, kept)
+            gone = [id for id in kept if id not in seen.resources]
+            require(not gone, "P2", "{} is kept for {}, which is no more", entry, gone)
+
+
+def _rows_are_named(seen: Snapshot, named: Named) -> None:
     """P1: what carries a token is what the token's entry names, and nothing else."""
-    instances = snapshot.of_kind("instance")
-    for row in instances:
-        entry = named.get(row.id)
-        if row.client_token is None:
-            require(entry is None, "P2", f"{row.id} has lost its token")
-            continue
-        require(entry is not None, "P1", f"{row.id} carries {row.client_token}, unknown to it")
-        assert entry is not None, "required above"
-        scope = (entry.account, entry.region, entry.client_token)
-        require(
-            scope == (row.account, row.region, row.client_token), "P10", f"{row.id} is of {scope}"
-        )
-    ids = {row.id for row in instances}
-    require(ids == snapshot.work.keys(), "P2", "instances and their work differ")
+    for row in seen.resources.values():
+        # A tombstone may be kept for another's entry, when its own is forgotten.
+        if row.client_token is not None and (row.is_living or row.id in named):
+            require(row.id in named, "P1", "{} carries a token that does not know it", row)
+            entry = seen.entries[named[row.id][0][0]]
+            scope = (entry.account, entry.region, entry.client_token)
+            carried = (row.account, row.region, row.client_token)
+            require(scope == carried, "P10", "{} is of {}", row, entry)
+    ids = {row.id for row in seen.of_kind("instance")}
+    require(ids == seen.work.keys(), "P2", "instances and their work differ")
+    for id in ids & named.keys():
+        require(seen.resources[id].client_token is not None, "P2", "{} has lost its token", id)
 
 
-def _steps_are_taken_once(snapshot: Snapshot, entries: dict[int, EntryRow]) -> None:
+def _steps_are_taken_once(seen: Snapshot) -> None:
     """P1, one hop further: a step of a launch is performed once, however often it is tried."""
     taken: Counter[tuple[str, str]] = Counter()
-    for entry in entries.values():
+    for entry in seen.entries.values():
         if entry.account == INTERNAL:
-            for outcome in snapshot.outcomes[entry.id]:
+            for outcome in seen.outcomes[entry.id]:
                 assert outcome.identities is not None, "steps do not fail for capacity"
                 taken[entry.action, outcome.identities["instance"]] += 1
     for step, times in taken.items():
-        require(times == 1, "P1", f"{step} was performed {times} times")
+        require(times == 1, "P1", "{} was performed {} times", step, times)
 
 
-def _counters_are_what_is_held(snapshot: Snapshot) -> None:
-    """P2: the counters equal what living instances hold, each what its type is worth."""
-    held: Counter[str] = Counter()
-    for row in snapshot.of_kind("instance"):
-        if row.held is None:
-            continue
-        assert row.instance_type is not None, "instances have a type"
-        held[f"capacity/{row.zone}/{row.instance_type}"] += 1
-        held[f"vcpus/{row.account}/{row.region}"] += VCPUS[row.instance_type]
-    used = {name: value for name, value in snapshot.counters.items() if value}
-    require(used == dict(held), "P2", f"counters say {used}, instances hold {dict(held)}")
-
-
-def _addresses_are_held_by_interfaces(snapshot: Snapshot) -> None:
-    """P8: every living interface has its one address, and nobody else has one."""
-    living = {row.id: 1 for row in snapshot.of_kind("network-interface") if row.gone_at is None}
-    require(living == snapshot.addresses, "P8", f"addresses {snapshot.addresses}, for {living}")
-
-
-def _nothing_is_orphaned(snapshot: Snapshot) -> None:
-    """P8: what belongs to an instance that has ended for good is gone, and stays gone."""
-    for row in snapshot.resources.values():
-        if row.kind == "instance":
-            continue
-        require((row.attachments or 0) <= 1, "P8", f"{row.id} is attached more than once")
-        if row.gone_at is None and not (row.kind == "placement" and row.state == "released"):
-            require(row.owner is not None, "P8", f"{row.id} ({row.state}) belongs to nobody")
-            assert row.owner is not None, "required above"
-            _may_have(snapshot, row.owner, row.id)
-    for owner, state in snapshot.machines.items():
+def _nothing_outlives_its_instance(seen: Snapshot) -> None:
+    """P8: what a launch made for an instance that has ended for good is gone, and stays gone."""
+    for row in seen.of_kind("placement"):
+        if row.gone_at is None and row.state != "released":
+            _may_have(seen, row.doc["InstanceId"], row)
+    for kind in ("volume", "network-interface"):
+        for row in seen.of_kind(kind):
+            if row.is_living:
+                for instance in attachments.holders(row):
+                    _may_have(seen, instance, row)
+    for instance, state in seen.machines.items():
         if state != "absent":
-            _may_have(snapshot, owner, f"a machine ({state})")
+            _may_have(seen, instance, f"a machine ({state})")
 
 
-def _may_have(snapshot: Snapshot, instance: str, what: str) -> None:
-    row = snapshot.resources.get(instance)
-    require(row is not None, "P8", f"{what} is left of {instance}, which is forgotten")
+def _may_have(seen: Snapshot, instance: str, what: Any) -> None:
+    row = seen.resources.get(instance)
+    require(row is not None, "P8", "{} is left of {}, which is forgotten", what, instance)
     assert row is not None, "required above"
-    require(not has_ended(snapshot, row), "P8", f"{what} is left of {instance}, which has ended")
+    require(not has_ended(seen, row), "P8", "{} is left of {}, which has ended", what, instance)
 
 
-def has_ended(snapshot: Snapshot, row: ResourceRow) -> bool:
+def has_ended(seen: Snapshot, row: ResourceRow) -> bool:
     """Terminated, and unwound: nothing remains to be done for it."""
-    return row.state == "terminated" and snapshot.work[row.id].due_at is None
+    return row.state == "terminated" and seen.work[row.id].due_at is None

@@ -13,6 +13,7 @@ from sametoken.store.port import Tx
 from simulation.cluster import Cluster, Node
 from simulation.hazards import log_uniform
 from simulation.scheduler import HOUR, MINUTE, SECOND
+from simulation.usage import QUOTAS
 
 _TICK_US_MIN, _TICK_US_MAX = 2_000, 20 * MINUTE
 # Enough to disturb every phase of a schedule; more would only be spent on long breaks.
@@ -54,7 +55,7 @@ class Operator:
             elif hazards.happens(swarm.limits):
                 self._on(node, "limits", partial(self._set_limit, node))
             elif hazards.happens(swarm.clock_back):
-                self.cluster.world.behind_us += log_uniform(self.rng, SECOND, _BACK_US_MAX)
+                node.world.behind_us += log_uniform(self.rng, SECOND, _BACK_US_MAX)
 
     def keep_house(self) -> None:
         """Sweep now and then on long breaks too, while nothing else happens."""
@@ -69,8 +70,9 @@ class Operator:
 
     def _set_limit(self, node: Node) -> None:
         """Mostly too little for what callers want, now and then enough again."""
-        names = ("capacity/*/t3.micro", "capacity/*/*", "capacity/*/*", "vcpus/*/*")
-        name = self.rng.choice(names)
+        counters = ("capacity/*/t3.micro", "capacity/*/*", "capacity/*/*", "vcpus/*/*")
+        quotas = [f"{kind}/*/*" for kind in QUOTAS]
+        name = self.rng.choice(counters if self.rng.random() < 0.6 else quotas)
         maximum = self.rng.choice((0, 1, 2, 3, 50))
         if name.startswith("vcpus"):
             maximum *= 4

@@ -9,22 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
 import sqlalchemy as sa
 
+from sametoken.ec2.operations import capacity_moves
+from sametoken.ec2.request import Request
 from sametoken.errors import ServiceError
 from sametoken.idempotency import derive_token, engine, ledger, tables
 from sametoken.idempotency.ledger import Call, Entry, Outcome, OutcomeState, Scope
 from sametoken.idempotency.tables import SqlLedger
-from sametoken.resources import capacity, instances, rows
+from sametoken.resources import capacity, elastic_addresses, instances, interfaces, quotas, rows
 from sametoken.resources.rows import Row
 from sametoken.server import execution
 from sametoken.services import simulated_machines, steps
 from sametoken.services.fence import pass_fence
-from sametoken.store import group_commit
+from sametoken.store import clock, group_commit
 from sametoken.store.port import Tx
 from sametoken.workflow import runner, work
 from sametoken.workflow.ports import StepCall, Verb
@@ -296,6 +298,46 @@ def _refusal_keeps_the_claim() -> Iterator[None]:
         yield
 
 
+def _clock_of_each_node() -> Iterator[None]:
+    """P7: a node whose clock is behind counts a retention from before it began."""
+
+    def mutated(connection: sa.Connection, wall: datetime) -> datetime:
+        row = connection.execute(clock._READ).one()
+        return wall + timedelta(microseconds=row.offset_us)
+
+    with patch.object(clock, "read", mutated):
+        yield
+
+
+def _address_moves_without_leaving() -> Iterator[None]:
+    """P8: an Elastic address is then before two private ones."""
+    with patch.object(elastic_addresses, "disassociate", lambda tx, row, *, cause: row):
+        yield
+
+
+def _capacity_split_off_is_not_taken() -> Iterator[None]:
+    """P2: reservations then hold more than was ever taken of the capacity."""
+
+    def mutated(tx: Tx, request: Request, source: Row) -> int:
+        count: int = request.params["InstanceCount"]
+        return count
+
+    with patch.object(capacity_moves, "_take", mutated):
+        yield
+
+
+def _quotas_not_checked() -> Iterator[None]:
+    """P2: more of a kind than the account may have."""
+    with patch.object(quotas, "refuse_beyond", lambda tx, what, account, region, count: None):
+        yield
+
+
+def _gateway_leaves_its_interface() -> Iterator[None]:
+    """P8: the interface of a NAT gateway that is deleted stays, with its address."""
+    with patch.object(interfaces, "delete", lambda tx, row, *, cause: row):
+        yield
+
+
 _ALL: tuple[Mutant, ...] = (
     _claim_in_its_own_transaction,
     _parameters_not_compared,
@@ -320,18 +362,39 @@ _ALL: tuple[Mutant, ...] = (
     _zone_ignored,
     _account_ignored,
     _refusal_keeps_the_claim,
+    _clock_of_each_node,
+    _address_moves_without_leaving,
+    _capacity_split_off_is_not_taken,
+    _quotas_not_checked,
+    _gateway_leaves_its_interface,
 )
-# The faults that a mutant needs to show, where drawn odds would take long to bring them together.
-ODDS: Mapping[Mutant, dict[str, float]] = {
-    _failure_binds_no_parameters: {"limits": 0.6},
-    _services_without_the_fence: {"owner_paused": 0.2},
-    _unwinding_leaves_the_door_open: {"owner_paused": 0.2},
-    _driver_forgets_generations: {"owner_paused": 0.3, "service_hangs": 0.0},
+_LAUNCHES = {"palette": ("RunInstances",)}
+# The faults that a mutant needs to show, and what is made, where drawn odds would take long
+# to bring them together.
+ODDS: Mapping[Mutant, dict[str, Any]] = {
+    _failure_binds_no_parameters: {**_LAUNCHES, "limits": 0.6},
+    _record_without_the_fence: {**_LAUNCHES, "owner_paused": 0.12, "stall": 0.06},
+    _services_without_the_fence: {**_LAUNCHES, "owner_paused": 0.2},
+    _unwinding_leaves_the_door_open: {**_LAUNCHES, "owner_paused": 0.2},
+    _lease_without_a_generation: {**_LAUNCHES, "owner_paused": 0.12, "stall": 0.06},
+    _driver_forgets_generations: {
+        **_LAUNCHES,
+        "owner_paused": 0.3,
+        "service_hangs": 0.0,
+        "boot_fails": 0.5,
+    },
+    _plan_change_keeps_its_epoch: _LAUNCHES,
     _lost_transaction_not_noticed: {"transaction_lost": 0.2, "gather": 1.0},
+    _sweep_takes_what_is_named: {**_LAUNCHES, "long_break": 0.6, "sweep": 0.5},
     _refusal_keeps_the_claim: {"limits": 0.6},
+    _clock_of_each_node: {"clock_skewed": 1.0},
+    _address_moves_without_leaving: {
+        "palette": ("RunInstances", "CreateNetworkInterface", "AllocateAddress")
+    },
+    _quotas_not_checked: {"limits": 0.6},
 }
 # By name, in words ("claim in its own transaction"): what plants it, and the odds to look under.
-MUTANTS: Mapping[str, tuple[Callable[[], Any], dict[str, float]]] = {
+MUTANTS: Mapping[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     mutant.__name__.strip("_").replace("_", " "): (contextmanager(mutant), ODDS.get(mutant, {}))
     for mutant in _ALL
 }

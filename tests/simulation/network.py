@@ -77,7 +77,8 @@ class Network:
         """The answer leaves the node: from here on it counts, even if nobody ever reads it."""
         fate = delivery.fate
         assert fate is not None, "an answer has a fate"
-        self.cluster.scheduler.note(f"answers {fate.status} {fate.code}")
+        event = f"answers {delivery.call.action}: {fate.code or fate.status}"
+        self.cluster.scheduler.note(event)
         self.answered(delivery)
         if not self.hazards.happens(self.hazards.swarm.drop_reply):
             self._return(reply, fate)

@@ -11,6 +11,10 @@ class Violation(AssertionError):
         self.promise = promise
 
 
-def require(holds: object, promise: str, what: str) -> None:
+def require(holds: object, promise: str, what: str, *shown: object) -> None:
+    """Raise `Violation` unless it `holds`.
+
+    `what` is formatted with `shown` only then: rows are long, and most hold.
+    """
     if not holds:
-        raise Violation(promise, what)
+        raise Violation(promise, what.format(*shown))

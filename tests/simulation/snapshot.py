@@ -1,44 +1,58 @@
-"""The committed rows as the auditor reads them: by its own plain SQL, none of the program's."""
+"""The committed rows as the auditor reads them: by its own plain SQL, none of the program's.
+
+Kept from look to look: only what was touched since (see `touches`) is read again. `whole` reads
+everything, which the end of a schedule compares with what was kept.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from simulation.database import Database
+from simulation.touches import WATCHED, since
 
 INTERNAL = "internal"
 
 # Steps that only a launch has, so each is taken once in an instance's life.
 LAUNCH_STEPS = ("volumes.ensure", "networks.ensure")
-# Callers' entries, and those of the launch steps; the other steps' are many and say no more.
-_CHOSEN = f"(account != '{INTERNAL}' OR action IN {LAUNCH_STEPS})"
-_ENTRIES = (
-    "SELECT id, account, region, action, client_token, claimed_at, expires_at"
-    f" FROM idempotency_entry WHERE {_CHOSEN}"
-)
-_OUTCOMES = (
-    "SELECT entry_id, zone, state, identities, request_id, recorded_at FROM idempotency_outcome"
-    f" JOIN idempotency_entry ON id = entry_id WHERE {_CHOSEN} ORDER BY entry_id, zone"
-)
-_RETAINED = "SELECT entry_id, resource_id FROM idempotency_resource ORDER BY entry_id, resource_id"
-_HALF = (
-    "SELECT id FROM idempotency_entry"
-    " WHERE id NOT IN (SELECT entry_id FROM idempotency_outcome) LIMIT 1"
-)
-# SQLite's own JSON functions are several times faster than reading every document in Python.
-_RESOURCES = """
-    SELECT id, kind, account, region, zone, state, client_token, gone_at,
-        coalesce(doc ->> '$.Attachments[0].InstanceId', doc ->> '$.Attachment.InstanceId',
-                 doc ->> '$.InstanceId'),
-        json_array_length(doc, '$.Attachments'),
-        doc ->> '$.Tags[0].Value', doc ->> '$.private.ReservationId', doc ->> '$.AmiLaunchIndex',
-        doc ->> '$.InstanceType', doc ->> '$.private.held.capacity', doc ->> '$.StateReason.Code'
-    FROM resource WHERE kind IN ('instance', 'volume', 'network-interface', 'placement')
-    ORDER BY id
-"""
-_WORK = "SELECT instance, plan, due_at, spec FROM work ORDER BY instance"
+# Stands for as many question marks as there are keys. (A table function would do, but SQLite's own
+# are left dangling when a database is cloned by `deserialize`.)
+_TOUCHED = "IN (...)"
+_SELECT = {
+    # Callers' entries, and those of the launch steps; the other steps' are many and say no more.
+    "idempotency_entry": (
+        "SELECT id, account, region, action, client_token, claimed_at, expires_at"
+        f" FROM idempotency_entry WHERE id {_TOUCHED}"
+        f" AND (account != '{INTERNAL}' OR action IN {LAUNCH_STEPS})"
+    ),
+    "idempotency_outcome": (
+        "SELECT entry_id, zone, state, identities, request_id, recorded_at"
+        f" FROM idempotency_outcome WHERE entry_id {_TOUCHED} ORDER BY entry_id, zone"
+    ),
+    "idempotency_resource": (
+        "SELECT entry_id, resource_id FROM idempotency_resource"
+        f" WHERE entry_id {_TOUCHED} ORDER BY entry_id, resource_id"
+    ),
+    "resource": (
+        "SELECT id, kind, account, region, zone, state, client_token, gone_at, doc"
+        f" FROM resource WHERE id {_TOUCHED}"
+    ),
+    "resource_edge": f"SELECT child, parent FROM resource_edge WHERE child {_TOUCHED}",
+    "work": f"SELECT instance, plan, due_at, spec FROM work WHERE instance {_TOUCHED}",
+    "counter": f"SELECT name, used FROM counter WHERE name {_TOUCHED}",
+    "counter_limit": f"SELECT name, maximum FROM counter_limit WHERE name {_TOUCHED}",
+    "address": f"SELECT holder, subnet, number FROM address WHERE holder {_TOUCHED}",
+    "public_address": f"SELECT holder, number FROM public_address WHERE holder {_TOUCHED}",
+    "simulated_machine": (
+        f"SELECT instance, state FROM simulated_machine WHERE instance {_TOUCHED}"
+    ),
+    "ripening": f"SELECT resource, to_state FROM ripening WHERE resource {_TOUCHED}",
+}
+assert _SELECT.keys() == WATCHED.keys(), "what is watched is read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +81,7 @@ class OutcomeRow:
     recorded_at: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ResourceRow:
     id: str
     kind: str
@@ -77,75 +91,159 @@ class ResourceRow:
     state: str
     client_token: str | None
     gone_at: int | None
-    # Of volumes, interfaces and placements: the instance they belong to now, and of volumes how
-    # many attachments they have.
-    owner: str | None
-    attachments: int | None
-    # Of instances: the name of the launch they are of, and so on.
-    intent: str | None
-    reservation: str | None
-    launch_index: int | None
-    instance_type: str | None
-    held: str | None
-    reason: str | None
+    text: str = field(repr=False)
+
+    @cached_property
+    def doc(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.text)
+        return document
+
+    @property
+    def private(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.doc.get("private", {})
+        return found
+
+    @cached_property
+    def mark(self) -> str | None:
+        """The name of the intent it was made for; None for what came with something else."""
+        for tag in self.doc.get("Tags", ()):
+            if tag["Key"] == "intent":
+                return str(tag["Value"])
+        return self.doc.get("VersionDescription")
+
+    @property
+    def is_living(self) -> bool:
+        return self.gone_at is None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WorkRow:
     instance: str
     plan: str
     due_at: int | None
-    spec: str
+    text: str = field(repr=False)
 
-    def planned(self, what: str) -> int:
-        """How many `volumes` or `interfaces` the launch is to have."""
-        return len(json.loads(self.spec)[what])
+    @cached_property
+    def spec(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.text)
+        return document
 
 
-@dataclass(frozen=True, slots=True)
+# What was touched since the last look: keys by table.
+Touched = dict[str, dict[Any, None]]
+
+
+@dataclass(slots=True)
 class Snapshot:
-    """Everything the promises speak of, at one moment."""
+    """Everything the promises speak of, as of the last `refresh`."""
 
-    entries: list[EntryRow]
-    outcomes: dict[int, list[OutcomeRow]]
-    retained: dict[int, list[str]]
-    resources: dict[str, ResourceRow]
-    work: dict[str, WorkRow]
-    counters: dict[str, int]
-    limits: dict[str, int]
-    addresses: dict[str, int]
-    machines: dict[str, str]
-    # An entry without any outcome, if there is one.
-    half_an_entry: int | None
+    database: Database = field(compare=False)
+    entries: dict[int, EntryRow] = field(default_factory=dict)
+    outcomes: dict[int, list[OutcomeRow]] = field(default_factory=dict)
+    retained: dict[int, list[str]] = field(default_factory=dict)
+    resources: dict[str, ResourceRow] = field(default_factory=dict)
+    # The same, by kind.
+    kinds: dict[str, dict[str, ResourceRow]] = field(default_factory=dict, compare=False)
+    # Under whom each resource stands.
+    parents: dict[str, list[str]] = field(default_factory=dict)
+    work: dict[str, WorkRow] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict)
+    # By holder: (subnet, number of the address), and numbers of public addresses.
+    addresses: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    public: dict[str, list[int]] = field(default_factory=dict)
+    machines: dict[str, str] = field(default_factory=dict)
+    ripening: dict[str, str] = field(default_factory=dict)
+    _note: int = field(default=0, compare=False)
 
-    def of_kind(self, kind: str) -> list[ResourceRow]:
-        return [row for row in self.resources.values() if row.kind == kind]
+    def of_kind(self, kind: str) -> Iterable[ResourceRow]:
+        return self.kinds.get(kind, {}).values()
 
+    def living(self, id: str | None) -> ResourceRow | None:
+        """The row of that id, if it has not ended."""
+        row = None if id is None else self.resources.get(id)
+        return row if row is not None and row.gone_at is None else None
 
-def take(database: Database) -> Snapshot:
-    """Read it all. No transaction is open between two steps of the scheduler."""
-    assert not database.raw.in_transaction, "the auditor reads what has committed"
-    query = database.query
-    outcomes: dict[int, list[OutcomeRow]] = {}
-    for entry, zone, state, identities, *rest in query(_OUTCOMES):
-        value = None if identities is None else json.loads(identities)
-        outcomes.setdefault(entry, []).append(OutcomeRow(entry, zone, state, value, *rest))
-    retained: dict[int, list[str]] = {}
-    for entry, resource in query(_RETAINED):
-        retained.setdefault(entry, []).append(resource)
-    rows = (ResourceRow(*row) for row in query(_RESOURCES))
-    addresses: dict[str, int] = {}
-    for (holder,) in query("SELECT holder FROM address"):
-        addresses[holder] = addresses.get(holder, 0) + 1
-    return Snapshot(
-        [EntryRow(*row) for row in query(_ENTRIES)],
-        outcomes,
-        retained,
-        {row.id: row for row in rows},
-        {row[0]: WorkRow(*row) for row in query(_WORK)},
-        dict(query("SELECT name, used FROM counter")),
-        dict(query("SELECT name, maximum FROM counter_limit")),
-        addresses,
-        dict(query("SELECT instance, state FROM simulated_machine")),
-        next((id for (id,) in query(_HALF)), None),
-    )
+    def refresh(self) -> Touched:
+        """Read again what was touched. Between two steps no transaction is open."""
+        raw = self.database.raw
+        assert not raw.in_transaction, "the auditor reads what has committed"
+        self._note, touched = since(raw, self._note)
+        entries = {
+            key: None
+            for table in ("idempotency_entry", "idempotency_outcome", "idempotency_resource")
+            for key in touched.pop(table, ())
+        }
+        if entries:
+            touched["entries"] = entries
+            self._read_entries(entries)
+        for table, keys in touched.items():
+            if table != "entries":
+                self._read(table, keys)
+        return touched
+
+    def _query(self, table: str, keys: Iterable[Any]) -> list[tuple[Any, ...]]:
+        asked = list(keys)
+        marks = ",".join("?" * len(asked))
+        return self.database.query(_SELECT[table].replace("...", marks), asked)
+
+    def _read_entries(self, keys: dict[Any, None]) -> None:
+        for key in keys:
+            for known in (self.entries, self.outcomes, self.retained):
+                known.pop(key, None)
+        self.entries |= {row[0]: EntryRow(*row) for row in self._query("idempotency_entry", keys)}
+        for entry, zone, state, identities, *rest in self._query("idempotency_outcome", keys):
+            if entry in self.entries:
+                value = None if identities is None else json.loads(identities)
+                row = OutcomeRow(entry, zone, state, value, *rest)
+                self.outcomes.setdefault(entry, []).append(row)
+        for entry, resource in self._query("idempotency_resource", keys):
+            self.retained.setdefault(entry, []).append(resource)
+
+    def _read(self, table: str, keys: dict[Any, None]) -> None:
+        rows = self._query(table, keys)
+        if table == "resource":
+            self._keep(keys, rows)
+            return
+        tables: dict[str, dict[Any, Any]] = {
+            "resource_edge": self.parents, "work": self.work, "counter": self.counters,
+            "counter_limit": self.limits, "address": self.addresses,
+            "public_address": self.public, "simulated_machine": self.machines,
+            "ripening": self.ripening,
+        }  # fmt: skip
+        known = tables[table]
+        for key in keys:
+            known.pop(key, None)
+        match table:
+            case "work":
+                known |= {row[0]: WorkRow(*row) for row in rows}
+            case "address":
+                for holder, *place in sorted(rows):
+                    known.setdefault(holder, []).append(tuple(place))
+            case "resource_edge" | "public_address":
+                for key, value in sorted(rows):
+                    known.setdefault(key, []).append(value)
+            case _:
+                known |= dict(rows)
+
+    def _keep(self, keys: dict[Any, None], rows: list[tuple[Any, ...]]) -> None:
+        for key in keys:
+            was = self.resources.pop(key, None)
+            if was is not None:
+                del self.kinds[was.kind][key]
+        for row in (ResourceRow(*one) for one in rows):
+            self.resources[row.id] = row
+            self.kinds.setdefault(row.kind, {})[row.id] = row
+
+    def whole(self) -> Snapshot:
+        """All of it, read afresh."""
+        every: Touched = {
+            table: {key: None for (key,) in self.database.query(f"SELECT {key} FROM {table}")}
+            for table, key in WATCHED.items()
+        }
+        fresh = Snapshot(self.database)
+        fresh._read_entries(every["idempotency_entry"])
+        for table in WATCHED:
+            if not table.startswith("idempotency"):
+                fresh._read(table, every[table])
+        return fresh

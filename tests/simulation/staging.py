@@ -10,14 +10,31 @@ from sametoken import faults
 from simulation.auditor import Auditor
 from simulation.cluster import Cluster, Node
 from simulation.database import ACCOUNTS, REGIONS, database
+from simulation.drafts import IMAGE
 from simulation.hazards import Hazards
-from simulation.history import ApiCall, Fate, History
+from simulation.history import ApiCall, Fate, History, in_form
 from simulation.network import Network
 from simulation.scheduler import Group, Scheduler
 from simulation.swarm import CALM
-from simulation.world import SimulatedWorld
 
-LAUNCH = ApiCall("RunInstances", ACCOUNTS[0], REGIONS[0], "directed", "intent-1")
+LAUNCH = ApiCall(
+    "RunInstances",
+    ACCOUNTS[0],
+    REGIONS[0],
+    "directed",
+    "intent-1",
+    parameters=in_form(
+        {
+            "ImageId": IMAGE,
+            "InstanceType": "t3.micro",
+            "MinCount": "1",
+            "MaxCount": "1",
+            "TagSpecification.1.ResourceType": "instance",
+            "TagSpecification.1.Tag.1.Key": "intent",
+            "TagSpecification.1.Tag.1.Value": "intent-1",
+        }
+    ),
+)
 _STEPS_MAX = 5_000
 
 
@@ -29,8 +46,9 @@ class Stage:
         self.database.load(scarce=False)
         self.scheduler = Scheduler(random.Random("stage"), lambda group: None)
         self.hazards = Hazards(random.Random("calm"), self.scheduler, CALM)
-        world = SimulatedWorld(self.scheduler, random.Random("world"))
-        self.cluster = Cluster(self.database, self.scheduler, world, self.hazards, nodes=2)
+        self.cluster = Cluster(
+            self.database, self.scheduler, random.Random("world"), self.hazards, nodes=2
+        )
         self.history = History()
         self.auditor = Auditor(self.database, self.history)
         self.network = Network(self.cluster, self.hazards, self.history, self.auditor.answered)

@@ -42,6 +42,8 @@ class Swarm:
     sweep: float = 0.5
     limits: float = 0.4
     clock_back: float = 0.1
+    # Each node's clock, from the start.
+    clock_skewed: float = 1.0
     # The callers, between two requests.
     long_break: float = 0.25
 

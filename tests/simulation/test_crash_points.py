@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sametoken.faults import POINTS, Point
-from simulation.history import ApiCall
+from simulation.acts import on_instances
 from simulation.scheduler import NodeCrash
 from simulation.staging import LAUNCH, Stage, staged
 
@@ -46,8 +46,7 @@ def test_a_crash_at_the_point_loses_nothing_and_makes_nothing_twice(
         stage.run()
         assert again[0].result is not None
         assert [one["InstanceId"] for one in again[0].result["Instances"]] == ids
-        ended = stage.send(ApiCall("TerminateInstances", LAUNCH.account, LAUNCH.region,
-                                   ids=tuple(ids)))  # fmt: skip
+        ended = stage.send(on_instances("TerminateInstances", LAUNCH.account, LAUNCH.region, *ids))
         stage.run()
         assert ended[0].status == 200
         stage.auditor.check_settled()

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from simulation.mutants import MUTANTS
+from simulation.shrinking import shrink, without
 from simulation.simulator import simulate
 
 # A small part of what CI runs without a mutant; each is caught long before.
@@ -44,3 +45,14 @@ def test_there_are_enough_mutants_and_none_of_them_stays_planted() -> None:
         with plant():
             pass
     assert simulate(1).violation is None
+
+
+def test_a_schedule_that_fails_is_shown_with_fewer_kinds_of_faults() -> None:
+    plant, _ = MUTANTS["step token from the attempt"]
+    with plant():
+        seed = next(one for one in range(1, SCHEDULES_MAX) if simulate(one).violation is not None)
+        left_out, report = shrink(seed)
+        assert report.violation is not None
+        assert not set(left_out) & set(report.faults)
+        assert left_out, "none of the faults was beside the point"
+        assert without(seed, left_out).violation is not None

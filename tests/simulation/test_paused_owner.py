@@ -12,7 +12,7 @@ import pytest
 
 from sametoken.workflow.plans import SERVICES
 from sametoken.workflow.ports import StepCall, Verb
-from simulation.history import ApiCall
+from simulation.acts import ending
 from simulation.scheduler import MINUTE, SECOND, Actor
 from simulation.staging import LAUNCH, Stage, staged
 
@@ -53,8 +53,7 @@ def test_an_owner_that_resumes_after_its_successor_unwound_makes_nothing(service
         paused = _pause_before(stage, service)
         instance = _instance(stage)
         stage.run(lambda: bool(paused))
-        ended = stage.send(ApiCall("TerminateInstances", LAUNCH.account, LAUNCH.region,
-                                   ids=(instance,)))  # fmt: skip
+        ended = stage.send(ending(LAUNCH.account, LAUNCH.region, instance))
         stage.run(lambda: bool(ended) and stage.state(instance) == "terminated")
         assert not _resumed(stage), "the successor unwinds while the first owner is stopped"
         stage.auditor.observe()

@@ -1,17 +1,18 @@
 """Promises P1 to P9 under every fault of `swarm`, on thousands of seeded schedules.
 
-`SIMULATION_SCHEDULES` says how many: 4,000 unless set, which fits the time of `make test`; CI runs
-10,000. A failure prints its seed:
-`make simulate SEED=…` replays it, alone, event by event.
+`SIMULATION_SCHEDULES` says how many: 2,000 unless set, which fits the time of `make test`; CI runs
+more. A failure prints its seed: `make simulate SEED=…` replays it, alone, event by event.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,7 @@ from simulation.simulator import (
     simulate,
 )
 
-SCHEDULES = int(os.environ.get("SIMULATION_SCHEDULES", "4000"))
+SCHEDULES = int(os.environ.get("SIMULATION_SCHEDULES", "2000"))
 # As many parts as keep a few workers evenly busy.
 PARTS = 20
 # The first seed; another one explores other schedules, the same one repeats these.
@@ -69,3 +70,17 @@ def test_a_seed_gives_the_same_trace_whatever_ran_before_it() -> None:
         assert one.trace == other.trace
         assert one.hits == other.hits
         assert one.transactions == other.transactions
+
+
+def test_a_seed_gives_the_same_trace_whatever_the_process_hashes_by() -> None:
+    tests = Path(__file__).parent.parent
+    command = [sys.executable, "-m", "simulation", "--seeds", "11:15", "--digests"]
+    told = set()
+    for hash_seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        ran = subprocess.run(
+            command, cwd=tests, env=environment, capture_output=True, text=True, check=True
+        )
+        told.add(tuple(ran.stdout.splitlines()[:4]))
+    here = tuple(f"{seed} {simulate(seed).trace_digest()}" for seed in range(11, 15))
+    assert told == {here}

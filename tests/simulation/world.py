@@ -1,7 +1,8 @@
-"""One database host's clock and the program's randomness, both replayable.
+"""One node's clock and the program's randomness, both replayable.
 
-The wall clock may be set back by the schedule, as an operator or NTP does; the store must not
-notice more than that its own clock stands still for a while.
+Each node's wall clock is wrong by its own amount, and may be set back by the schedule, as an
+operator or NTP does; the store must not notice more than that its own clock hurries, or stands
+still for a while.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ EPOCH = datetime(2031, 1, 1, tzinfo=UTC)
 
 
 class SimulatedWorld:
-    """`sametoken.world.World` over a scheduler."""
+    """`sametoken.world.World` over a scheduler. `behind_us` below 0: the clock is ahead."""
 
-    def __init__(self, scheduler: Scheduler, rng: random.Random) -> None:
+    def __init__(self, scheduler: Scheduler, rng: random.Random, behind_us: int = 0) -> None:
         self._scheduler = scheduler
         self._rng = rng
-        self.behind_us = 0
+        self.behind_us = behind_us
 
     def now(self) -> datetime:
         return EPOCH + timedelta(microseconds=self._scheduler.now_us - self.behind_us)
