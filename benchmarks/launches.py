@@ -70,9 +70,11 @@ def _driven(plane: Plane, launches: int, runners: int) -> Callable[[], Run]:
 def drive(plane: Plane, launches: int, runners: int) -> Run:
     """Start `runners` and wait until nothing is left to do for any instance."""
     stop = threading.Event()
+    duties = [plane.runner() for _ in range(runners)]
+    news = [plane.store.listen(duty.channel) for duty in duties]
     threads = [
-        threading.Thread(target=run_duty, args=(plane.runner(), plane.store, RealWorld(), stop))
-        for _ in range(runners)
+        threading.Thread(target=run_duty, args=(duty, plane.store, RealWorld(), heard, stop))
+        for duty, heard in zip(duties, news, strict=True)
     ]
     watch = Stopwatch()
     for thread in threads:
@@ -85,8 +87,8 @@ def drive(plane: Plane, launches: int, runners: int) -> Run:
         run = watch.stop(launches)
     finally:
         stop.set()
-        # So that those who wait for work see it now, and not when they next look.
-        plane.store.run(lambda tx: tx.wake(plane.runner().channel))
+        for heard in news:
+            heard.set()
         for thread in threads:
             thread.join()
     return run

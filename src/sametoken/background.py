@@ -13,7 +13,7 @@ from sametoken.idempotency import Engine
 from sametoken.services.housekeeping import sweep
 from sametoken.store.nodes import BEAT_SECONDS
 from sametoken.store.port import Store, Tx
-from sametoken.workflow.loop import Ripener, run_duty
+from sametoken.workflow.loop import Duty, Ripener, run_duty
 from sametoken.workflow.ports import Services
 from sametoken.workflow.runner import Runner
 from sametoken.world import World
@@ -49,15 +49,28 @@ class Background:
     ) -> None:
         self._store = store
         self._engine = engine
-        self._services = services
         self._world = world
         self._sweep_seconds = sweep_seconds
         self._stop = threading.Event()
-        self._threads = [self._thread(f"runner-{number}", self._run) for number in range(runners)]
-        self._threads += [self._thread("ripener", self._ripen), self._thread("sweeper", self._keep)]
+        # What threads wait for that have nothing to do.
+        self._news: list[threading.Event] = []
+        self._threads = [
+            self._driver(f"runner-{number}", Runner(store, services, world))
+            for number in range(runners)
+        ]
+        self._threads += [
+            self._driver("ripener", Ripener(store)),
+            self._thread("sweeper", self._keep),
+        ]
 
     def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
         return threading.Thread(target=work, name=name)
+
+    def _driver(self, name: str, duty: Duty) -> threading.Thread:
+        news = self._store.listen(duty.channel)
+        self._news.append(news)
+        run = partial(run_duty, duty, self._store, self._world, news, self._stop)
+        return self._thread(name, run)
 
     def tell(self, life: Life) -> None:
         """Have others know that this node lives, from the start to the end. Call before `start`."""
@@ -70,15 +83,10 @@ class Background:
     def stop(self) -> None:
         """End every thread; returns once they have ended."""
         self._stop.set()
+        for news in self._news:
+            news.set()
         for thread in self._threads:
             thread.join()
-
-    def _run(self) -> None:
-        duty = Runner(self._store, self._services, self._world)
-        run_duty(duty, self._store, self._world, self._stop)
-
-    def _ripen(self) -> None:
-        run_duty(Ripener(self._store), self._store, self._world, self._stop)
 
     def _keep(self) -> None:
         while not self._world.wait(self._stop, self._sweep_seconds):

@@ -41,11 +41,17 @@ class Duty(Protocol):
         ...
 
 
-def run_duty(duty: Duty, store: Store, world: World, stop: threading.Event) -> None:
-    """Repeat the duty until `stop` is set, waiting in between for news or for the next due time."""
-    news = store.listen(duty.channel)
-    while not stop.is_set():
+def run_duty(
+    duty: Duty, store: Store, world: World, news: threading.Event, stop: threading.Event
+) -> None:
+    """Repeat the duty until `stop` is set, waiting in between for news or for the next due time.
+
+    `news` listens to the duty's channel. Who sets `stop` sets it too, afterwards, to be heard now.
+    """
+    while True:
         news.clear()
+        if stop.is_set():
+            return
         try:
             idle_seconds = 0.0 if duty.run_once() else seconds_to_next(duty, store)
         except Transient as busy:
