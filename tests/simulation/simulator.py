@@ -36,9 +36,9 @@ from simulation.snapshot import ResourceRow
 NODES_MIN, CLIENTS_MIN, TOKENS_MIN, TRANSACTIONS_MIN = 2, 2, 3, 40
 # Transactions under faults, drawn: what follows makes the least. Most bugs that a long schedule
 # shows, several short ones show sooner; a few long ones are for what needs a long history.
-PLAYED_TRANSACTIONS = (28, 28, 28, 28, 28, 28, 28, 36, 36, 70)
+PLAYED_TRANSACTIONS = (*(14,) * 17, 30, 30, 70)
 # All callers together; the most is for schedules in which nearly everything is refused.
-ACTIONS_MIN, ACTIONS_MAX = 6, 60
+ACTIONS_MIN, ACTIONS_MAX = 3, 60
 # A schedule of a hundred transactions takes some thousand steps; more means that it never ends.
 STEPS_MAX = 30_000
 # The launch deadline, a lease, a backoff at its cap, and room: all drains within this.
@@ -48,11 +48,11 @@ AGAIN_MAX = 4
 # What stands in the way of an end is ended before it: instances, what is attached, addresses.
 ENDING_ROUNDS = 4
 # How many schedules end as soon as there was enough, whoever still waits for an answer.
-HANG_UP_ODDS = 0.8
+HANG_UP_ODDS = 0.95
 # How many end with a restart of every node, as after an upgrade.
 RESTART_ODDS = 0.4
 # How many schedules in a hundred go on until everything is forgotten.
-FORGET_PERCENT = 12
+FORGET_PERCENT = 6
 # How many schedules begin with less capacity than the callers want.
 SCARCE_ODDS = 0.25
 

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,7 +42,9 @@ def _quiet() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_every_promise_holds_under_faults_and_everything_drains_once_they_stop(part: int) -> None:
+def test_every_promise_holds_under_faults_and_everything_drains_once_they_stop(
+    part: int, record_property: Callable[[str, object], None]
+) -> None:
     share = -(-SCHEDULES // PARTS)
     first = BASE_SEED + part * share
     sys.stdout.write(f"seeds {first} to {first + share - 1}\n")
@@ -56,7 +58,9 @@ def test_every_promise_holds_under_faults_and_everything_drains_once_they_stop(p
         assert report.tokens >= TOKENS_MIN, f"seed {seed}: too few tokens"
         assert report.transactions >= TRANSACTIONS_MIN, f"seed {seed}: too few transactions"
         totals.add(report)
-    sys.stdout.write(totals.summary(time.process_time() - began) + "\n")
+    summary = totals.summary(time.process_time() - began)
+    sys.stdout.write(f"{summary}\n")
+    record_property("counted", f"seeds {first} to {seed}: {summary.splitlines()[0]}")
     assert len(totals.traces) == totals.schedules, "two schedules were the same"
     if share >= 20:
         missing = [point.value for point in POINTS if not totals.hits[point]]
