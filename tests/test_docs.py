@@ -112,6 +112,14 @@ def test_every_documented_command_exists() -> None:
             assert name in main.commands or name in ("is", "server", "serves"), (document, name)
 
 
+def test_every_documented_make_target_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")]
+    for page in pages:
+        asked = re.findall(r"(?:`|^ {4}|\$ )make ([a-z-]+)", page.read_text(), re.M)
+        assert set(asked) <= targets, f"{page.name}: {sorted(set(asked) - targets)}"
+
+
 def test_every_command_explains_itself() -> None:
     for command in main.commands.values():
         inner = command.commands.values() if isinstance(command, click.Group) else [command]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,7 +18,7 @@ CREATES = 2_000
 
 
 def test_what_was_acknowledged_under_kills_cuts_restarts_and_a_failover_is_there_once(
-    tmp_path: Path,
+    tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     file = tmp_path / "history.jsonl"
     # Not in pytest's own folder, which is closed to the servers' user.
@@ -25,6 +26,8 @@ def test_what_was_acknowledged_under_kills_cuts_restarts_and_a_failover_is_there
         run(Asked(SEED, Pace(CREATES, 0.0), FAULTS), Path(folder), file)
     found = history.read(file)
     violations = Checker(found).violations()
+    for line in report.lines(found, violations):
+        record_property("counted", f"chaos: {line}")
     assert not violations, "\n".join(report.lines(found, violations))
     assert not report.shortfalls(found), "\n".join(report.lines(found, violations))
     counted = report.counts(found)

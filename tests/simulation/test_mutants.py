@@ -7,8 +7,10 @@ very schedule that catches a mutant passes without it, so that no false alarm co
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -39,8 +41,14 @@ def test_the_simulation_catches_the_mutant_and_nothing_without_it(name: str) -> 
     assert simulate(caught.seed, **odds).violation is None, f"{name}: a false alarm"
 
 
+def test_each_mutant_is_documented_with_the_promise_it_breaks() -> None:
+    page = (Path(__file__).parents[2] / "docs/correctness.md").read_text()
+    documented = re.findall(r"^\| ([a-z ]+?) \| (?:P\d|LIVE)", page.split("## Simulation")[1], re.M)
+    assert documented == list(MUTANTS)
+
+
 def test_there_are_enough_mutants_and_none_of_them_stays_planted() -> None:
-    assert len(MUTANTS) >= 10
+    assert len(MUTANTS) >= 12
     for plant, _ in MUTANTS.values():
         with plant():
             pass

@@ -1,6 +1,6 @@
 """Promises P1 to P9 under every fault of `swarm`, on thousands of seeded schedules.
 
-`SIMULATION_SCHEDULES` says how many: 2,000 unless set, which fits the time of `make test`; CI runs
+`SIMULATION_SCHEDULES` says how many: 1,000 unless set, which fits the time of `make test`; CI runs
 more. A failure prints its seed: `make simulate SEED=…` replays it, alone, event by event.
 """
 
@@ -26,7 +26,7 @@ from simulation.simulator import (
     simulate,
 )
 
-SCHEDULES = int(os.environ.get("SIMULATION_SCHEDULES", "2000"))
+SCHEDULES = int(os.environ.get("SIMULATION_SCHEDULES", "1000"))
 # As many parts as keep a few workers evenly busy.
 PARTS = 20
 # The first seed; another one explores other schedules, the same one repeats these.
