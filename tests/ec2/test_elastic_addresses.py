@@ -292,3 +292,27 @@ def test_ended_associations_are_remembered_for_a_day(
     plane.advance(timedelta(hours=24, minutes=1))
     plane.run(lambda tx: rows.sweep(tx, 1000))
     assert code(client.disassociate_address, AssociationId=id) == "InvalidAssociationID.NotFound"
+
+
+def test_no_address_is_put_before_what_an_endpoint_or_a_gateway_uses(
+    client: Any, subnet: str
+) -> None:
+    """The interface goes when its owner does, and would take the association with it."""
+    [vpc] = [one["VpcId"] for one in client.describe_subnets(SubnetIds=[subnet])["Subnets"]]
+    endpoint = client.create_vpc_endpoint(
+        VpcEndpointType="Interface", VpcId=vpc, ServiceName="com.amazonaws.us-east-1.ec2",
+        SubnetIds=[subnet],
+    )["VpcEndpoint"]  # fmt: skip
+    gateway = client.create_nat_gateway(SubnetId=subnet, AllocationId=allocated(client))
+    used = [
+        endpoint["NetworkInterfaceIds"][0],
+        gateway["NatGateway"]["NatGatewayAddresses"][0]["NetworkInterfaceId"],
+    ]
+    allocation = allocated(client)
+    for interface in used:
+        refused = code(
+            client.associate_address, AllocationId=allocation, NetworkInterfaceId=interface
+        )
+        assert refused == "AuthFailure"
+    assert "AssociationId" not in address_of(client, allocation)
+    client.delete_vpc_endpoints(VpcEndpointIds=[endpoint["VpcEndpointId"]])

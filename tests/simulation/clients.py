@@ -21,6 +21,8 @@ from simulation.network import Network
 from simulation.scheduler import HOUR, SECOND
 
 TOKENS = ("alpha-7Q", "ALPHA-7q", "beta", "gamma")
+# How many of them are used before any is used again.
+TOKENS_EARLY = 3
 # SDKs try three to five times.
 TRIES_MAX = 4
 _THINK_US_MIN, _THINK_US_MAX = 10_000, 60 * SECOND
@@ -86,9 +88,9 @@ class Intents:
         return [call for calls in self._known.values() for call in calls]
 
     def choose_token(self, rng: random.Random) -> str:
-        """Three tokens early on, then mostly those: callers of one token shall meet."""
+        """Some tokens early on, then mostly those: callers of one token shall meet."""
         fresh = [token for token in TOKENS if token not in self.tokens_used]
-        if fresh and (len(self.tokens_used) < 3 or rng.random() < 0.1):
+        if fresh and (len(self.tokens_used) < TOKENS_EARLY or rng.random() < 0.1):
             return rng.choice(fresh)
         return rng.choice(list(self.tokens_used))
 
@@ -148,8 +150,14 @@ class Client:
         return call.action
 
     def _making(self, ground: Ground) -> ApiCall:
-        """Something of the palette: whatever needs what is not there yet is left for later."""
-        for making in self.rng.sample(self.intents.palette, len(self.intents.palette)):
+        """Something of the palette: whatever needs what is not there yet is left for later.
+
+        Early on mostly what takes a token, so that callers soon meet under some.
+        """
+        order = self.rng.sample(self.intents.palette, len(self.intents.palette))
+        if len(self.intents.tokens_used) < TOKENS_EARLY and self.rng.random() < 0.7:
+            order.sort(key=lambda making: not making.takes_token)
+        for making in order:
             try:
                 if making.takes_token and self.rng.random() < 0.92:
                     token = self.intents.choose_token(self.rng)

@@ -32,6 +32,8 @@ _QUOTAS: dict[str, tuple[int | None, str]] = {
     "capacity-reservation": (None, ""),
 }
 QUOTAS = tuple(_QUOTAS)
+# A VPC's first comes with it, whatever the quota.
+_WITH_ITS_VPC = ("route-table", "network-acl")
 # vCPUs of the types that the callers launch.
 VCPUS = {"t3.micro": 2, "t3.small": 2}
 
@@ -69,7 +71,10 @@ class Usage:
         allowed = (self.limits, seen.limits)
         for one in self._grown:
             name, taken = one[0], self._living[one]
-            default = _QUOTAS[name.partition("/")[0]][0]
+            kind = name.partition("/")[0]
+            if taken == 1 and kind in _WITH_ITS_VPC:
+                continue
+            default = _QUOTAS[kind][0]
             _require_within(name, taken, [_maximum(limits, name, default) for limits in allowed])
         self._grown.clear()
         for name in touched.get("counter", ()):

@@ -124,11 +124,14 @@ resource "aws_eip" "front" {
   network_interface         = aws_network_interface.front.id
   associate_with_private_ip = "10.7.1.50"
   tags                      = local.tags
+  # As the provider's documentation asks.
+  depends_on = [aws_internet_gateway.out]
 }
 resource "aws_eip" "web" { domain = "vpc" }
 resource "aws_eip_association" "web" {
   instance_id   = aws_instance.plain.id
   allocation_id = aws_eip.web.id
+  depends_on    = [aws_internet_gateway.out]
 }
 
 output "instances" {

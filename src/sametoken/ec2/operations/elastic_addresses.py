@@ -133,9 +133,15 @@ def _target(tx: Tx, request: Request) -> Row:
         raise refusals.invalid_combination("Give either InstanceId or NetworkInterfaceId.")
     account, region = request.account, request.region
     if "NetworkInterfaceId" in params:
-        return rows.get(tx, INTERFACE, account, region, [params["NetworkInterfaceId"]], lock=True)[
-            0
-        ]
+        asked = [params["NetworkInterfaceId"]]
+        [interface] = rows.get(tx, INTERFACE, account, region, asked, lock=True)
+        if interfaces.is_served(interface):
+            raise ServiceError(
+                "AuthFailure",
+                "You do not have permission to access the specified resource.",
+                http_status=401,
+            )
+        return interface
     owner = rows.get(tx, INSTANCE, account, region, [params["InstanceId"]])[0]
     found = interfaces.attached_to(tx, owner.id)
     if owner.state not in (InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.STOPPED):
