@@ -5,8 +5,9 @@
 # and not at a user's. Written for GNU make 3.81 and later (macOS still ships that one).
 
 PYTHON ?= python3
-# Two: the smallest machine the time budget in tests/README.md is made for.
-WORKERS ?= 2
+# One more than the cores of the smallest machine the time budget in tests/README.md is made for:
+# some tests mostly wait for other processes.
+WORKERS ?= 3
 # More words for the command behind a target, e.g. `make test ARGS='-k fence'`.
 ARGS ?=
 # Where `make chaos` writes what clients were told, and what was there at the end.
