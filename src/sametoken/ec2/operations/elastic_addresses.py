@@ -137,9 +137,7 @@ def _target(tx: Tx, request: Request) -> Row:
         [interface] = rows.get(tx, INTERFACE, account, region, asked, lock=True)
         if interfaces.is_served(interface):
             raise ServiceError(
-                "AuthFailure",
-                "You do not have permission to access the specified resource.",
-                http_status=401,
+                "AuthFailure", "You do not have permission to access the specified resource."
             )
         return interface
     owner = rows.get(tx, INSTANCE, account, region, [params["InstanceId"]])[0]
