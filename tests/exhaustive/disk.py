@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from sametoken.migrations.tables import METADATA
 from sametoken.resources import vpcs
 from sametoken.store import clock
+from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.port import Tx
-from sametoken.store.sqlite import engine_for
 
 ACCOUNT, REGION = "000000000001", "us-east-2"
 EPOCH = datetime(2031, 1, 1, tzinfo=UTC)
@@ -75,7 +75,7 @@ class Disk:
         self.look: Callable[[int], None] = lambda number: None
         self.raw = sqlite3.connect(":memory:", isolation_level=None, factory=_Lasting)
         self.raw.execute(f"PRAGMA page_size={_PAGE_BYTES}")
-        self.engine = engine_for(lambda: self.raw)
+        self.engine = engine_for(SQLITE, lambda: self.raw)
         self.reader = self.engine.connect()
         for metadata in METADATA:
             metadata.create_all(self.reader)

@@ -15,8 +15,9 @@ import sqlalchemy as sa
 from sametoken.migrations.tables import METADATA
 from sametoken.resources import capacity, vpcs
 from sametoken.store import clock
+from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.port import Tx
-from sametoken.store.sqlite import SqliteSession, engine_for
+from sametoken.store.sqlite import SqliteSession
 from simulation.ground import Ground
 from simulation.hazards import Hazards
 from simulation.straight import Straight
@@ -45,7 +46,7 @@ class Database:
         self.raw = sqlite3.connect(
             ":memory:", isolation_level=None, factory=_Lasting, cached_statements=4096
         )
-        self.engine = engine_for(lambda: self.raw)
+        self.engine = engine_for(SQLITE, lambda: self.raw)
         self.engine._connection_cls = Straight
         self._reader = self.engine.connect()
         self._image = self._prepare()

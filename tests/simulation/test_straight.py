@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from sametoken.store.columns import Moment
-from sametoken.store.sqlite import engine_for
+from sametoken.store.engines import SQLITE, engine_for
 from simulation import simulator
 from simulation.database import Database
 from simulation.straight import Prepared, Straight
@@ -56,7 +56,7 @@ def _told(connection: sa.Connection) -> list[Any]:
 
 @pytest.fixture
 def short() -> Iterator[sa.Connection]:
-    engine = engine_for(lambda: sqlite3.connect(":memory:", isolation_level=None))
+    engine = engine_for(SQLITE, lambda: sqlite3.connect(":memory:", isolation_level=None))
     engine._connection_cls = Straight
     with engine.connect() as connection:
         metadata.create_all(connection)
@@ -65,7 +65,7 @@ def short() -> Iterator[sa.Connection]:
 
 @pytest.fixture
 def ordinary() -> Iterator[sa.Connection]:
-    engine = engine_for(lambda: sqlite3.connect(":memory:", isolation_level=None))
+    engine = engine_for(SQLITE, lambda: sqlite3.connect(":memory:", isolation_level=None))
     with engine.connect() as connection:
         metadata.create_all(connection)
         yield connection

@@ -11,10 +11,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.group_commit import run_batch
 from sametoken.store.jobs import Job
 from sametoken.store.port import Tx
-from sametoken.store.sqlite import SqliteSession, connect, dbapi, engine_for
+from sametoken.store.sqlite import SqliteSession, connect, dbapi
 from store.stores import NOTE, SqliteDatabase, write
 from store.worlds import SetWorld
 
@@ -47,7 +48,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.path = SqliteDatabase(folder).path
         self.announced: list[set[str]] = []
-        self.session = SqliteSession(engine_for(lambda: small_disk(self.path)), SetWorld())
+        self.session = SqliteSession(engine_for(SQLITE, lambda: small_disk(self.path)), SetWorld())
 
     def run(self, fns: Sequence[Fn], session: Any = None) -> list[Future[Any]]:
         """The futures of one batch, all settled."""

@@ -20,8 +20,8 @@ from sametoken.migrations.upgrade import current, head, upgrade
 from sametoken.node import open_store
 from sametoken.settings import database_of
 from sametoken.store import clock
+from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.port import Tx
-from sametoken.store.sqlite import engine_for
 from store.worlds import START, SetWorld
 
 
@@ -33,7 +33,7 @@ def revisions() -> list[Script]:
 
 def empty() -> sa.Connection:
     raw = sqlite3.connect(":memory:", isolation_level=None)
-    return engine_for(lambda: raw).connect()
+    return engine_for(SQLITE, lambda: raw).connect()
 
 
 @pytest.fixture

@@ -45,20 +45,6 @@ _MARK = "SELECT pg_logical_emit_message(true, 'sametoken', '')"
 _COMMIT_UNSURE = "the commit is not known to be safe on the standby"
 
 
-def engine_for(creator: Callable[[], psycopg.Connection[Any]]) -> sa.Engine:
-    """An engine whose connections never begin, commit or pool by themselves.
-
-    Its errors do not repeat parameters: they reach logs, and callers' secrets are among them.
-    """
-    return sa.create_engine(
-        "postgresql+psycopg://",
-        creator=creator,
-        poolclass=sa.NullPool,
-        isolation_level="AUTOCOMMIT",
-        hide_parameters=True,
-    )
-
-
 class PostgresqlSession:
     """One connection, reopened after a failure that may have damaged it."""
 

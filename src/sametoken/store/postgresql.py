@@ -21,12 +21,13 @@ import sqlalchemy as sa
 from sametoken.errors import Misconfigured, Transient
 from sametoken.store import clock
 from sametoken.store.channels import Channels
+from sametoken.store.engines import POSTGRESQL, engine_for
 from sametoken.store.group_commit import DatabaseErrors
 from sametoken.store.jobs import Job
 from sametoken.store.lanes import Lanes
 from sametoken.store.news import News
 from sametoken.store.pgconnect import connect, is_unusable
-from sametoken.store.pgsession import PostgresqlSession, engine_for, run_alone
+from sametoken.store.pgsession import PostgresqlSession, run_alone
 from sametoken.store.port import Tx
 from sametoken.world import World
 
@@ -61,7 +62,7 @@ class PostgresqlStore:
         self._channels = Channels()
         self._lanes = Lanes()
         self._pace = clock.Pace(wall)
-        engine = engine_for(lambda: connect(url))
+        engine = engine_for(POSTGRESQL, lambda: connect(url))
         self._sessions: queue.LifoQueue[PostgresqlSession] = queue.LifoQueue()
         for _ in range(SESSIONS):
             self._sessions.put(PostgresqlSession(engine, world, self._pace))
@@ -153,7 +154,7 @@ def change_schema(url: str, change: Callable[[sa.Connection], None]) -> None:
     Raises `Misconfigured` when the database cannot be reached or refuses; nothing is changed then.
     """
     try:
-        with engine_for(lambda: connect(url, bounded=False)).connect() as connection:
+        with engine_for(POSTGRESQL, lambda: connect(url, bounded=False)).connect() as connection:
             tries = 1
             while not _changed(connection, change, is_last=tries == SCHEMA_TRIES_MAX):
                 tries += 1

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from sametoken.errors import Misconfigured, Transient
 from sametoken.store import clock
 from sametoken.store.channels import Channels
+from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.gate import Gate
 from sametoken.store.group_commit import DatabaseErrors, run_batch
 from sametoken.store.jobs import QUEUE_JOBS_MAX, Job, JobQueue
@@ -61,20 +62,6 @@ def connect(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connec
         connection.close()
         raise
     return connection
-
-
-def engine_for(creator: Callable[[], sqlite3.Connection]) -> sa.Engine:
-    """An engine whose connections never begin, commit or pool by themselves.
-
-    Its errors do not repeat parameters: they reach logs, and callers' secrets are among them.
-    """
-    return sa.create_engine(
-        "sqlite://",
-        creator=creator,
-        poolclass=sa.NullPool,
-        isolation_level="AUTOCOMMIT",
-        hide_parameters=True,
-    )
 
 
 def dbapi(connection: sa.Connection) -> sqlite3.Connection:
@@ -140,9 +127,9 @@ class SqliteStore:
         self._gate = Gate(path)
         self._channels = Channels()
         self._jobs = JobQueue()
-        engine = engine_for(lambda: connect(path))
+        engine = engine_for(SQLITE, lambda: connect(path))
         self._session = SqliteSession(engine, world)
-        self._reader_engine = engine_for(self._connect_reader)
+        self._reader_engine = engine_for(SQLITE, self._connect_reader)
         self._readers: queue.LifoQueue[sa.Connection] = queue.LifoQueue()
         with self._gate.turn():
             for _ in range(readers):
@@ -220,7 +207,7 @@ def change_schema(path: Path, change: Callable[[sa.Connection], None]) -> None:
     """
     gate = Gate(path)
     try:
-        with gate.turn(), engine_for(lambda: connect(path)).connect() as connection:
+        with gate.turn(), engine_for(SQLITE, lambda: connect(path)).connect() as connection:
             raw = dbapi(connection)
             raw.execute("BEGIN IMMEDIATE")
             change(connection)
