@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +80,6 @@ class Plane:
         return Runner(self.store, self.services, RealWorld())
 
 
-@cache
-def _operations() -> ServiceModel:
-    """Compiled once: a benchmark opens many stores."""
-    return ServiceModel.load("ec2")
-
-
 @contextmanager
 def opened(database: Path | str) -> Iterator[Plane]:
     """The plane of a database file or of a PostgreSQL URL, its schema made when it is not there.
@@ -99,7 +93,7 @@ def opened(database: Path | str) -> Iterator[Plane]:
         for family in ("capacity/*/*", "vcpus/*/*"):
             store.run(partial(capacity.set_maximum, name=family, maximum=PLENTY))
         services = wire_services(store, engine, INSTANT)
-        yield Plane(database, store, engine, services, _operations())
+        yield Plane(database, store, engine, services, ServiceModel.load("ec2"))
 
 
 def submit_all(store: Store, works: Sequence[Work], *, threads: int) -> Run:

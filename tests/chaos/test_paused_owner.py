@@ -7,7 +7,6 @@ store's clock, which is moved; nobody waits for it.
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 from collections.abc import Iterator
@@ -135,9 +134,8 @@ def paused_owner(stage: Stage, at: str, token: str) -> Iterator[Paused]:
 
 
 def has_stopped(node: Server) -> bool:
-    pid, status = os.waitpid(node.process.pid, os.WUNTRACED | os.WNOHANG)
-    assert not pid or os.WIFSTOPPED(status), "it ended instead"
-    return bool(pid)
+    assert node.process.poll() is None, "it ended instead"
+    return node.process.is_stopped
 
 
 def everything(stage: Stage) -> list[Any]:

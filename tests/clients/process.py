@@ -31,6 +31,7 @@ from botocore.exceptions import ConnectionError as CannotConnect
 from botocore.exceptions import HTTPClientError
 
 import sametoken
+from clients.nursery import Forked, nursery
 from plane import LAUNCH, Keys
 from sametoken.cli.database import opened
 from sametoken.faults import CRASH_VARIABLE
@@ -161,7 +162,7 @@ class Server:
         self.boot_seconds = boot_seconds
         self.log = folder / "log"
         self.url = ""
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Forked | None = None
 
     @classmethod
     def copied(cls, template: Path, keys: Keys, folder: Path, **options: Any) -> Self:
@@ -203,7 +204,7 @@ class Server:
         return int(self.url.rpartition(":")[2])
 
     @property
-    def process(self) -> subprocess.Popen[str]:
+    def process(self) -> Forked:
         assert self._process is not None, "start() comes first"
         return self._process
 
@@ -212,14 +213,12 @@ class Server:
         assert self._process is None, "one process at a time"
         crash = {} if crash_at is None else {CRASH_VARIABLE: crash_at}
         with self.log.open("a") as log:
-            self._process = subprocess.Popen(
-                command(*(word.format(port=port) for word in self._words), "--database",
-                        self.database_url, "--boot-seconds", str(self.boot_seconds)),
-                env=environment(**crash, **self.settings), stdout=subprocess.PIPE, stderr=log,
-                text=True,
+            self._process = nursery().start(
+                [*(word.format(port=port) for word in self._words), "--database",
+                 self.database_url, "--boot-seconds", str(self.boot_seconds)],
+                environment(**crash, **self.settings), log.fileno(),
             )  # fmt: skip
         output = self._process.stdout
-        assert output is not None, "its output is a pipe"
         assert select.select([output], [], [], PATIENCE_SECONDS)[0], "the server said nothing"
         line = output.readline()
         assert line.startswith(self._first_line), f"{line!r}; log: {self.log.read_text()}"
@@ -250,11 +249,9 @@ class Server:
             code = process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
             raise
         finally:
-            if process.stdout is not None:
-                process.stdout.close()
+            process.stdout.close()
         assert code == expected, f"exit status {code}; log: {self.log.read_text()}"
 
     def client(self, service: str = "ec2", *, keys: Keys | None = None, **config: Any) -> Any:

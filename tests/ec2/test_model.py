@@ -230,6 +230,7 @@ def test_the_description_is_left_as_it_was() -> None:
 
 
 def test_the_documentation_is_not_kept_in_memory() -> None:
+    ServiceModel.load.cache_clear()
     tracemalloc.start()
     try:
         model = ServiceModel.load("ec2")

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import cache
 from threading import Event
 from typing import Any, NamedTuple, TypeVar
 
@@ -109,16 +108,13 @@ class _Retold:
         raise AssertionError("runners are stepped")
 
 
-@cache
-def _model() -> ServiceModel:
-    return ServiceModel.load("ec2")
-
-
 def request(**form: str) -> Callable[[Tx], Answer]:
     """A request of the one account's, past everything that needs no state."""
     principal = Principal("AKIAEXHAUSTIVE", ACCOUNT, "full", "secret")
     pairs = [("Version", "2016-11-15"), *form.items()]
-    call = admit(pairs, _model(), principal=principal, region=REGION, request_id=_REQUEST_ID)
+    call = admit(
+        pairs, ServiceModel.load("ec2"), principal=principal, region=REGION, request_id=_REQUEST_ID
+    )
     return lambda tx: _answer(execute(tx, _ENGINE, call))
 
 

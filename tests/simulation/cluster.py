@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from threading import Event
 from typing import Any, Protocol, TypeVar
 
@@ -70,11 +70,6 @@ class Duty(Protocol):
     def channel(self) -> str: ...
 
     def run_once(self) -> bool: ...
-
-
-@cache
-def model() -> ServiceModel:
-    return ServiceModel.load("ec2")
 
 
 class Store:
@@ -257,7 +252,7 @@ class Node:
         principal = Principal("AKIASIMULATED", call.account, "full", "secret")
         try:
             admitted = admit(
-                call.form(), model(), principal=principal, region=call.region,
+                call.form(), ServiceModel.load("ec2"), principal=principal, region=call.region,
                 request_id=delivery.request_id,
             )  # fmt: skip
             if needs_preparing(admitted):
