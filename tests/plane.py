@@ -7,14 +7,11 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-import boto3
-from botocore.config import Config
-
+import sdk
 from sametoken.node import Node, add_key, open_store
 from sametoken.resources.accounts import Access
 from sametoken.server.choices import DEFAULT_CHOICES, Choices
@@ -25,6 +22,7 @@ from sametoken.store import clock
 from sametoken.store.port import Store, Tx
 from sametoken.workflow import work
 from sametoken.world import RealWorld
+from sdk import Keys
 from store.stores import migrated_database
 
 T = TypeVar("T")
@@ -33,19 +31,9 @@ T = TypeVar("T")
 STORE_VARIABLE = "SAMETOKEN_TEST_STORE"
 STORE = os.environ.get(STORE_VARIABLE, "sqlite")
 
-# One for all clients: it has read EC2's model once.
-_SESSION = boto3.session.Session()
-
 IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 # What every test launches unless it says otherwise.
 LAUNCH = {"ImageId": IMAGE, "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1}
-
-
-@dataclass(frozen=True)
-class Keys:
-    account: str
-    access_key_id: str
-    secret: str
 
 
 class Plane:
@@ -73,22 +61,13 @@ class Plane:
         self,
         service: str = "ec2",
         *,
-        region: str = "us-east-1",
+        region: str = sdk.REGION,
         keys: Keys | None = None,
         url: str | None = None,
         **config: Any,
     ) -> Any:
         """A boto3 client that tries once, unless `config` (botocore's) says otherwise."""
-        keys = keys or self.keys
-        config.setdefault("retries", {"total_max_attempts": 1, "mode": "standard"})
-        return _SESSION.client(
-            service,
-            region_name=region,
-            endpoint_url=url or self.url,
-            aws_access_key_id=keys.access_key_id,
-            aws_secret_access_key=keys.secret,
-            config=Config(**config),
-        )
+        return sdk.client(url or self.url, keys or self.keys, service, region=region, **config)
 
     def run(self, fn: Callable[[Tx], T]) -> T:
         """A transaction of the plane's own store."""

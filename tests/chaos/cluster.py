@@ -16,13 +16,13 @@ import psycopg
 import pytest
 
 from chaos.relay import Relay
-from clients.process import REGION, Server, closing_server, until
-from plane import Keys
+from clients.process import Server, closing_server, until
 from sametoken.cli.database import opened
 from sametoken.node import add_key
 from sametoken.resources import capacity, vpcs
 from sametoken.settings import KEY_FILE_VARIABLE
 from sametoken.store.port import Tx
+from sdk import REGION, Keys
 from store.standbys import Pair
 
 NODES = 3

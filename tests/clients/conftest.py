@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clients.process import Server, closing_server, prepare
-from plane import Keys
+from sdk import Keys
 
 
 @pytest.fixture(scope="session")

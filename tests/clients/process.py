@@ -23,22 +23,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
-import boto3
 import psycopg
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ConnectionError as CannotConnect
 from botocore.exceptions import HTTPClientError
 
 import sametoken
 from clients.nursery import Forked, nursery
-from plane import LAUNCH, Keys
+from plane import LAUNCH
 from sametoken.cli.database import opened
 from sametoken.faults import CRASH_VARIABLE
 from sametoken.node import add_key
 from sametoken.resources import vpcs
 from sametoken.settings import KEY_FILE_VARIABLE
 from sametoken.store.port import Tx
+from sdk import REGION, Keys, client
 from store import servers
 
 # Long enough that only a hang reaches it, on a machine that is busy with other things.
@@ -47,13 +46,9 @@ PATIENCE_SECONDS = 30.0
 STOP_SECONDS_MAX = 10.0
 # Between two looks at another process: short against what is waited for, cheap to repeat.
 _LOOK_SECONDS = 0.02
-REGION = "us-east-1"
 # What botocore raises when the connection was refused, or ended without an answer.
 NO_ANSWER: tuple[type[Exception], ...] = (HTTPClientError, CannotConnect)
 _FIRST_LINE = "sametoken serves EC2 at "
-
-# Clients are made by one thread at a time; the session keeps the parsed model for all of them.
-_SESSION = boto3.session.Session()
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -87,19 +82,6 @@ def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS)
     while not true():
         assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
         threading.Event().wait(_LOOK_SECONDS)
-
-
-def client(url: str, keys: Keys, service: str = "ec2", **config: Any) -> Any:
-    """A boto3 client that tries once, unless `config` (botocore's) says otherwise."""
-    config.setdefault("retries", {"total_max_attempts": 1, "mode": "standard"})
-    return _SESSION.client(
-        service,
-        region_name=REGION,
-        endpoint_url=url,
-        aws_access_key_id=keys.access_key_id,
-        aws_secret_access_key=keys.secret,
-        config=Config(**config),
-    )
 
 
 def prepare(database: Path) -> Keys:

@@ -21,7 +21,7 @@ from typing import IO, Any
 
 import pytest
 
-from plane import Keys
+from sdk import Keys
 
 # The folder that `terraform providers mirror` fills: HOST/NAMESPACE/TYPE/….
 PLUGINS_VARIABLE = "SAMETOKEN_TERRAFORM_PLUGINS"

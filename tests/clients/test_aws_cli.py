@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from clients.process import (
-    REGION,
     Server,
     closing_server,
     command,
@@ -22,7 +21,8 @@ from clients.process import (
     new_shared_database,
     run,
 )
-from plane import IMAGE, LAUNCH, Keys
+from plane import IMAGE, LAUNCH
+from sdk import REGION, Keys
 
 AWS = Path(sys.executable).with_name("aws")
 pytestmark = pytest.mark.skipif(

@@ -29,12 +29,13 @@ from clients.process import (
     until,
 )
 from ec2.asking import AT_ONCE
-from plane import Keys, running_plane
+from plane import running_plane
 from sametoken.cli import main
 from sametoken.errors import Misconfigured
 from sametoken.server.sealing import KEY_VARIABLE, new_key
 from sametoken.settings import Database, read_database
 from sametoken.workflow.work import LEASE
+from sdk import Keys
 from store import servers
 
 _PAGE = Path(__file__).parents[2] / "docs" / "backup.md"

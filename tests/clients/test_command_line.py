@@ -15,9 +15,9 @@ from botocore.exceptions import ClientError
 from click.testing import CliRunner
 
 from clients.process import Server, closing_server, identity, launch, prepare
-from plane import Keys
 from sametoken.cli import main
 from sametoken.migrations.upgrade import head
+from sdk import Keys
 
 SECRET = "0123456789abcdef0123456789abcdef01234567"
 

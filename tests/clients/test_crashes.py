@@ -16,8 +16,8 @@ import pytest
 
 from clients.holdings import held, whole
 from clients.process import NO_ANSWER, Server, closing_server, identity, launch
-from plane import Keys
 from sametoken.faults import POINTS, Point
+from sdk import Keys
 
 TOKEN = "crashed-launch"
 

@@ -14,10 +14,11 @@ import botocore.endpoint
 import pytest
 import sqlalchemy as sa
 
-from clients.process import client, identity, launch, until
-from plane import Keys, Plane, new_database, running_plane
+from clients.process import identity, launch, until
+from plane import Plane, new_database, running_plane
 from sametoken.idempotency.tables import ENTRY
 from sametoken.testing import Fate, Passage, Policy, drop_first_replies, lossy_proxy
+from sdk import Keys, client
 
 MODES = ("legacy", "standard", "adaptive")
 TRIES = 5

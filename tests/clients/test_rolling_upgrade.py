@@ -23,7 +23,6 @@ from clients.process import (
     PATIENCE_SECONDS,
     STOP_SECONDS_MAX,
     SharedDatabase,
-    client,
     command,
     environment,
     identity,
@@ -34,6 +33,7 @@ from clients.process import (
 )
 from sametoken.cli import main
 from sametoken.migrations.upgrade import head
+from sdk import client
 from store.next_release import CONTRACTING, EXPANDING, PACKAGE, package
 
 NEXT = CONTRACTING.id

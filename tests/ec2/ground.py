@@ -18,8 +18,9 @@ from botocore.config import Config
 from ec2.asking import drive
 from ec2.census import Census, taken
 from ec2.samples import in_subnet, vpc
-from plane import LAUNCH, Keys, Plane
+from plane import LAUNCH, Plane
 from sametoken.resources import capacity, quotas, ripening
+from sdk import Keys
 
 Document = dict[str, Any]
 

@@ -12,12 +12,13 @@ from botocore import xform_name
 from ec2.asking import code
 from ec2.requests_of_machines import PUBLIC_KEY
 from ec2.samples import first_zone, in_subnet, root_volume, vpc
-from plane import IMAGE, Keys, Plane
+from plane import IMAGE, Plane
 from sametoken.ec2.actions import Read
 from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.model import ServiceModel
 from sametoken.resources import capacity, quotas
 from sametoken.resources.quotas import QUOTAS
+from sdk import Keys
 
 Document = dict[str, Any]
 MODEL = ServiceModel.load("ec2")

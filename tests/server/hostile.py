@@ -17,10 +17,11 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.loaders import Loader
 
-from plane import IMAGE, Keys
+from plane import IMAGE
 from sametoken.ec2.actions import Create, Read
 from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.query import form_name
+from sdk import Keys
 
 Form = list[tuple[str, str]]
 REGIONS = ("us-east-1", "eu-west-1")

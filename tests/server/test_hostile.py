@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from plane import Keys, Plane
+from plane import Plane
 from sametoken.node import Node, add_key, open_store
 from sametoken.resources import vpcs
 from sametoken.server.app import App
@@ -31,6 +31,7 @@ from sametoken.server.sealing import key_file, load_sealer
 from sametoken.settings import Settings, database_of
 from sametoken.store.port import Tx
 from sametoken.world import RealWorld
+from sdk import Keys
 from server.hostile import REGIONS, Hostile, launch, odd_requests, requests
 from server.wire import wire
 

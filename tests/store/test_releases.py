@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from clients.process import until
 from ec2.asking import described, wait
 from ec2.samples import SAMPLES
-from plane import Keys, Plane, running_plane
+from plane import Plane, running_plane
 from sametoken.cli import main
 from sametoken.migrations.upgrade import current, head, upgrade
 from sametoken.resources import capacity, rows
@@ -29,6 +29,7 @@ from sametoken.settings import KEY_FILE_VARIABLE, database_of
 from sametoken.store.port import Tx
 from sametoken.store.sqlite import change_schema
 from sametoken.workflow.work import LEASE
+from sdk import Keys
 from store.releases.kept import FOLDER, STORES, Kept, Request, ids_in, loaded, releases
 
 MISMATCH = "IdempotentParameterMismatch"
