@@ -75,6 +75,8 @@ class Auditor:
     # What each intent without a token made, by the part of it that one request makes once.
     _unprotected: dict[str, dict[str, dict[str, None]]] = field(default_factory=dict)
     _commits: int = 0
+    # How many changes the database had seen at the last look.
+    _changes: int = -1
     _now: int = 0
 
     def __post_init__(self) -> None:
@@ -86,7 +88,10 @@ class Auditor:
 
     def observe(self) -> Snapshot:
         """Compare what was touched with the promises and with what was seen before."""
-        seen = self.seen
+        seen, changes = self.seen, self.database.raw.total_changes
+        if changes == self._changes:
+            return seen
+        self._changes = changes
         touched = seen.refresh()
         if not touched:
             return seen

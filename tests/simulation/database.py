@@ -89,8 +89,9 @@ class Database:
         for table in (*self._image, NOTES):
             self.raw.execute(f"DELETE FROM {table}")
         for table, rows in self._image.items():
-            for row in rows:
-                self.raw.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(row))})", row)
+            if rows:
+                marks = ",".join("?" * len(rows[0]))
+                self.raw.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
         if scarce:
             self.query("UPDATE counter_limit SET maximum = 1 WHERE name = 'capacity/*/*'")
         self.raw.execute("COMMIT")

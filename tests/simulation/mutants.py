@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -300,12 +300,9 @@ def _refusal_keeps_the_claim() -> Iterator[None]:
 
 def _clock_of_each_node() -> Iterator[None]:
     """P7: a node whose clock is behind counts a retention from before it began."""
-
-    def mutated(connection: sa.Connection, wall: datetime) -> datetime:
-        row = connection.execute(clock._READ).one()
-        return wall + timedelta(microseconds=row.offset_us)
-
-    with patch.object(clock, "read", mutated):
+    clocks = clock.CLOCK.c
+    own = sa.update(clock.CLOCK).values(high_us=clocks.offset_us + sa.bindparam("wall"))
+    with patch.object(clock, "_TICK", own.returning(clocks.high_us)):
         yield
 
 
@@ -369,30 +366,32 @@ _ALL: tuple[Mutant, ...] = (
     _gateway_leaves_its_interface,
 )
 _LAUNCHES = {"palette": ("RunInstances",)}
+_UP = {"crash": 0.0, "crash_node": 0.0}
 # The faults that a mutant needs to show, and what is made, where drawn odds would take long
 # to bring them together.
 ODDS: Mapping[Mutant, dict[str, Any]] = {
     _failure_binds_no_parameters: {**_LAUNCHES, "limits": 0.6},
-    _record_without_the_fence: {**_LAUNCHES, "owner_paused": 0.12, "stall": 0.06},
-    _services_without_the_fence: {**_LAUNCHES, "owner_paused": 0.2},
-    _unwinding_leaves_the_door_open: {**_LAUNCHES, "owner_paused": 0.2},
+    _record_without_the_fence: {**_LAUNCHES, "owner_paused": 0.4, "stall": 0.06},
+    _services_without_the_fence: {**_LAUNCHES, "owner_paused": 0.5},
+    _unwinding_leaves_the_door_open: {**_LAUNCHES, "owner_paused": 0.5},
     _lease_without_a_generation: {**_LAUNCHES, "owner_paused": 0.12, "stall": 0.06},
     _driver_forgets_generations: {
-        **_LAUNCHES,
-        "owner_paused": 0.3,
-        "service_hangs": 0.0,
-        "boot_fails": 0.5,
+        **_LAUNCHES, **_UP, "owner_paused": 0.9, "boot_fails": 0.5, "service_hangs": 0.0,
+        "service_fails": 0.0, "commit_fails": 0.0, "drop_reply": 0.0,
     },
-    _plan_change_keeps_its_epoch: _LAUNCHES,
+    _plan_change_keeps_its_epoch: {
+        **_LAUNCHES, **_UP, "freeze_node": 0.0, "owner_paused": 0.0, "stall": 0.0, "limits": 0.0,
+        "boot_fails": 0.0, "service_refuses": 0.0, "service_fails": 0.0, "service_hangs": 0.0,
+    },
     _lost_transaction_not_noticed: {"transaction_lost": 0.2, "gather": 1.0},
-    _sweep_takes_what_is_named: {**_LAUNCHES, "long_break": 0.6, "sweep": 0.5},
+    _sweep_takes_what_is_named: {
+        **_LAUNCHES, "crash_node": 0.0, "freeze_node": 0.0, "long_break": 1.0, "sweep": 1.0,
+    },
     _refusal_keeps_the_claim: {"limits": 0.6},
     _clock_of_each_node: {"clock_skewed": 1.0},
-    _address_moves_without_leaving: {
-        "palette": ("RunInstances", "CreateNetworkInterface", "AllocateAddress")
-    },
+    _address_moves_without_leaving: {"palette": ("CreateNetworkInterface", "AllocateAddress")},
     _quotas_not_checked: {"limits": 0.6},
-}
+}  # fmt: skip
 # By name, in words ("claim in its own transaction"): what plants it, and the odds to look under.
 MUTANTS: Mapping[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     mutant.__name__.strip("_").replace("_", " "): (contextmanager(mutant), ODDS.get(mutant, {}))

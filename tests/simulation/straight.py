@@ -9,17 +9,17 @@ that a schedule's trace is the same either way. What is out of the ordinary goes
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.engine import IteratorResult
 from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.sql.compiler import SQLCompiler
 
-# Statements are told apart by identity, so all that were met are kept; those that a function builds
-# anew each time are never met again, and would be kept in vain.
-MET_MAX = 4096
+# Statements are told apart by identity, so they are kept until they are met again. Those that a
+# function builds anew each time never are: the oldest are let go.
+MET_MAX = 1024
 
 # How commands begin that a member's savepoint takes.
 _SAVEPOINTS = ("SAVEPOINT ", "RELEASE ", "ROLLBACK TO ")
@@ -28,17 +28,33 @@ Convert = Callable[[Any], Any]
 Parameters = Mapping[str, Any]
 
 
-class Rows(IteratorResult[Any]):
-    """What a statement answered, with the driver's count of what it changed."""
+class Rows(list[sa.Row[Any]]):
+    """What a statement answered, all of it, and the driver's count of what it changed.
+
+    As much of SQLAlchemy's result as the program uses; anything else is an `AttributeError`.
+    """
 
     rowcount: int
 
+    def all(self) -> Rows:
+        return self
 
-class Changed:
-    """A statement that answers nothing: how many rows it changed."""
+    def first(self) -> sa.Row[Any] | None:
+        return self[0] if self else None
 
-    def __init__(self, rowcount: int) -> None:
-        self.rowcount = rowcount
+    def fetchone(self) -> sa.Row[Any] | None:
+        return self.pop(0) if self else None
+
+    def one(self) -> sa.Row[Any]:
+        if len(self) != 1:
+            raise (sa.exc.MultipleResultsFound if self else sa.exc.NoResultFound)(len(self))
+        return self[0]
+
+    def scalar(self) -> Any:
+        return self[0][0] if self else None
+
+    def scalar_one(self) -> Any:
+        return self.one()[0]
 
 
 class Prepared:
@@ -47,45 +63,36 @@ class Prepared:
     def __init__(self, compiled: SQLCompiler, dialect: sa.Dialect, sample: Parameters) -> None:
         state = compiled.construct_expanded_state(dict(sample))
         self.sql = state.statement
-        self._names = tuple(state.positiontup or ())
-        self._fixed = compiled.construct_params(_check=False)
-        self._converts: dict[str, Convert] = {
-            name: cast(Convert, one)
-            for name, one in {**compiled._bind_processors, **state.processors}.items()
-        }
+        converts = {**compiled._bind_processors, **state.processors}
+        self._binds: list[tuple[str, Convert | None]] = [
+            (name, cast(Convert | None, converts.get(name))) for name in state.positiontup or ()
+        ]
+        # The values that the statement itself has.
+        own = compiled.construct_params(_check=False)
+        self._own = {name: value for name, value in own.items() if name not in sample}
         self._lists = list(state.parameter_expansion.items())
         columns = compiled._result_columns
-        self._metadata = SimpleResultMetaData([one.keyname for one in columns]) if columns else None
-        self._reads: list[tuple[int, Convert]] = [
-            (number, convert)
-            for number, one in enumerate(columns)
-            if (convert := one.type._cached_result_processor(dialect, None)) is not None
-        ]
+        self._metadata = SimpleResultMetaData([one.keyname for one in columns])
+        reads = [one.type._cached_result_processor(dialect, None) for one in columns]
+        self._reads = reads if any(reads) else None
 
     def bind(self, parameters: Parameters) -> list[Any]:
-        values = {**self._fixed, **parameters}
-        for name, parts in self._lists:
-            values.update(zip(parts, values[name], strict=True))
-        converts = self._converts
+        values = parameters
+        if self._own or self._lists:
+            values = {**self._own, **parameters}
+            for name, parts in self._lists:
+                values.update(zip(parts, values[name], strict=True))
         return [
-            converts[name](values[name]) if name in converts else values[name]
-            for name in self._names
+            values[name] if convert is None else convert(values[name])
+            for name, convert in self._binds
         ]
 
-    def answer(self, cursor: sqlite3.Cursor) -> Rows | Changed:
-        if self._metadata is None:
-            return Changed(cursor.rowcount)
-        found = cursor.fetchall()
-        rows = Rows(self._metadata, self._converted(found) if self._reads else iter(found))
+    def answer(self, cursor: sqlite3.Cursor) -> Rows:
+        metadata, reads = self._metadata, self._reads
+        places = metadata._key_to_index
+        rows = Rows([sa.Row(metadata, reads, places, one) for one in cursor.fetchall()])
         rows.rowcount = cursor.rowcount
         return rows
-
-    def _converted(self, found: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-        for row in found:
-            values = list(row)
-            for number, convert in self._reads:
-                values[number] = convert(values[number])
-            yield tuple(values)
 
 
 class Constant:
@@ -113,6 +120,11 @@ class Constant:
 class Straight(sa.Connection):
     """A connection whose constant statements take the short way."""
 
+    @cached_property
+    def _heeding(self) -> Sequence[Callable[..., object]]:
+        """Who listens to what is sent: since before the first statement, or never."""
+        return tuple(self.dispatch.before_cursor_execute)
+
     def execute(self, statement: Any, parameters: Any = None, **rest: Any) -> Any:
         many = parameters if isinstance(parameters, list) else None
         given: Parameters = (many[0] if many else parameters) or {}
@@ -137,7 +149,7 @@ class Straight(sa.Connection):
         assert raw is not None, "it is not detached"
         cursor = cast(sqlite3.Cursor, raw.cursor())
         try:
-            for heed in self.dispatch.before_cursor_execute:
+            for heed in self._heeding:
                 heed(self, cursor, sql, values, None, False)
             return cursor.execute(sql, values)
         except sqlite3.Error as error:
@@ -152,10 +164,12 @@ def _look_up(statement: Any, names: tuple[str, ...], dialect: sa.Dialect) -> Con
     if key in _constants:
         return _constants[key]
     if id(statement) not in _met:
-        if len(_met) < MET_MAX:
-            _met[id(statement)] = statement
+        if len(_met) == MET_MAX:
+            del _met[next(iter(_met))]
+        _met[id(statement)] = statement
         return None
     constant = _constants[key] = _constant(statement, names, dialect)
+    _kept.append(statement)
     return constant
 
 
@@ -174,3 +188,4 @@ def _constant(statement: Any, names: tuple[str, ...], dialect: sa.Dialect) -> Co
 # Statements by identity, which lasts as long as they are kept.
 _met: dict[int, Any] = {}
 _constants: dict[tuple[int, tuple[str, ...]], Constant | None] = {}
+_kept: list[Any] = []

@@ -31,7 +31,12 @@ CLOCK = sa.Table(
 )
 
 _READ = sa.select(CLOCK.c.offset_us, CLOCK.c.high_us)
-_RAISE = sa.update(CLOCK).values(high_us=sa.bindparam("moment"))
+# In SQLite, where `max` of two values is what other databases call `greatest`.
+_TICK = (
+    sa.update(CLOCK)
+    .values(high_us=sa.func.max(CLOCK.c.high_us, CLOCK.c.offset_us + sa.bindparam("wall")))
+    .returning(CLOCK.c.high_us)
+)
 _ADVANCE = (
     sa.update(CLOCK)
     .values(offset_us=CLOCK.c.offset_us + sa.bindparam("by"))
@@ -43,7 +48,11 @@ READ_WITH_HOST = (
     "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, offset_us, high_us"
     " FROM store_clock"
 )
-_RAISE_MARK = _RAISE.where(CLOCK.c.high_us < sa.bindparam("moment"))
+_RAISE_MARK = (
+    sa.update(CLOCK)
+    .values(high_us=sa.bindparam("moment"))
+    .where(CLOCK.c.high_us < sa.bindparam("moment"))
+)
 # Once a second costs nothing, and no lease or retention is counted in less.
 MARK_US = 1_000_000
 
@@ -66,9 +75,8 @@ def read(connection: sa.Connection, wall: datetime) -> datetime:
 
 def tick(connection: sa.Connection, wall: datetime) -> datetime:
     """The moment of a writing transaction; no later one will be given an earlier moment."""
-    now = read(connection, wall)
-    connection.execute(_RAISE, {"moment": to_microseconds(now)})
-    return now
+    moment: int = connection.execute(_TICK, {"wall": to_microseconds(wall)}).scalar_one()
+    return from_microseconds(moment)
 
 
 def advance(connection: sa.Connection, by: timedelta) -> None:
