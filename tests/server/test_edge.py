@@ -300,6 +300,20 @@ def test_an_upgrade_is_refused_and_its_body_never_read_as_a_request(
     assert reply.count(b"\r\ncontent-length: ") == 1
 
 
+def test_nothing_of_a_reply_is_sent_before_all_of_it(loop_factory: LoopFactory) -> None:
+    """Callers try again when a connection ends, and not when it ends after a head."""
+
+    async def fail(scope: Message, receive: Receive, send: Send) -> None:
+        headers = [(b"content-length", b"4")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"ha", "more_body": True})
+        raise ZeroDivisionError
+
+    with running(fail, UNHURRIED, loop_factory=loop_factory) as where, wire(where) as client:
+        client.send(GET)
+        assert client.read_to_end() == b""
+
+
 def test_an_application_that_fails_shows_no_traceback(loop_factory: LoopFactory) -> None:
     async def fail(scope: Message, receive: Receive, send: Send) -> None:
         raise ZeroDivisionError("secret detail")

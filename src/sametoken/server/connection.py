@@ -21,6 +21,7 @@ from uvicorn.server import ServerState
 
 from sametoken.server import limits as refusals
 from sametoken.server.limits import Limits, Refusal
+from sametoken.server.whole_reply import send_whole
 from sametoken.world import World, mint_uuid
 
 # Bytes are given to the parser in pieces, so that a limit is noticed at most two pieces late:
@@ -179,6 +180,7 @@ class Connection(HttpToolsProtocol):
             self._stop_parsing(refusals.TOO_MANY_CONNECTIONS)
         self._state.tell_time()
         super().on_headers_complete()
+        send_whole(self.cycle, self.transport)
         if self._unanswered == 0:
             self._body_bytes = 0
         self._unanswered += 1
