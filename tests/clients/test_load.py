@@ -16,8 +16,8 @@ TOKENS = [f"load-{number}" for number in range(THREADS * LAUNCHES_EACH)]
 # the next two are killed when so many launches were acknowledged, in the midst of the others.
 DIES_AT_REPLY = 20
 KILLED_AT = (40, 70)
-# Once boto3 has used up its quota of retries, its next try is its last. The server is away for
-# about a second each time; what it is given here is far more.
+# Once boto3 has used up its quota of retries, its next try is its last. What it is given here is
+# far more than the server is away.
 TRIES, TRY_SECONDS = 150, 0.1
 
 

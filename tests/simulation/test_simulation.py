@@ -27,8 +27,8 @@ from simulation.simulator import (
 )
 
 SCHEDULES = int(os.environ.get("SIMULATION_SCHEDULES", "1000"))
-# As many parts as keep a few workers evenly busy.
-PARTS = 20
+# As many parts as keep a few workers evenly busy, to the end.
+PARTS = max(20, SCHEDULES // 250)
 # The first seed; another one explores other schedules, the same one repeats these.
 BASE_SEED = int(os.environ.get("SIMULATION_SEED", "1"))
 
