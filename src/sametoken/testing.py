@@ -29,6 +29,7 @@ class Fate(Enum):
     PASS = "pass"  # noqa: S105 - not a password
     DROP_REQUEST = "drop request"  # the endpoint never hears of it
     DROP_REPLY = "drop reply"  # the endpoint acts, the client never hears
+    CUT_REPLY = "cut reply"  # the endpoint acts, the client hears the head of the reply, no body
     DUPLICATE = "duplicate"  # the endpoint hears it twice, the client gets the second answer
     SERVER_ERROR = "server error"  # the endpoint acts, the client is told 503
 
@@ -161,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if fate is Fate.SERVER_ERROR:
             status, headers, answer = 503, [], b""
-        self._answer(status, headers, answer)
+        self._answer(status, headers, answer, is_cut=fate is Fate.CUT_REPLY)
 
     def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         upstream = http.client.HTTPConnection(*self.target, timeout=UPSTREAM_SECONDS_MAX)
@@ -178,7 +179,9 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             upstream.close()
 
-    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    def _answer(
+        self, status: int, headers: list[tuple[str, str]], body: bytes, *, is_cut: bool
+    ) -> None:
         self.send_response_only(status)
         for name, value in headers:
             if name.lower() not in ("connection", "content-length", "transfer-encoding"):
@@ -186,7 +189,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+        if is_cut:
+            self._hang_up()
+        else:
+            self.wfile.write(body)
 
     def _hang_up(self) -> None:
         self.connection.shutdown(socket.SHUT_RDWR)

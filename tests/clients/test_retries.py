@@ -13,6 +13,7 @@ from typing import Any
 import botocore.endpoint
 import pytest
 import sqlalchemy as sa
+from botocore.parsers import ResponseParserError
 
 from clients.process import identity, launch, until
 from plane import Plane, new_database, running_plane
@@ -33,6 +34,8 @@ BAD_LUCK: Mapping[str, Sequence[Fate]] = {
 }
 # How often the server hears of a request that meets this fate.
 ARRIVALS = {Fate.DROP_REQUEST: 0, Fate.DUPLICATE: 2}
+# After a cut reply botocore does not try again.
+RETRIED = [fate for fate in Fate if fate is not Fate.CUT_REPLY]
 # Fates after which the client has its answer.
 ANSWERED = (Fate.PASS, Fate.DUPLICATE)
 
@@ -69,7 +72,7 @@ def by_chance(seed: int) -> Policy:
 
     def policy(passage: Passage) -> Fate:
         last = passage.action != "RunInstances" or passage.attempt >= TRIES
-        return Fate.PASS if last else chance.choice(list(Fate))
+        return Fate.PASS if last else chance.choice(RETRIED)
 
     return policy
 
@@ -139,6 +142,22 @@ def test_many_calls_through_a_random_network_are_as_many_instances(plane: Plane,
     assert arrivals(plane, keys) == heard > len(made), (seed, proxy.passages)
     assert sorted(made) == sorted(one["InstanceId"] for one in instances(client(plane.url, keys)))
     assert counts_when_running(plane, keys) == (10, 10, 10)
+
+
+@in_every_mode
+def test_a_cut_reply_is_an_error_that_the_caller_may_repeat(plane: Plane, mode: str) -> None:
+    """With a token of its own: the one that botocore fills in is another for another call."""
+    keys = plane.account(f"{mode}: cut reply")
+    with lossy_proxy(plane.url, in_turn([Fate.CUT_REPLY])) as proxy:
+        ec2 = client_of(keys, proxy.url, mode)
+        with pytest.raises(ResponseParserError):
+            launch(ec2, "cut")
+        assert proxy.count("RunInstances") == 1, "botocore has learnt to try again"
+        answer = launch(ec2, "cut")
+    assert [one["InstanceId"] for one in instances(client(plane.url, keys))] == list(
+        identity(answer)[1:]
+    )
+    assert counts_when_running(plane, keys) == (1, 1, 1)
 
 
 def test_the_proxy_tells_calls_without_a_token_apart(plane: Plane) -> None:
