@@ -11,14 +11,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import sqlalchemy as sa
+
 import sdk
+from sametoken.migrations.tables import METADATA
 from sametoken.node import Node, add_key, open_store
 from sametoken.resources.accounts import Access
 from sametoken.server.choices import DEFAULT_CHOICES, Choices
 from sametoken.server.sealing import load_sealer
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import Database, Settings, database_of, read_database
-from sametoken.store import clock
+from sametoken.store import clock, nodes
 from sametoken.store.port import Store, Tx
 from sametoken.workflow import work
 from sametoken.world import RealWorld
@@ -47,10 +50,10 @@ class Plane:
         self.keys = self.account("tests")
 
     @property
-    def database(self) -> Path:
-        """The file of a plane on SQLite."""
-        assert self._place.file is not None, "a plane on PostgreSQL has no file"
-        return self._place.file
+    def folder(self) -> Path:
+        """Where its key is, and its database when that is a file."""
+        assert self._place.key_file is not None, "every plane has one"
+        return self._place.key_file.parent
 
     def account(self, name: str, *, access: Access = "full") -> Keys:
         """A new key, in a new account unless the name is known."""
@@ -81,6 +84,20 @@ class Plane:
             tx.wake(work.CHANNEL)
 
         self.store.run(run)
+
+
+def everything(store: Store) -> dict[str, list[str]]:
+    """Every row of every table, but for the clock's, which ticks, and the nodes', which beat."""
+
+    def read(tx: Tx) -> dict[str, list[str]]:
+        return {
+            table.name: sorted(repr(row) for row in tx.execute(sa.select(table)))
+            for metadata in METADATA
+            if metadata not in (clock.metadata, nodes.metadata)
+            for table in metadata.sorted_tables
+        }
+
+    return store.read(read)
 
 
 def new_database(folder: Path, store: str = STORE) -> Database:

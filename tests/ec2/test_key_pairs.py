@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ec2.asking import by_filter, code, refusal
-from plane import LAUNCH, Plane
+from plane import LAUNCH, Plane, everything
 from sametoken.ec2.actions import Change
 from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.key_material import KeyMaterial
@@ -161,9 +160,10 @@ def test_a_name_is_of_its_region_and_account(plane: Plane, client: Any) -> None:
 def test_a_private_key_is_nowhere_on_disk(plane: Plane, client: Any) -> None:
     secret = client.create_key_pair(KeyName="secret", KeyType="ed25519")["KeyMaterial"]
     body = secret.splitlines()[2].encode()
-    files = [path for path in Path(plane.database).parent.rglob("*") if path.is_file()]
-    assert any(b"secret" in path.read_bytes() for path in files), "the row itself is there"
-    assert [path for path in files if body in path.read_bytes()] == []
+    kept = [path.read_bytes() for path in plane.folder.rglob("*") if path.is_file()]
+    kept.append(repr(everything(plane.store)).encode())
+    assert any(b"secret" in one for one in kept), "the row itself is there"
+    assert not any(body in one for one in kept)
 
 
 def test_a_private_key_shows_in_no_message() -> None:

@@ -16,13 +16,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 from xml.etree import ElementTree
 
 import pytest
 
-from plane import Plane
+from plane import Plane, everything
 from sametoken.node import Node, add_key, open_store
 from sametoken.resources import vpcs
 from sametoken.server.app import App
@@ -113,17 +112,6 @@ async def ask(app: App, hostile: Hostile) -> Heard:
     return Heard(start["status"], body["body"])
 
 
-def everything(database: Path) -> dict[str, list[Any]]:
-    """Every row of every table, but for the store's clock, which ticks with each transaction."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        return {
-            name: sorted(connection.execute(f'SELECT * FROM "{name}"').fetchall(), key=repr)
-            for (name,) in names
-            if name != "store_clock"
-        }
-
-
 def resident_bytes() -> int:
     """This process's memory; 0 where the system does not say."""
     try:
@@ -168,9 +156,9 @@ async def ask_all(app: App, hostile: Iterator[Hostile]) -> tuple[Counter[str], i
 def test_hostile_requests_are_refused_and_leave_nothing_behind(tmp_path: Path, seed: str) -> None:
     database = tmp_path / "hostile.db"
     with application(database) as (app, keys):
-        before = everything(database)
+        before = everything(app.store)
         codes, growth = asyncio.run(ask_all(app, requests(seed, REQUESTS_EACH, keys, HOST)))
-        after = everything(database)
+        after = everything(app.store)
     assert codes.total() == REQUESTS_EACH, codes
     # The forms got as far as they were meant to: to the state, and to the token's grammar.
     assert sum(count for what, count in codes.items() if what.endswith(".NotFound")) > 100
@@ -197,7 +185,7 @@ def test_odd_requests_about_things_that_exist_never_meet_a_bug(tmp_path: Path, s
 def test_hostile_requests_over_the_socket_fare_no_better(plane: Plane, seed: str) -> None:
     keys = plane.account("hostile")
     plane.run(lambda tx: seed_regions(tx, keys.account))
-    before = everything(plane.database)
+    before = everything(plane.store)
     host = urlsplit(plane.url).netloc
     where = (str(urlsplit(plane.url).hostname), int(urlsplit(plane.url).port or 0))
     for hostile in requests(seed, OVER_THE_SOCKET, keys, host):
@@ -207,7 +195,7 @@ def test_hostile_requests_over_the_socket_fare_no_better(plane: Plane, seed: str
             caller.send(as_bytes(hostile))
             status, _, body = caller.read_reply()
         check(hostile, Heard(status, body))
-    assert everything(plane.database) == before
+    assert everything(plane.store) == before
 
 
 def as_bytes(hostile: Hostile) -> bytes:
