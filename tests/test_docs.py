@@ -144,6 +144,18 @@ def test_the_generated_pages_are_fresh(name: str) -> None:
     assert written == fresh, "run `make docs`"
 
 
+def test_the_program_of_the_library_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/library.md").read_text(), re.DOTALL)
+    assert len(blocks) >= 4, "its blocks have been found"
+    monkeypatch.chdir(tmp_path)
+    program = tmp_path / "program.py"
+    program.write_text("\n".join(blocks))
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_example_runs_and_prints_what_it_promises() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples/orders.py")], capture_output=True, text=True

@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable
 from enum import StrEnum
 
+from sametoken.errors import Misconfigured
+
 
 class Point(StrEnum):
     """A fault point's name says what has just happened."""
@@ -73,7 +75,14 @@ def install_from_environment() -> None:
 
 def _act_at(asked: str, act: Callable[[], None]) -> Injector:
     name, _, count = asked.partition(":")
-    wanted, remaining = Point(name), int(count or "1")
+    try:
+        wanted, remaining = Point(name), int(count or "1")
+    except ValueError:
+        points = ", ".join(point.value for point in Point)
+        raise Misconfigured(
+            f"{asked!r} is no fault point. Use POINT, or POINT:N for the N-th time, with one of: "
+            f"{points}"
+        ) from None
 
     def injector(point: Point) -> None:
         nonlocal remaining

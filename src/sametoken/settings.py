@@ -69,7 +69,8 @@ def read_database(url: str, key_file: Path | None = None) -> Database:
     """
     if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
         # sqlite:////absolute/path and sqlite:///relative/path, as SQLAlchemy writes them.
-        file = Path(url.removeprefix(_SQLITE)).expanduser().absolute()
+        # Resolved, so that two names of one file have one lock and one key.
+        file = Path(url.removeprefix(_SQLITE)).expanduser().resolve()
         return Database(url, file, key_file or sealing.key_file(file))
     if url.startswith(_POSTGRESQL):
         return Database(url, None, key_file)

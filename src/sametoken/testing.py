@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import sys
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -67,6 +68,8 @@ class LossyProxy:
     url: str
     policy: Policy
     passages: list[tuple[Passage, Fate]] = field(default_factory=list)
+    # What went wrong here first, such as an error of the policy; raised at the end of the block.
+    failure: BaseException | None = None
     _attempts: dict[tuple[str, str | None], int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -77,6 +80,8 @@ class LossyProxy:
             self._attempts[first.call] = tries
             passage = replace(first, attempt=tries)
             fate = self.policy(passage)
+            if not isinstance(fate, Fate):
+                raise TypeError(f"the policy answers {fate!r} for {passage}, which is no Fate")
             self.passages.append((passage, fate))
             return fate
 
@@ -104,16 +109,20 @@ def pass_all(passage: Passage) -> Fate:
 
 @contextmanager
 def lossy_proxy(upstream: str, policy: Policy = pass_all) -> Iterator[LossyProxy]:
-    """A proxy before `upstream` (an http URL), listening on a free loopback port for the block."""
+    """A proxy before `upstream`, listening on a free loopback port for the block.
+
+    Raises `ValueError` for anything but an http URL; what the policy raised, at the end.
+    """
     address = urllib.parse.urlsplit(upstream)
-    assert address.hostname is not None, "the upstream URL names a host"
+    if address.scheme != "http" or address.hostname is None:
+        raise ValueError(f"{upstream!r} is no http URL, such as http://127.0.0.1:4590")
     target = (address.hostname, address.port or 80)
 
     class Handler(_Handler):
         pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    proxy = LossyProxy(f"http://127.0.0.1:{server.server_port}", policy)
+    server = _Server(("127.0.0.1", 0), Handler)
+    proxy = server.proxy = LossyProxy(f"http://127.0.0.1:{server.server_port}", policy)
     Handler.proxy, Handler.target = proxy, target
     thread = threading.Thread(
         target=server.serve_forever, args=(_STOP_SECONDS_MAX,), name="lossy-proxy"
@@ -125,6 +134,18 @@ def lossy_proxy(upstream: str, policy: Policy = pass_all) -> Iterator[LossyProxy
         server.shutdown()
         thread.join()
         server.server_close()
+        if proxy.failure is not None:
+            raise proxy.failure
+
+
+class _Server(ThreadingHTTPServer):
+    proxy: LossyProxy
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep what went wrong in a handler; a client that has gone away is nobody's mistake."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            self.proxy.failure = self.proxy.failure or error
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -91,7 +91,7 @@ def prepare(database: Path) -> Keys:
 
 def prepare_at(url: str) -> Keys:
     """The same, for any database."""
-    with opened(url) as here:
+    with opened(url, create=True) as here:
 
         def run(tx: Tx) -> Keys:
             made = Keys(*add_key(tx, here.sealer, "clients", access="full"))

@@ -226,8 +226,8 @@ def test_a_backup_replaces_nothing_and_makes_no_database(tmp_path: Path) -> None
         before = target.read_bytes()
         assert "is there already" in refused("backup", str(target), "--database", url)
         assert target.read_bytes() == before
-    nowhere = tmp_path / "no" / "copy"
-    assert f"cannot be copied to {nowhere}" in refused("backup", str(nowhere), "--database", url)
+    said = refused("backup", str(tmp_path / "no" / "copy"), "--database", url)
+    assert f"there is no folder {tmp_path / 'no'}" in said
     said = refused("backup", str(tmp_path / "x"), "--database", f"sqlite:///{tmp_path}/y.db")
     assert f"there is no database at {tmp_path}/y.db" in said
     assert "pg_dump" in refused("backup", str(tmp_path / "x"), "--database", "postgresql://u@h/d")

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from clients.process import Server, closing_server, identity, launch, prepare
 from sametoken.cli import main
 from sametoken.migrations.upgrade import head
+from sametoken.settings import DATABASE_VARIABLE
 from sdk import Keys
 
 SECRET = "0123456789abcdef0123456789abcdef01234567"
@@ -222,6 +223,41 @@ def test_a_quota_of_ec2s_is_listed_and_can_be_set(served: Server) -> None:
 @pytest.mark.parametrize("words", [("vms", "3"), ("capacity/us-east-1a", "3"), ("a/b/c", "3")])
 def test_a_limit_that_does_not_exist_is_refused(new: str, words: tuple[str, str]) -> None:
     assert "is no limit; use capacity/ZONE/TYPE" in refused("limits", "set", *words, database=new)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("capacity/us-east-1/t3.micro", "'us-east-1' is no zone"),
+        ("capacity/us-east-1a/t9.micro", "'t9.micro' is no instance type"),
+        ("capacity//", "'' is no zone"),
+        ("vpc/1/us-east-1", "'1' is no account"),
+        ("elastic-ip/000000000001/nowhere-9", "'nowhere-9' is no Region"),
+    ],
+)
+def test_a_limit_that_would_limit_nothing_is_refused(new: str, name: str, says: str) -> None:
+    assert says in refused("limits", "set", name, "1", database=new)
+
+
+def test_a_limit_larger_than_any_database_holds_is_refused(new: str) -> None:
+    said = refused("limits", "set", "capacity/*/*", str(2**31), database=new)
+    assert "is not in the range 0<=x<=2147483647" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("accounts", "list"), ("accounts", "keys", "default"), ("tokens", "list"),
+        ("tokens", "explain", "t"), ("limits", "list"), ("env",), ("run", "true"),
+    ],
+)  # fmt: skip
+def test_a_path_that_was_mistyped_is_no_new_database(
+    new: str, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    done = CliRunner().invoke(main, words, env={DATABASE_VARIABLE: new})
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert f"there is no database at {new.removeprefix('sqlite:///')}" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_migrate_names_the_revision_and_may_be_repeated(new: str) -> None:

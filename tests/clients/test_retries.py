@@ -13,6 +13,7 @@ from typing import Any
 import botocore.endpoint
 import pytest
 import sqlalchemy as sa
+from botocore.exceptions import ConnectionClosedError
 from botocore.parsers import ResponseParserError
 
 from clients.process import identity, launch, until
@@ -180,3 +181,21 @@ def test_without_a_token_a_lost_reply_doubles_the_launch(plane: Plane) -> None:
         assert proxy.count("RunInstances") == 2
     assert "ClientToken" not in answer["Instances"][0]
     assert counts_when_running(plane, keys) == (2, 2, 2)
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1:1", "127.0.0.1:4590", "http://"])
+def test_the_proxy_refuses_what_it_cannot_pass_on(url: str) -> None:
+    with pytest.raises(ValueError, match="is no http URL"), lossy_proxy(url):
+        pass
+
+
+def test_a_mistake_of_the_policy_fails_the_test_that_made_it(plane: Plane) -> None:
+    def mistaken(passage: Passage) -> Any:
+        return "pass"
+
+    with (
+        pytest.raises(TypeError, match="'pass' for Passage"),
+        lossy_proxy(plane.url, mistaken) as proxy,
+        pytest.raises(ConnectionClosedError),
+    ):
+        client(proxy.url, plane.keys).describe_vpcs()

@@ -44,6 +44,14 @@ def test_a_plain_launch_has_the_images_root_volume(plane: Plane) -> None:
     assert attachment["InstanceId"] == id and attachment["AttachTime"]
 
 
+def test_the_root_device_is_named_first(plane: Plane) -> None:
+    client = plane.client()
+    id = running(client, **devices(ebs("/dev/sdb", VolumeSize=1), ebs("/dev/sda2", VolumeSize=1)))
+    names = [one["DeviceName"] for one in described(client, id)["BlockDeviceMappings"]]
+    assert names[0] == ROOT
+    assert sorted(names[1:]) == ["/dev/sda2", "/dev/sdb"]
+
+
 def test_a_request_lays_its_devices_over_the_images(plane: Plane) -> None:
     client = plane.client()
     id = running(

@@ -366,3 +366,5 @@ def test_a_certificate_that_cannot_be_used_is_named(
     for tls_cert, tls_key in [(absent, key), (key, cert), (cert, locked), (None, key)]:
         with pytest.raises(Misconfigured, match="certificate"):
             Edge(echo, Listener("127.0.0.1", 0, tls_cert, tls_key)).bind()
+    with pytest.raises(Misconfigured, match="Name its key with --tls-key"):
+        Edge(echo, Listener("127.0.0.1", 0, cert, None)).bind()

@@ -8,7 +8,12 @@ import pytest
 import sqlalchemy as sa
 
 from sametoken import faults
-from sametoken.errors import IdempotentParameterMismatch, ServiceError, Transient
+from sametoken.errors import (
+    IdempotentParameterMismatch,
+    InvalidClientToken,
+    ServiceError,
+    Transient,
+)
 from sametoken.faults import Point
 from sametoken.idempotency import Attempt, OutcomeState, Rules, Scope
 from sametoken.idempotency.tables import ATTEMPTS_KEPT, FIELDS_NOTED_MAX, read_attempts
@@ -52,6 +57,13 @@ def test_a_replay_shows_the_current_state(caller: Caller) -> None:
 def test_without_a_token_every_call_makes_something_and_leaves_no_entry(caller: Caller) -> None:
     made = {caller.create(call(None, P=1)) for _ in range(3)}
     assert len(made) == 3
+    assert set(caller.rows_kept().values()) == {0}
+
+
+def test_an_empty_token_is_refused_for_it_would_be_everybodys(caller: Caller) -> None:
+    with pytest.raises(InvalidClientToken, match="empty"):
+        caller.ask(call("", P=1))
+    assert caller.notes() == []
     assert set(caller.rows_kept().values()) == {0}
 
 

@@ -303,3 +303,12 @@ def test_a_failed_connection_is_not_left_open(tmp_path: Path) -> None:
     not_a_database.write_text("Dear reader, " * 100)
     with pytest.raises(sqlite3.DatabaseError):
         sqlite.connect(not_a_database)
+
+
+def test_a_new_database_is_for_its_owner_only(file: SqliteDatabase, tmp_path: Path) -> None:
+    path = tmp_path / "private.db"
+    sqlite.check_usable(path)
+    with closing(sqlite.connect(path)) as connection:
+        connection.execute("CREATE TABLE one (id)")
+        modes = {one.name: one.stat().st_mode & 0o777 for one in tmp_path.glob("private.db*")}
+    assert modes == {"private.db": 0o600, "private.db-wal": 0o600, "private.db-shm": 0o600}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -80,6 +82,29 @@ def test_rule_version_1_gives_the_digests_that_were_released() -> None:
 def test_the_same_parameters_in_another_order_are_the_same_intent() -> None:
     backwards = {name: PINNED[name] for name in reversed(PINNED)}
     assert differing(PINNED, backwards) == ()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Decimal("1.10"), Decimal("1.1")),
+        (UUID(int=1), UUID(int=2)),
+        (UUID(int=1), str(UUID(int=1))),
+        (date(2031, 1, 2), datetime(2031, 1, 2, tzinfo=UTC)),
+        (time(1), time(2)),
+        (b"1", "1"),
+    ],
+)
+def test_values_that_json_has_no_word_for_are_compared_as_they_are(one: Any, other: Any) -> None:
+    first, again, second = (
+        fingerprint({"P": value}, Rules(), KEY).digests for value in (one, copy.copy(one), other)
+    )
+    assert first == again != second
+
+
+def test_a_value_that_cannot_be_compared_is_named() -> None:
+    with pytest.raises(TypeError, match="of type set, of which"):
+        fingerprint({"P": {1, 2}}, Rules(), KEY)
 
 
 def test_the_order_of_a_set_means_nothing() -> None:

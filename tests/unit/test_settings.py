@@ -48,3 +48,15 @@ def test_postgresql_is_shared_and_has_no_file() -> None:
     assert str(read_database(url)) == "postgresql://me@one:5432,two:5433/plane"
     assert str(read_database("postgres://host/plane")) == "postgres://host/plane"
     assert str(read_database("postgresql://u:p/w@host")) != "", "no URL breaks a log line"
+
+
+def test_two_names_of_one_file_are_one_database(tmp_path: Path) -> None:
+    """Else each name had a lock of its own, and two servers the file."""
+    (tmp_path / "real").mkdir()
+    file = tmp_path / "real" / "plane.db"
+    file.touch()
+    (tmp_path / "folder").symlink_to(tmp_path / "real")
+    (tmp_path / "linked.db").symlink_to(file)
+    for name in ("linked.db", "folder/plane.db", "real/../real/plane.db"):
+        found = database_of(tmp_path / name)
+        assert (found.file, found.key_file) == (file, file.with_name("plane.db.key"))

@@ -36,7 +36,7 @@ def create(
     """Make an access key for the account NAME, which is made when it is new."""
     if access_key_id is not None and not (access_key_id.isascii() and access_key_id.isalnum()):
         raise Misconfigured(f"{access_key_id!r} is no access key id; use letters and digits")
-    with opened(database) as here:
+    with opened(database, create=True) as here:
         account, id, secret = here.store.run(
             lambda tx: add_key(
                 tx,

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 from platformdirs import user_data_path
 
+from sametoken.errors import Misconfigured
 from sametoken.node import find_sealer, open_store, prepare
 from sametoken.server.sealing import Sealer
 from sametoken.settings import DATABASE_VARIABLE, KEY_FILE_VARIABLE, Database, read_database
@@ -53,9 +54,17 @@ class Opened:
 
 
 @contextmanager
-def opened(database: str) -> Iterator[Opened]:
-    """Open the database, made and prepared when it is new. A running server is not disturbed."""
+def opened(database: str, *, create: bool = False) -> Iterator[Opened]:
+    """Open the database beside its server, if any. Made and prepared when `create` says so.
+
+    Raises `Misconfigured` where there is none: a path that was mistyped is not a new database.
+    """
     found, world = named_database(database), RealWorld()
+    if found.file is not None and not create and not found.file.exists():
+        raise Misconfigured(
+            f"there is no database at {found}. Name another with --database or "
+            f"{DATABASE_VARIABLE}, or make it with `sametoken serve`."
+        )
     with open_store(found, world) as store:
         sealer = find_sealer(store, found.key_file)
         prepare(store, sealer, world)

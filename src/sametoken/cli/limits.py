@@ -9,7 +9,13 @@ from sametoken.cli.database import database_option, opened
 from sametoken.cli.tables import print_table
 from sametoken.errors import Misconfigured
 from sametoken.resources import capacity
+from sametoken.resources.geography import REGIONS, zone_by_name
+from sametoken.resources.instance_types import INSTANCE_TYPES
 from sametoken.resources.quotas import QUOTAS
+
+# What every database holds in an integer column.
+MAXIMUM_MAX = 2**31 - 1
+_ACCOUNT_DIGITS = 12
 
 
 @click.group()
@@ -23,7 +29,7 @@ def limits() -> None:
 
 @limits.command(name="set")
 @click.argument("name")
-@click.argument("maximum", type=click.IntRange(min=0))
+@click.argument("maximum", type=click.IntRange(0, MAXIMUM_MAX))
 @database_option
 def set_limit(name: str, maximum: int, database: str) -> None:
     """Set the maximum of NAME, e.g. capacity/us-east-1a/t3.micro 2."""
@@ -33,15 +39,30 @@ def set_limit(name: str, maximum: int, database: str) -> None:
             f"{name!r} is no limit; use capacity/ZONE/TYPE, vcpus/ACCOUNT/REGION or "
             f"KIND/ACCOUNT/REGION with one of: {', '.join(QUOTAS)}"
         )
-    with opened(database) as here:
+    _check_place(what, *rest)
+    with opened(database, create=True) as here:
         here.store.run(lambda tx: capacity.set_maximum(tx, name, maximum))
     click.echo(f"{name} is {maximum} now")
+
+
+def _check_place(what: str, where: str, rest: str) -> None:
+    """Raise `Misconfigured` for a limit that nothing would ever be held to."""
+    if what == "capacity":
+        if where != "*" and zone_by_name(where) is None:
+            raise Misconfigured(f"{where!r} is no zone; use one, such as us-east-1a, or *")
+        if rest != "*" and rest not in INSTANCE_TYPES:
+            raise Misconfigured(f"{rest!r} is no instance type served here; use one, or *")
+        return
+    if where != "*" and not (len(where) == _ACCOUNT_DIGITS and where.isdecimal()):
+        raise Misconfigured(f"{where!r} is no account; use one's 12 digits, or *")
+    if rest != "*" and rest not in REGIONS:
+        raise Misconfigured(f"{rest!r} is no Region; use one of {', '.join(REGIONS)}, or *")
 
 
 @limits.command(name="list")
 @database_option
 def list_limits(database: str) -> None:
-    """List the limits that were set; all others have their defaults."""
+    """List every limit: those that were set, and the defaults of the others."""
     table = Table("limit", "maximum")
     with opened(database) as here:
         for name, maximum in here.store.read(capacity.maxima_set):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 from sametoken import faults
-from sametoken.errors import IdempotentParameterMismatch, ServiceError
+from sametoken.errors import IdempotentParameterMismatch, InvalidClientToken, ServiceError
 from sametoken.faults import Point
 from sametoken.idempotency.ledger import (
     Attempt,
@@ -85,12 +85,15 @@ class Engine:
     def execute_once(self, tx: Tx, call: Call, operation: Operation[R]) -> Answer[R]:
         """Perform `operation` unless its token did so before; then answer as it did then.
 
-        Without a token it performs, always. Refusals of `operation.perform` are raised, and leave
+        Without a token it performs, always. An empty one raises `InvalidClientToken`: it would be
+        everybody's. Refusals of `operation.perform` are raised, and leave
         no entry once the caller rolls back; only one that `binds_token` is returned instead.
         """
         if call.client_token is None:
             made = operation.perform(tx)
             return Answer(Attempt.NEW, operation.view(tx, made.identities))
+        if not call.client_token:
+            raise InvalidClientToken("The client token is empty. Send one of your own, or none.")
         entry = self.ledger.claim(tx, call.scope, call.client_token)
         faults.reach(Point.ENGINE_CLAIMED)
         try:

@@ -13,7 +13,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date, time
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 # 96 bits: two unequal values of one field collide once in 10^28 comparisons.
 _DIGEST_BYTES = 12
@@ -129,9 +132,19 @@ def _text(value: Any) -> str:
 
 def _odd_value(value: Any) -> dict[str, str]:
     """What JSON has no word for, as a structure: no text that a caller sends looks like it."""
-    if isinstance(value, bytes):
-        return {"bytes": value.hex()}
-    return {type(value).__name__: value.isoformat()}
+    match value:
+        case bytes():
+            text = value.hex()
+        case date() | time():
+            text = value.isoformat()
+        case Decimal() | UUID():
+            text = str(value)
+        case _:
+            raise TypeError(
+                f"a parameter is of type {type(value).__name__}, of which nobody knows when two "
+                "are equal: pass what JSON has, bytes, dates, times, Decimal or UUID"
+            )
+    return {type(value).__name__: text}
 
 
 # Made once: `json.dumps` with options of one's own makes an encoder at every call.

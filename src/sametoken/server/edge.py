@@ -241,6 +241,11 @@ def _tls_context(listener: Listener) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(listener.tls_cert, listener.tls_key, password=_no_password)
     except OSError as error:  # ssl.SSLError is one
+        if listener.tls_key is None:
+            raise Misconfigured(
+                f"The TLS certificate {listener.tls_cert} cannot be used alone ({error}). Name its "
+                "key with --tls-key, or a PEM file that holds both."
+            ) from error
         raise Misconfigured(
             f"The TLS certificate {listener.tls_cert} and key {listener.tls_key} cannot be used "
             f"({error}). Both must be readable PEM files, the key unencrypted and the "

@@ -32,6 +32,8 @@ def back_up(path: Path, target: Path, progress: Progress) -> None:
     """
     if not path.exists():
         raise Misconfigured(f"there is no database at {path}")
+    if not target.parent.is_dir():
+        raise Misconfigured(f"there is no folder {target.parent} to put the copy in")
     if target.exists():
         raise Misconfigured(f"{target} is there already; a backup replaces no file")
     scratch = target.with_name(f"{target.name}.{os.getpid()}")

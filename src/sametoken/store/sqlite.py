@@ -7,12 +7,13 @@ a savepoint can outlive its transaction's rollback.
 
 from __future__ import annotations
 
+import os
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -223,6 +224,9 @@ def check_usable(path: Path) -> None:
     """Raise `Misconfigured`, saying what to do, when `path` cannot be a database of ours."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Its owner's alone, as its log then is: the rows tell what callers asked for.
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         connect(path).close()
     except (OSError, sqlite3.Error) as error:
         raise Misconfigured(

@@ -65,18 +65,20 @@ def _show_one(row: Row, attached: list[Row]) -> Shown:
     interfaces = [one for one in attached if one.kind == INTERFACE.name and not leaving]
     interfaces.sort(key=lambda one: one.doc["Attachment"]["DeviceIndex"])
     volumes = [one for one in attached if one.kind == VOLUME.name and not leaving]
+    mappings = [
+        volume_mapping(one, attachment)
+        for one in volumes
+        for attachment in one.doc["Attachments"]
+        if attachment["InstanceId"] == row.id
+    ]
+    mappings.sort(key=lambda one: one["DeviceName"] != row.doc["RootDeviceName"])
     document = {name: value for name, value in row.doc.items() if name not in _HIDDEN}
     launched = row.private.get("launched_us")
     document |= {
         "InstanceId": row.id,
         "State": {"Code": STATE_CODES[InstanceState(row.state)], "Name": row.state},
         "LaunchTime": row.created_at if launched is None else from_microseconds(launched),
-        "BlockDeviceMappings": [
-            volume_mapping(one, attachment)
-            for one in volumes
-            for attachment in one.doc["Attachments"]
-            if attachment["InstanceId"] == row.id
-        ],
+        "BlockDeviceMappings": mappings,
         "NetworkInterfaces": [instance_interface(one) for one in interfaces],
         "ProductCodes": [],
     }
