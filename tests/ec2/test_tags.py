@@ -22,6 +22,13 @@ def of(client: Any, id: str) -> dict[str, str]:
     return {one["Key"]: one["Value"] for one in answer}
 
 
+def test_an_instance_without_tags_is_shown_without_the_member(plane: Plane) -> None:
+    client = plane.client()
+    [made] = client.run_instances(**LAUNCH)["Instances"]
+    assert "Tags" not in made
+    assert "Tags" not in described(client, made["InstanceId"])
+
+
 def test_a_launch_tags_what_it_makes(plane: Plane) -> None:
     client = plane.client()
     specifications = [

@@ -82,6 +82,9 @@ def _show_one(row: Row, attached: list[Row]) -> Shown:
         "NetworkInterfaces": [instance_interface(one) for one in interfaces],
         "ProductCodes": [],
     }
+    if not document["Tags"]:
+        # As EC2: who reads the tags of an instance that has none fails there, and shall fail here.
+        del document["Tags"]
     if leaving:
         for name in ("PrivateIpAddress", "SubnetId", "VpcId"):
             document.pop(name, None)
