@@ -118,12 +118,9 @@ def lossy_proxy(upstream: str, policy: Policy = pass_all) -> Iterator[LossyProxy
         raise ValueError(f"{upstream!r} is no http URL, such as http://127.0.0.1:4590")
     target = (address.hostname, address.port or 80)
 
-    class Handler(_Handler):
-        pass
-
-    server = _Server(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.target = target
     proxy = server.proxy = LossyProxy(f"http://127.0.0.1:{server.server_port}", policy)
-    Handler.proxy, Handler.target = proxy, target
     thread = threading.Thread(
         target=server.serve_forever, args=(_STOP_SECONDS_MAX,), name="lossy-proxy"
     )
@@ -140,6 +137,7 @@ def lossy_proxy(upstream: str, policy: Policy = pass_all) -> Iterator[LossyProxy
 
 class _Server(ThreadingHTTPServer):
     proxy: LossyProxy
+    target: tuple[str, int]
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Keep what went wrong in a handler; a client that has gone away is nobody's mistake."""
@@ -152,8 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
     """One connection of a client. Closed after each answer, so that a drop is a real one."""
 
     protocol_version = "HTTP/1.1"
-    proxy: LossyProxy
-    target: tuple[str, int]
+    server: _Server
 
     def do_POST(self) -> None:
         self._handle()
@@ -167,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(min(length, BODY_BYTES_MAX))
         query = urllib.parse.urlsplit(self.path).query
         fields = dict(urllib.parse.parse_qsl(f"{query}&{body.decode('latin-1')}"))
-        fate = self.proxy.decide(
+        fate = self.server.proxy.decide(
             fields.get("Action", "-"),
             fields.get("ClientToken"),
             self.headers.get(INVOCATION_HEADER),
@@ -186,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(status, headers, answer, is_cut=fate is Fate.CUT_REPLY)
 
     def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        upstream = http.client.HTTPConnection(*self.target, timeout=UPSTREAM_SECONDS_MAX)
+        upstream = http.client.HTTPConnection(*self.server.target, timeout=UPSTREAM_SECONDS_MAX)
         try:
             upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
@@ -195,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
             upstream.endheaders(body)
             reply = upstream.getresponse()
             return reply.status, reply.getheaders(), reply.read()
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return 502, [], b""
         finally:
             upstream.close()
