@@ -14,6 +14,9 @@ import uuid
 from datetime import UTC, datetime
 from typing import Protocol
 
+# For those who only compare them: nothing else of that module goes around a `World`.
+UUID = uuid.UUID
+
 
 class World(Protocol):
     """What one node sees of the physical world."""

@@ -25,8 +25,6 @@ WORLDLY_CALLS = {
     ("utils", "formatdate"),
     ("utils", "localtime"),
 }
-# Types of such modules, which are no source of anything.
-HARMLESS = {"uuid.UUID"}
 
 # The packages that own tables, and the store under them.
 SPEAKS_SQL = {"store", "idempotency", "resources", "workflow", "services", "migrations"}
@@ -47,8 +45,6 @@ def through_the_world(source: Source) -> Iterator[str]:
         return
     for found in imports_of(source):
         parts = found.name.split(".")
-        if found.name in HARMLESS:
-            continue
         if parts[0] in WORLDLY_MODULES or tuple(parts[-2:]) in WORLDLY_CALLS:
             yield source.says(found.line, f"{found.name}: ask the World instead")
     for node in ast.walk(source.tree):

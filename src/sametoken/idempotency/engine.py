@@ -86,8 +86,8 @@ class Engine:
         """Perform `operation` unless its token did so before; then answer as it did then.
 
         Without a token it performs, always. An empty one raises `InvalidClientToken`: it would be
-        everybody's. Refusals of `operation.perform` are raised, and leave
-        no entry once the caller rolls back; only one that `binds_token` is returned instead.
+        everybody's. Refusals of `operation.perform` are raised, and leave no entry once the caller
+        rolls back; only one that `binds_token` is returned instead.
         """
         if call.client_token is None:
             made = operation.perform(tx)

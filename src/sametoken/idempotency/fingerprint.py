@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from datetime import date, time
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
+
+from sametoken.world import UUID
 
 # 96 bits: two unequal values of one field collide once in 10^28 comparisons.
 _DIGEST_BYTES = 12
