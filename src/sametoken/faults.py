@@ -77,6 +77,8 @@ def _act_at(asked: str, act: Callable[[], None]) -> Injector:
     name, _, count = asked.partition(":")
     try:
         wanted, remaining = Point(name), int(count or "1")
+        if remaining < 1:
+            raise ValueError("it would never be reached")
     except ValueError:
         points = ", ".join(point.value for point in Point)
         raise Misconfigured(

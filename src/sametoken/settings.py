@@ -1,4 +1,7 @@
-"""What an operator can set, and where it comes from. Values and parsing only; no I/O."""
+"""What an operator can set, and where it comes from.
+
+Values and parsing only; of the file system it asks no more than where links lead.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,10 @@ def read_database(url: str, key_file: Path | None = None) -> Database:
     if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
         # sqlite:////absolute/path and sqlite:///relative/path, as SQLAlchemy writes them.
         # Resolved, so that two names of one file have one lock and one key.
-        file = Path(url.removeprefix(_SQLITE)).expanduser().resolve()
+        try:
+            file = Path(url.removeprefix(_SQLITE)).expanduser().resolve()
+        except (OSError, RuntimeError) as error:
+            raise Misconfigured(f"{url!r} names no file: {error}") from error
         return Database(url, file, key_file or sealing.key_file(file))
     if url.startswith(_POSTGRESQL):
         return Database(url, None, key_file)

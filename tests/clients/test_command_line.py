@@ -232,6 +232,7 @@ def test_a_limit_that_does_not_exist_is_refused(new: str, words: tuple[str, str]
         ("capacity/us-east-1a/t9.micro", "'t9.micro' is no instance type"),
         ("capacity//", "'' is no zone"),
         ("vpc/1/us-east-1", "'1' is no account"),
+        ("vpc/٠٠٠٠٠٠٠٠٠٠٠١/*", "is no account"),
         ("elastic-ip/000000000001/nowhere-9", "'nowhere-9' is no Region"),
     ],
 )
@@ -249,6 +250,7 @@ def test_a_limit_larger_than_any_database_holds_is_refused(new: str) -> None:
     [
         ("accounts", "list"), ("accounts", "keys", "default"), ("tokens", "list"),
         ("tokens", "explain", "t"), ("limits", "list"), ("env",), ("run", "true"),
+        ("limits", "set", "vpc/*/*", "1"),
     ],
 )  # fmt: skip
 def test_a_path_that_was_mistyped_is_no_new_database(

@@ -98,7 +98,7 @@ def test_the_process_is_stopped_by_the_thread_that_reaches_the_point_and_nobody_
 
 
 @pytest.mark.parametrize("variable", [CRASH_VARIABLE, STOP_VARIABLE])
-@pytest.mark.parametrize("asked", ["no.such-point", "store.committed:often"])
+@pytest.mark.parametrize("asked", ["no.such-point", "store.committed:often", "store.committed:0"])
 def test_a_crash_that_cannot_be_meant_is_refused_at_once(
     variable: str, asked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,12 @@ def test_postgresql_is_shared_and_has_no_file() -> None:
     assert str(read_database("postgresql://u:p/w@host")) != "", "no URL breaks a log line"
 
 
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/plane.db"])
+def test_a_path_that_leads_nowhere_is_refused_in_words(path: str) -> None:
+    with pytest.raises(Misconfigured, match="names no file"):
+        read_database(f"sqlite:///{path}")
+
+
 def test_two_names_of_one_file_are_one_database(tmp_path: Path) -> None:
     """Else each name had a lock of its own, and two servers the file."""
     (tmp_path / "real").mkdir()

@@ -53,7 +53,7 @@ class Demo:
         assert self.server.stdout is not None, "its output is a pipe"
         if not self.server.stdout.readline().startswith("sametoken serves"):
             raise Misconfigured("the demo's server did not start")
-        with opened(f"sqlite:///{self.database}", create=True) as here:
+        with opened(f"sqlite:///{self.database}") as here:
             self.environment = client_environment(here, "default", "us-east-1")
 
     @property

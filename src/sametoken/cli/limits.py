@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 from rich.table import Table
 
@@ -15,7 +17,7 @@ from sametoken.resources.quotas import QUOTAS
 
 # What every database holds in an integer column.
 MAXIMUM_MAX = 2**31 - 1
-_ACCOUNT_DIGITS = 12
+_ACCOUNT = re.compile(r"[0-9]{12}")
 
 
 @click.group()
@@ -40,7 +42,7 @@ def set_limit(name: str, maximum: int, database: str) -> None:
             f"KIND/ACCOUNT/REGION with one of: {', '.join(QUOTAS)}"
         )
     _check_place(what, *rest)
-    with opened(database, create=True) as here:
+    with opened(database) as here:
         here.store.run(lambda tx: capacity.set_maximum(tx, name, maximum))
     click.echo(f"{name} is {maximum} now")
 
@@ -53,7 +55,7 @@ def _check_place(what: str, where: str, rest: str) -> None:
         if rest != "*" and rest not in INSTANCE_TYPES:
             raise Misconfigured(f"{rest!r} is no instance type served here; use one, or *")
         return
-    if where != "*" and not (len(where) == _ACCOUNT_DIGITS and where.isdecimal()):
+    if where != "*" and not _ACCOUNT.fullmatch(where):
         raise Misconfigured(f"{where!r} is no account; use one's 12 digits, or *")
     if rest != "*" and rest not in REGIONS:
         raise Misconfigured(f"{rest!r} is no Region; use one of {', '.join(REGIONS)}, or *")
