@@ -101,8 +101,6 @@ def test_every_command_of_the_page_is_run_here() -> None:
 def test_a_restored_file_replays_what_it_holds_and_makes_the_rest_once(
     template: tuple[Path, Keys], tmp_path: Path
 ) -> None:
-    for name in ("backups", "keys"):
-        (tmp_path / name).mkdir()
     # It boots for so long that it is not yet running when the copy is made.
     server = Server.copied(*template, tmp_path, boot_seconds=2.0)
     for end in ("", ".key"):
