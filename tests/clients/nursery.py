@@ -1,4 +1,4 @@
-"""Servers started in a fifth of the time: forked by a process that has imported the program.
+"""Servers started in a twentieth of the time: forked by a process that has imported the program.
 
 What a start costs are imports and EC2's model, the same each time, and the tests start some two
 hundred servers. A forked one runs the command line as any other does, with an environment, an

@@ -3,6 +3,7 @@
 uvicorn sends a reply's head as soon as the application has named it, and the body after it. A
 process that is killed in between leaves its caller with a status of 200 and no body. Callers try
 again when a connection just ends; botocore does not when a head has come and the body is missing.
+Of uvicorn's cycle it uses `transport`, `on_response`, `response_started`, `response_complete`.
 """
 
 from __future__ import annotations

@@ -83,7 +83,8 @@ def _show_one(row: Row, attached: list[Row]) -> Shown:
         "ProductCodes": [],
     }
     if not document["Tags"]:
-        # As EC2: who reads the tags of an instance that has none fails there, and shall fail here.
+        # As EC2 (from memory): who reads the tags of an instance that has none fails there, and
+        # shall fail here.
         del document["Tags"]
     if leaving:
         for name in ("PrivateIpAddress", "SubnetId", "VpcId"):
