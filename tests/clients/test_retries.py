@@ -6,7 +6,11 @@ Its waits between tries are skipped: they are the client's own, and nothing here
 from __future__ import annotations
 
 import random
+import socket
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +20,7 @@ import sqlalchemy as sa
 from botocore.exceptions import ConnectionClosedError
 from botocore.parsers import ResponseParserError
 
-from clients.process import identity, launch, until
+from clients.process import PATIENCE_SECONDS, identity, launch, until
 from plane import Plane, new_database, running_plane
 from sametoken.idempotency.tables import ENTRY
 from sametoken.testing import Fate, Passage, Policy, drop_first_replies, lossy_proxy
@@ -199,3 +203,23 @@ def test_a_mistake_of_the_policy_fails_the_test_that_made_it(plane: Plane) -> No
         pytest.raises(ConnectionClosedError),
     ):
         client(proxy.url, plane.keys).describe_vpcs()
+
+
+def test_an_endpoint_that_dies_inside_its_reply_is_a_502() -> None:
+    """And no mistake of the policy: the end of the block raises nothing."""
+    asked = b"Action=DescribeVpcs"
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as thread:
+
+        def die() -> None:
+            with listening.accept()[0] as caller:
+                heard = b""
+                while not heard.endswith(asked):
+                    heard += caller.recv(4096)
+                caller.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")
+
+        with lossy_proxy(f"http://127.0.0.1:{listening.getsockname()[1]}") as proxy:
+            thread.submit(die)
+            host = proxy.url.removeprefix("http://")
+            with closing(HTTPConnection(host, timeout=PATIENCE_SECONDS)) as connection:
+                connection.request("POST", "/", asked)
+                assert connection.getresponse().status == 502
