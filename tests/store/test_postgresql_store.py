@@ -252,8 +252,11 @@ def test_of_two_in_a_circle_of_waits_one_runs_again_and_both_take_effect(url: st
         changed = sa.update(NOTE).where(NOTE.c.name == name)
         tx.execute(changed.values(body=NOTE.c.body + mark))
 
-    def run(tx: Tx, order: str, tries: list[None]) -> None:
+    def run(tx: Tx, order: str, tries: list[None], other: threading.Event) -> None:
         tries.append(None)
+        if len(tries) > 1:
+            # PostgreSQL would let it go before the one that waits, into the same circle again.
+            assert other.wait(HANG_SECONDS)
         add(tx, order[0], order[0])
         if len(tries) == 1:
             meeting.wait(HANG_SECONDS)
@@ -263,7 +266,14 @@ def test_of_two_in_a_circle_of_waits_one_runs_again_and_both_take_effect(url: st
         for name in ("a", "b"):
             store.run(write(name))
         tries: list[list[None]] = [[], []]
-        together(2, lambda n: store.run(partial(run, order=("ab", "ba")[n], tries=tries[n])))
+        ended = [threading.Event(), threading.Event()]
+
+        def take_part(n: int) -> None:
+            order, other = ("ab", "ba")[n], ended[1 - n]
+            store.run(partial(run, order=order, tries=tries[n], other=other))
+            ended[n].set()
+
+        together(2, take_part)
         bodies = store.read(lambda tx: tx.execute(sa.select(NOTE.c.body)).scalars().all())
         assert [sorted(body) for body in bodies] == [["a", "b"]] * 2
         assert sorted(map(len, tries)) == [1, 2]
