@@ -23,8 +23,8 @@ from typing import Any
 from launches import drive
 from stores import ACCOUNT, REGION, Plane, opened
 
-from sametoken.resources import vpcs
-from sametoken.resources.rows import Row as Resource
+from sametoken.resources.kit.rows import Row as Resource
+from sametoken.resources.network import vpcs
 from sametoken.server.execution import execute
 
 Row = tuple[Any, ...]

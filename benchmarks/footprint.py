@@ -31,8 +31,8 @@ from stores import ACCOUNT, Plane, opened, submit_all
 from sametoken.idempotency.ledger import RETENTION
 from sametoken.idempotency.tables import ENTRY
 from sametoken.migrations.upgrade import upgrade
-from sametoken.resources import rows
-from sametoken.resources.instances import INSTANCE
+from sametoken.resources.compute.instances import INSTANCE
+from sametoken.resources.kit import rows
 from sametoken.server.execution import execute
 from sametoken.services.housekeeping import sweep
 from sametoken.store import clock, postgresql

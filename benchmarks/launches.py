@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from measure import Run, Stopwatch, interleave, rates, spread, table
 from stores import Plane, opened, submit_all
 
-from sametoken.resources import rows
-from sametoken.resources.instances import INSTANCE
+from sametoken.resources.compute.instances import INSTANCE
+from sametoken.resources.kit import rows
 from sametoken.store.sqlite import connect
 from sametoken.workflow import work
 from sametoken.workflow.loop import run_duty

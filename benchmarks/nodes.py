@@ -32,7 +32,7 @@ from shares import NoShares, held_to
 from stores import LAUNCH, REGION
 
 from sametoken.node import add_key, open_store, prepare
-from sametoken.resources import vpcs
+from sametoken.resources.network import vpcs
 from sametoken.server.sealing import load_sealer
 from sametoken.settings import KEY_FILE_VARIABLE, Database
 from sametoken.world import RealWorld

@@ -16,11 +16,12 @@ from typing import Any
 from measure import Run, Stopwatch
 
 from sametoken.ec2.catalog import ACTIONS
-from sametoken.ec2.model import ServiceModel
-from sametoken.ec2.request import Request
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.idempotency import Engine, sql_engine
 from sametoken.node import open_store, wire_services
-from sametoken.resources import capacity, vpcs
+from sametoken.resources.kit import counters
+from sametoken.resources.network import vpcs
 from sametoken.server.admission import Admitted
 from sametoken.server.execution import Outcome, execute
 from sametoken.services.simulated_machines import SimulationSettings
@@ -91,7 +92,7 @@ def opened(database: Path | str) -> Iterator[Plane]:
         engine = sql_engine(b"benchmark")
         store.run(lambda tx: vpcs.seed(tx, ACCOUNT, REGION))
         for family in ("capacity/*/*", "vcpus/*/*"):
-            store.run(partial(capacity.set_maximum, name=family, maximum=PLENTY))
+            store.run(partial(counters.set_maximum, name=family, maximum=PLENTY))
         services = wire_services(store, engine, INSTANT)
         yield Plane(database, store, engine, services, ServiceModel.load("ec2"))
 

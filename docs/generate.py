@@ -8,17 +8,17 @@ from string import ascii_uppercase
 
 import botocore
 
-from sametoken.ec2.actions import NOT_INTENT, Action, Create, Read, regional
 from sametoken.ec2.catalog import ACTIONS
-from sametoken.ec2.model import ServiceModel
-from sametoken.ec2.repeats import EVIDENCE, REPEATS, Repeat
+from sametoken.ec2.kit.actions import NOT_INTENT, Action, Create, Read, regional
+from sametoken.ec2.kit.repeats import EVIDENCE, REPEATS, Repeat
+from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.idempotency import Rules
-from sametoken.resources.instances import INSTANCE
-from sametoken.resources.interfaces import INTERFACE
-from sametoken.resources.kinds import Kind
-from sametoken.resources.placements import PLACEMENT
-from sametoken.resources.volumes import VOLUME
-from sametoken.resources.vpcs import VPC
+from sametoken.resources.compute.instances import INSTANCE
+from sametoken.resources.compute.placements import PLACEMENT
+from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.network.interfaces import INTERFACE
+from sametoken.resources.network.vpcs import VPC
+from sametoken.resources.storage.volumes import VOLUME
 from sametoken.workflow.plans import PLANS
 
 FOLDER = Path(__file__).parent

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 import sdk
 from sametoken.node import Node, add_key, open_store
-from sametoken.resources.accounts import Access
+from sametoken.resources.account.accounts import Access
 from sametoken.server.choices import DEFAULT_CHOICES, Choices
 from sametoken.server.sealing import load_sealer
 from sametoken.services.simulated_machines import SimulationSettings

@@ -20,7 +20,7 @@ from sametoken.background import Background, Life
 from sametoken.errors import Misconfigured
 from sametoken.idempotency import Engine, sql_engine
 from sametoken.migrations.upgrade import check, contract, head, upgrade
-from sametoken.resources import accounts
+from sametoken.resources.account import accounts
 from sametoken.server.app import App
 from sametoken.server.credentials import Credentials
 from sametoken.server.edge import Edge, Listener

@@ -73,16 +73,6 @@ def mint_neighbourhood(world: World) -> str:
     return world.token_hex(NEIGHBOURHOOD_DIGITS)
 
 
-def mint_id(world: World, prefix: str, *, near: str = "") -> str:
-    """A new identifier as EC2 writes them: prefix, dash, 17 hexadecimal digits, the first 0.
-
-    `near` is a neighbourhood, or nothing. The digits that are left are random: 48 bits, so that a
-    collision among the 100,000 ids of the largest batch is one in 50,000, and the table's key
-    then refuses it.
-    """
-    return f"{prefix}-0{near}{world.token_hex(16 - len(near))}"
-
-
 def mint_uuid(world: World) -> str:
     """A random UUID in its usual spelling, e.g. for a request id."""
     return str(uuid.UUID(world.token_hex(32), version=4))

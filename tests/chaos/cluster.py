@@ -19,7 +19,8 @@ from chaos.relay import Relay
 from clients.process import Server, closing_server, until
 from sametoken.cli.database import opened
 from sametoken.node import add_key
-from sametoken.resources import capacity, vpcs
+from sametoken.resources.kit import counters
+from sametoken.resources.network import vpcs
 from sametoken.settings import KEY_FILE_VARIABLE
 from sametoken.store.port import Tx
 from sdk import REGION, Keys
@@ -144,7 +145,7 @@ def _prepare(url: str, count: int) -> list[Account]:
 
     def run(tx: Tx) -> list[Keys]:
         for name, maximum in _QUOTAS.items():
-            capacity.set_maximum(tx, name, maximum)
+            counters.set_maximum(tx, name, maximum)
         keys = [
             Keys(*add_key(tx, here.sealer, f"clients-{number}", access="full"))
             for number in range(count)

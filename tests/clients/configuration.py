@@ -8,8 +8,8 @@ from typing import Any
 
 from botocore import xform_name
 
-from sametoken.ec2.actions import Read
 from sametoken.ec2.catalog import ACTIONS
+from sametoken.ec2.kit.actions import Read
 
 # Thirty-odd resources, three of them machines.
 ACCOUNT = Path(__file__).parent / "account"

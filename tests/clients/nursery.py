@@ -200,7 +200,7 @@ class _Tender:
 
 def _main() -> None:
     from sametoken import __main__ as command
-    from sametoken.ec2.model import ServiceModel
+    from sametoken.ec2.protocol.model import ServiceModel
 
     for module in _LATE:
         import_module(module)

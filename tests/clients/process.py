@@ -34,7 +34,7 @@ from plane import LAUNCH
 from sametoken.cli.database import opened
 from sametoken.faults import CRASH_VARIABLE
 from sametoken.node import add_key
-from sametoken.resources import vpcs
+from sametoken.resources.network import vpcs
 from sametoken.settings import KEY_FILE_VARIABLE
 from sametoken.store.port import Tx
 from sdk import REGION, Keys, client

@@ -10,9 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from plane import LAUNCH, Plane
-from sametoken.resources import rows
-from sametoken.resources.kinds import Kind
-from sametoken.resources.rows import Row
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 from sametoken.workflow.runner import Runner
 

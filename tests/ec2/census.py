@@ -16,9 +16,9 @@ from botocore.model import Shape
 
 from ec2 import peer
 from plane import Plane
-from sametoken.ec2.actions import Read
 from sametoken.ec2.catalog import ACTIONS
-from sametoken.ec2.request import Request
+from sametoken.ec2.kit.actions import Read
+from sametoken.ec2.kit.request import Request
 from sametoken.store.port import Tx
 
 Document = dict[str, Any]

@@ -19,7 +19,7 @@ from ec2.asking import drive
 from ec2.census import Census, taken
 from ec2.samples import in_subnet, vpc
 from plane import LAUNCH, Plane
-from sametoken.resources import capacity, quotas, ripening
+from sametoken.resources.kit import counters, quotas, ripening
 from sdk import Keys
 
 Document = dict[str, Any]
@@ -75,7 +75,7 @@ class Ground:
     def raise_quota(self, what: str, maximum: int = 100) -> None:
         """Let the account have more of `what` than EC2 gives a new one."""
         name = quotas.name_of(what, self.keys.account, self.region)
-        self.plane.run(lambda tx: capacity.set_maximum(tx, name, maximum))
+        self.plane.run(lambda tx: counters.set_maximum(tx, name, maximum))
 
     def later(self) -> None:
         """A while after: whatever was on its way has arrived."""

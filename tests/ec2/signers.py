@@ -18,7 +18,7 @@ import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from sametoken.ec2.signing import Claim, WireRequest, read_claim
+from sametoken.ec2.protocol.signing import Claim, WireRequest, read_claim
 from sametoken.errors import ServiceError
 
 NOW = datetime(2030, 2, 3, 4, 5, 6, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 
 from ec2.asking import code
 from plane import Plane
-from sametoken.resources import capacity
+from sametoken.resources.kit import counters
 
 ZONE = "us-east-1a"
 
@@ -97,10 +97,10 @@ def test_thirty_two_equal_moves_move_once_and_show_what_is_now(ec2: Any) -> None
 def test_the_last_of_it_moved_ends_the_source_and_gives_nothing_back(
     plane: Plane, ec2: Any
 ) -> None:
-    name = capacity.capacity_name(ZONE, "t3.micro")
+    name = counters.capacity_name(ZONE, "t3.micro")
 
     def free() -> int:
-        return plane.run(lambda tx: capacity.free(tx, [name])[name])
+        return plane.run(lambda tx: counters.free(tx, [name])[name])
 
     before = free()
     source, destination = reserve(ec2, 3), reserve(ec2, 2)

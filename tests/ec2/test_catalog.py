@@ -13,9 +13,9 @@ from botocore.model import OperationModel, Shape
 from ec2 import peer
 from ec2.asking import by_filter, refusal, running
 from plane import LAUNCH, Plane
-from sametoken.ec2.actions import NOT_INTENT, Create, Read
 from sametoken.ec2.catalog import ACTIONS
-from sametoken.ec2.request import Request
+from sametoken.ec2.kit.actions import NOT_INTENT, Create, Read
+from sametoken.ec2.kit.request import Request
 from sametoken.errors import ServiceError
 from sametoken.store.port import Tx
 

@@ -13,23 +13,24 @@ import pytest
 from botocore.model import ServiceModel, Shape
 from botocore.session import get_session
 
-from sametoken.ec2.operations.geography import (
+from sametoken.ec2.account.geography import (
     REGION_FILTERS,
     ZONE_FILTERS,
     describe_availability_zones,
     describe_regions,
 )
-from sametoken.ec2.operations.images import IMAGE_FILTERS, describe_images
-from sametoken.ec2.operations.instance_types import (
+from sametoken.ec2.compute.instance_types import (
     OFFERING_FILTERS,
     TYPE_FILTERS,
     describe_instance_type_offerings,
     describe_instance_types,
 )
-from sametoken.ec2.request import Document, Request
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol.documents import Document
+from sametoken.ec2.storage.image_forms import IMAGE_FILTERS, describe_images
 from sametoken.errors import ServiceError
-from sametoken.resources.geography import REGIONS, zone_by_id, zone_by_name, zones_of
-from sametoken.resources.instance_types import INSTANCE_TYPES
+from sametoken.resources.catalogues.geography import REGIONS, zone_by_id, zone_by_name, zones_of
+from sametoken.resources.catalogues.instance_types import INSTANCE_TYPES
 
 ACCOUNT = "000000000001"
 OPERATIONS: dict[str, Callable[[Request], Document]] = {

@@ -8,9 +8,9 @@ import pytest
 
 from ec2.asking import AT_ONCE, by_filter, code, described, found, launch, refusal, running, wait
 from plane import LAUNCH, Plane
-from sametoken.ec2.filters import member
-from sametoken.ec2.operations.instance_filters import INSTANCE_FILTERS
-from sametoken.ec2.paths import getters
+from sametoken.ec2.compute.instance_filters import INSTANCE_FILTERS
+from sametoken.ec2.kit.filters import member
+from sametoken.ec2.kit.paths import getters
 
 
 def tagged(**tags: str) -> list[dict[str, Any]]:

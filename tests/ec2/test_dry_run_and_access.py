@@ -9,8 +9,8 @@ import pytest
 from ec2 import peer
 from ec2.asking import code, described, found, launch, refusal, running
 from plane import LAUNCH, Plane
-from sametoken.ec2.actions import Read
 from sametoken.ec2.catalog import ACTIONS
+from sametoken.ec2.kit.actions import Read
 
 DRY_RUN = ("DryRunOperation", 412, "Request would have succeeded, but DryRun flag is set.")
 

@@ -11,8 +11,8 @@ import pytest
 
 from ec2.asking import AT_ONCE, by_filter, code, described, launch, running, wait
 from plane import LAUNCH, Plane
-from sametoken.resources import capacity, rows
-from sametoken.resources.elastic_addresses import ASSOCIATION
+from sametoken.resources.kit import counters, rows
+from sametoken.resources.network.elastic_addresses import ASSOCIATION
 
 Interface = Callable[[], str]
 
@@ -76,7 +76,7 @@ def test_a_sixth_address_is_refused_until_one_is_released_or_the_limit_is_raised
     allocated(client)
     assert code(client.allocate_address) == "AddressLimitExceeded"
     account = client.describe_vpcs()["Vpcs"][0]["OwnerId"]
-    plane.run(lambda tx: capacity.set_maximum(tx, f"elastic-ip/{account}/us-east-1", 6))
+    plane.run(lambda tx: counters.set_maximum(tx, f"elastic-ip/{account}/us-east-1", 6))
     allocated(client)
     elsewhere = plane.client(keys=plane.account("another"))
     allocated(elsewhere)

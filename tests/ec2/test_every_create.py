@@ -13,14 +13,14 @@ from botocore.exceptions import ClientError
 from ec2.asking import refusal, row_of
 from ec2.samples import SAMPLES, Sample
 from plane import Plane
-from sametoken.ec2.actions import Create, regional
 from sametoken.ec2.catalog import ACTIONS
-from sametoken.ec2.model import ServiceModel
-from sametoken.ec2.operations import carrier_gateways
+from sametoken.ec2.gateways import carrier_gateways
+from sametoken.ec2.kit.actions import Create, regional
+from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.idempotency import tables
-from sametoken.resources import capacity, quotas, ripening
-from sametoken.resources.instances import INSTANCE
-from sametoken.resources.quotas import QUOTAS
+from sametoken.resources.compute.instances import INSTANCE
+from sametoken.resources.kit import counters, quotas, ripening
+from sametoken.resources.kit.quotas import QUOTAS
 
 MODEL = ServiceModel.load("ec2")
 TAKES_TOKEN = sorted(name for name in ACTIONS if MODEL.operation(name).has_client_token)
@@ -167,11 +167,11 @@ def use_up(plane: Plane, id: str) -> str:
     """Leave no room for another of the resource's kind; what another is refused with."""
     row = row_of(plane, id)
     if row.kind == INSTANCE.name:
-        name, code = capacity.vcpus_name(row.account, row.region), "VcpuLimitExceeded"
+        name, code = counters.vcpus_name(row.account, row.region), "VcpuLimitExceeded"
     else:
         name = quotas.name_of(row.kind, row.account, row.region)
         code = QUOTAS[row.kind].code
-    plane.run(lambda tx: capacity.set_maximum(tx, name, 0))
+    plane.run(lambda tx: counters.set_maximum(tx, name, 0))
     return code
 
 

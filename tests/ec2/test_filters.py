@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sametoken.ec2.filters import (
+from sametoken.ec2.kit.filters import (
     FILTERS_MAX,
     VALUE_CHARACTERS_MAX,
     VALUES_MAX,
@@ -21,7 +21,7 @@ from sametoken.ec2.filters import (
     tag_filters,
     tags_of_document,
 )
-from sametoken.ec2.request import Document
+from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 
 TABLE: dict[str, Getter[Document]] = {

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from sametoken.ec2.operations.images import describe_images
-from sametoken.ec2.request import Document, Request
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol.documents import Document
+from sametoken.ec2.storage.image_forms import describe_images
 from sametoken.errors import ServiceError
-from sametoken.resources import images
-from sametoken.resources.geography import REGIONS
-from sametoken.resources.images import AMAZON_LINUX, CANONICAL, DEBIAN, RED_HAT, WINDOWS
+from sametoken.resources.catalogues import images
+from sametoken.resources.catalogues.geography import REGIONS
+from sametoken.resources.catalogues.images import AMAZON_LINUX, CANONICAL, DEBIAN, RED_HAT, WINDOWS
 
 ACCOUNT = "000000000001"
 OWN: Document = {

@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ec2.asking import by_filter, code, refusal
 from plane import LAUNCH, Plane, everything
-from sametoken.ec2.actions import Change
 from sametoken.ec2.catalog import ACTIONS
-from sametoken.ec2.key_material import KeyMaterial
+from sametoken.ec2.compute.key_material import KeyMaterial
+from sametoken.ec2.kit.actions import Change
 
 # Made once: a key of 1024 bits is the quickest that EC2 imports.
 RSA_KEY = rsa.generate_private_key(65537, 1024)

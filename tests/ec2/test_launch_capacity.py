@@ -9,7 +9,8 @@ import pytest
 
 from ec2.asking import code, found, launch, refusal, running, wait
 from plane import LAUNCH, Plane
-from sametoken.resources import capacity, rows, vpcs
+from sametoken.resources.kit import counters, rows
+from sametoken.resources.network import vpcs
 from sametoken.services.housekeeping import sweep
 from sametoken.store.port import Tx
 
@@ -18,18 +19,18 @@ HERE = {"Placement": {"AvailabilityZone": ZONE}}
 
 
 def limit(plane: Plane, name: str, maximum: int) -> None:
-    plane.run(lambda tx: capacity.set_maximum(tx, name, maximum))
+    plane.run(lambda tx: counters.set_maximum(tx, name, maximum))
 
 
 def room(plane: Plane, instance_type: str, maximum: int, zone: str = ZONE) -> str:
     """Leave room for so many of a type that only the calling test uses; the counter's name."""
-    name = capacity.capacity_name(zone, instance_type)
+    name = counters.capacity_name(zone, instance_type)
     limit(plane, name, maximum)
     return name
 
 
 def left(plane: Plane, name: str) -> int:
-    return plane.run(lambda tx: capacity.free(tx, [name]))[name]
+    return plane.run(lambda tx: counters.free(tx, [name]))[name]
 
 
 def count(answer: dict[str, Any]) -> int:
@@ -137,7 +138,7 @@ def test_a_launch_that_names_no_zone_goes_where_there_is_room(plane: Plane) -> N
 def test_the_quota_refuses_without_binding_anything(plane: Plane) -> None:
     keys = plane.account("quota")
     client = plane.client(keys=keys)
-    name = capacity.vcpus_name(keys.account, "us-east-1")
+    name = counters.vcpus_name(keys.account, "us-east-1")
     limit(plane, name, 4)
     params = {**LAUNCH, "ClientToken": "quota", "MinCount": 3, "MaxCount": 3}
     refused = refusal(client.run_instances, **params)
@@ -156,7 +157,7 @@ def test_what_a_launch_took_is_given_back_at_its_end_and_while_it_is_stopped(
     client = plane.client(keys=keys)
     names = [
         room(plane, "c5.24xlarge", 1),
-        capacity.vcpus_name(keys.account, "us-east-1"),
+        counters.vcpus_name(keys.account, "us-east-1"),
     ]
     limit(plane, names[1], 96)
     one = {**HERE, "InstanceType": "c5.24xlarge"}

@@ -20,8 +20,10 @@ from ec2.asking import (
     wait,
 )  # fmt: skip
 from plane import LAUNCH, Plane
-from sametoken.resources import rows, vpcs
-from sametoken.resources.rows import Row
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.ids import mint
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network import vpcs
 from sametoken.store.port import Tx
 
 ABSENT_SUBNET = "subnet-00000000000000000"
@@ -45,7 +47,7 @@ def other_vpc(plane: Plane, account: str) -> tuple[str, str]:
     """A second VPC's subnet and group, both in us-east-1a."""
 
     def like(tx: Tx, kind: Any, row: Row, vpc: str, **doc: Any) -> Row:
-        id = tx.mint(kind.prefix)
+        id = mint(tx, kind.prefix)
         return Row(
             id, kind.name, account, "us-east-1", "available", {**row.doc, "VpcId": vpc, **doc},
             tx.now, row.zone, parents=(vpc,), name=doc.get("name"),
@@ -57,7 +59,7 @@ def other_vpc(plane: Plane, account: str) -> tuple[str, str]:
     def new_vpc(tx: Tx) -> Row:
         known = first(tx, vpcs.VPC)
         doc = {**known.doc, "IsDefault": False}
-        return Row(tx.mint("vpc"), "vpc", account, "us-east-1", "available", doc, tx.now)
+        return Row(mint(tx, "vpc"), "vpc", account, "us-east-1", "available", doc, tx.now)
 
     vpc = insert(plane, new_vpc).id
     subnet = insert(

@@ -14,8 +14,8 @@ from botocore.model import Shape
 from ec2 import peer
 from ec2.asking import by_filter, code, described, injected, launch, refusal
 from plane import IMAGE, LAUNCH, Plane
-from sametoken.ec2.operations.launch_parameters import ACCEPTED
-from sametoken.ec2.parameters import Accepted
+from sametoken.ec2.compute.launch_parameters import ACCEPTED
+from sametoken.ec2.kit.parameters import Accepted
 
 REQUIRED = {name: LAUNCH[name] for name in ("ImageId", "MinCount", "MaxCount")}
 

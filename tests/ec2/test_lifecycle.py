@@ -10,9 +10,9 @@ import pytest
 
 from ec2.asking import code, described, drive, found, launch, refusal, row_of, running, wait
 from plane import LAUNCH, Plane, running_plane
-from sametoken.resources import capacity, rows
-from sametoken.resources.instances import STATE_CODES, InstanceState
-from sametoken.resources.placements import placement_id
+from sametoken.resources.compute.instances import STATE_CODES, InstanceState
+from sametoken.resources.compute.placements import placement_id
+from sametoken.resources.kit import counters, rows
 
 # What each call answers in each state: (previous, current), or the code of a refusal.
 # Source: EC2 user guide, "Instance lifecycle"; captures for repeats (ec2-semantics, 6.3).
@@ -211,15 +211,15 @@ def leftovers(plane: Plane, client: Any, id: str, *, held: list[str]) -> None:
     for subnet in client.describe_subnets()["Subnets"]:
         assert subnet["AvailableIpAddressCount"] == 4091
     assert row_of(plane, id).private["held"] is None
-    used = plane.run(lambda tx: capacity.free(tx, held))
+    used = plane.run(lambda tx: counters.free(tx, held))
     assert used == {
-        held[0]: capacity.CAPACITY_DEFAULT, held[1]: capacity.VCPUS_DEFAULT,
+        held[0]: counters.CAPACITY_DEFAULT, held[1]: counters.VCPUS_DEFAULT,
     }  # fmt: skip
     placement = plane.run(lambda tx: rows.find(tx, placement_id(id)))
     assert placement is None or placement.gone_at is not None
 
 
-def counters(plane: Plane, id: str) -> list[str]:
+def counters_of(plane: Plane, id: str) -> list[str]:
     private = row_of(plane, id).private["held"]
     return [private["capacity"], private["vcpus"]]
 
@@ -228,7 +228,7 @@ def test_terminating_a_pending_launch_leaves_nothing_behind(tmp_path: Path) -> N
     with running_plane(tmp_path, boot_seconds=60) as plane:
         client = plane.client()
         id = launch(client, ClientToken="pending")["InstanceId"]
-        held = counters(plane, id)
+        held = counters_of(plane, id)
         [change] = ask(client, "terminate", id)["TerminatingInstances"]
         assert change["PreviousState"]["Name"] == "pending"
         wait(client, "instance_terminated", id)
@@ -242,7 +242,7 @@ def test_a_launch_that_fails_ends_terminated_and_its_token_replays_to_it(tmp_pat
     with running_plane(tmp_path, boot_failure_odds=1.0, runners=0) as plane:
         client = plane.client()
         first = launch(client, ClientToken="fails")
-        id, held = first["InstanceId"], counters(plane, first["InstanceId"])
+        id, held = first["InstanceId"], counters_of(plane, first["InstanceId"])
         assert first["State"]["Name"] == "pending"
         drive(plane)
         shown = launch(client, ClientToken="fails")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ec2 import peer
-from sametoken.ec2.model import Operation, ServiceModel
-from sametoken.ec2.query import split_form
+from sametoken.ec2.protocol.model import Operation, ServiceModel
+from sametoken.ec2.protocol.query import split_form
 from sametoken.errors import Misconfigured, ServiceError
 
 EC2 = ServiceModel.load("ec2")

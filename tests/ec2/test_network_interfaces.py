@@ -13,7 +13,7 @@ import pytest
 
 from ec2.asking import by_filter, code, described, launch, refusal, row_of, running, wait
 from plane import LAUNCH, Plane
-from sametoken.resources.interfaces import DETACHED_SHOWN
+from sametoken.resources.network.interfaces import DETACHED_SHOWN
 
 MISMATCH = "IdempotentParameterMismatch"
 

@@ -14,9 +14,9 @@ from botocore.session import get_session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sametoken.ec2.operations.instance_types import describe_instance_types
-from sametoken.ec2.paging import TOKEN_CHARACTERS_MAX, Page, page, range_refused, scope_of
-from sametoken.ec2.request import Request
+from sametoken.ec2.compute.instance_types import describe_instance_types
+from sametoken.ec2.kit.paging import TOKEN_CHARACTERS_MAX, Page, page, range_refused, scope_of
+from sametoken.ec2.kit.request import Request
 from sametoken.errors import ServiceError
 
 SCOPE = "scope"

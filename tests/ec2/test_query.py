@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sametoken.ec2 import query, scalars
-from sametoken.ec2.model import ServiceModel
-from sametoken.ec2.request import Document
+from sametoken.ec2.protocol import query, scalars
+from sametoken.ec2.protocol.documents import Document
+from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.errors import ServiceError
 
 EC2 = ServiceModel.load("ec2")

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ec2 import peer
-from sametoken.ec2 import query
-from sametoken.ec2.model import ServiceModel
-from sametoken.ec2.query import split_form
+from sametoken.ec2.protocol import query
+from sametoken.ec2.protocol.model import ServiceModel
+from sametoken.ec2.protocol.query import split_form
 from sametoken.errors import ServiceError
 
 EC2 = ServiceModel.load("ec2")

@@ -13,11 +13,11 @@ from ec2.asking import code
 from ec2.requests_of_machines import PUBLIC_KEY
 from ec2.samples import first_zone, in_subnet, root_volume, vpc
 from plane import IMAGE, Plane
-from sametoken.ec2.actions import Read
 from sametoken.ec2.catalog import ACTIONS
-from sametoken.ec2.model import ServiceModel
-from sametoken.resources import capacity, quotas
-from sametoken.resources.quotas import QUOTAS
+from sametoken.ec2.kit.actions import Read
+from sametoken.ec2.protocol.model import ServiceModel
+from sametoken.resources.kit import counters, quotas
+from sametoken.resources.kit.quotas import QUOTAS
 from sdk import Keys
 
 Document = dict[str, Any]
@@ -173,7 +173,7 @@ def keys(plane: Plane, request: pytest.FixtureRequest) -> Keys:
 def limit(plane: Plane, keys: Keys, kind: str, maximum: int) -> None:
     """What `sametoken limits set` does."""
     name = quotas.name_of(kind, keys.account, "us-east-1")
-    plane.run(lambda tx: capacity.set_maximum(tx, name, maximum))
+    plane.run(lambda tx: counters.set_maximum(tx, name, maximum))
 
 
 @pytest.mark.parametrize("kind", CASES)

@@ -8,11 +8,14 @@ from typing import Any
 
 from ec2.asking import code, described, end, found, insert, launch, running, wait
 from plane import LAUNCH, Plane
-from sametoken.resources import images, rows, vpcs
-from sametoken.resources.account_images import IMAGE
-from sametoken.resources.key_pairs import KEY_PAIR
-from sametoken.resources.placements import placement_id
-from sametoken.resources.rows import Row
+from sametoken.resources.catalogues import images
+from sametoken.resources.compute.key_pairs import KEY_PAIR
+from sametoken.resources.compute.placements import placement_id
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.ids import mint
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network import vpcs
+from sametoken.resources.storage.account_images import IMAGE
 from sametoken.services.housekeeping import sweep
 from sametoken.store.port import Tx
 from sametoken.workflow import work
@@ -38,7 +41,7 @@ def own_things(plane: Plane) -> dict[str, Row]:
     account = plane.keys.account
 
     def place(tx: Tx, kind: Any, doc: dict[str, Any], *parents: str, **more: Any) -> Row:
-        id = tx.mint(kind.prefix)
+        id = mint(tx, kind.prefix)
         return Row(
             id, kind.name, account, "us-east-1", "available", doc, tx.now, parents=parents, **more
         )

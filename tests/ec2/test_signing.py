@@ -46,7 +46,7 @@ from ec2.signers import (
     with_header,
     with_query,
 )
-from sametoken.ec2.signing import SIGNATURE_PARAMETERS, WireRequest, read_claim
+from sametoken.ec2.protocol.signing import SIGNATURE_PARAMETERS, WireRequest, read_claim
 from sametoken.errors import ServiceError
 
 # What is accepted.

@@ -39,7 +39,7 @@ from ec2.signers import (
     with_header,
     with_query,
 )
-from sametoken.ec2.signing import WireRequest, read_claim
+from sametoken.ec2.protocol.signing import WireRequest, read_claim
 from sametoken.errors import ServiceError
 
 # What was changed on its way.

@@ -8,7 +8,7 @@ import pytest
 
 from ec2.asking import by_filter, code, described, found, launch, refusal, running, wait
 from plane import LAUNCH, Plane
-from sametoken.resources.placements import placement_id
+from sametoken.resources.compute.placements import placement_id
 
 
 def listed(**tags: str) -> list[dict[str, str]]:

@@ -8,9 +8,10 @@ import pytest
 
 from ec2.asking import code, described, end, found, injected, insert, launch, refusal
 from plane import LAUNCH, Plane
-from sametoken.ec2.actions import GENERAL_MISMATCH
-from sametoken.resources import vpcs
-from sametoken.resources.rows import Row
+from sametoken.ec2.kit.actions import GENERAL_MISMATCH
+from sametoken.resources.kit.ids import mint
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network import vpcs
 from sametoken.store.port import Tx
 
 
@@ -174,7 +175,7 @@ def test_a_launch_into_a_subnet_that_is_gone_replays(plane: Plane) -> None:
     def lay_out(tx: Tx) -> Row:
         like = vpcs.default_subnets(tx, plane.keys.account, "us-east-1")[0]
         doc = {**like.doc, "CidrBlock": "172.31.200.0/24", "DefaultForAz": False}
-        id = tx.mint("subnet")
+        id = mint(tx, "subnet")
         parents = (like.doc["VpcId"],)
         return Row(
             id, "subnet", like.account, like.region, "available", doc, tx.now, like.zone,

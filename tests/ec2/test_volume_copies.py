@@ -9,7 +9,7 @@ import pytest
 
 from ec2.asking import by_filter, code
 from plane import Plane
-from sametoken.resources import ripening
+from sametoken.resources.kit import ripening
 
 ZONE = "us-east-1b"
 KEY = "1234abcd-12ab-34cd-56ef-1234567890ab"

@@ -10,7 +10,7 @@ import pytest
 
 from ec2.asking import refusal, running, wait
 from plane import Plane
-from sametoken.resources import ripening
+from sametoken.resources.kit import ripening
 
 ZONE = "us-east-1a"
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ec2 import peer
-from sametoken.ec2.model import ServiceModel
-from sametoken.ec2.xml import escaped, render_error
+from sametoken.ec2.protocol.model import ServiceModel
+from sametoken.ec2.protocol.xml import escaped, render_error
 from sametoken.errors import ServiceError
 
 EC2 = ServiceModel.load("ec2")

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from plane import Plane
-from sametoken.resources import ripening
+from sametoken.resources.kit import ripening
 
 
 def ripen(plane: Plane) -> None:

@@ -13,8 +13,8 @@ from exhaustive.explore import Count, explore
 from exhaustive.judge import Judge, Wants
 from exhaustive.program import Answer, Program, request
 from exhaustive.space import Space
-from sametoken.resources import capacity
-from sametoken.resources.rows import RESOURCE
+from sametoken.resources.kit import counters
+from sametoken.resources.kit.rows import RESOURCE
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.store.port import Tx
 
@@ -53,14 +53,14 @@ def _terminate() -> Call:
 
 def _make_room() -> Call:
     def call(tx: Tx) -> Answer:
-        capacity.set_maximum(tx, "capacity/*/*", 1)
+        counters.set_maximum(tx, "capacity/*/*", 1)
         return Answer("", ())
 
     return call
 
 
 def _no_room(tx: Tx) -> None:
-    capacity.set_maximum(tx, "capacity/*/*", 0)
+    counters.set_maximum(tx, "capacity/*/*", 0)
 
 
 def micro(tries: int = 1) -> Asks:

@@ -14,7 +14,7 @@ from threading import Event
 from typing import Any, NamedTuple
 
 from sametoken.migrations.tables import METADATA
-from sametoken.resources import vpcs
+from sametoken.resources.network import vpcs
 from sametoken.store import clock
 from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.port import Tx

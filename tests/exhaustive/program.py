@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from exhaustive.disk import ACCOUNT, EPOCH, REGION, Age, Disk, World
 from sametoken import faults
-from sametoken.ec2.model import ServiceModel
+from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.faults import Point
 from sametoken.idempotency import sql_engine
 from sametoken.node import wire_services

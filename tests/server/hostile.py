@@ -18,9 +18,9 @@ from botocore.credentials import Credentials
 from botocore.loaders import Loader
 
 from plane import IMAGE
-from sametoken.ec2.actions import Create, Read
 from sametoken.ec2.catalog import ACTIONS
-from sametoken.ec2.query import form_name
+from sametoken.ec2.kit.actions import Create, Read
+from sametoken.ec2.protocol.query import form_name
 from sdk import Keys
 
 Form = list[tuple[str, str]]

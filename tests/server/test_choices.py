@@ -9,7 +9,7 @@ from typing import Any
 from ec2.asking import launch, refusal, wait
 from plane import LAUNCH, Plane, running_plane
 from sametoken.idempotency import tables
-from sametoken.resources import accounts
+from sametoken.resources.account import accounts
 from sametoken.server.choices import Choices
 from sametoken.server.throttling import Rate
 

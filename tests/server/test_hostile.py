@@ -23,7 +23,7 @@ import pytest
 
 from plane import Plane, everything
 from sametoken.node import Node, add_key, open_store
-from sametoken.resources import vpcs
+from sametoken.resources.network import vpcs
 from sametoken.server.app import App
 from sametoken.server.edge import Message
 from sametoken.server.sealing import key_file, load_sealer

@@ -15,13 +15,13 @@ from threading import Event
 from typing import Any, Protocol, TypeVar
 
 from sametoken import faults
-from sametoken.ec2.actions import Read
-from sametoken.ec2.model import ServiceModel
+from sametoken.ec2.kit.actions import Read
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.errors import ServiceError, Transient
 from sametoken.faults import Point
 from sametoken.idempotency import sql_engine
 from sametoken.node import wire_services
-from sametoken.resources import refusals
 from sametoken.server.admission import Admitted, admit
 from sametoken.server.credentials import Principal
 from sametoken.server.execution import Outcome, execute, needs_preparing, prepare

@@ -13,7 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from sametoken.migrations.tables import METADATA
-from sametoken.resources import capacity, vpcs
+from sametoken.resources.kit import counters
+from sametoken.resources.network import vpcs
 from sametoken.store import clock
 from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.port import Tx
@@ -60,7 +61,7 @@ class Database:
         watch(self.raw)
         tx = Tx(self._reader, EPOCH, _Counter())
         for name, maximum in LIMITS.items():
-            capacity.set_maximum(tx, name, maximum)
+            counters.set_maximum(tx, name, maximum)
         for account in ACCOUNTS:
             for region in REGIONS:
                 vpcs.seed(tx, account, region)

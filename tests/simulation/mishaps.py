@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from sametoken.errors import Transient
-from sametoken.resources import capacity
+from sametoken.resources.kit import counters
 from sametoken.store.port import Tx
 from simulation.cluster import Cluster, Node
 from simulation.hazards import log_uniform
@@ -70,15 +70,15 @@ class Operator:
 
     def _set_limit(self, node: Node) -> None:
         """Mostly too little for what callers want, now and then enough again."""
-        counters = ("capacity/*/t3.micro", "capacity/*/*", "capacity/*/*", "vcpus/*/*")
+        held = ("capacity/*/t3.micro", "capacity/*/*", "capacity/*/*", "vcpus/*/*")
         quotas = [f"{kind}/*/*" for kind in QUOTAS]
-        name = self.rng.choice(counters if self.rng.random() < 0.6 else quotas)
+        name = self.rng.choice(held if self.rng.random() < 0.6 else quotas)
         maximum = self.rng.choice((0, 1, 2, 3, 50))
         if name.startswith("vcpus"):
             maximum *= 4
 
         def change(tx: Tx) -> None:
-            capacity.set_maximum(tx, name, maximum)
+            counters.set_maximum(tx, name, maximum)
 
         try:
             node.store.run(change)

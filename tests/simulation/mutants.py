@@ -15,14 +15,16 @@ from unittest.mock import patch
 
 import sqlalchemy as sa
 
-from sametoken.ec2.operations import capacity_moves
-from sametoken.ec2.request import Request
+from sametoken.ec2.compute import capacity_moves
+from sametoken.ec2.kit.request import Request
 from sametoken.errors import ServiceError
 from sametoken.idempotency import derive_token, engine, ledger, tables
 from sametoken.idempotency.ledger import Call, Entry, Outcome, OutcomeState, Scope
 from sametoken.idempotency.tables import SqlLedger
-from sametoken.resources import capacity, elastic_addresses, instances, interfaces, quotas, rows
-from sametoken.resources.rows import Row
+from sametoken.resources.compute import instances
+from sametoken.resources.kit import counters, quotas, rows
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network import elastic_addresses, interfaces
 from sametoken.server import execution
 from sametoken.services import simulated_machines, steps
 from sametoken.services.fence import pass_fence
@@ -164,7 +166,7 @@ def _plan_change_keeps_its_epoch() -> Iterator[None]:
 
 
 def _result_released_before_the_commit() -> Iterator[None]:
-    member, settle_all = group_commit._run_member, group_commit._settle_all
+    member = group_commit._run_member
 
     def mutated(session: Any, job: Any, channels: set[str]) -> Any:
         fate = member(session, job, channels)
@@ -174,10 +176,7 @@ def _result_released_before_the_commit() -> Iterator[None]:
             job.future = type(job.future)()
         return fate
 
-    with (
-        patch.object(group_commit, "_run_member", mutated),
-        patch.object(group_commit, "_settle_all", settle_all),
-    ):
+    with patch.object(group_commit, "_run_member", mutated):
         yield
 
 
@@ -196,7 +195,6 @@ def _lost_transaction_not_noticed() -> Iterator[None]:
 
 
 def _failed_commit_acknowledged() -> Iterator[None]:
-    command = group_commit.Session.command
     from simulation.database import Session
 
     original = Session.command
@@ -209,7 +207,6 @@ def _failed_commit_acknowledged() -> Iterator[None]:
                 raise
             self.reopen()
 
-    assert command is not None, "the port has it too"
     with patch.object(Session, "command", mutated):
         yield
 
@@ -220,7 +217,7 @@ def _held_is_credited_twice() -> Iterator[None]:
     def mutated(tx: Tx, row: Row) -> Row:
         held = row.private["held"]
         if held is not None:
-            capacity.credit(tx, held["vcpus"], 1)
+            counters.credit(tx, held["vcpus"], 1)
         return let_go(tx, row)
 
     with patch.object(instances, "let_go", mutated):
@@ -228,14 +225,14 @@ def _held_is_credited_twice() -> Iterator[None]:
 
 
 def _held_is_never_credited() -> Iterator[None]:
-    with patch.object(capacity, "credit", lambda tx, name, amount: None):
+    with patch.object(counters, "credit", lambda tx, name, amount: None):
         yield
 
 
 def _capacity_oversold() -> Iterator[None]:
     with (
-        patch.object(capacity, "free", lambda tx, names: dict.fromkeys(names, 1000)),
-        patch.object(capacity, "_maxima", lambda tx, names: dict.fromkeys(names, 1000)),
+        patch.object(counters, "free", lambda tx, names: dict.fromkeys(names, 1000)),
+        patch.object(counters, "_maxima", lambda tx, names: dict.fromkeys(names, 1000)),
     ):
         yield
 

@@ -22,6 +22,7 @@ from sametoken.idempotency import (
     sql_engine,
 )
 from sametoken.idempotency.tables import ATTEMPT, ENTRY, OUTCOME, RESOURCE
+from sametoken.resources.kit.ids import mint
 from sametoken.store.port import Store, Tx
 from store.stores import NOTE, notes
 
@@ -45,7 +46,7 @@ def call(
 
 
 def _perform(tx: Tx) -> Made:
-    id = tx.mint("note")
+    id = mint(tx, "note")
     tx.execute(sa.insert(NOTE), {"name": id, "body": "as made"})
     return Made({"id": id}, [id])
 

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from sametoken.errors import ServiceError
-from sametoken.resources import addresses
+from sametoken.resources.network import addresses
 from sametoken.store.port import Store, Tx
 from store.stores import together
 

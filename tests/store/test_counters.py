@@ -8,28 +8,28 @@ import pytest
 import sqlalchemy as sa
 
 from sametoken.errors import Transient
-from sametoken.resources import capacity
+from sametoken.resources.kit import counters
 from sametoken.store.port import Store, Tx
 from store.stores import together
 
-MICRO = capacity.capacity_name("us-east-1a", "t3.micro")
-VCPUS = capacity.vcpus_name("000000000001", "us-east-1")
+MICRO = counters.capacity_name("us-east-1a", "t3.micro")
+VCPUS = counters.vcpus_name("000000000001", "us-east-1")
 
 
 def limit(store: Store, name: str, maximum: int) -> None:
-    store.run(lambda tx: capacity.set_maximum(tx, name, maximum))
+    store.run(lambda tx: counters.set_maximum(tx, name, maximum))
 
 
 def taking(name: str, amount: int) -> Callable[[Tx], int]:
     def run(tx: Tx) -> int:
-        capacity.debit(tx, {name: amount})
+        counters.debit(tx, {name: amount})
         return amount
 
     return run
 
 
 def left(store: Store, name: str = MICRO) -> int:
-    return store.read(lambda tx: capacity.free(tx, [name])[name])
+    return store.read(lambda tx: counters.free(tx, [name])[name])
 
 
 def test_16_threads_never_take_more_than_there_is(store: Store) -> None:
@@ -81,7 +81,7 @@ def test_asking_holds_nothing(store: Store) -> None:
 def test_what_is_given_back_can_be_taken_again(store: Store) -> None:
     limit(store, MICRO, 2)
     store.run(taking(MICRO, 2))
-    store.run(lambda tx: capacity.credit(tx, MICRO, 1))
+    store.run(lambda tx: counters.credit(tx, MICRO, 1))
     assert left(store) == 1
     store.run(taking(MICRO, 1))
 
@@ -100,20 +100,20 @@ def test_a_debit_that_is_undone_took_nothing(store: Store) -> None:
 
 def test_nothing_is_given_back_that_was_not_taken(store: Store) -> None:
     with pytest.raises(AssertionError, match="without a debit"):
-        store.run(lambda tx: capacity.credit(tx, MICRO, 1))
+        store.run(lambda tx: counters.credit(tx, MICRO, 1))
     store.run(taking(MICRO, 1))
     with pytest.raises(sa.exc.IntegrityError):
-        store.run(lambda tx: capacity.credit(tx, MICRO, 2))
+        store.run(lambda tx: counters.credit(tx, MICRO, 2))
 
 
 def test_a_debit_of_several_takes_all_of_them_or_none(store: Store) -> None:
     limit(store, VCPUS, 3)
     both = {MICRO: 1, VCPUS: 2}
     free = left(store)
-    store.run(lambda tx: capacity.debit(tx, both))
+    store.run(lambda tx: counters.debit(tx, both))
     assert (left(store), left(store, VCPUS)) == (free - 1, 1)
     with pytest.raises(Transient, match="vcpus"):
-        store.run(lambda tx: capacity.debit(tx, both))
+        store.run(lambda tx: counters.debit(tx, both))
     assert (left(store), left(store, VCPUS)) == (free - 1, 1)
 
 
@@ -130,7 +130,7 @@ def test_a_debit_takes_something(store: Store) -> None:
     ],
 )
 def test_the_most_particular_limit_holds(store: Store, name: str, families: list[str]) -> None:
-    default = capacity.CAPACITY_DEFAULT if name == MICRO else capacity.VCPUS_DEFAULT
+    default = counters.CAPACITY_DEFAULT if name == MICRO else counters.VCPUS_DEFAULT
     assert left(store, name) == default
     for maximum, family in enumerate(families, start=1):
         limit(store, family, maximum)
@@ -143,12 +143,12 @@ def test_a_limit_may_be_set_again_and_may_be_nothing(store: Store) -> None:
     assert left(store) == 0
     with pytest.raises(Transient):
         store.run(taking(MICRO, 1))
-    assert store.read(capacity.maxima_set) == [(MICRO, 0)]
+    assert store.read(counters.maxima_set) == [(MICRO, 0)]
 
 
 def test_a_limit_below_what_is_taken_leaves_nothing_and_evicts_nobody(store: Store) -> None:
     store.run(taking(MICRO, 10))
     limit(store, MICRO, 5)
     assert left(store) == 0
-    store.run(lambda tx: capacity.credit(tx, MICRO, 6))
+    store.run(lambda tx: counters.credit(tx, MICRO, 6))
     assert left(store) == 1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sametoken.resources import rows
-from sametoken.resources.instances import INSTANCE
-from sametoken.resources.rows import Row
+from sametoken.resources.compute.instances import INSTANCE
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.rows import Row
 from sametoken.services import fence
 from sametoken.services.fence import pass_fence
 from sametoken.store.port import Store, Tx

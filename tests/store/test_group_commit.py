@@ -18,6 +18,7 @@ from sametoken import faults
 from sametoken.errors import ServiceError, Transient
 from sametoken.faults import Point
 from sametoken.idempotency import Attempt
+from sametoken.resources.kit.ids import mint
 from sametoken.store.group_commit import run_batch
 from sametoken.store.port import Tx
 from store import batches
@@ -60,7 +61,7 @@ def innocent(number: int) -> Fn:
 
     def run(tx: Tx) -> str:
         tx.wake(f"channel-{number}")
-        return write(f"n{number}-{tx.mint('x')}")(tx)
+        return write(f"n{number}-{mint(tx, 'x')}")(tx)
 
     return run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sametoken.idempotency import RETENTION
-from sametoken.resources import rows
+from sametoken.resources.kit import rows
 from sametoken.services import housekeeping
 from sametoken.store.port import Store
 from store.creating import ENGINE, Caller, call

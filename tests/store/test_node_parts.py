@@ -11,7 +11,7 @@ import pytest
 
 from sametoken.errors import Misconfigured
 from sametoken.node import DIGEST_KEY, Node, add_key, claimed_node, open_store, prepare
-from sametoken.resources import accounts
+from sametoken.resources.account import accounts
 from sametoken.server.sealing import (
     KEY_VARIABLE,
     Sealer,

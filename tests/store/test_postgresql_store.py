@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from sametoken.errors import Transient
 from sametoken.faults import Point
+from sametoken.resources.kit.ids import mint
 from sametoken.store import clock
 from sametoken.store.columns import to_microseconds
 from sametoken.store.pgsession import TRIES_MAX
@@ -113,7 +114,7 @@ def test_a_transaction_whose_connection_was_cut_runs_again_and_takes_effect_once
     once = ["cut"]
 
     def run(tx: Tx) -> str:
-        made = write(tx.mint("x"))(tx)
+        made = write(mint(tx, "x"))(tx)
         if once:
             once.pop()
             cut(tx)
@@ -293,7 +294,7 @@ def test_who_loses_every_race_is_told_to_come_back_and_who_wins_one_is_answered(
     url: str, race: Callable[[Tx], None]
 ) -> None:
     def run(tx: Tx, losses: list[None]) -> str:
-        made = write(tx.mint("x"))(tx)
+        made = write(mint(tx, "x"))(tx)
         if losses:
             losses.pop()
             race(tx)

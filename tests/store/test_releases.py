@@ -23,7 +23,7 @@ from ec2.samples import SAMPLES
 from plane import Plane, running_plane
 from sametoken.cli import main
 from sametoken.migrations.upgrade import current, head, upgrade
-from sametoken.resources import capacity, rows
+from sametoken.resources.kit import counters, rows
 from sametoken.services.housekeeping import sweep
 from sametoken.settings import KEY_FILE_VARIABLE, database_of
 from sametoken.store.port import Tx
@@ -166,7 +166,7 @@ def test_what_was_under_way_is_driven_on(fresh: Upgraded) -> None:
 def test_a_launch_that_met_a_limit_is_made_by_its_token_once_it_may_be(fresh: Upgraded) -> None:
     failed = fresh.named("failed")
     zone = failed.asked["Placement"]["AvailabilityZone"]
-    fresh.plane.run(partial(capacity.set_maximum, name=f"capacity/{zone}/c5.large", maximum=1))
+    fresh.plane.run(partial(counters.set_maximum, name=f"capacity/{zone}/c5.large", maximum=1))
     made = fresh.ask(failed)
     assert any(id.startswith("i-") for id in made)
     assert set(fresh.ask(failed)) >= set(made)

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from sametoken.errors import ServiceError
 from sametoken.idempotency import RETENTION
-from sametoken.resources import rows
-from sametoken.resources.rows import Row
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Stale, Store, Tx
 from store.creating import Caller, call
 from store.stores import together

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from sametoken.errors import ServiceError, Transient
 from sametoken.faults import Point
+from sametoken.resources.kit.ids import mint
 from sametoken.store.port import Store, Tx
 from store.stores import HANG_SECONDS, Database, at, notes, together, write
 from store.worlds import SetWorld
@@ -241,6 +242,6 @@ def test_a_channel_nobody_listens_to_may_be_woken(store: Store) -> None:
 
 
 def test_a_transaction_mints_ids_in_ec2s_form(store: Store) -> None:
-    minted = store.run(lambda tx: [tx.mint("vol"), tx.mint("vol"), tx.mint_uuid()])
+    minted = store.run(lambda tx: [mint(tx, "vol"), mint(tx, "vol"), tx.mint_uuid()])
     assert re.fullmatch(r"vol-0[0-9a-f]{16}", minted[0])
     assert len(set(minted)) == 3

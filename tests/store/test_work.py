@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sametoken.resources.rows import Row
+from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Store, Tx
 from sametoken.workflow import work as works
 from sametoken.workflow.plans import LAUNCH_DEADLINE, PLANS

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sametoken.resources import rows
-from sametoken.resources.kinds import Kind, states
-from sametoken.resources.rows import Row
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.kinds import Kind, states
+from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Store, Tx
 
 ACCOUNT, REGION = "000000000001", "us-east-1"

@@ -10,7 +10,7 @@ import ast
 import graphlib
 import sys
 import tomllib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from tidy.sources import PACKAGE, ROOT, Source
@@ -53,6 +53,44 @@ SERVICES_MAY = {
     "simulated_machines": {"machines"},
     "housekeeping": {"simulated_machines"},
 }
+
+# Inside ec2 and resources: a room imports those to its right, never left, never sideways. The
+# families share a kit, and what they build on: an instance has interfaces and volumes.
+STOREYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "ec2": (
+        ("catalog",),
+        ("compute", "gateways"),
+        ("storage",),
+        ("network",),
+        ("account",),
+        ("kit",),
+        ("protocol",),
+    ),
+    "resources": (
+        ("compute", "gateways"),
+        ("storage",),
+        ("network",),
+        ("account",),
+        ("kit", "catalogues"),
+    ),
+}
+STOREY = {
+    unit: {room: number for number, ring in enumerate(rings) for room in ring}
+    for unit, rings in STOREYS.items()
+}
+
+# Bytes and values: the wire protocol knows no noun, no row and no store.
+PROTOCOL = "ec2/protocol/"
+PROTOCOL_KNOWS = {"ec2", "errors", "world"}
+
+# An operation runs inside an open transaction, so nothing in its rooms may call out: no service,
+# and none of the modules that reach another process.
+IN_TRANSACTION = {"ec2", "resources"}
+SERVICES = {"services"}
+CALLS_OUT = {
+    "asyncio", "boto3", "ftplib", "http", "httpx", "multiprocessing", "requests", "selectors",
+    "smtplib", "socket", "socketserver", "ssl", "subprocess", "urllib.request",
+}  # fmt: skip
 
 # `pip install sametoken` brings only these: the engine must load with nothing else there.
 ENGINE = {"__init__", "idempotency", "store", "retry", "faults", "errors", "world"}
@@ -119,6 +157,45 @@ def rightward(source: Source) -> Iterator[str]:
             yield source.says(found.line, f"{source.unit} must not import {unit}")
         elif source.unit not in ONLY_FOR.get(unit, {source.unit}):
             yield source.says(found.line, f"{unit} is not for {source.unit}")
+
+
+def storeyed(source: Source) -> Iterator[str]:
+    """A room inside ec2 or resources imports only rooms to its right."""
+    rooms = STOREY.get(source.unit)
+    if rooms is None or source.module == f"{PACKAGE}.{source.unit}":
+        return
+    own = source.module.split(".")[2]
+    if own not in rooms:
+        yield source.says(1, f"{source.unit}/{own} has no place in the order: tidy/imports.py")
+        return
+    for found, unit, room in _of_package(source):
+        if unit != source.unit or room == own:
+            continue
+        if room not in rooms:
+            yield source.says(found.line, f"import the rooms of {unit} by their names")
+        elif rooms[room] <= rooms[own]:
+            yield source.says(found.line, f"{unit}/{own} must not import {unit}/{room}")
+
+
+def protocol_alone(source: Source) -> Iterator[str]:
+    """The wire protocol is bytes and values: it imports no noun, no row and no store."""
+    if source.inside.startswith(PROTOCOL):
+        for found, unit, _ in _of_package(source):
+            if unit not in PROTOCOL_KNOWS:
+                yield source.says(found.line, f"ec2/protocol must not import {unit}")
+
+
+def calls_nothing_out(source: Source) -> Iterator[str]:
+    """What runs inside a transaction imports no service and no network."""
+    if source.unit not in IN_TRANSACTION:
+        return
+    for found, unit, _ in _of_package(source):
+        if unit in SERVICES:
+            yield source.says(found.line, f"{source.unit} must not import {unit}")
+    for found in imports_of(source):
+        parts = found.name.split(".")
+        if {parts[0], ".".join(parts[:2])} & CALLS_OUT:
+            yield source.says(found.line, f"{found.name} calls out of an open transaction")
 
 
 def services_apart(source: Source) -> Iterator[str]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from sametoken.resources import capacity
+from sametoken.resources.kit import counters
 
 
 def test_capacity_is_counted_per_zone_and_type() -> None:
-    assert capacity.capacity_name("us-east-1a", "t3.micro") == "capacity/us-east-1a/t3.micro"
+    assert counters.capacity_name("us-east-1a", "t3.micro") == "capacity/us-east-1a/t3.micro"
 
 
 def test_vcpus_are_counted_per_account_and_region() -> None:
-    assert capacity.vcpus_name("000000000001", "us-east-1") == "vcpus/000000000001/us-east-1"
+    assert counters.vcpus_name("000000000001", "us-east-1") == "vcpus/000000000001/us-east-1"
 
 
 def test_a_counters_own_limit_comes_before_its_families() -> None:
-    assert capacity._families("capacity/us-east-1a/t3.micro") == [
+    assert counters._families("capacity/us-east-1a/t3.micro") == [
         "capacity/us-east-1a/t3.micro",
         "capacity/us-east-1a/*",
         "capacity/*/t3.micro",
@@ -23,6 +23,6 @@ def test_a_counters_own_limit_comes_before_its_families() -> None:
 
 
 def test_names_of_two_counters_are_never_alike() -> None:
-    names = {capacity.capacity_name(zone, size) for zone in "ab" for size in ("x", "y")}
-    names |= {capacity.vcpus_name(account, region) for account in "ab" for region in ("x", "y")}
+    names = {counters.capacity_name(zone, size) for zone in "ab" for size in ("x", "y")}
+    names |= {counters.vcpus_name(account, region) for account in "ab" for region in ("x", "y")}
     assert len(names) == 8

@@ -8,18 +8,17 @@ from collections import Counter
 
 import pytest
 
-from sametoken import resources
-from sametoken.ec2 import operations
+from sametoken import ec2, resources
 from sametoken.errors import ServiceError
-from sametoken.resources.instances import INSTANCE, STATE_CODES, InstanceState
-from sametoken.resources.kinds import Kind, states
+from sametoken.resources.compute.instances import INSTANCE, STATE_CODES, InstanceState
+from sametoken.resources.kit.kinds import Kind, states
 
 
 def all_kinds() -> list[Kind]:
     found: dict[str, Kind] = {}
-    for package in (resources, operations):
-        for module in pkgutil.iter_modules(package.__path__):
-            loaded = importlib.import_module(f"{package.__name__}.{module.name}")
+    for package in (resources, ec2):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            loaded = importlib.import_module(module.name)
             for value in vars(loaded).values():
                 if isinstance(value, Kind):
                     assert found.setdefault(value.name, value) is value, f"two are {value.name}"

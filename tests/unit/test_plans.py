@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sametoken.resources.instances import INSTANCE, InstanceState
+from sametoken.resources.compute.instances import INSTANCE, InstanceState
 from sametoken.workflow.plans import PLACEMENT, PLANS, SERVICES, Plan
 from sametoken.workflow.ports import Verb
 from sametoken.workflow.work import LEASE

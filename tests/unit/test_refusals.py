@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from sametoken.ec2.compute.launch_capacity import insufficient_capacity
+from sametoken.ec2.protocol import refusals
 from sametoken.errors import ServiceError
-from sametoken.resources import refusals
+from sametoken.resources.kit import kinds
 
 CASES: list[tuple[ServiceError, str, int, str]] = [
     (refusals.missing_parameter("ImageId"), "MissingParameter", 400, "ImageId"),
@@ -14,8 +16,8 @@ CASES: list[tuple[ServiceError, str, int, str]] = [
     (refusals.invalid_combination("Not both."), "InvalidParameterCombination", 400, "Not both."),
     (refusals.unsupported("Ipv6"), "UnsupportedOperation", 400, "Ipv6"),
     (refusals.invalid_action("Fly", "2016-11-15"), "InvalidAction", 400, "Fly"),
-    (refusals.malformed_id("InvalidVpcID", "vpc", "x"), "InvalidVpcID.Malformed", 400, '"x"'),
-    (refusals.not_found("InvalidVpcID", "vpc", "a", "b"), "InvalidVpcID.NotFound", 400, "a, b"),
+    (kinds.malformed_id("InvalidVpcID", "vpc", "x"), "InvalidVpcID.Malformed", 400, '"x"'),
+    (kinds.not_found("InvalidVpcID", "vpc", "a", "b"), "InvalidVpcID.NotFound", 400, "a, b"),
     (refusals.dry_run(), "DryRunOperation", 412, "DryRun"),
     (refusals.unauthorized(), "UnauthorizedOperation", 403, "read-only"),
     (refusals.auth_failure("No key."), "AuthFailure", 401, "No key."),
@@ -25,7 +27,7 @@ CASES: list[tuple[ServiceError, str, int, str]] = [
     (refusals.unavailable(), "Unavailable", 503, "again"),
     (refusals.internal_error(), "InternalError", 500, "internal"),
     (
-        refusals.insufficient_capacity("t3.micro", "us-east-1a", ["us-east-1b"]),
+        insufficient_capacity("t3.micro", "us-east-1a", ["us-east-1b"]),
         "InsufficientInstanceCapacity", 500, "us-east-1b",
     ),
 ]  # fmt: skip
@@ -52,10 +54,10 @@ def test_what_a_repeat_may_cure_is_a_5xx_and_nothing_else_is() -> None:
 
 
 def test_one_missing_id_and_several_are_told_in_ec2s_grammar() -> None:
-    assert "ID 'a' does not" in refusals.not_found("Code", "vpc", "a").message
-    assert "IDs 'a, b' do not" in refusals.not_found("Code", "vpc", "a", "b").message
+    assert "ID 'a' does not" in kinds.not_found("Code", "vpc", "a").message
+    assert "IDs 'a, b' do not" in kinds.not_found("Code", "vpc", "a", "b").message
 
 
 def test_no_capacity_anywhere_suggests_no_zone() -> None:
-    message = refusals.insufficient_capacity("t3.micro", "us-east-1a", []).message
+    message = insufficient_capacity("t3.micro", "us-east-1a", []).message
     assert message.endswith("in your request.")

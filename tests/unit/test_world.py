@@ -6,7 +6,8 @@ import re
 import threading
 from datetime import timedelta
 
-from sametoken.world import RealWorld, mint_id, mint_neighbourhood, mint_uuid
+from sametoken.resources.kit.ids import mint_id
+from sametoken.world import RealWorld, mint_neighbourhood, mint_uuid
 
 
 def test_an_id_is_a_prefix_and_17_digits_of_which_the_first_is_0() -> None:

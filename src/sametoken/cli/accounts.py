@@ -11,7 +11,7 @@ from sametoken.cli.database import database_option, opened
 from sametoken.cli.tables import print_table
 from sametoken.errors import Misconfigured
 from sametoken.node import add_key
-from sametoken.resources import accounts as stored
+from sametoken.resources.account import accounts as stored
 from sametoken.server.sealing import KEY_VARIABLE, Sealer, new_key, write_keys
 
 

@@ -9,7 +9,7 @@ import click
 
 from sametoken.cli.database import Opened, database_option, opened
 from sametoken.errors import Misconfigured
-from sametoken.resources import accounts
+from sametoken.resources.account import accounts
 from sametoken.settings import DEFAULT_HOST, DEFAULT_PORT
 from sametoken.store import nodes
 from sametoken.store.gate import node_url

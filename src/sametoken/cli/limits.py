@@ -10,10 +10,10 @@ from rich.table import Table
 from sametoken.cli.database import database_option, opened
 from sametoken.cli.tables import print_table
 from sametoken.errors import Misconfigured
-from sametoken.resources import capacity
-from sametoken.resources.geography import REGIONS, zone_by_name
-from sametoken.resources.instance_types import INSTANCE_TYPES
-from sametoken.resources.quotas import QUOTAS
+from sametoken.resources.catalogues.geography import REGIONS, zone_by_name
+from sametoken.resources.catalogues.instance_types import INSTANCE_TYPES
+from sametoken.resources.kit import counters
+from sametoken.resources.kit.quotas import QUOTAS
 
 # What every database holds in an integer column.
 MAXIMUM_MAX = 2**31 - 1
@@ -43,7 +43,7 @@ def set_limit(name: str, maximum: int, database: str) -> None:
         )
     _check_place(what, *rest)
     with opened(database) as here:
-        here.store.run(lambda tx: capacity.set_maximum(tx, name, maximum))
+        here.store.run(lambda tx: counters.set_maximum(tx, name, maximum))
     click.echo(f"{name} is {maximum} now")
 
 
@@ -67,10 +67,10 @@ def list_limits(database: str) -> None:
     """List every limit: those that were set, and the defaults of the others."""
     table = Table("limit", "maximum")
     with opened(database) as here:
-        for name, maximum in here.store.read(capacity.maxima_set):
+        for name, maximum in here.store.read(counters.maxima_set):
             table.add_row(name, str(maximum))
-    table.add_row("capacity/*/* (default)", str(capacity.CAPACITY_DEFAULT))
-    table.add_row("vcpus/*/* (default)", str(capacity.VCPUS_DEFAULT))
+    table.add_row("capacity/*/* (default)", str(counters.CAPACITY_DEFAULT))
+    table.add_row("vcpus/*/* (default)", str(counters.VCPUS_DEFAULT))
     for kind, quota in QUOTAS.items():
         per = f", per {quota.per}" if quota.per else ""
         most = "none" if quota.maximum is None else str(quota.maximum)

@@ -4,48 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sametoken.ec2.actions import NOT_INTENT, Action, Change, Create, Read
-from sametoken.ec2.operations import (
-    accounts,
-    attributes,
+from sametoken.ec2.account import accounts, geography, tags
+from sametoken.ec2.compute import (
     capacity_moves,
     capacity_reservations,
-    carrier_gateways,
-    credits,
-    dhcp_options,
-    ebs,
-    elastic_addresses,
-    flow_logs,
-    gateways,
-    geography,
-    image_making,
+    instance_attributes,
+    instance_credits,
+    instance_lifecycle,
+    instance_monitoring,
     instance_types,
     instances,
-    interfaces,
-    internet_gateways,
     key_pairs,
     launch,
     launch_parameters,
     launch_templates,
-    lifecycle,
-    monitoring,
-    nat_gateways,
-    network_acls,
     placement_groups,
+)
+from sametoken.ec2.gateways import (
+    carrier_gateways,
+    egress_only_gateways,
+    internet_gateways,
+    nat_gateways,
+    vpn_connections,
+    vpn_gateways,
+)
+from sametoken.ec2.kit.actions import NOT_INTENT, Action, Change, Create, Read
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.network import (
+    dhcp_options,
+    elastic_addresses,
+    flow_logs,
+    interfaces,
+    network_acls,
     prefix_lists,
     route_tables,
     security_group_rules,
     security_groups,
-    snapshots,
     subnets,
-    tags,
-    volume_copies,
     vpc_endpoints,
     vpcs,
-    vpn,
-    vpn_gateways,
 )
-from sametoken.ec2.request import Document, Request
+from sametoken.ec2.protocol.documents import Document
+from sametoken.ec2.storage import ebs, images, snapshots, volume_copies
 from sametoken.idempotency import Rules
 from sametoken.store.port import Tx
 
@@ -80,25 +80,27 @@ _ACTIONS: tuple[Action, ...] = (
         zone=launch.zone_of,
         rules=(_LAUNCH_RULES,),
     ),
-    Change("TerminateInstances", lifecycle.terminate_instances),
-    Change("StopInstances", lifecycle.stop_instances),
-    Change("StartInstances", lifecycle.start_instances),
-    Change("RebootInstances", lifecycle.reboot_instances),
+    Change("TerminateInstances", instance_lifecycle.terminate_instances),
+    Change("StopInstances", instance_lifecycle.stop_instances),
+    Change("StartInstances", instance_lifecycle.start_instances),
+    Change("RebootInstances", instance_lifecycle.reboot_instances),
     Change(
         "ModifyInstanceAttribute",
-        attributes.modify_instance_attribute,
-        validate=attributes.validate_modify,
+        instance_attributes.modify_instance_attribute,
+        validate=instance_attributes.validate_modify,
     ),
     Change("CreateTags", tags.create_tags, validate=tags.validate_create),
     Change("DeleteTags", tags.delete_tags, validate=tags.validate_delete),
     Read("DescribeInstances", instances.describe_instances, validate=instances.validate),
     Read("DescribeInstanceStatus", instances.describe_instance_status, validate=instances.validate),
-    Read("DescribeInstanceCreditSpecifications", attributes.describe_credit_specifications),
-    Read("DescribeInstanceAttribute", attributes.describe_instance_attribute),
+    Read(
+        "DescribeInstanceCreditSpecifications", instance_attributes.describe_credit_specifications
+    ),
+    Read("DescribeInstanceAttribute", instance_attributes.describe_instance_attribute),
     Read("GetConsoleOutput", instances.get_console_output),
     Read("DescribeTags", tags.describe_tags),
-    *monitoring.ACTIONS,
-    *credits.ACTIONS,
+    *instance_monitoring.ACTIONS,
+    *instance_credits.ACTIONS,
     *ebs.ACTIONS,
     *volume_copies.ACTIONS,
     *interfaces.ACTIONS,
@@ -113,10 +115,10 @@ _ACTIONS: tuple[Action, ...] = (
     *accounts.ACTIONS,
     *route_tables.ACTIONS,
     *network_acls.ACTIONS,
-    *gateways.ACTIONS,
+    *egress_only_gateways.ACTIONS,
     *carrier_gateways.ACTIONS,
     *vpn_gateways.ACTIONS,
-    *vpn.ACTIONS,
+    *vpn_connections.ACTIONS,
     *placement_groups.ACTIONS,
     *prefix_lists.ACTIONS,
     *capacity_reservations.ACTIONS,
@@ -128,7 +130,7 @@ _ACTIONS: tuple[Action, ...] = (
     Read("DescribeRegions", _stateless(geography.describe_regions)),
     Read("DescribeAvailabilityZones", _stateless(geography.describe_availability_zones)),
     *snapshots.ACTIONS,
-    *image_making.ACTIONS,
+    *images.ACTIONS,
     Read("DescribeInstanceTypes", _stateless(instance_types.describe_instance_types)),
     Read(
         "DescribeInstanceTypeOfferings", _stateless(instance_types.describe_instance_type_offerings)

@@ -6,15 +6,9 @@ import sqlalchemy as sa
 
 from sametoken.idempotency import tables as idempotency
 from sametoken.migrations import history
-from sametoken.resources import (
-    accounts,
-    addresses,
-    capacity,
-    public_addresses,
-    ripening,
-    rows,
-    vpcs,
-)
+from sametoken.resources.account import accounts
+from sametoken.resources.kit import counters, ripening, rows
+from sametoken.resources.network import addresses, public_addresses, vpcs
 from sametoken.services import fence, simulated_machines
 from sametoken.store import clock, nodes
 from sametoken.workflow import work
@@ -27,7 +21,7 @@ METADATA: tuple[sa.MetaData, ...] = (
     rows.metadata,
     addresses.metadata,
     public_addresses.metadata,
-    capacity.metadata,
+    counters.metadata,
     vpcs.metadata,
     ripening.metadata,
     accounts.metadata,

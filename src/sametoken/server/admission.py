@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from sametoken.ec2 import signing
-from sametoken.ec2.actions import Action, Create
 from sametoken.ec2.catalog import ACTIONS
-from sametoken.ec2.model import Operation, ServiceModel
-from sametoken.ec2.request import Request
+from sametoken.ec2.kit.actions import Action, Create
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol import refusals, signing
+from sametoken.ec2.protocol.model import Operation, ServiceModel
 from sametoken.errors import ServiceError
-from sametoken.resources import geography, refusals
+from sametoken.resources.catalogues import geography
 from sametoken.server.credentials import Principal
 
 Form = list[tuple[str, str]]

@@ -14,16 +14,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from sametoken import faults
-from sametoken.ec2 import signing
-from sametoken.ec2.actions import Read
-from sametoken.ec2.model import ServiceModel
-from sametoken.ec2.query import split_form
-from sametoken.ec2.wire import WireRequest
-from sametoken.ec2.xml import CONTENT_TYPE, render_error
+from sametoken.ec2.kit.actions import Read
+from sametoken.ec2.protocol import refusals, signing
+from sametoken.ec2.protocol.model import ServiceModel
+from sametoken.ec2.protocol.query import split_form
+from sametoken.ec2.protocol.wire import WireRequest
+from sametoken.ec2.protocol.xml import CONTENT_TYPE, render_error
 from sametoken.errors import ServiceError, Transient
 from sametoken.faults import Point
 from sametoken.idempotency import Engine
-from sametoken.resources import refusals, vpcs
+from sametoken.resources.network import vpcs
 from sametoken.server import admission, identity, invocations, probes
 from sametoken.server.admission import Admitted
 from sametoken.server.choices import DEFAULT_CHOICES, Choices

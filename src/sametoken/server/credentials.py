@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sametoken.errors import Misconfigured
-from sametoken.resources import accounts
+from sametoken.resources.account import accounts
 from sametoken.server.sealing import Sealer
 from sametoken.store.port import Store
 from sametoken.world import World

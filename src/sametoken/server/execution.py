@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sametoken.ec2.actions import Change, Create, Read
-from sametoken.ec2.packing import packed, unpacked
-from sametoken.ec2.request import Document
+from sametoken.ec2.kit.actions import Change, Create, Read
+from sametoken.ec2.kit.packing import packed, unpacked
+from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import IdempotentParameterMismatch, ServiceError
 from sametoken.idempotency import Answer, Attempt, Call, Engine, Identities, Made, Operation, Scope
-from sametoken.resources import vpcs
+from sametoken.resources.network import vpcs
 from sametoken.server.admission import Admitted
 from sametoken.store.port import Tx
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sametoken.ec2.model import ServiceModel
+from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.errors import ServiceError
 from sametoken.server.admission import Form, action_name
 from sametoken.server.credentials import Principal

@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from sametoken.ec2.protocol import refusals
 from sametoken.errors import Misconfigured
-from sametoken.resources import refusals
 from sametoken.world import World
 
 # The rate of every action that has none of its own: they share one bucket.

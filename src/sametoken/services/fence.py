@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from sametoken.resources import rows
+from sametoken.resources.kit import rows
 from sametoken.store.port import Tx
 from sametoken.workflow.ports import StaleOwner, StepCall, Verb
 

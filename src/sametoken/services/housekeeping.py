@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sametoken.idempotency import Engine
-from sametoken.resources import rows
+from sametoken.resources.kit import rows
 from sametoken.services import fence, simulated_machines
 from sametoken.store.port import Tx
 from sametoken.workflow import work

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sametoken.faults import Point
 from sametoken.idempotency import Engine
-from sametoken.resources import elastic_addresses, interfaces
+from sametoken.resources.network import elastic_addresses, interfaces
 from sametoken.services.steps import Effect, close_instance, take_step
 from sametoken.store.port import Store, Tx
 from sametoken.workflow.plans import NETWORKS

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from sametoken.faults import Point
 from sametoken.idempotency import Engine
-from sametoken.resources import rows, volumes
+from sametoken.resources.kit import rows
+from sametoken.resources.storage import volumes
 from sametoken.services.steps import Effect, close_instance, take_step
 from sametoken.store.port import Store, Tx
 from sametoken.workflow.plans import VOLUMES

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 
 from sametoken.errors import Transient
-from sametoken.world import World, mint_id, mint_uuid
+from sametoken.world import World, mint_uuid
 
 T = TypeVar("T")
 
@@ -48,10 +48,6 @@ class Tx:
     def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
         """Run one statement. `parameters` is a mapping, or a list of them for many rows."""
         return self.connection.execute(statement, parameters)
-
-    def mint(self, prefix: str) -> str:
-        """A new EC2-style identifier; unique by its random digits and the table's key."""
-        return mint_id(self.world, prefix, near=self.near)
 
     def mint_uuid(self) -> str:
         return mint_uuid(self.world)

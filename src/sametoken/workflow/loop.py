@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from sametoken.errors import Transient
-from sametoken.resources import ripening
+from sametoken.resources.kit import ripening
 from sametoken.store.port import Store, Tx
 from sametoken.world import World
 

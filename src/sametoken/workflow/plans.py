@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sametoken.resources.instances import InstanceState
+from sametoken.resources.compute.instances import InstanceState
 from sametoken.workflow.ports import Verb
 
 # EC2 gives a launch minutes, not hours; after this an operator would rather have it ended.

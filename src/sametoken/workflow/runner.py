@@ -16,9 +16,10 @@ from sametoken import faults
 from sametoken.errors import SametokenError, ServiceError
 from sametoken.faults import Point
 from sametoken.idempotency.token import derive_token
-from sametoken.resources import instances, rows
-from sametoken.resources.instances import INSTANCE, InstanceState
-from sametoken.resources.rows import Row
+from sametoken.resources.compute import instances
+from sametoken.resources.compute.instances import INSTANCE, InstanceState
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.rows import Row
 from sametoken.retry import BACKOFF_CAP_SECONDS, RetryQuota, backoff_seconds
 from sametoken.store.port import Store, Tx
 from sametoken.workflow import work as works

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sametoken.resources.rows import Row
+from sametoken.resources.kit.rows import Row
 from sametoken.store.columns import Moment
 from sametoken.store.port import Tx
 from sametoken.workflow.plans import PLANS, Plan, Step

@@ -25,7 +25,7 @@ from ec2.samples import SAMPLES
 from plane import LAUNCH, Plane, running_plane
 from sametoken import faults
 from sametoken.faults import Point
-from sametoken.resources import capacity
+from sametoken.resources.kit import counters
 from sametoken.settings import Database, database_of, read_database
 from store import servers
 from store.releases.kept import FOLDER, Kept, Request, ids_in
@@ -150,7 +150,7 @@ def _lived(client: Any) -> list[Request]:
 def _failed(plane: Plane, client: Any) -> Request:
     """A launch for which there was no capacity: its token is bound, and made nothing."""
     name = f"capacity/{_ZONES[0]}/c5.large"
-    plane.run(partial(capacity.set_maximum, name=name, maximum=0))
+    plane.run(partial(counters.set_maximum, name=name, maximum=0))
     place = {"AvailabilityZone": _ZONES[0]}
     request = _launch("failed", Placement=place, InstanceType="c5.large")
     assert _told(client, request).refusal == "InsufficientInstanceCapacity"

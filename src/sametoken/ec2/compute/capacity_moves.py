@@ -1,0 +1,144 @@
+"""Capacity moved between reservations, or split off into a new one. None is freed or taken.
+
+"If you move all capacity from your source reservation, the Capacity Reservation will be
+automatically canceled" (EC2 user guide, "Move capacity between Capacity Reservations").
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sametoken.ec2.compute.capacity_reservations import RESERVATION, RESERVATIONS, show
+from sametoken.ec2.kit.actions import Action, Create
+from sametoken.ec2.kit.nouns import Parents, creating, living, make
+from sametoken.ec2.kit.packing import packed, unpacked
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.idempotency import Identities, Made
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.rows import Row
+from sametoken.store.port import Tx
+
+_SOURCE, _DESTINATION = "SourceCapacityReservationId", "DestinationCapacityReservationId"
+# What two reservations have in common where capacity moves between them (the same page); their
+# end, too, which is kept apart.
+_ALIKE = ("InstanceType", "InstancePlatform", "AvailabilityZone", "Tenancy", "EndDateType")
+
+
+def _validate(request: Request) -> None:
+    params = request.params
+    for name in (_SOURCE, _DESTINATION):
+        if name in params:
+            RESERVATION.check_id(params[name])
+    if params["InstanceCount"] < 1:
+        raise refusals.invalid_value("InstanceCount", params["InstanceCount"], "At least 1.")
+    if params.get(_DESTINATION) == params[_SOURCE]:
+        raise refusals.invalid_combination("Source and destination are the same reservation")
+
+
+def _lock(tx: Tx, request: Request, name: str) -> Row:
+    return living(tx, request, RESERVATION, request.params[name], lock=True)
+
+
+def _take(tx: Tx, request: Request, source: Row) -> int:
+    """Take the capacity asked for out of a reservation, which ends with the last of it."""
+    count: int = request.params["InstanceCount"]
+    left = source.doc["TotalInstanceCount"] - count
+    if left < 0:
+        raise refusals.invalid_value(
+            "InstanceCount", count, f"{source.id} has {source.doc['TotalInstanceCount']}."
+        )
+    rows.change(
+        tx, RESERVATION, source, state=source.state if left else "cancelled",
+        cause=request.action, TotalInstanceCount=left, AvailableInstanceCount=left,
+    )  # fmt: skip
+    return count
+
+
+def _build(tx: Tx, request: Request, parents: Parents) -> Document:
+    """As the source, but for the tags."""
+    source = _lock(tx, request, _SOURCE)
+    count = _take(tx, request, source)
+    kept = {name: value for name, value in source.doc.items() if name != "Tags"}
+    return {**kept, "TotalInstanceCount": count, "AvailableInstanceCount": count}
+
+
+_SPLITS = replace(RESERVATIONS, accepts=dict.fromkeys((_SOURCE, "InstanceCount")), build=_build)
+_SPLIT = creating(_SPLITS, "CreateCapacityReservationBySplitting", validate=_validate)
+
+
+def _perform_split(tx: Tx, request: Request) -> Made:
+    row = make(tx, request, _SPLITS)
+    source, kept = _source(tx, request)
+    count: int = request.params["InstanceCount"]
+    return Made({"id": row.id, "count": count, **source}, resources=[row.id, *kept])
+
+
+def _source(tx: Tx, request: Request) -> tuple[Identities, list[str]]:
+    """How the identities name the source, which is in every answer; and what to outlive for that.
+
+    One that has just ended is kept as it is now, and for good: an entry kept for what has ended
+    already would never hear of its end.
+    """
+    id: str = request.params[_SOURCE]
+    row = rows.by_ids(tx, [id])[id]
+    if row.gone_at is None:
+        return {"source": id}, [id]
+    return {"source": id, "ended": packed(show(row))}, []
+
+
+def _view_split(tx: Tx, request: Request, identities: Identities) -> Document:
+    made = _SPLIT.view(tx, request, identities)
+    return {
+        "SourceCapacityReservation": _shown_source(tx, identities),
+        "DestinationCapacityReservation": made["CapacityReservation"],
+        "InstanceCount": identities["count"],
+    }
+
+
+def _shown_source(tx: Tx, identities: Identities) -> Document:
+    if "ended" not in identities:
+        return _shown(tx, identities["source"])
+    ended: Document = unpacked(identities["ended"])
+    return ended
+
+
+def _shown(tx: Tx, id: str) -> Document:
+    row = rows.find(tx, id)
+    assert row is not None, f"{id} was swept although an entry names it"
+    return show(row)
+
+
+def _perform_move(tx: Tx, request: Request) -> Made:
+    # In the order of their ids, so that two moves in opposite directions do not block each other.
+    names = sorted((_SOURCE, _DESTINATION), key=lambda name: str(request.params[name]))
+    found = {name: _lock(tx, request, name) for name in names}
+    source, destination = found[_SOURCE], found[_DESTINATION]
+    for member in _ALIKE:
+        if source.doc[member] != destination.doc[member]:
+            raise refusals.invalid_combination(f"The two reservations differ in {member}")
+    if source.private.get("ends_us") != destination.private.get("ends_us"):
+        raise refusals.invalid_combination("The two reservations differ in EndDate")
+    count = _take(tx, request, source)
+    total = destination.doc["TotalInstanceCount"] + count
+    rows.change(
+        tx, RESERVATION, destination, TotalInstanceCount=total, AvailableInstanceCount=total
+    )
+    named, kept = _source(tx, request)
+    identities = {"destination": destination.id, "count": count, **named}
+    return Made(identities, resources=[*kept, destination.id])
+
+
+def _view_move(tx: Tx, request: Request, identities: Identities) -> Document:
+    return {
+        "SourceCapacityReservation": _shown_source(tx, identities),
+        "DestinationCapacityReservation": _shown(tx, identities["destination"]),
+        "InstanceCount": identities["count"],
+    }
+
+
+ACTIONS: tuple[Action, ...] = (
+    replace(_SPLIT, perform=_perform_split, view=_view_split),
+    Create("MoveCapacityReservationInstances", _perform_move, _view_move, validate=_validate),
+)

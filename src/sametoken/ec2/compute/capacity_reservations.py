@@ -1,0 +1,145 @@
+"""Capacity reservations: capacity of a type in a zone, debited while the reservation is active."""
+
+from __future__ import annotations
+
+from sametoken.ec2.compute.launch_capacity import insufficient_capacity
+from sametoken.ec2.kit.actions import Action, Change
+from sametoken.ec2.kit.describing import PAGE_MAXIMUM
+from sametoken.ec2.kit.nouns import Noun, Parents, arn, creating, describing
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.zones import check_zone
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.resources.catalogues import geography, instance_types
+from sametoken.resources.kit import counters, rows
+from sametoken.resources.kit.kinds import Kind, states
+from sametoken.resources.kit.rows import Row
+from sametoken.store.columns import to_microseconds
+from sametoken.store.port import Tx
+
+RESERVATION = Kind(
+    "capacity-reservation",
+    "cr",
+    "InvalidCapacityReservationId",
+    "capacity reservation",
+    transitions=states(active="cancelled", cancelled=""),
+    ends=frozenset({"cancelled"}),
+)
+# Source: EC2 API reference, DescribeCapacityReservations, "Filters".
+FILTERS = {
+    "availability-zone": "AvailabilityZone",
+    "availability-zone-id": "AvailabilityZoneId",
+    "commitment-info.commitment-duration": "",
+    "end-date": "EndDate",
+    "end-date-type": "EndDateType",
+    "instance-match-criteria": "InstanceMatchCriteria",
+    "instance-platform": "InstancePlatform",
+    "instance-type": "InstanceType",
+    "outpost-arn": "",
+    "owner-id": "OwnerId",
+    "placement-group-arn": "",
+    "start-date": "StartDate",
+    "state": "State",
+    "tenancy": "Tenancy",
+}
+
+
+def zone_of(tx: Tx, request: Request) -> str:
+    """The zone that capacity is asked in."""
+    params = request.params
+    by_id = {zone.id: zone.name for zone in geography.zones_of(request.region)}
+    return str(params.get("AvailabilityZone", by_id.get(params.get("AvailabilityZoneId", ""), "")))
+
+
+def _validate(request: Request) -> None:
+    params = request.params
+    if "AvailabilityZone" not in params and "AvailabilityZoneId" not in params:
+        raise refusals.missing_parameter("AvailabilityZone")
+    check_zone(request.region, params)
+    if params["InstanceType"] not in instance_types.INSTANCE_TYPES:
+        raise refusals.invalid_value("InstanceType", params["InstanceType"])
+    if params["InstanceCount"] < 1:
+        raise refusals.invalid_value("InstanceCount", params["InstanceCount"], "At least 1.")
+    if (params.get("EndDateType") == "limited") != ("EndDate" in params):
+        raise refusals.invalid_combination("EndDate goes with EndDateType=limited")
+
+
+def _build(tx: Tx, request: Request, parents: Parents) -> Document:
+    params = request.params
+    zone, kind, count = zone_of(tx, request), params["InstanceType"], params["InstanceCount"]
+    name = counters.capacity_name(zone, kind)
+    if counters.free(tx, [name])[name] < count:
+        raise insufficient_capacity(kind, zone, [])
+    counters.debit(tx, {name: count})
+    document: Document = {
+        "AvailabilityZone": zone,
+        "AvailabilityZoneId": next(
+            one.id for one in geography.zones_of(request.region) if one.name == zone
+        ),
+        "InstanceType": kind,
+        "InstancePlatform": params["InstancePlatform"],
+        "TotalInstanceCount": count,
+        "AvailableInstanceCount": count,
+        "Tenancy": params.get("Tenancy", "default"),
+        "EbsOptimized": params.get("EbsOptimized", False),
+        "EphemeralStorage": params.get("EphemeralStorage", False),
+        "EndDateType": params.get("EndDateType", "unlimited"),
+        "InstanceMatchCriteria": params.get("InstanceMatchCriteria", "open"),
+        "ReservationType": "default",
+    }
+    if "EndDate" in params:
+        document["private"] = {"ends_us": to_microseconds(params["EndDate"])}
+    return document
+
+
+def show(row: Row) -> Document:
+    """EC2's CapacityReservation."""
+    document = {name: value for name, value in row.doc.items() if name != "private"}
+    return {
+        **document,
+        "CapacityReservationId": row.id,
+        "CapacityReservationArn": arn(row),
+        "OwnerId": row.account,
+        "State": row.state,
+        "CreateDate": row.created_at,
+        "StartDate": row.created_at,
+    }
+
+
+RESERVATIONS = Noun(
+    RESERVATION,
+    id="CapacityReservationId",
+    one="CapacityReservation",
+    many="CapacityReservations",
+    ids="CapacityReservationIds",
+    filters=FILTERS,
+    accepts=dict.fromkeys(
+        (
+            "AvailabilityZone", "AvailabilityZoneId", "EbsOptimized", "EndDate", "EndDateType",
+            "EphemeralStorage", "InstanceCount", "InstanceMatchCriteria", "InstancePlatform",
+            "InstanceType", "Tenancy",
+        )
+    ),
+    build=_build,
+    show=show,
+    initial="active",
+    echoes_token=False,
+    sizes=(1, PAGE_MAXIMUM),
+)  # fmt: skip
+
+
+def cancel(tx: Tx, request: Request) -> Document:
+    """Give the capacity back."""
+    ids = [request.params["CapacityReservationId"]]
+    row = rows.get(tx, RESERVATION, request.account, request.region, ids, lock=True)[0]
+    rows.change(tx, RESERVATION, row, state="cancelled", cause="CancelCapacityReservation")
+    name = counters.capacity_name(row.zone, row.doc["InstanceType"])
+    counters.credit(tx, name, row.doc["TotalInstanceCount"])
+    return {"Return": True}
+
+
+ACTIONS: tuple[Action, ...] = (
+    creating(RESERVATIONS, "CreateCapacityReservation", zone=zone_of, validate=_validate),
+    describing(RESERVATIONS, "DescribeCapacityReservations"),
+    Change("CancelCapacityReservation", cancel),
+)

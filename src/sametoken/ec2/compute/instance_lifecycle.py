@@ -1,0 +1,175 @@
+"""Start, stop, reboot and terminate: change what is wanted, and let the workflow get there.
+
+Each may be repeated: asking for the state an instance is in, or on its way to, succeeds and says
+so. Several ids are taken together or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sametoken.ec2.compute.launch_capacity import insufficient_capacity
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.errors import ServiceError
+from sametoken.resources.catalogues import instance_types
+from sametoken.resources.compute import instances
+from sametoken.resources.compute.instances import INSTANCE, STATE_CODES, InstanceState
+from sametoken.resources.kit import counters, rows
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network import interfaces
+from sametoken.store.columns import to_microseconds
+from sametoken.store.port import Tx
+from sametoken.workflow import work
+
+# StateReason of what a caller asked for, in EC2's words.
+_USER_SHUTDOWN = (
+    "Client.UserInitiatedShutdown",
+    "Client.UserInitiatedShutdown: User initiated shutdown",
+)
+
+
+def terminate_instances(tx: Tx, request: Request) -> Document:
+    """End instances for good. "If you terminate an instance more than once, each call succeeds."
+
+    Protected instances: those of other zones are terminated, those of the protected one's zone
+    are not, and the call fails (EC2 API reference, TerminateInstances). We refuse the whole call:
+    a caller who repeats it must not find half of it done.
+    """
+    found = _lock(tx, request)
+    for row in found:
+        if row.private["DisableApiTermination"] and row.gone_at is None:
+            raise ServiceError(
+                "OperationNotPermitted",
+                f"The instance '{row.id}' may not be terminated. Modify its "
+                "'disableApiTermination' instance attribute and try again.",
+            )
+    return {"TerminatingInstances": [_change(tx, row, _terminate) for row in found]}
+
+
+def _terminate(tx: Tx, row: Row) -> Row:
+    match InstanceState(row.state):
+        case InstanceState.TERMINATED | InstanceState.SHUTTING_DOWN:
+            return row
+        case InstanceState.STOPPED:
+            target = InstanceState.TERMINATED
+        case _:
+            target = InstanceState.SHUTTING_DOWN
+    work.redirect(tx, row.id, "terminate")
+    return _move_for_user(tx, row, target)
+
+
+def stop_instances(tx: Tx, request: Request) -> Document:
+    """Halt instances; their volumes and interfaces stay. `Force` changes nothing here."""
+    if request.params.get("Hibernate"):
+        raise refusals.unsupported("Hibernate")
+    found = _lock(tx, request)
+    for row in found:
+        if row.private["DisableApiStop"] and row.state == InstanceState.RUNNING:
+            raise ServiceError(
+                "OperationNotPermitted",
+                f"The instance '{row.id}' may not be stopped. Modify its 'disableApiStop' "
+                "instance attribute and try again.",
+            )
+        if row.state in (InstanceState.TERMINATED, InstanceState.SHUTTING_DOWN):
+            raise _incorrect_state(row, "stopped")
+        if row.state == InstanceState.PENDING:
+            raise _incorrect_state(row, "stopped")
+    return {"StoppingInstances": [_change(tx, row, _stop) for row in found]}
+
+
+def _stop(tx: Tx, row: Row) -> Row:
+    if row.state in (InstanceState.STOPPING, InstanceState.STOPPED):
+        return row
+    work.redirect(tx, row.id, "stop")
+    return _move_for_user(tx, row, InstanceState.STOPPING)
+
+
+def start_instances(tx: Tx, request: Request) -> Document:
+    """Start stopped instances. Capacity and quota are debited again, and may be refused."""
+    if "AdditionalInfo" in request.params:
+        raise refusals.unsupported("AdditionalInfo")
+    found = _lock(tx, request)
+    for row in found:
+        if row.state not in (InstanceState.STOPPED, InstanceState.RUNNING, InstanceState.PENDING):
+            raise _incorrect_state(row, "started")
+    return {"StartingInstances": [_change(tx, row, _start) for row in found]}
+
+
+def _start(tx: Tx, row: Row) -> Row:
+    if row.state != InstanceState.STOPPED:
+        return row
+    kind = instance_types.INSTANCE_TYPES[row.doc["InstanceType"]]
+    held = instances.holding(row.account, row.region, row.zone, kind.name, kind.vcpus)
+    free = counters.free(tx, [held["capacity"], held["vcpus"]])
+    if free[held["vcpus"]] < held["amount"]:
+        raise ServiceError(
+            "VcpuLimitExceeded",
+            f"Starting {row.id} needs {held['amount']} vCPUs; your limit leaves "
+            f"{free[held['vcpus']]}.",
+        )
+    if free[held["capacity"]] < 1:
+        raise insufficient_capacity(kind.name, row.zone, [])
+    work.redirect(tx, row.id, "start", instance_type=kind.name)
+    row = instances.set_private(tx, row, held=held, launched_us=to_microseconds(tx.now))
+    row = instances.move(tx, row, InstanceState.PENDING, cause="StartInstances")
+    # Stopping gave the automatic public address back; what comes now is another.
+    for interface in interfaces.attached_to(tx, row.id):
+        interfaces.open_public(tx, interface)
+    instances.hold(tx, row)
+    return row
+
+
+def reboot_instances(tx: Tx, request: Request) -> Document:
+    """Ask for a reboot, which changes no state. Succeeds on a terminated instance, as EC2 does."""
+    for row in _lock(tx, request):
+        if row.state in (InstanceState.STOPPED, InstanceState.STOPPING):
+            raise ServiceError(
+                "IncorrectState",
+                f"Cannot reboot instance {row.id} that is currently in {row.state} state.",
+            )
+        if row.state == InstanceState.RUNNING:
+            reboots = row.private.get("reboots", 0) + 1
+            instances.set_private(tx, row, reboots=reboots)
+    return {}
+
+
+def _lock(tx: Tx, request: Request) -> list[Row]:
+    ids = request.params["InstanceIds"]
+    if not ids:
+        raise refusals.missing_parameter("InstanceId")
+    return rows.get(tx, INSTANCE, request.account, request.region, ids, lock=True)
+
+
+def _incorrect_state(row: Row, verb: str) -> ServiceError:
+    return ServiceError(
+        "IncorrectInstanceState",
+        f"The instance '{row.id}' is not in a state from which it can be {verb} ({row.state}).",
+    )
+
+
+def _move_for_user(tx: Tx, row: Row, target: InstanceState) -> Row:
+    return instances.move(
+        tx,
+        row,
+        target,
+        cause="asked for by the caller",
+        reason=_USER_SHUTDOWN,
+        transition_reason=f"User initiated ({tx.now:%Y-%m-%d %H:%M:%S} GMT)",
+    )
+
+
+def _change(tx: Tx, row: Row, change: Callable[[Tx, Row], Row]) -> Document:
+    """Apply `change`; EC2's InstanceStateChange, which names the states before and after."""
+    changed = change(tx, row)
+    return {
+        "InstanceId": row.id,
+        "PreviousState": _state(row.state),
+        "CurrentState": _state(changed.state),
+    }
+
+
+def _state(name: str) -> dict[str, Any]:
+    return {"Code": STATE_CODES[InstanceState(name)], "Name": name}

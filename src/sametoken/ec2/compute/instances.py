@@ -1,0 +1,220 @@
+"""Instances as EC2 shows them: the view of a launch, and DescribeInstances with its relatives."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sametoken.ec2.compute.instance_filters import INSTANCE_FILTERS, STATUS_FILTERS
+from sametoken.ec2.kit.describing import PAGE_MAXIMUM, PAGE_MINIMUM, pieces
+from sametoken.ec2.kit.filters import compile_filters, exact_values, tag_filters, tags_of_document
+from sametoken.ec2.kit.paging import Page, page_in_order, scope_of
+from sametoken.ec2.kit.paths import getters
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.network.interface_documents import instance_interface
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.ec2.storage.volumes import volume_mapping
+from sametoken.idempotency import Identities
+from sametoken.resources.compute.instances import INSTANCE, STATE_CODES, InstanceState
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network.interfaces import INTERFACE, public_dns_name
+from sametoken.resources.storage.volumes import VOLUME
+from sametoken.store.columns import from_microseconds
+from sametoken.store.port import Tx
+
+_FILTERS = {**getters(INSTANCE_FILTERS), **tag_filters(tags_of_document)}
+_STATUS_FILTERS = getters(STATUS_FILTERS)
+
+# Members of the stored document that EC2's Instance does not have.
+_HIDDEN = frozenset({"private"})
+# Final and nearly final states show neither devices nor addresses.
+_LEAVING = frozenset({InstanceState.TERMINATED.value})
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An instance with what is attached to it, and its EC2 form."""
+
+    row: Row
+    interfaces: list[Row]
+    volumes: list[Row]
+    document: Document
+
+
+def view(tx: Tx, request: Request, identities: Identities) -> Document:
+    """RunInstances' answer, from the same identities at the first answer and at every replay."""
+    shown = show(tx, identities["instances"])
+    by_id = {one.row.id: one.document for one in shown}
+    instances = [by_id[id] for id in identities["instances"]]
+    return _reservation(identities["reservation"], request.account, instances)
+
+
+def show(tx: Tx, ids: Sequence[str]) -> list[Shown]:
+    """The instances of `ids`, tombstones too, with their attachments."""
+    return show_rows(tx, list(rows.by_ids(tx, ids).values()))
+
+
+def show_rows(tx: Tx, found: Sequence[Row]) -> list[Shown]:
+    attached = rows.children(tx, [row.id for row in found])
+    return [_show_one(row, attached[row.id]) for row in found]
+
+
+def _show_one(row: Row, attached: list[Row]) -> Shown:
+    leaving = row.state in _LEAVING
+    interfaces = [one for one in attached if one.kind == INTERFACE.name and not leaving]
+    interfaces.sort(key=lambda one: one.doc["Attachment"]["DeviceIndex"])
+    volumes = [one for one in attached if one.kind == VOLUME.name and not leaving]
+    mappings = [
+        volume_mapping(one, attachment)
+        for one in volumes
+        for attachment in one.doc["Attachments"]
+        if attachment["InstanceId"] == row.id
+    ]
+    mappings.sort(key=lambda one: one["DeviceName"] != row.doc["RootDeviceName"])
+    document = {name: value for name, value in row.doc.items() if name not in _HIDDEN}
+    launched = row.private.get("launched_us")
+    document |= {
+        "InstanceId": row.id,
+        "State": {"Code": STATE_CODES[InstanceState(row.state)], "Name": row.state},
+        "LaunchTime": row.created_at if launched is None else from_microseconds(launched),
+        "BlockDeviceMappings": mappings,
+        "NetworkInterfaces": [instance_interface(one) for one in interfaces],
+        "ProductCodes": [],
+    }
+    if not document["Tags"]:
+        # As EC2 (from memory): who reads the tags of an instance that has none fails there, and
+        # shall fail here.
+        del document["Tags"]
+    if leaving:
+        for name in ("PrivateIpAddress", "SubnetId", "VpcId"):
+            document.pop(name, None)
+        document["PrivateDnsName"] = ""
+        document["SecurityGroups"] = []
+    document["PublicDnsName"] = ""
+    association = interfaces[0].doc.get("Association") if interfaces else None
+    # An Elastic address stays with a stopped instance, an automatic one comes with running.
+    if association and (row.state == InstanceState.RUNNING or "AllocationId" in association):
+        document["PublicIpAddress"] = association["PublicIp"]
+        document["PublicDnsName"] = public_dns_name(row.region, association["PublicIp"])
+    return Shown(row, interfaces, volumes, document)
+
+
+def _reservation(id: str, account: str, instances: list[Document]) -> Document:
+    return {"ReservationId": id, "OwnerId": account, "Groups": [], "Instances": instances}
+
+
+def describe_instances(tx: Tx, request: Request) -> Document:
+    """Reservations, each with those of its instances that were asked for."""
+    matches = compile_filters(request.params.get("Filters"), _FILTERS)
+
+    def passes(one: Shown) -> bool:
+        reservation = one.row.private["ReservationId"]
+        return matches({**one.document, "ReservationId": reservation, "OwnerId": one.row.account})
+
+    listed = _page(tx, request, passes)
+    reservations: dict[str, Document] = {}
+    for one in listed.items:
+        id = one.row.private["ReservationId"]
+        into = reservations.setdefault(id, _reservation(id, request.account, []))
+        into["Instances"].append(one.document)
+    return {"Reservations": list(reservations.values()), "NextToken": listed.next_token}
+
+
+def describe_instance_status(tx: Tx, request: Request) -> Document:
+    """Status of running instances, of all with IncludeAllInstances."""
+    matches = compile_filters(request.params.get("Filters"), _STATUS_FILTERS)
+    every = request.params.get("IncludeAllInstances", False)
+    listed = _page(
+        tx,
+        request,
+        lambda one: (every or one.row.state == InstanceState.RUNNING) and matches(_status(one)),
+    )
+    return {
+        "InstanceStatuses": [_status(one) for one in listed.items],
+        "NextToken": listed.next_token,
+    }
+
+
+def validate(request: Request) -> None:
+    """A page of a list that the caller wrote himself is a mistake, as EC2 sees it."""
+    if "InstanceIds" in request.params and "MaxResults" in request.params:
+        raise refusals.invalid_combination(
+            "The parameter instancesSet cannot be used with the parameter maxResults"
+        )
+
+
+def _page(tx: Tx, request: Request, passes: Callable[[Shown], bool]) -> Page[Shown]:
+    """The page asked for of the instances that pass; no more of them are shown than it takes."""
+
+    def found(after: str) -> Iterator[Shown]:
+        for piece in _candidates(tx, request, after):
+            yield from (one for one in show_rows(tx, piece) if passes(one))
+
+    return page_in_order(
+        found,
+        lambda one: one.row.id,
+        max_results=request.params.get("MaxResults"),
+        next_token=request.params.get("NextToken"),
+        scope=scope_of(request),
+        minimum=PAGE_MINIMUM,
+        maximum=PAGE_MAXIMUM,
+    )
+
+
+def _candidates(tx: Tx, request: Request, after: str) -> Iterator[list[Row]]:
+    """The rows that may match, narrowed by index where ids or tokens are given exactly."""
+    asked, given = request.params.get("InstanceIds"), request.params.get("Filters")
+    ids = exact_values(given, "instance-id")
+    if ids is not None and not asked:
+        yield [row for row in _visible(tx, request, ids) if row.id > after]
+        return
+    tokens = exact_values(given, "client-token")
+    yield from pieces(tx, request, INSTANCE, asked, after, client_tokens=tokens)
+
+
+def _visible(tx: Tx, request: Request, ids: Sequence[str]) -> list[Row]:
+    owner = (INSTANCE.name, request.account, request.region)
+    return [
+        row
+        for _, row in sorted(rows.by_ids(tx, ids).items())
+        if (row.kind, row.account, row.region) == owner
+        and (row.gone_at is None or row.gone_at + INSTANCE.lingers > tx.now)
+    ]
+
+
+def _status(one: Shown) -> Document:
+    """EC2's InstanceStatus: checks have passed once the machine runs."""
+    runs = one.row.state == InstanceState.RUNNING
+    summary: Document = {
+        "Status": "ok" if runs else "not-applicable",
+        "Details": [{"Name": "reachability", "Status": "passed"}] if runs else [],
+    }
+    return {
+        "InstanceId": one.row.id,
+        "AvailabilityZone": one.row.zone,
+        "AvailabilityZoneId": one.document["Placement"]["AvailabilityZoneId"],
+        "InstanceState": one.document["State"],
+        "InstanceStatus": summary,
+        "SystemStatus": summary,
+        "AttachedEbsStatus": summary,
+        "Events": [],
+    }
+
+
+def get_console_output(tx: Tx, request: Request) -> Document:
+    """What the machine printed while booting, base64 as EC2 sends it; none before it boots."""
+    ids = [request.params["InstanceId"]]
+    row = rows.get(tx, INSTANCE, request.account, request.region, ids)[0]
+    moves = rows.transitions(tx, row.id)
+    text = "".join(
+        f"[{one.moved_at:%Y-%m-%d %H:%M:%S}] {one.from_state} -> {one.to_state}: {one.cause}\r\n"
+        for one in moves
+    )
+    return {
+        "InstanceId": row.id,
+        "Output": base64.b64encode(text.encode()).decode(),
+        "Timestamp": moves[-1].moved_at if moves else row.created_at,
+    }

@@ -1,0 +1,182 @@
+"""What a launch resolved to, and the documents of its instances. No I/O.
+
+Everything that RunInstances accepted is kept here, shown or private, with EC2's defaults where the
+request gives none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol.documents import Document
+from sametoken.resources.catalogues.instance_types import InstanceType
+from sametoken.resources.compute import instances
+from sametoken.resources.kit.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a launch resolved to: everything its instances have in common.
+
+    `origin` are the tags by which EC2 says which template an instance comes from.
+    """
+
+    request: Request
+    image: Document
+    instance_type: InstanceType
+    zone: str
+    subnet: Row
+    groups: list[Row]
+    count: int
+    origin: list[Document]
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        return self.request.params
+
+    def tags(self, resource_type: str) -> list[Document]:
+        return [
+            {"Key": tag["Key"], "Value": tag.get("Value", "")}
+            for specification in self.params.get("TagSpecifications", ())
+            if specification["ResourceType"] == resource_type
+            for tag in specification.get("Tags", ())
+        ]
+
+
+def instance_document(
+    plan: Plan, reservation: str, index: int, primary: Row, id: str
+) -> dict[str, Any]:
+    """EC2's Instance, without what changes by itself; see `instances.view`."""
+    params, image = plan.params, plan.image
+    doc: dict[str, Any] = {
+        "ImageId": image["ImageId"],
+        "InstanceType": plan.instance_type.name,
+        "AmiLaunchIndex": index,
+        "Architecture": image["Architecture"],
+        "EbsOptimized": params.get("EbsOptimized", False),
+        "EnaSupport": True,
+        # "The value xen is used for both Xen and Nitro hypervisors" (EC2 API reference, Instance).
+        "Hypervisor": "xen",
+        "CurrentInstanceBootMode": _boot_mode(plan),
+        "RootDeviceName": image["RootDeviceName"],
+        "RootDeviceType": "ebs",
+        "VirtualizationType": image["VirtualizationType"],
+        "PlatformDetails": image["PlatformDetails"],
+        "UsageOperation": image["UsageOperation"],
+        "Placement": _placement(plan),
+        "PrivateIpAddress": primary.doc["PrivateIpAddress"],
+        "PrivateDnsName": primary.doc["PrivateDnsName"],
+        "SecurityGroups": primary.doc["Groups"],
+        "SourceDestCheck": True,
+        "SubnetId": primary.doc["SubnetId"],
+        "VpcId": primary.doc["VpcId"],
+        "Monitoring": {
+            "State": "enabled" if params.get("Monitoring", {}).get("Enabled") else "disabled"
+        },
+        "Tags": [*plan.tags("instance"), *plan.origin],
+        "StateTransitionReason": "",
+        **_options(plan),
+        "private": _private(plan, reservation),
+    }
+    for name in ("ClientToken", "KeyName"):
+        if name in params:
+            doc[name] = params[name]
+    for name in ("BootMode", "Platform"):
+        if image.get(name):
+            doc[name] = image[name]
+    profile = params.get("IamInstanceProfile")
+    if profile:
+        doc["IamInstanceProfile"] = _profile(plan.request.account, profile, id)
+    return doc
+
+
+def _placement(plan: Plan) -> Document:
+    given = plan.params.get("Placement", {})
+    shown = {
+        "AvailabilityZone": plan.zone,
+        "AvailabilityZoneId": plan.subnet.doc["AvailabilityZoneId"],
+        "GroupName": given.get("GroupName", ""),
+        "Tenancy": given.get("Tenancy", "default"),
+    }
+    if "PartitionNumber" in given:
+        shown["PartitionNumber"] = given["PartitionNumber"]
+    return shown
+
+
+def _boot_mode(plan: Plan) -> str:
+    """What the machine boots with: of the image's wishes, the one its type can grant."""
+    wanted = plan.image.get("BootMode")
+    if plan.image["Architecture"] == "arm64" or wanted == "uefi":
+        return "uefi"
+    return "uefi" if wanted == "uefi-preferred" and plan.instance_type.nitro else "legacy-bios"
+
+
+def _options(plan: Plan) -> dict[str, Any]:
+    """The option structures, with EC2's defaults where the request gives none."""
+    params, kind = plan.params, plan.instance_type
+    given = params.get("MetadataOptions", {})
+    # An image that supports version 2 of the metadata service makes it the only one, and reachable
+    # from a container on the machine (EC2 user guide, "Configure the Instance Metadata Service").
+    v2_only = plan.image.get("ImdsSupport") == "v2.0"
+    cores = params.get("CpuOptions", {})
+    names = params.get("PrivateDnsNameOptions", {})
+    return {
+        "MetadataOptions": {
+            "State": "applied",
+            "HttpTokens": given.get("HttpTokens", "required" if v2_only else "optional"),
+            "HttpPutResponseHopLimit": given.get("HttpPutResponseHopLimit", 2 if v2_only else 1),
+            "HttpEndpoint": given.get("HttpEndpoint", "enabled"),
+            "HttpProtocolIpv6": given.get("HttpProtocolIpv6", "disabled"),
+            "InstanceMetadataTags": given.get("InstanceMetadataTags", "disabled"),
+        },
+        "CpuOptions": {
+            "CoreCount": cores.get("CoreCount", kind.cores),
+            "ThreadsPerCore": cores.get("ThreadsPerCore", kind.threads_per_core),
+        },
+        "CapacityReservationSpecification": {
+            "CapacityReservationPreference": params.get("CapacityReservationSpecification", {}).get(
+                "CapacityReservationPreference", "open"
+            )
+        },
+        "HibernationOptions": {"Configured": False},
+        "EnclaveOptions": {"Enabled": False},
+        "MaintenanceOptions": {
+            "AutoRecovery": params.get("MaintenanceOptions", {}).get("AutoRecovery", "default")
+        },
+        "PrivateDnsNameOptions": {
+            "HostnameType": names.get("HostnameType", "ip-name"),
+            "EnableResourceNameDnsARecord": names.get("EnableResourceNameDnsARecord", False),
+            "EnableResourceNameDnsAAAARecord": names.get("EnableResourceNameDnsAAAARecord", False),
+        },
+    }
+
+
+def _private(plan: Plan, reservation: str) -> dict[str, Any]:
+    """What DescribeInstances does not show: attributes, and what the instance holds."""
+    params, kind = plan.params, plan.instance_type
+    credits_default = "standard" if kind.name.startswith("t2.") else "unlimited"
+    return {
+        "ReservationId": reservation,
+        "UserData": params.get("UserData"),
+        "DisableApiTermination": params.get("DisableApiTermination", False),
+        "DisableApiStop": params.get("DisableApiStop", False),
+        "InstanceInitiatedShutdownBehavior": params.get(
+            "InstanceInitiatedShutdownBehavior", "stop"
+        ),
+        "CpuCredits": (
+            params.get("CreditSpecification", {}).get("CpuCredits", credits_default)
+            if kind.burstable
+            else None
+        ),
+        "held": instances.holding(
+            plan.request.account, plan.request.region, plan.zone, kind.name, kind.vcpus
+        ),
+    }
+
+
+def _profile(account: str, given: Mapping[str, Any], instance: str) -> Document:
+    arn = given.get("Arn") or f"arn:aws:iam::{account}:instance-profile/{given['Name']}"
+    return {"Arn": arn, "Id": "AIPA" + instance.removeprefix("i-").upper()}

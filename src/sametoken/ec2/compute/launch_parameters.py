@@ -1,0 +1,247 @@
+"""What RunInstances accepts, and the checks that need no look-up. Pure.
+
+Every member of the model is either accepted (used, or stored and echoed where EC2 echoes it) or
+refused by name; nothing is silently dropped, because a caller who asked for it would be misled.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+from sametoken.ec2.kit.parameters import Accepted, check_tag_specifications, refuse_unsupported
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.zones import check_zone
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.errors import ServiceError
+from sametoken.resources.catalogues import instance_types
+from sametoken.resources.network.interfaces import INTERFACE
+from sametoken.resources.network.vpcs import SECURITY_GROUP, SUBNET
+from sametoken.resources.storage.account_images import IMAGE
+
+_TAGS: Accepted = {"Key": None, "Value": None}
+ACCEPTED: Accepted = {
+    "BlockDeviceMappings": {
+        "DeviceName": None,
+        "NoDevice": None,
+        "VirtualName": None,
+        "Ebs": dict.fromkeys(
+            (
+                "DeleteOnTermination", "Encrypted", "Iops", "KmsKeyId", "SnapshotId",
+                "Throughput", "VolumeSize", "VolumeType",
+            )
+        ),
+    },
+    "CapacityReservationSpecification": {"CapacityReservationPreference": None},
+    "ClientToken": None,
+    "CpuOptions": {"CoreCount": None, "ThreadsPerCore": None},
+    "CreditSpecification": {"CpuCredits": None},
+    "DisableApiStop": None,
+    "DisableApiTermination": None,
+    "DryRun": None,
+    "EbsOptimized": None,
+    "EnclaveOptions": {"Enabled": None},
+    "HibernationOptions": {"Configured": None},
+    "IamInstanceProfile": {"Arn": None, "Name": None},
+    "ImageId": None,
+    "InstanceInitiatedShutdownBehavior": None,
+    "InstanceType": None,
+    "KeyName": None,
+    "LaunchTemplate": dict.fromkeys(("LaunchTemplateId", "LaunchTemplateName", "Version")),
+    "MaintenanceOptions": {"AutoRecovery": None},
+    "MaxCount": None,
+    "MetadataOptions": {
+        "HttpEndpoint": None,
+        "HttpProtocolIpv6": None,
+        "HttpPutResponseHopLimit": None,
+        "HttpTokens": None,
+        "InstanceMetadataTags": None,
+    },
+    "MinCount": None,
+    "Monitoring": {"Enabled": None},
+    "NetworkInterfaces": {
+        "AssociatePublicIpAddress": None,
+        "DeleteOnTermination": None,
+        "Description": None,
+        "DeviceIndex": None,
+        "Groups": None,
+        "InterfaceType": None,
+        "NetworkCardIndex": None,
+        "NetworkInterfaceId": None,
+        "PrivateIpAddress": None,
+        "SubnetId": None,
+    },
+    "Placement": {
+        "AvailabilityZone": None,
+        "AvailabilityZoneId": None,
+        "GroupName": None,
+        "PartitionNumber": None,
+        "Tenancy": None,
+    },
+    "PrivateDnsNameOptions": {
+        "EnableResourceNameDnsAAAARecord": None,
+        "EnableResourceNameDnsARecord": None,
+        "HostnameType": None,
+    },
+    "PrivateIpAddress": None,
+    "SecurityGroupIds": None,
+    "SecurityGroups": None,
+    "SubnetId": None,
+    "TagSpecifications": {"ResourceType": None, "Tags": _TAGS},
+    "UserData": None,
+}  # fmt: skip
+
+# What RunInstances may tag.
+TAGGABLE = ("instance", "volume", "network-interface")
+# EC2's own limit, before base64.
+USER_DATA_BYTES_MAX = 16 * 1024
+# EC2 launches at most this many in one request by default quotas; more would only hold the writer.
+COUNT_MAX = 1000
+# The most hops that the metadata service's answers may be given (EC2 API reference).
+HOPS_MAX = 64
+
+
+def validate(request: Request) -> None:
+    """Refuse what can be refused from the request alone."""
+    params = request.params
+    refuse_unsupported("", params, ACCEPTED)
+    _check_counts(params)
+    if "ImageId" not in params:
+        if "LaunchTemplate" not in params:
+            raise refusals.missing_parameter("ImageId")
+    elif not params["ImageId"].startswith("resolve:ssm:"):
+        IMAGE.check_id(params["ImageId"])
+    _check_type(params.get("InstanceType"))
+    _check_network(params)
+    check_zone(request.region, params.get("Placement", {}))
+    check_user_data(params.get("UserData"))
+    check_tag_specifications(params, TAGGABLE)
+    _check_options(params)
+
+
+def _check_options(params: Mapping[str, Any]) -> None:
+    if params.get("HibernationOptions", {}).get("Configured"):
+        raise refusals.unsupported("HibernationOptions.Configured=true")
+    if params.get("EnclaveOptions", {}).get("Enabled"):
+        raise refusals.unsupported("EnclaveOptions.Enabled=true")
+    if len(params.get("IamInstanceProfile", {})) > 1:
+        raise refusals.invalid_combination(
+            "The parameter iamInstanceProfile.name may not be used in combination with "
+            "iamInstanceProfile.arn"
+        )
+    hops = params.get("MetadataOptions", {}).get("HttpPutResponseHopLimit", 1)
+    if not 1 <= hops <= HOPS_MAX:
+        raise refusals.invalid_value(
+            "HttpPutResponseHopLimit", hops, f"It is a number from 1 to {HOPS_MAX}."
+        )
+
+
+def _check_counts(params: Mapping[str, Any]) -> None:
+    least, most = params["MinCount"], params["MaxCount"]
+    if least < 1:
+        raise refusals.invalid_value("MinCount", least, "It must be at least 1.")
+    if most < least:
+        raise refusals.invalid_value("MaxCount", most, "It must not be less than MinCount.")
+    if most > COUNT_MAX:
+        raise refusals.invalid_value("MaxCount", most, f"It must not exceed {COUNT_MAX}.")
+
+
+def _check_type(instance_type: str | None) -> None:
+    if instance_type is not None and instance_type not in instance_types.INSTANCE_TYPES:
+        raise refusals.invalid_value(
+            "InstanceType", instance_type, "See DescribeInstanceTypes for the types served here."
+        )
+
+
+def _check_network(params: Mapping[str, Any]) -> None:
+    interfaces = params.get("NetworkInterfaces", [])
+    for name, noun in (
+        ("SubnetId", "subnet ID"),
+        ("SecurityGroupIds", "security groups"),
+        ("SecurityGroups", "security groups"),
+        ("PrivateIpAddress", "private IP address"),
+    ):
+        if interfaces and name in params:
+            raise refusals.invalid_combination(
+                f"Network interfaces and an instance-level {noun} may not be specified on the "
+                "same request"
+            )
+    if "SubnetId" in params:
+        SUBNET.check_id(params["SubnetId"])
+        if "SecurityGroups" in params:
+            raise refusals.invalid_combination(
+                "The parameter groupName cannot be used with the parameter subnet"
+            )
+    for group in params.get("SecurityGroupIds", []):
+        SECURITY_GROUP.check_id(group)
+    if "PrivateIpAddress" in params and params["MaxCount"] > 1:
+        raise refusals.invalid_combination(
+            "A private IP address can be given only when one instance is launched"
+        )
+    _check_interfaces(interfaces, params["MaxCount"])
+
+
+def _check_interfaces(interfaces: list[Document], most: int) -> None:
+    indexes = [interface.get("DeviceIndex", 0) for interface in interfaces]
+    if interfaces and (0 not in indexes or len(set(indexes)) < len(indexes)):
+        raise refusals.invalid_combination(
+            "Network interfaces need distinct device indexes, one of them 0"
+        )
+    for interface in interfaces:
+        _check_interface(interface, most, alone=len(interfaces) == 1)
+
+
+# What EC2 takes for an interface that the launch makes, not for one that exists.
+_NEW_INTERFACES_ONLY = (
+    "SubnetId", "Groups", "PrivateIpAddress", "AssociatePublicIpAddress", "DeleteOnTermination",
+    "Description",
+)  # fmt: skip
+
+
+def _check_interface(interface: Document, most: int, *, alone: bool) -> None:
+    if "SubnetId" in interface:
+        SUBNET.check_id(interface["SubnetId"])
+    for group in interface.get("Groups", []):
+        SECURITY_GROUP.check_id(group)
+    if interface.get("InterfaceType", "interface") != "interface":
+        raise refusals.unsupported(f"InterfaceType={interface['InterfaceType']}")
+    if interface.get("NetworkCardIndex", 0) != 0:
+        raise refusals.invalid_value(
+            "NetworkCardIndex", interface["NetworkCardIndex"], "Only card 0 exists."
+        )
+    if interface.get("AssociatePublicIpAddress") and not alone:
+        raise refusals.invalid_combination(
+            "AssociatePublicIpAddress can be given for a single, new interface only"
+        )
+    given = interface.get("NetworkInterfaceId")
+    if given is not None:
+        INTERFACE.check_id(given)
+        for name in _NEW_INTERFACES_ONLY:
+            # Only true says something of an existing interface; false is what it gets anyway.
+            if interface.get(name, False) is not False:
+                raise refusals.invalid_combination(
+                    f"{name} cannot be given for the existing interface {given}"
+                )
+    if most > 1 and (given is not None or "PrivateIpAddress" in interface):
+        raise refusals.invalid_combination(
+            "An existing interface or a fixed private address serves one instance only"
+        )
+
+
+def check_user_data(encoded: str | None) -> None:
+    if encoded is None:
+        return
+    try:
+        size = len(base64.b64decode(encoded, validate=True))
+    except (binascii.Error, ValueError):
+        raise ServiceError(
+            "InvalidParameterValue", "Invalid BASE64 encoding of user data"
+        ) from None
+    if size > USER_DATA_BYTES_MAX:
+        raise ServiceError(
+            "InvalidParameterValue",
+            f"User data is limited to {USER_DATA_BYTES_MAX} bytes; this has {size}.",
+        )

@@ -1,0 +1,112 @@
+"""Placement groups: named by their callers, so that a repeat is a duplicate."""
+
+from __future__ import annotations
+
+from sametoken.ec2.kit.actions import Action, Change, Read
+from sametoken.ec2.kit.describing import describe
+from sametoken.ec2.kit.nouns import Noun, Parents, arn, making
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.errors import ServiceError
+from sametoken.resources.compute.instances import INSTANCE
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.rows import Row
+from sametoken.store.port import Tx
+
+PLACEMENT_GROUP = Kind("placement-group", "pg", "InvalidPlacementGroup", "placement group")
+# Source: EC2 API reference, DescribePlacementGroups, "Filters".
+FILTERS = {
+    "group-arn": "GroupArn",
+    "group-name": "GroupName",
+    "spread-level": "SpreadLevel",
+    "state": "State",
+    "strategy": "Strategy",
+    "linked-group-id": "",
+    "parent-group-id": "",
+    "operator.managed": "=false",
+    "operator.principal": "",
+}
+# EC2 gives a partition group this many where its caller names no number.
+_PARTITIONS = 2
+
+
+def _build(tx: Tx, request: Request, parents: Parents) -> Document:
+    params = request.params
+    name = params.get("GroupName")
+    if name is None:
+        raise refusals.missing_parameter("GroupName")
+    if rows.find_named(tx, PLACEMENT_GROUP, request.account, request.region, name) is not None:
+        raise ServiceError(
+            "InvalidPlacementGroup.Duplicate",
+            f"The placement group '{name}' already exists.",
+        )
+    strategy = params.get("Strategy", "cluster")
+    document = {"GroupName": name, "Strategy": strategy}
+    if strategy == "partition":
+        document["PartitionCount"] = params.get("PartitionCount", _PARTITIONS)
+    if strategy == "spread":
+        document["SpreadLevel"] = params.get("SpreadLevel", "rack")
+    return document
+
+
+def show(row: Row) -> Document:
+    """EC2's PlacementGroup."""
+    return {**row.doc, "GroupId": row.id, "GroupArn": arn(row), "State": row.state}
+
+
+GROUPS = Noun(
+    PLACEMENT_GROUP,
+    id="GroupId",
+    one="PlacementGroup",
+    many="PlacementGroups",
+    ids="GroupIds",
+    filters=FILTERS,
+    accepts=dict.fromkeys(("GroupName", "PartitionCount", "SpreadLevel", "Strategy")),
+    build=_build,
+    show=show,
+    name=lambda request, document: str(document["GroupName"]),
+)
+
+
+def require(tx: Tx, account: str, region: str, name: str) -> Row:
+    """The group called `name`, or EC2's refusal."""
+    found = rows.find_named(tx, PLACEMENT_GROUP, account, region, name)
+    if found is None:
+        raise ServiceError(
+            "InvalidPlacementGroup.Unknown", f"The Placement Group '{name[:200]}' is unknown."
+        )
+    return found
+
+
+def delete(tx: Tx, request: Request) -> Document:
+    """Delete by name; refused while an instance is in the group."""
+    row = require(tx, request.account, request.region, request.params["GroupName"])
+    for piece in rows.walk(tx, INSTANCE, request.account, request.region):
+        for instance in piece:
+            named = instance.doc["Placement"].get("GroupName")
+            if named == row.name and instance.gone_at is None:
+                raise ServiceError(
+                    "InvalidPlacementGroup.InUse",
+                    f"The placement group '{row.name}' is in use by {instance.id}.",
+                )
+    rows.change(tx, PLACEMENT_GROUP, row, state="deleted", cause="DeletePlacementGroup")
+    return {}
+
+
+def describe_groups(tx: Tx, request: Request) -> Document:
+    names = request.params.get("GroupNames", [])
+    for name in names:
+        require(tx, request.account, request.region, name)
+    listed = describe(tx, request, PLACEMENT_GROUP, show, GROUPS.many, FILTERS, ids=GROUPS.ids)[
+        GROUPS.many
+    ]
+    return {GROUPS.many: [one for one in listed if not names or one["GroupName"] in names]}
+
+
+ACTIONS: tuple[Action, ...] = (
+    making(GROUPS, "CreatePlacementGroup"),
+    Read("DescribePlacementGroups", describe_groups),
+    Change("DeletePlacementGroup", delete),
+)

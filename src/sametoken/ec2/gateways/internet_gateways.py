@@ -1,0 +1,105 @@
+"""Internet gateways: made alone, attached to at most one VPC, deleted only when detached."""
+
+from __future__ import annotations
+
+from sametoken.ec2.kit.actions import Action, Change
+from sametoken.ec2.kit.nouns import Noun, Parents, deleting, describing, making
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.network.vpcs import get_vpc
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.errors import ServiceError
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network.interfaces import INTERFACE
+from sametoken.resources.network.vpcs import INTERNET_GATEWAY, SUBNET
+from sametoken.store.port import Tx
+
+# Source: EC2 API reference, DescribeInternetGateways, "Filters".
+INTERNET_GATEWAY_FILTERS = {
+    "attachment.state": "Attachments[].State",
+    "attachment.vpc-id": "Attachments[].VpcId",
+    "internet-gateway-id": "InternetGatewayId",
+    "owner-id": "OwnerId",
+}
+
+
+def _build(tx: Tx, request: Request, parents: Parents) -> Document:
+    return {"Attachments": []}
+
+
+INTERNET_GATEWAYS = Noun(
+    INTERNET_GATEWAY,
+    id="InternetGatewayId",
+    one="InternetGateway",
+    many="InternetGateways",
+    ids="InternetGatewayIds",
+    filters=INTERNET_GATEWAY_FILTERS,
+    build=_build,
+    parent_filter="attachment.vpc-id",
+)
+
+
+def _refuse_attached(tx: Tx, row: Row) -> None:
+    if row.doc["Attachments"]:
+        raise ServiceError(
+            "DependencyViolation",
+            f"The internetGateway '{row.id}' has dependencies and cannot be deleted.",
+        )
+
+
+def attach(tx: Tx, request: Request) -> Document:
+    """Attach a gateway to a VPC. Repeated it is refused, as EC2 has it."""
+    vpc, gateway = get_vpc(tx, request, lock=True), _gateway(tx, request)
+    for one in gateway.doc["Attachments"]:
+        raise ServiceError(
+            "Resource.AlreadyAssociated",
+            f"resource {gateway.id} is already attached to network {one['VpcId']}",
+        )
+    if rows.children(tx, [vpc.id], INTERNET_GATEWAY)[vpc.id]:
+        raise refusals.invalid_value(
+            "vpcId", vpc.id, f"Network {vpc.id} already has an internet gateway attached."
+        )
+    # EC2 calls a gateway that is attached "available".
+    attachments = [{"State": "available", "VpcId": vpc.id}]
+    rows.change(tx, INTERNET_GATEWAY, gateway, Attachments=attachments)
+    rows.link(tx, vpc.id, gateway.id)
+    return {}
+
+
+def detach(tx: Tx, request: Request) -> Document:
+    """Detach a gateway. Refused while public addresses of the VPC need it."""
+    vpc, gateway = get_vpc(tx, request, lock=True), _gateway(tx, request)
+    if vpc.id not in [one["VpcId"] for one in gateway.doc["Attachments"]]:
+        raise ServiceError(
+            "Gateway.NotAttached", f"resource {gateway.id} is not attached to network {vpc.id}"
+        )
+    if _has_public_addresses(tx, vpc):
+        raise ServiceError(
+            "DependencyViolation",
+            f"Network {vpc.id} has some mapped public address(es). Please unmap those public "
+            "address(es) before detaching the gateway.",
+        )
+    rows.unlink(tx, vpc.id, gateway.id)
+    rows.change(tx, INTERNET_GATEWAY, gateway, Attachments=[])
+    return {}
+
+
+def _has_public_addresses(tx: Tx, vpc: Row) -> bool:
+    subnets = [row.id for row in rows.children(tx, [vpc.id], SUBNET)[vpc.id]]
+    standing = rows.children(tx, subnets, INTERFACE)
+    return any(row.doc.get("Association") for found in standing.values() for row in found)
+
+
+def _gateway(tx: Tx, request: Request) -> Row:
+    ids = [request.params["InternetGatewayId"]]
+    return rows.get(tx, INTERNET_GATEWAY, request.account, request.region, ids, lock=True)[0]
+
+
+ACTIONS: tuple[Action, ...] = (
+    making(INTERNET_GATEWAYS, "CreateInternetGateway"),
+    describing(INTERNET_GATEWAYS, "DescribeInternetGateways"),
+    deleting(INTERNET_GATEWAYS, "DeleteInternetGateway", check=_refuse_attached),
+    Change("AttachInternetGateway", attach),
+    Change("DetachInternetGateway", detach),
+)

@@ -1,0 +1,192 @@
+"""NAT gateways: an interface in a subnet, an Elastic address before it, and a while to come up."""
+
+from __future__ import annotations
+
+from sametoken.ec2.kit.actions import Action, Change, Read
+from sametoken.ec2.kit.describing import describe
+from sametoken.ec2.kit.nouns import Noun, Parents, creating
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.resources.gateways.nat_gateways import NAT_GATEWAY
+from sametoken.resources.kit import ripening, rows
+from sametoken.resources.kit.ids import mint
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network import elastic_addresses, interfaces, vpcs
+from sametoken.resources.network.elastic_addresses import ELASTIC_ADDRESS
+from sametoken.resources.network.interfaces import INTERFACE
+from sametoken.store.columns import from_microseconds, to_microseconds
+from sametoken.store.port import Tx
+
+# Long enough that people see `pending` and `deleting`; EC2 takes minutes.
+CHANGE_SECONDS = 2.0
+# Source: EC2 API reference, DescribeNatGateways, "Filter".
+FILTERS = {
+    "nat-gateway-id": "NatGatewayId",
+    "state": "State",
+    "subnet-id": "SubnetId",
+    "vpc-id": "VpcId",
+}
+
+
+def _validate(request: Request) -> None:
+    params = request.params
+    if "SubnetId" not in params:
+        raise refusals.missing_parameter("SubnetId")
+    public = params.get("ConnectivityType", "public") == "public"
+    if public and "AllocationId" not in params:
+        raise refusals.missing_parameter("AllocationId")
+    if not public and "AllocationId" in params:
+        raise refusals.invalid_combination("A private NAT gateway takes no AllocationId")
+
+
+def _build(tx: Tx, request: Request, parents: Parents) -> Document:
+    params, subnet = request.params, parents["SubnetId"]
+    return {
+        "AvailabilityZone": subnet.zone,
+        "SubnetId": subnet.id,
+        "VpcId": subnet.doc["VpcId"],
+        "ConnectivityType": params.get("ConnectivityType", "public"),
+        "NatGatewayAddresses": [],
+        "private": {
+            "PrivateIpAddress": params.get("PrivateIpAddress"),
+            "AllocationId": params.get("AllocationId"),
+        },
+    }
+
+
+def _furnish(tx: Tx, row: Row) -> None:
+    """Give the new gateway its interface, and put the Elastic address before it.
+
+    An address that stands before another interface is no refusal: EC2 answers with the gateway,
+    which ends `failed` (terraform-provider-aws, issue 709).
+    """
+    elastic = _address_of(tx, row)
+    if elastic is not None and elastic.doc.get("AssociationId") is not None:
+        _fail(tx, row, elastic.id)
+        return
+    interface = _new_interface(tx, row)
+    address: Document = {
+        "NetworkInterfaceId": interface.id,
+        "PrivateIp": interface.doc["PrivateIpAddress"],
+        "IsPrimary": True,
+        "Status": "succeeded",
+    }
+    if elastic is not None:
+        private = interface.doc["PrivateIpAddress"]
+        address |= {
+            "AllocationId": elastic.id,
+            "AssociationId": elastic_addresses.associate(tx, elastic, interface, private),
+            "PublicIp": elastic.doc["PublicIp"],
+        }
+    rows.change(tx, NAT_GATEWAY, row, NatGatewayAddresses=[address])
+    ripening.plan(tx, row, "available", CHANGE_SECONDS, cause="its interface is up")
+
+
+def _address_of(tx: Tx, row: Row) -> Row | None:
+    """The Elastic address that the request names, locked."""
+    allocation = row.private["AllocationId"]
+    if allocation is None:
+        return None
+    return rows.get(tx, ELASTIC_ADDRESS, row.account, row.region, [allocation], lock=True)[0]
+
+
+def _new_interface(tx: Tx, row: Row) -> Row:
+    subnet = rows.by_ids(tx, [row.doc["SubnetId"]])[row.doc["SubnetId"]]
+    group = vpcs.default_group(tx, row.account, row.region, row.doc["VpcId"])
+    interface = interfaces.plan_row(
+        tx,
+        id=mint(tx, INTERFACE.prefix),
+        account=row.account,
+        region=row.region,
+        subnet=subnet,
+        groups=[group],
+        address=row.private["PrivateIpAddress"],
+        instance=None,
+        spec={"Description": f"Interface for NAT Gateway {row.id}", "InterfaceType": "nat_gateway"},
+    )
+    rows.insert(tx, [interface])
+    return interface
+
+
+def _fail(tx: Tx, row: Row, allocation: str) -> None:
+    """Let the gateway end `failed`. It holds nothing, and stands in nobody's way."""
+    failure = {
+        "FailureCode": "Resource.AlreadyAssociated",
+        "FailureMessage": f"Elastic IP address [{allocation}] is already associated",
+    }
+    addresses = [{"AllocationId": allocation, "IsPrimary": True}]
+    private = {**row.private, "failure": failure}
+    rows.change(tx, NAT_GATEWAY, row, NatGatewayAddresses=addresses, private=private)
+    rows.unlink(tx, row.doc["SubnetId"], row.id)
+    ripening.plan(tx, row, "failed", CHANGE_SECONDS, cause=failure["FailureMessage"])
+
+
+# What EC2 does not show of one.
+_HIDDEN = ("private", "AvailabilityZone")
+
+
+def show(row: Row) -> Document:
+    """EC2's NatGateway."""
+    document = {name: value for name, value in row.doc.items() if name not in _HIDDEN}
+    shown: Document = {
+        **document,
+        "NatGatewayId": row.id,
+        "State": row.state,
+        "CreateTime": row.created_at,
+    }
+    if row.state != "pending":
+        shown |= row.private.get("failure", {})
+    if "deleting_us" in row.private:
+        shown["DeleteTime"] = from_microseconds(row.private["deleting_us"])
+    return shown
+
+
+GATEWAYS = Noun(
+    NAT_GATEWAY,
+    id="NatGatewayId",
+    one="NatGateway",
+    many="NatGateways",
+    ids="NatGatewayIds",
+    filters=FILTERS,
+    parents={"SubnetId": vpcs.SUBNET},
+    accepts=dict.fromkeys(("AllocationId", "ConnectivityType", "PrivateIpAddress")),
+    build=_build,
+    show=show,
+    initial="pending",
+    created=_furnish,
+)
+
+
+def delete(tx: Tx, request: Request) -> Document:
+    """Delete a gateway: its interface goes at once, its record lingers. Repeats succeed."""
+    ids = [request.params["NatGatewayId"]]
+    [row] = rows.get(tx, NAT_GATEWAY, request.account, request.region, ids, lock=True)
+    if row.state in ("deleting", "deleted"):
+        return {"NatGatewayId": row.id}
+    ids = [one.get("NetworkInterfaceId") for one in row.doc["NatGatewayAddresses"]]
+    for id in (one for one in ids if one is not None):
+        interface = rows.by_ids(tx, [id], lock=True)[id]
+        interface = elastic_addresses.take_off(tx, interface, cause="its gateway is deleted")
+        interfaces.delete(tx, interface, cause="its gateway is deleted")
+    private = {**row.private, "deleting_us": to_microseconds(tx.now)}
+    row = rows.change(
+        tx, NAT_GATEWAY, row, state="deleting", cause="DeleteNatGateway", private=private
+    )
+    rows.unlink(tx, row.doc["SubnetId"], row.id)
+    ripening.plan(tx, row, "deleted", CHANGE_SECONDS, cause="DeleteNatGateway")
+    return {"NatGatewayId": row.id}
+
+
+def describe_gateways(tx: Tx, request: Request) -> Document:
+    # This action calls its filters Filter.
+    filters = request.params.get("Filter")
+    asked = request.with_params(Filters=filters) if filters else request
+    return describe(tx, asked, NAT_GATEWAY, show, "NatGateways", FILTERS, ids="NatGatewayIds")
+
+
+ACTIONS: tuple[Action, ...] = (
+    creating(GATEWAYS, "CreateNatGateway", validate=_validate),
+    Read("DescribeNatGateways", describe_gateways),
+    Change("DeleteNatGateway", delete),
+)

@@ -1,0 +1,93 @@
+"""What the catalogue says of an action: one of three forms. No behaviour beyond composing them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol.documents import Document
+from sametoken.idempotency import Identities, Made, Rules, TokenGrammar
+from sametoken.store.port import Tx
+
+# Stateless checks of one request, before anything is looked up. Raises `ServiceError`.
+Validate = Callable[[Request], None]
+
+# Outside every action's intent: the token itself, and what asks for no effect.
+NOT_INTENT = frozenset({"ClientToken", "DryRun"})
+
+# The wording seen most; actions known to say it differently carry their own.
+GENERAL_MISMATCH = (
+    "Arguments on this idempotent request are inconsistent with arguments used in previous "
+    "request(s)."
+)
+
+
+# What an action takes as a client token when its model says nothing else.
+GENERAL_TOKEN = TokenGrammar()
+
+
+def _accept(request: Request) -> None:
+    """The input shape has said all there is to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An action that changes nothing: `run` on a snapshot."""
+
+    name: str
+    run: Callable[[Tx, Request], Document]
+    validate: Validate = _accept
+    mutates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An action without a client token: idempotent by nature, or not at all, as EC2 has it.
+
+    `prepare` is pure work too slow for a transaction, which would keep every other request
+    waiting: it is done before, in a thread of its own, and `run` finds its result as
+    `request.prepared`. Raises `ServiceError`. An answer that is secret is never kept, not even
+    where invocations stand in for tokens: no repeat can hear it again.
+    """
+
+    name: str
+    run: Callable[[Tx, Request], Document]
+    validate: Validate = _accept
+    prepare: Callable[[Request], Any] | None = None
+    answer_is_secret: bool = False
+    mutates: bool = True
+
+
+def regional(tx: Tx, request: Request) -> str:
+    """The zone of actions that EC2 does not scope by zone."""
+    return ""
+
+
+def _rules() -> tuple[Rules, ...]:
+    return (Rules(ignored=NOT_INTENT),)
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """An action with a client token: performed once, viewed at every repeat.
+
+    `zone` is the zone a request names, by itself or by what it names; "" for a Regional one.
+    `mismatch` is EC2's wording for this action; `{token}` stands for the token. `deleted` is what a
+    repeat is refused with once what it made is gone; None: it is answered with what is left.
+    """
+
+    name: str
+    perform: Callable[[Tx, Request], Made]
+    view: Callable[[Tx, Request, Identities], Document]
+    validate: Validate = _accept
+    zone: Callable[[Tx, Request], str] = regional
+    grammar: TokenGrammar = GENERAL_TOKEN
+    rules: tuple[Rules, ...] = field(default_factory=_rules)
+    mismatch: str = GENERAL_MISMATCH
+    deleted: str | None = None
+    mutates: bool = True
+
+
+Action = Read | Change | Create

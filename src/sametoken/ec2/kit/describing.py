@@ -1,0 +1,105 @@
+"""Describe for any kind: by id, by filter, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from sametoken.ec2.kit.filters import compile_filters, exact_values, tag_filters, tags_of_document
+from sametoken.ec2.kit.paging import page_in_order, scope_of
+from sametoken.ec2.kit.paths import getters
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol.documents import Document
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.rows import Row
+from sametoken.store.port import Tx
+
+# What most Describe actions allow for MaxResults.
+PAGE_MINIMUM, PAGE_MAXIMUM = 5, 1000
+# The least and the most it may be: EC2's model has other bounds for some actions.
+PageSizes = tuple[int, int]
+PAGE_SIZES: PageSizes = (PAGE_MINIMUM, PAGE_MAXIMUM)
+
+# For each of these rows, in their order, the members of its form that other rows tell.
+Joins = Callable[[Tx, Sequence[Row]], list[Document]]
+
+
+def _tags(document: Document) -> dict[str, str]:
+    # NetworkInterface alone calls its tags TagSet.
+    return tags_of_document({"Tags": document.get("Tags", document.get("TagSet", ()))})
+
+
+def describe(
+    tx: Tx,
+    request: Request,
+    kind: Kind,
+    show: Callable[[Row], Document],
+    member: str,
+    filters: Mapping[str, str],
+    *,
+    ids: str,
+    parent_filter: str | None = None,
+    joins: Joins | None = None,
+    sizes: PageSizes = PAGE_SIZES,
+) -> Document:
+    """The result of a Describe: `member` is its list, `ids` the parameter that names resources.
+
+    `filters` are paths into the shown form. With `parent_filter`, an exact value of that filter
+    narrows the listing by index. `joins` adds members to the rows of a piece at once, so that a
+    page costs as many queries as one row. An id that does not exist is an error, a filter that
+    matches nothing is not.
+    """
+    params = request.params
+    table = {**getters(filters), **tag_filters(_tags)}
+    matches = compile_filters(params.get("Filters"), table)
+    parents = exact_values(params.get("Filters"), parent_filter) if parent_filter else None
+    parent = parents[0] if parents is not None and len(parents) == 1 else None
+
+    def found(after: str) -> Iterator[tuple[str, Document]]:
+        for piece in pieces(tx, request, kind, params.get(ids), after, parent=parent):
+            more: list[Document] = [{}] * len(piece) if joins is None else joins(tx, piece)
+            shown = (
+                (row.id, {**show(row), **added}) for row, added in zip(piece, more, strict=True)
+            )
+            yield from (one for one in shown if matches(one[1]))
+
+    shown_page = page_in_order(
+        found,
+        lambda one: one[0],
+        max_results=params.get("MaxResults"),
+        next_token=params.get("NextToken"),
+        scope=scope_of(request),
+        minimum=sizes[0],
+        maximum=sizes[1],
+    )
+    result: Document = {member: [document for _, document in shown_page.items]}
+    # Not every action has pages, and the result of one without has no such member.
+    if shown_page.next_token is not None:
+        result["NextToken"] = shown_page.next_token
+    return result
+
+
+def pieces(
+    tx: Tx,
+    request: Request,
+    kind: Kind,
+    ids: Sequence[str] | None,
+    after: str,
+    *,
+    client_tokens: Sequence[str] | None = None,
+    parent: str | None = None,
+) -> Iterator[list[Row]]:
+    """The rows a Describe looks at, in the order of their ids from above `after`: those of `ids`,
+    which must exist, else all of the kind (narrowed as `rows.walk` says), as far as one reads.
+    """
+    account, region = request.account, request.region
+    if ids:
+        named = rows.get(tx, kind, account, region, ids)
+        yield sorted((row for row in named if row.id > after), key=lambda row: row.id)
+        return
+    # One row past the page tells whether there is another page.
+    at_once = request.params.get("MaxResults", rows.LISTED_AT_ONCE_MAX) + 1
+    yield from rows.walk(
+        tx, kind, account, region,
+        client_tokens=client_tokens, parent=parent, after=after, at_once=at_once,
+    )  # fmt: skip

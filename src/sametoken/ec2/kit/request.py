@@ -1,0 +1,30 @@
+"""One request as the operations see it: who asks, where, what. No HTTP, no bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An authenticated, parsed and validated request.
+
+    `params` are typed by the action's input shape and keep the request as sent: nothing is
+    resolved or defaulted in it. `access` is what the access key may do, `full` or `read-only`.
+    `prepared` is what the action's `prepare` made; it may be secret, so it is in no `repr`.
+    """
+
+    account: str
+    region: str
+    action: str
+    params: Mapping[str, Any]
+    request_id: str
+    access_key_id: str
+    access: str
+    prepared: Any = field(default=None, repr=False)
+
+    def with_params(self, **members: Any) -> Request:
+        """The same request with other values for some parameters."""
+        return replace(self, params={**self.params, **members})

@@ -1,0 +1,258 @@
+"""Elastic IP addresses: allocated, associated, disassociated and released.
+
+None of these takes a client token. Associating and disassociating are idempotent by nature: the
+same target again succeeds with the same association, a second disassociation succeeds (EC2
+developer guide, "Ensuring idempotency in Amazon EC2 API requests"). AllocateAddress repeated
+allocates another, until the quota; ReleaseAddress repeated finds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sametoken.ec2.kit.actions import Action, Change, Read
+from sametoken.ec2.kit.describing import PAGE_MAXIMUM, describe
+from sametoken.ec2.kit.nouns import Noun, Parents, making, requested_tags
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.errors import ServiceError
+from sametoken.resources.compute.instances import INSTANCE, InstanceState
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network import elastic_addresses, interfaces
+from sametoken.resources.network.elastic_addresses import ASSOCIATION, ELASTIC_ADDRESS
+from sametoken.resources.network.interfaces import INTERFACE
+from sametoken.resources.network.vpcs import INTERNET_GATEWAY
+from sametoken.store.port import Tx
+
+# Source: EC2 API reference, DescribeAddresses, "Filters".
+ADDRESS_FILTERS = {
+    "allocation-id": "AllocationId",
+    "association-id": "AssociationId",
+    "domain": "Domain",
+    "instance-id": "InstanceId",
+    "network-border-group": "NetworkBorderGroup",
+    "network-interface-id": "NetworkInterfaceId",
+    "network-interface-owner-id": "NetworkInterfaceOwnerId",
+    "private-ip-address": "PrivateIpAddress",
+    "public-ip": "PublicIp",
+}
+_ALLOCATED = ("PublicIp", "PublicIpv4Pool", "NetworkBorderGroup", "Domain")
+
+
+def _lay_out(tx: Tx, request: Request, parents: Parents) -> Row:
+    tags = requested_tags(request, ELASTIC_ADDRESS)
+    return elastic_addresses.lay_out(tx, request.account, request.region, tags)
+
+
+def _instances(tx: Tx, found: Sequence[Row]) -> list[Document]:
+    """The instance each address leads to: that of its interface, wherever that is attached now."""
+    wanted = [row.doc.get("NetworkInterfaceId") for row in found]
+    attached = rows.by_ids(tx, [id for id in wanted if id is not None])
+    shown = []
+    for id in wanted:
+        attachment = None if id is None else attached[id].doc.get("Attachment")
+        shown.append({} if attachment is None else {"InstanceId": attachment["InstanceId"]})
+    return shown
+
+
+ADDRESSES = Noun(
+    ELASTIC_ADDRESS,
+    id="AllocationId",
+    one=None,
+    many="Addresses",
+    ids="AllocationIds",
+    filters=ADDRESS_FILTERS,
+    accepts=dict.fromkeys(("Domain", "NetworkBorderGroup", "PublicIpv4Pool")),
+    lay_out=_lay_out,
+    shows=frozenset({"Tags"}),
+    joins=_instances,
+    echoes_token=False,
+)
+
+
+def _validate_allocate(request: Request) -> None:
+    params = request.params
+    for name, only in (
+        ("Domain", "vpc"),
+        ("NetworkBorderGroup", request.region),
+        ("PublicIpv4Pool", "amazon"),
+    ):
+        if params.get(name, only) != only:
+            raise refusals.invalid_value(
+                name[0].lower() + name[1:], params[name], f"Use {only}, or leave it out."
+            )
+
+
+def _allocated(row: Row) -> Document:
+    return {"AllocationId": row.id, **{name: row.doc[name] for name in _ALLOCATED}}
+
+
+def describe_addresses(tx: Tx, request: Request) -> Document:
+    """Addresses by allocation, by public address, by filter; all at once, as EC2 gives them."""
+    named = request.params.get("PublicIps", [])
+    if named:
+        ids = [*request.params.get("AllocationIds", [])]
+        ids += [_by_public_ip(tx, request, address).id for address in named]
+        request = replace(request, params={**request.params, "AllocationIds": ids})
+    found = describe(
+        tx, request, ELASTIC_ADDRESS, ADDRESSES.shown, ADDRESSES.many, ADDRESS_FILTERS,
+        ids=ADDRESSES.ids, joins=_instances,
+    )  # fmt: skip
+    return {ADDRESSES.many: found[ADDRESSES.many]}
+
+
+def describe_attribute(tx: Tx, request: Request) -> Document:
+    """The domain names of addresses. Here none has one; which addresses there are is shown."""
+    return describe(
+        tx, request, ELASTIC_ADDRESS, _named, "Addresses", {}, ids="AllocationIds",
+        sizes=(1, PAGE_MAXIMUM),
+    )  # fmt: skip
+
+
+def _named(row: Row) -> Document:
+    return {"AllocationId": row.id, "PublicIp": row.doc["PublicIp"]}
+
+
+def associate(tx: Tx, request: Request) -> Document:
+    """Put an address before an instance or interface. There already: the same association."""
+    params = request.params
+    row = _lock_address(tx, request)
+    interface = _target(tx, request)
+    private_address = _private_address(request, interface)
+    if not elastic_addresses.is_associated(row, interface, private_address):
+        if not params.get("AllowReassociation", True):
+            _refuse_associated(row, interface, private_address)
+        _check_gateway(tx, interface.doc["VpcId"])
+    return {"AssociationId": elastic_addresses.associate(tx, row, interface, private_address)}
+
+
+def _target(tx: Tx, request: Request) -> Row:
+    """The interface meant, locked: by itself, or the only one of the instance."""
+    params = request.params
+    if ("InstanceId" in params) == ("NetworkInterfaceId" in params):
+        raise refusals.invalid_combination("Give either InstanceId or NetworkInterfaceId.")
+    account, region = request.account, request.region
+    if "NetworkInterfaceId" in params:
+        asked = [params["NetworkInterfaceId"]]
+        [interface] = rows.get(tx, INTERFACE, account, region, asked, lock=True)
+        if interfaces.is_served(interface):
+            raise ServiceError(
+                "AuthFailure", "You do not have permission to access the specified resource."
+            )
+        return interface
+    owner = rows.get(tx, INSTANCE, account, region, [params["InstanceId"]])[0]
+    found = interfaces.attached_to(tx, owner.id)
+    if owner.state not in (InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.STOPPED):
+        raise ServiceError(
+            "InvalidInstanceID",
+            f"The {owner.state} instance '{owner.id}' is not in a valid state for this operation.",
+        )
+    if len(found) > 1:
+        raise ServiceError(
+            "InvalidInstanceID",
+            f"There are multiple interfaces attached to instance '{owner.id}'. Please specify an "
+            "interface ID for the operation instead.",
+        )
+    return found[0]
+
+
+def _private_address(request: Request, interface: Row) -> str:
+    asked = request.params.get("PrivateIpAddress", interface.doc["PrivateIpAddress"])
+    if asked not in [one["PrivateIpAddress"] for one in interfaces.addresses_of(interface)]:
+        raise refusals.invalid_value(
+            "privateIpAddress", asked, f"It is not an address of {interface.id}."
+        )
+    return str(asked)
+
+
+def _refuse_associated(row: Row, interface: Row, private_address: str) -> None:
+    """What the caller forbade to take away from another."""
+    standing = {row.id: row.doc.get("AssociationId")}
+    for one in interfaces.addresses_of(interface):
+        association = one.get("Association", {})
+        if one["PrivateIpAddress"] == private_address and "AllocationId" in association:
+            standing[interface.id] = association["AssociationId"]
+    for id, association_id in standing.items():
+        if association_id is not None:
+            raise ServiceError(
+                "Resource.AlreadyAssociated",
+                f"resource {id} is already associated with associate-id {association_id}",
+            )
+
+
+def _check_gateway(tx: Tx, vpc: str) -> None:
+    if not rows.children(tx, [vpc], INTERNET_GATEWAY)[vpc]:
+        raise ServiceError(
+            "Gateway.NotAttached", f"Network {vpc} is not attached to any internet gateway"
+        )
+
+
+def disassociate(tx: Tx, request: Request) -> Document:
+    """End an association. One that has ended already: nothing to do."""
+    params = request.params
+    if ("AssociationId" in params) == ("PublicIp" in params):
+        raise refusals.invalid_combination("Give either AssociationId or PublicIp.")
+    if "PublicIp" in params:
+        id = _by_public_ip(tx, request, params["PublicIp"]).id
+    else:
+        association = rows.find(tx, params["AssociationId"])
+        if association is None or not _is_own(request, association):
+            raise ASSOCIATION.not_found([params["AssociationId"][:200]])
+        if association.gone_at is not None:
+            return {}
+        id = association.doc["AllocationId"]
+    row = rows.by_ids(tx, [id], lock=True)[id]
+    elastic_addresses.disassociate(tx, row, cause="DisassociateAddress")
+    return {}
+
+
+def _is_own(request: Request, row: Row) -> bool:
+    place = (ASSOCIATION.name, request.account, request.region)
+    return (row.kind, row.account, row.region) == place
+
+
+def release(tx: Tx, request: Request) -> Document:
+    """Give an address up for good; it must be associated with nothing."""
+    group = request.params.get("NetworkBorderGroup", request.region)
+    if group != request.region:
+        raise refusals.invalid_combination(f"No address is allocated in {group}.")
+    row = _lock_address(tx, request)
+    if row.doc.get("AssociationId") is not None:
+        raise ServiceError("InvalidIPAddress.InUse", f"Address {row.doc['PublicIp']} is in use.")
+    elastic_addresses.release(tx, row)
+    return {}
+
+
+def _lock_address(tx: Tx, request: Request) -> Row:
+    params = request.params
+    if "AllocationId" in params and "PublicIp" in params:
+        raise refusals.invalid_combination(
+            "You may specify public IP or allocation id, but not both in the same call"
+        )
+    if "PublicIp" in params:
+        ids = [_by_public_ip(tx, request, params["PublicIp"]).id]
+    elif "AllocationId" in params:
+        ids = [params["AllocationId"]]
+    else:
+        raise refusals.missing_parameter("AllocationId")
+    return rows.get(tx, ELASTIC_ADDRESS, request.account, request.region, ids, lock=True)[0]
+
+
+def _by_public_ip(tx: Tx, request: Request, address: str) -> Row:
+    found = rows.find_named(tx, ELASTIC_ADDRESS, request.account, request.region, address)
+    if found is None:
+        raise ServiceError("InvalidAddress.NotFound", f"Address '{address[:200]}' not found.")
+    return found
+
+
+ACTIONS: tuple[Action, ...] = (
+    making(ADDRESSES, "AllocateAddress", validate=_validate_allocate, result=_allocated),
+    Read("DescribeAddresses", describe_addresses),
+    Read("DescribeAddressesAttribute", describe_attribute),
+    Change("AssociateAddress", associate),
+    Change("DisassociateAddress", disassociate),
+    Change("ReleaseAddress", release),
+)

@@ -1,0 +1,147 @@
+"""Flow logs: one call makes one for each resource it names. The logs themselves stay empty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sametoken.ec2.kit.actions import Action, Change, Create, Read
+from sametoken.ec2.kit.describing import describe
+from sametoken.ec2.kit.nouns import DELETED, requested_tags
+from sametoken.ec2.kit.parameters import Accepted, check_tag_specifications, refuse_unsupported
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.errors import ServiceError
+from sametoken.idempotency import Identities, Made
+from sametoken.resources.kit import quotas, rows
+from sametoken.resources.kit.ids import mint
+from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network.interfaces import INTERFACE
+from sametoken.resources.network.vpcs import SUBNET, VPC
+from sametoken.store.port import Tx
+
+FLOW_LOG = Kind("vpc-flow-log", "fl", "InvalidFlowLogId", "flow log")
+# Source: EC2 API reference, DescribeFlowLogs, "Filters".
+FILTERS = {
+    "deliver-log-status": "DeliverLogsStatus",
+    "flow-log-id": "FlowLogId",
+    "log-destination-type": "LogDestinationType",
+    "log-group-name": "LogGroupName",
+    "resource-id": "ResourceId",
+    "traffic-type": "TrafficType",
+}
+_WATCHED = {"VPC": VPC, "Subnet": SUBNET, "NetworkInterface": INTERFACE}
+_SHOWN = (
+    "DeliverLogsPermissionArn", "LogDestination", "LogDestinationType", "LogFormat", "LogGroupName",
+    "MaxAggregationInterval", "TrafficType",
+)  # fmt: skip
+_ACCEPTED: Accepted = {
+    **dict.fromkeys((*_SHOWN, "ClientToken", "DryRun", "ResourceIds", "ResourceType")),
+    "TagSpecifications": {"ResourceType": None, "Tags": {"Key": None, "Value": None}},
+}
+# EC2's default format and interval (seconds).
+_FORMAT = (
+    "${version} ${account-id} ${interface-id} ${srcaddr} ${dstaddr} ${srcport} ${dstport} "
+    "${protocol} ${packets} ${bytes} ${start} ${end} ${action} ${log-status}"
+)
+_INTERVAL = 600
+
+
+def validate(request: Request) -> None:
+    params = request.params
+    refuse_unsupported("", params, _ACCEPTED)
+    check_tag_specifications(params, (FLOW_LOG.name,))
+    kind = _WATCHED.get(params["ResourceType"])
+    if kind is None:
+        raise refusals.unsupported(f"ResourceType={params['ResourceType']}")
+    for id in params["ResourceIds"]:
+        kind.check_id(id)
+    if "TrafficType" not in params:
+        raise refusals.missing_parameter("TrafficType")
+    if "LogGroupName" not in params and "LogDestination" not in params:
+        raise refusals.missing_parameter("LogDestination")
+
+
+def perform(tx: Tx, request: Request) -> Made:
+    """One flow log for each resource, or none: a repeat must find all of them, or none."""
+    params = request.params
+    kind = _WATCHED[params["ResourceType"]]
+    # Locked, so that of two equal flow logs asked for at once the second sees the first.
+    watched = rows.get(tx, kind, request.account, request.region, params["ResourceIds"], lock=True)
+    document = {"LogDestinationType": "cloud-watch-logs", "LogFormat": _FORMAT,
+                "MaxAggregationInterval": _INTERVAL}  # fmt: skip
+    document |= {name: params[name] for name in _SHOWN if name in params}
+    _refuse_existing(tx, request, watched, document)
+    _check_quota(tx, request, watched)
+    made = [
+        Row(
+            mint(tx, FLOW_LOG.prefix), FLOW_LOG.name, request.account, request.region, "available",
+            {**document, "ResourceId": one.id, "Tags": requested_tags(request, FLOW_LOG)}, tx.now,
+        )
+        for one in watched
+    ]  # fmt: skip
+    rows.insert(tx, made)
+    ids = [row.id for row in made]
+    return Made({"ids": ids}, resources=ids)
+
+
+def _refuse_existing(tx: Tx, request: Request, watched: Sequence[Row], document: Document) -> None:
+    """A resource has no two flow logs that say the same: a repeat without token is refused."""
+    wanted = [{**document, "ResourceId": one.id} for one in watched]
+    for row in rows.listing(tx, FLOW_LOG, request.account, request.region):
+        if {name: value for name, value in row.doc.items() if name != "Tags"} in wanted:
+            raise ServiceError(
+                "FlowLogAlreadyExists",
+                "Error. There is an existing Flow Log with the same configuration and log "
+                "destination.",
+            )
+
+
+def _check_quota(tx: Tx, request: Request, watched: Sequence[Row]) -> None:
+    """A flow log does not stand under what it watches, so those of each resource are counted."""
+    account, region = request.account, request.region
+    standing = [row.doc["ResourceId"] for row in rows.listing(tx, FLOW_LOG, account, region)]
+    for one in watched:
+        quotas.refuse_beyond(tx, FLOW_LOG.name, account, region, standing.count(one.id) + 1)
+
+
+def view(tx: Tx, request: Request, identities: Identities) -> Document:
+    found = rows.by_ids(tx, identities["ids"])
+    if any(found[id].gone_at is not None for id in identities["ids"]):
+        raise ServiceError("IdempotentParameterMismatch", DELETED)
+    result: Document = {"FlowLogIds": identities["ids"], "Unsuccessful": []}
+    token = request.params.get("ClientToken")
+    return result if token is None else {**result, "ClientToken": token}
+
+
+def show(row: Row) -> Document:
+    """EC2's FlowLog."""
+    return {
+        **row.doc,
+        "FlowLogId": row.id,
+        "FlowLogStatus": "ACTIVE",
+        "DeliverLogsStatus": "SUCCESS",
+        "CreationTime": row.created_at,
+    }
+
+
+def describe_flow_logs(tx: Tx, request: Request) -> Document:
+    # This action alone calls its filters Filter.
+    filters = request.params.get("Filter")
+    asked = request.with_params(Filters=filters) if filters else request
+    return describe(tx, asked, FLOW_LOG, show, "FlowLogs", FILTERS, ids="FlowLogIds")
+
+
+def delete(tx: Tx, request: Request) -> Document:
+    ids = request.params["FlowLogIds"]
+    for row in rows.get(tx, FLOW_LOG, request.account, request.region, ids, lock=True):
+        rows.change(tx, FLOW_LOG, row, state="deleted", cause="DeleteFlowLogs")
+    return {"Unsuccessful": []}
+
+
+ACTIONS: tuple[Action, ...] = (
+    Create("CreateFlowLogs", perform, view, validate=validate, deleted=DELETED),
+    Read("DescribeFlowLogs", describe_flow_logs),
+    Change("DeleteFlowLogs", delete),
+)

@@ -1,0 +1,166 @@
+"""The private addresses of interfaces: those asked for at creation, and more or fewer later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sametoken.ec2.kit.actions import Action, Change
+from sametoken.ec2.kit.parameters import refuse_unsupported
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.errors import ServiceError
+from sametoken.resources.catalogues import instance_types
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network import addresses, elastic_addresses, interfaces
+from sametoken.resources.network.interfaces import INTERFACE
+from sametoken.store.port import Tx
+
+# What the largest instance types take, and so all that an interface can be of use with.
+ADDRESSES_MAX = 50
+
+
+def check_asked(params: Mapping[str, Any]) -> None:
+    """What a new interface's addresses must be, whatever is in use. Raises EC2's refusals."""
+    listed, count = params.get("PrivateIpAddresses", []), _count(params)
+    primaries = [one for one in listed if one.get("Primary")]
+    if len(primaries) > 1 or (primaries and "PrivateIpAddress" in params):
+        raise refusals.invalid_combination("Only one private address can be the primary one.")
+    if count and len(listed) > len(primaries):
+        raise refusals.invalid_combination(
+            "Give secondary addresses or SecondaryPrivateIpAddressCount, not both."
+        )
+    if any("PrivateIpAddress" not in one for one in listed):
+        raise refusals.missing_parameter("PrivateIpAddresses.PrivateIpAddress")
+    if 1 + count + len(listed) - len(primaries) > ADDRESSES_MAX:
+        raise _too_many(ADDRESSES_MAX)
+
+
+def primary_asked(params: Mapping[str, Any]) -> str | None:
+    """The primary address a request names; None where any will do."""
+    listed = params.get("PrivateIpAddresses", [])
+    named = [one["PrivateIpAddress"] for one in listed if one.get("Primary")]
+    found: str | None = named[0] if named else params.get("PrivateIpAddress")
+    return found
+
+
+def secondary_asked(params: Mapping[str, Any]) -> Document:
+    """The secondary ones, as `interfaces.plan_row` takes them."""
+    listed = params.get("PrivateIpAddresses", [])
+    named = [one["PrivateIpAddress"] for one in listed if not one.get("Primary")]
+    return {"Secondary": named, "SecondaryCount": _count(params)}
+
+
+def _count(params: Mapping[str, Any]) -> int:
+    count: int = params.get("SecondaryPrivateIpAddressCount", 0)
+    if count < 0:
+        raise refusals.invalid_value("secondaryPrivateIpAddressCount", count, "Give 0 or more.")
+    return count
+
+
+def _room_of(tx: Tx, row: Row) -> int:
+    """How many private addresses the interface may have, where it is attached."""
+    attachment = row.doc.get("Attachment")
+    if attachment is None:
+        return ADDRESSES_MAX
+    owner = rows.by_ids(tx, [attachment["InstanceId"]])[attachment["InstanceId"]]
+    return instance_types.INSTANCE_TYPES[owner.doc["InstanceType"]].size.ipv4_per_interface
+
+
+def assign(tx: Tx, request: Request) -> Document:
+    """Give an interface more addresses: those named, or as many as asked.
+
+    Naming one that it has already changes nothing, so a repeat of named ones succeeds. A repeat
+    of a number assigns as many again: there is no client token to know it by.
+    """
+    params = request.params
+    refuse_unsupported("", params, dict.fromkeys(_ASSIGNED_WITH))
+    named = list(dict.fromkeys(params.get("PrivateIpAddresses", [])))
+    count = _count(params)
+    if bool(named) == bool(count):
+        raise refusals.invalid_combination(
+            "Give either PrivateIpAddresses or SecondaryPrivateIpAddressCount."
+        )
+    row = _lock(tx, request)
+    present = [one["PrivateIpAddress"] for one in interfaces.addresses_of(row)]
+    new = [address for address in named if address not in present]
+    room = _room_of(tx, row)
+    if len(present) + len(new) + count > room:
+        raise _too_many(room)
+    subnet = rows.by_ids(tx, [row.doc["SubnetId"]])[row.doc["SubnetId"]]
+    if params.get("AllowReassignment"):
+        for address in new:
+            _take_from_other(tx, subnet, address)
+    cidr = subnet.doc["CidrBlock"]
+    held = [addresses.hold_exactly(tx, subnet.id, cidr, one, row.id) for one in new]
+    held += [addresses.hold(tx, subnet.id, cidr, row.id) for _ in range(count)]
+    interfaces.add_secondary(tx, row, held)
+    return {
+        "NetworkInterfaceId": row.id,
+        "AssignedPrivateIpAddresses": [{"PrivateIpAddress": one} for one in named or held],
+    }
+
+
+_ASSIGNED_WITH = (
+    "AllowReassignment", "NetworkInterfaceId", "PrivateIpAddresses",
+    "SecondaryPrivateIpAddressCount",
+)  # fmt: skip
+
+
+def _take_from_other(tx: Tx, subnet: Row, address: str) -> None:
+    """Free an address that another interface has as a secondary one. A primary one stays."""
+    holder = addresses.holder_of(tx, subnet.id, subnet.doc["CidrBlock"], address)
+    if holder is None:
+        return
+    other = rows.by_ids(tx, [holder], lock=True)[holder]
+    if other.doc["PrivateIpAddress"] != address:
+        _give_up(tx, other, [address])
+
+
+def unassign(tx: Tx, request: Request) -> Document:
+    """Take secondary addresses off an interface, and Elastic ones off those."""
+    params = request.params
+    refuse_unsupported("", params, dict.fromkeys(("NetworkInterfaceId", "PrivateIpAddresses")))
+    row = _lock(tx, request)
+    asked = params.get("PrivateIpAddresses", [])
+    if not asked:
+        raise refusals.missing_parameter("PrivateIpAddresses")
+    present = {one["PrivateIpAddress"] for one in row.private["Secondary"]}
+    missing = [address for address in asked if address not in present]
+    if missing:
+        raise ServiceError(
+            "InvalidParameterValue",
+            f"Some of the specified addresses are not assigned to interface {row.id} as secondary "
+            f"ones: {', '.join(missing)[:200]}",
+        )
+    _give_up(tx, row, asked)
+    return {}
+
+
+def _give_up(tx: Tx, row: Row, given_up: list[str]) -> None:
+    row = elastic_addresses.take_off(
+        tx, row, cause="its private address was unassigned", private_addresses=given_up
+    )
+    interfaces.drop_secondary(tx, row, given_up)
+    for address in dict.fromkeys(given_up):
+        addresses.free_one(tx, row.doc["SubnetId"], address)
+
+
+def _too_many(room: int) -> ServiceError:
+    return ServiceError(
+        "PrivateIpAddressLimitExceeded",
+        f"The interface may have {room} private addresses, the primary one included.",
+    )
+
+
+def _lock(tx: Tx, request: Request) -> Row:
+    ids = [request.params["NetworkInterfaceId"]]
+    return rows.get(tx, INTERFACE, request.account, request.region, ids, lock=True)[0]
+
+
+ADDRESS_ACTIONS: tuple[Action, ...] = (
+    Change("AssignPrivateIpAddresses", assign),
+    Change("UnassignPrivateIpAddresses", unassign),
+)

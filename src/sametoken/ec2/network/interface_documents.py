@@ -1,0 +1,111 @@
+"""Network interfaces as EC2 shows them, by themselves and inside their instance. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sametoken.ec2.protocol.documents import Document
+from sametoken.resources.catalogues import geography
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network.interfaces import addresses_of, is_served
+from sametoken.store.columns import from_microseconds
+
+# Source: EC2 API reference, DescribeNetworkInterfaces, "Filters".
+INTERFACE_FILTERS = {
+    "addresses.association.owner-id": "PrivateIpAddresses[].Association.IpOwnerId",
+    "addresses.association.public-ip": "PrivateIpAddresses[].Association.PublicIp",
+    "addresses.primary": "PrivateIpAddresses[].Primary",
+    "addresses.private-ip-address": "PrivateIpAddresses[].PrivateIpAddress",
+    "association.allocation-id": "Association.AllocationId",
+    "association.association-id": "Association.AssociationId",
+    "association.ip-owner-id": "Association.IpOwnerId",
+    "association.public-dns-name": "Association.PublicDnsName",
+    "association.public-ip": "Association.PublicIp",
+    "attachment.attach-time": "Attachment.AttachTime",
+    "attachment.attachment-id": "Attachment.AttachmentId",
+    "attachment.delete-on-termination": "Attachment.DeleteOnTermination",
+    "attachment.device-index": "Attachment.DeviceIndex",
+    "attachment.instance-id": "Attachment.InstanceId",
+    "attachment.instance-owner-id": "Attachment.InstanceOwnerId",
+    "attachment.nat-gateway-id": "",
+    "attachment.status": "Attachment.Status",
+    "availability-zone": "AvailabilityZone",
+    "availability-zone-id": "AvailabilityZoneId",
+    "description": "Description",
+    "group-id": "Groups[].GroupId",
+    "group-name": "Groups[].GroupName",
+    "interface-type": "InterfaceType",
+    "ipv6-addresses.ipv6-address": "",
+    "mac-address": "MacAddress",
+    "network-interface-id": "NetworkInterfaceId",
+    "operator.managed": "=false",
+    "operator.principal": "",
+    "owner-id": "OwnerId",
+    "private-dns-name": "PrivateDnsName",
+    "private-ip-address": "PrivateIpAddress",
+    "requester-id": "",
+    "requester-managed": "RequesterManaged",
+    "source-dest-check": "SourceDestCheck",
+    "status": "Status",
+    "subnet-id": "SubnetId",
+    "vpc-id": "VpcId",
+}
+
+
+def attachment_form(stored: dict[str, Any]) -> Document:
+    """EC2's NetworkInterfaceAttachment."""
+    shown = {name: value for name, value in stored.items() if not name.endswith("_us")}
+    return {**shown, "AttachTime": from_microseconds(stored["attached_us"])}
+
+
+def show(row: Row) -> Document:
+    """EC2's NetworkInterface."""
+    document = {
+        name: value
+        for name, value in row.doc.items()
+        if name not in ("private", "Tags") and value is not None
+    }
+    if "Attachment" in document:
+        document["Attachment"] = attachment_form(row.doc["Attachment"])
+    return {
+        **document,
+        "AvailabilityZoneId": geography.zone_id_of(row.zone),
+        "NetworkInterfaceId": row.id,
+        "OwnerId": row.account,
+        # From the request of a launch on it is in use, though its attachment takes a moment.
+        "Status": "in-use" if document.get("Attachment") or is_served(row) else row.state,
+        "PrivateIpAddresses": addresses_of(row),
+        "TagSet": row.doc.get("Tags", []),
+    }
+
+
+def instance_interface(row: Row) -> Document:
+    """EC2's InstanceNetworkInterface: the same as its instance shows it."""
+    attachment = attachment_form(row.doc["Attachment"])
+    shared = (
+        "Description", "Groups", "Ipv6Addresses", "MacAddress", "PrivateDnsName",
+        "PrivateIpAddress", "SourceDestCheck", "SubnetId", "VpcId", "InterfaceType",
+    )  # fmt: skip
+    private = addresses_of(row)
+    for address in private:
+        if "Association" in address:
+            address["Association"] = {
+                name: address["Association"][name]
+                for name in ("IpOwnerId", "PublicDnsName", "PublicIp")
+            }
+    primary = {"Association": private[0]["Association"]} if "Association" in private[0] else {}
+    return {
+        **{name: row.doc[name] for name in shared},
+        **primary,
+        "Attachment": {
+            name: attachment[name]
+            for name in (
+                "AttachTime", "AttachmentId", "DeleteOnTermination", "DeviceIndex",
+                "Status", "NetworkCardIndex",
+            )
+        },
+        "NetworkInterfaceId": row.id,
+        "OwnerId": row.account,
+        "PrivateIpAddresses": private,
+        "Status": "in-use",
+    }  # fmt: skip

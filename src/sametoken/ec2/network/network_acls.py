@@ -1,0 +1,213 @@
+"""Network ACLs: their entries, and which subnets they stand before."""
+
+from __future__ import annotations
+
+from sametoken.ec2.kit.actions import Action, Change
+from sametoken.ec2.kit.nouns import Noun, Parents, creating, deleting, describing
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.network.route_tables import DELETED, GRAMMAR, MISMATCH
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.errors import ServiceError
+from sametoken.resources.kit import quotas, rows
+from sametoken.resources.kit.ids import mint
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network import vpcs
+from sametoken.resources.network.vpcs import NETWORK_ACL, VPC
+from sametoken.store.port import Tx
+
+# Source: EC2 API reference, DescribeNetworkAcls, "Filters".
+NETWORK_ACL_FILTERS = {
+    "association.association-id": "Associations[].NetworkAclAssociationId",
+    "association.network-acl-id": "Associations[].NetworkAclId",
+    "association.subnet-id": "Associations[].SubnetId",
+    "default": "IsDefault",
+    "entry.cidr": "Entries[].CidrBlock",
+    "entry.icmp.code": "Entries[].IcmpTypeCode.Code",
+    "entry.icmp.type": "Entries[].IcmpTypeCode.Type",
+    "entry.ipv6-cidr": "Entries[].Ipv6CidrBlock",
+    "entry.port-range.from": "Entries[].PortRange.From",
+    "entry.port-range.to": "Entries[].PortRange.To",
+    "entry.protocol": "Entries[].Protocol",
+    "entry.rule-action": "Entries[].RuleAction",
+    "entry.egress": "Entries[].Egress",
+    "entry.rule-number": "Entries[].RuleNumber",
+    "network-acl-id": "NetworkAclId",
+    "owner-id": "OwnerId",
+    "vpc-id": "VpcId",
+}
+
+# Rules 1 to 32766 are the caller's; the last one denies everything and stays.
+RULE_NUMBER_MAX = 32766
+_ENTRY = (
+    "CidrBlock", "Egress", "IcmpTypeCode", "Ipv6CidrBlock", "PortRange", "Protocol", "RuleAction",
+    "RuleNumber",
+)  # fmt: skip
+
+
+def _build(tx: Tx, request: Request, parents: Parents) -> Document:
+    return {
+        "VpcId": parents["VpcId"].id,
+        "IsDefault": False,
+        # A new ACL lets nothing pass until entries say so.
+        "Entries": [one for one in vpcs.default_acl_entries() if one["RuleAction"] == "deny"],
+        "Associations": [],
+    }
+
+
+NETWORK_ACLS = Noun(
+    NETWORK_ACL,
+    id="NetworkAclId",
+    one="NetworkAcl",
+    many="NetworkAcls",
+    ids="NetworkAclIds",
+    filters=NETWORK_ACL_FILTERS,
+    parents={"VpcId": VPC},
+    build=_build,
+    parent_filter="vpc-id",
+)
+
+
+def _refuse_used(tx: Tx, row: Row) -> None:
+    if row.doc["IsDefault"]:
+        raise refusals.invalid_value("networkAclId", row.id, "The default ACL cannot be deleted.")
+    if row.doc["Associations"]:
+        raise ServiceError(
+            "DependencyViolation",
+            f"The networkAcl '{row.id}' has dependencies and cannot be deleted.",
+        )
+
+
+def create_entry(tx: Tx, request: Request) -> Document:
+    acl, entry = _acl(tx, request), _asked_entry(request)
+    if _entry_at(acl, entry) is not None:
+        raise ServiceError(
+            "NetworkAclEntryAlreadyExists",
+            f"The network acl entry identified by {entry['RuleNumber']} already exists.",
+        )
+    _check_quota(tx, acl, entry)
+    _set_entries(tx, acl, [*acl.doc["Entries"], entry])
+    return {}
+
+
+def _check_quota(tx: Tx, acl: Row, new: Document) -> None:
+    """So many each way, "enforced separately for IPv4 rules and IPv6 rules" (VPC user guide)."""
+    standing = [
+        one
+        for one in acl.doc["Entries"]
+        if one["Egress"] == new["Egress"]
+        and ("CidrBlock" in one) == ("CidrBlock" in new)
+        and one["RuleNumber"] <= RULE_NUMBER_MAX
+    ]
+    quotas.refuse_beyond(tx, "network-acl-entry", acl.account, acl.region, len(standing) + 1)
+
+
+def replace_entry(tx: Tx, request: Request) -> Document:
+    acl, entry = _acl(tx, request), _asked_entry(request)
+    existing = _require_entry(acl, entry)
+    _set_entries(tx, acl, [entry if one == existing else one for one in acl.doc["Entries"]])
+    return {}
+
+
+def delete_entry(tx: Tx, request: Request) -> Document:
+    acl = _acl(tx, request)
+    existing = _require_entry(acl, dict(request.params))
+    if existing["RuleNumber"] > RULE_NUMBER_MAX:
+        raise refusals.invalid_value("ruleNumber", existing["RuleNumber"], "This rule stays.")
+    _set_entries(tx, acl, [one for one in acl.doc["Entries"] if one != existing])
+    return {}
+
+
+def replace_association(tx: Tx, request: Request) -> Document:
+    """Put a subnet before another ACL. Repeated, it answers with the association there is.
+
+    "Idempotent by default, no token" (EC2 developer guide, "Ensuring idempotency").
+    """
+    id = request.params["AssociationId"]
+    new = _acl(tx, request)
+    before = new.private.get("replaced", {}).get(id)
+    if before is not None and _association(new, before) is not None:
+        return {"NewAssociationId": before}
+    for row in rows.listing(tx, NETWORK_ACL, request.account, request.region):
+        association = _association(row, id)
+        if association is not None and row.id == new.id:
+            return {"NewAssociationId": id}
+        if association is not None:
+            return _move(tx, rows.by_ids(tx, [row.id], lock=True)[row.id], new, association)
+    raise ServiceError(
+        "InvalidAssociationID.NotFound",
+        f"The association ID '{id[:200]}' does not exist",
+    )
+
+
+def _association(acl: Row, id: str) -> Document | None:
+    found: list[Document] = acl.doc["Associations"]
+    return next((one for one in found if one["NetworkAclAssociationId"] == id), None)
+
+
+def _move(tx: Tx, old: Row, new: Row, association: Document) -> Document:
+    kept = [one for one in old.doc["Associations"] if one != association]
+    rows.change(tx, NETWORK_ACL, old, Associations=kept)
+    id = mint(tx, "aclassoc")
+    moved = {
+        "NetworkAclAssociationId": id,
+        "NetworkAclId": new.id,
+        "SubnetId": association["SubnetId"],
+    }
+    associations = [*new.doc["Associations"], moved]
+    # Which association this one replaced, as long as it stands: a repeat asks by the old name.
+    standing = {one["NetworkAclAssociationId"] for one in associations}
+    replaced = {was: now for was, now in new.private.get("replaced", {}).items() if now in standing}
+    replaced[association["NetworkAclAssociationId"]] = id
+    private = {**new.private, "replaced": replaced}
+    rows.change(tx, NETWORK_ACL, new, Associations=associations, private=private)
+    return {"NewAssociationId": id}
+
+
+def _acl(tx: Tx, request: Request) -> Row:
+    ids = [request.params["NetworkAclId"]]
+    return rows.get(tx, NETWORK_ACL, request.account, request.region, ids, lock=True)[0]
+
+
+def _asked_entry(request: Request) -> Document:
+    entry = {name: request.params[name] for name in _ENTRY if name in request.params}
+    if not 1 <= entry["RuleNumber"] <= RULE_NUMBER_MAX:
+        raise refusals.invalid_value(
+            "ruleNumber", entry["RuleNumber"], f"It must be from 1 to {RULE_NUMBER_MAX}."
+        )
+    if "CidrBlock" not in entry and "Ipv6CidrBlock" not in entry:
+        raise refusals.missing_parameter("CidrBlock")
+    return entry
+
+
+def _entry_at(acl: Row, wanted: Document) -> Document | None:
+    place = (wanted["Egress"], wanted["RuleNumber"])
+    entries: list[Document] = acl.doc["Entries"]
+    return next((one for one in entries if (one["Egress"], one["RuleNumber"]) == place), None)
+
+
+def _require_entry(acl: Row, wanted: Document) -> Document:
+    found = _entry_at(acl, wanted)
+    if found is None:
+        raise ServiceError(
+            "InvalidNetworkAclEntry.NotFound",
+            f"The network acl entry identified by {wanted['RuleNumber']} does not exist.",
+        )
+    return found
+
+
+def _set_entries(tx: Tx, acl: Row, entries: list[Document]) -> None:
+    # Outbound first, then by number, as EC2 lists them.
+    ordered = sorted(entries, key=lambda one: (not one["Egress"], one["RuleNumber"]))
+    rows.change(tx, NETWORK_ACL, acl, Entries=ordered)
+
+
+ACTIONS: tuple[Action, ...] = (
+    creating(NETWORK_ACLS, "CreateNetworkAcl", mismatch=MISMATCH, deleted=DELETED, grammar=GRAMMAR),
+    describing(NETWORK_ACLS, "DescribeNetworkAcls"),
+    deleting(NETWORK_ACLS, "DeleteNetworkAcl", check=_refuse_used),
+    Change("CreateNetworkAclEntry", create_entry),
+    Change("ReplaceNetworkAclEntry", replace_entry),
+    Change("DeleteNetworkAclEntry", delete_entry),
+    Change("ReplaceNetworkAclAssociation", replace_association),
+)

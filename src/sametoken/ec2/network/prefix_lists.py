@@ -1,0 +1,149 @@
+"""Managed prefix lists: versions of a list of blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sametoken.ec2.kit.actions import Action, Change, Read
+from sametoken.ec2.kit.nouns import Noun, Parents, arn, creating, deleting, describing
+from sametoken.ec2.kit.paging import page, scope_of
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.errors import ServiceError
+from sametoken.idempotency import TokenGrammar
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.kinds import Kind, states
+from sametoken.resources.kit.rows import Row
+from sametoken.store.port import Tx
+
+PREFIX_LIST = Kind(
+    "prefix-list",
+    "pl",
+    "InvalidPrefixListID",
+    "prefix list",
+    transitions=states(create_complete="modify-complete deleted", modify_complete="deleted",
+                       deleted=""),
+)  # fmt: skip
+# Source: EC2 API reference, DescribeManagedPrefixLists, "Filters".
+FILTERS = {
+    "owner-id": "OwnerId",
+    "prefix-list-id": "PrefixListId",
+    "prefix-list-name": "PrefixListName",
+}
+# What a page holds, of lists and of the entries of one.
+PAGES = (1, 100)
+# CreateManagedPrefixList documents up to 255 characters; ours stay ASCII as everywhere.
+GRAMMAR = TokenGrammar(characters_max=255)
+
+
+def _validate(request: Request) -> None:
+    params = request.params
+    if params["AddressFamily"] not in ("IPv4", "IPv6"):
+        raise refusals.invalid_value("AddressFamily", params["AddressFamily"], "IPv4 or IPv6.")
+    if len(params.get("Entries", [])) > params["MaxEntries"]:
+        raise refusals.invalid_combination("There are more Entries than MaxEntries allows")
+    _refuse_twice(params.get("Entries", []))
+
+
+def _refuse_twice(entries: Sequence[Document]) -> None:
+    """A block is an entry once: it is what names it."""
+    blocks = [one["Cidr"] for one in entries]
+    for block in blocks:
+        if blocks.count(block) > 1:
+            raise refusals.invalid_value("Cidr", block, "It is given twice.")
+
+
+def _build(tx: Tx, request: Request, parents: Parents) -> Document:
+    params = request.params
+    return {
+        **{name: params[name] for name in ("PrefixListName", "AddressFamily", "MaxEntries")},
+        "Version": 1,
+        "private": {"entries": params.get("Entries", [])},
+    }
+
+
+def show(row: Row) -> Document:
+    """EC2's ManagedPrefixList."""
+    document = {name: value for name, value in row.doc.items() if name != "private"}
+    return {
+        **document,
+        "PrefixListId": row.id,
+        "PrefixListArn": arn(row),
+        "OwnerId": row.account,
+        "State": row.state,
+    }
+
+
+LISTS = Noun(
+    PREFIX_LIST,
+    id="PrefixListId",
+    one="PrefixList",
+    many="PrefixLists",
+    ids="PrefixListIds",
+    filters=FILTERS,
+    accepts={
+        **dict.fromkeys(("AddressFamily", "MaxEntries", "PrefixListName")),
+        "Entries": {"Cidr": None, "Description": None},
+    },
+    build=_build,
+    show=show,
+    initial="create-complete",
+    echoes_token=False,
+    sizes=PAGES,
+)
+
+
+def modify(tx: Tx, request: Request) -> Document:
+    """Change name, size or entries. `CurrentVersion` guards against a change in between."""
+    params = request.params
+    ids = [params["PrefixListId"]]
+    row = rows.get(tx, PREFIX_LIST, request.account, request.region, ids, lock=True)[0]
+    version = row.doc["Version"]
+    if params.get("CurrentVersion", version) != version:
+        raise ServiceError("PrefixListVersionMismatch", f"{row.id} is at version {version} by now.")
+    removed = {one["Cidr"] for one in params.get("RemoveEntries", [])}
+    added = params.get("AddEntries", [])
+    _refuse_twice(added)
+    replaced = removed | {one["Cidr"] for one in added}
+    kept = [one for one in row.private["entries"] if one["Cidr"] not in replaced]
+    entries = [*kept, *added]
+    most = params.get("MaxEntries", row.doc["MaxEntries"])
+    if len(entries) > most:
+        raise ServiceError(
+            "PrefixListMaxEntriesExceeded", f"{len(entries)} entries are more than {most}."
+        )
+    changes: dict[str, Any] = {"MaxEntries": most, "private": {"entries": entries}}
+    if "PrefixListName" in params:
+        changes["PrefixListName"] = params["PrefixListName"]
+    if removed or added:
+        changes["Version"] = version + 1
+    changed = rows.change(
+        tx, PREFIX_LIST, row, state="modify-complete", cause="modified", **changes
+    )
+    return {"PrefixList": show(changed)}
+
+
+def get_entries(tx: Tx, request: Request) -> Document:
+    ids = [request.params["PrefixListId"]]
+    row = rows.get(tx, PREFIX_LIST, request.account, request.region, ids)[0]
+    listed = page(
+        row.private["entries"],
+        lambda one: str(one["Cidr"]),
+        max_results=request.params.get("MaxResults"),
+        next_token=request.params.get("NextToken"),
+        scope=scope_of(request),
+        minimum=PAGES[0],
+        maximum=PAGES[1],
+    )
+    return {"Entries": listed.items, "NextToken": listed.next_token}
+
+
+ACTIONS: tuple[Action, ...] = (
+    creating(LISTS, "CreateManagedPrefixList", grammar=GRAMMAR, validate=_validate),
+    describing(LISTS, "DescribeManagedPrefixLists"),
+    deleting(LISTS, "DeleteManagedPrefixList", result=lambda row: {"PrefixList": show(row)}),
+    Change("ModifyManagedPrefixList", modify),
+    Read("GetManagedPrefixListEntries", get_entries),
+)

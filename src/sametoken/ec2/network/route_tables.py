@@ -1,0 +1,305 @@
+"""Route tables: their routes and their associations. The local route is theirs for life."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from sametoken.ec2.kit.actions import Action, Change
+from sametoken.ec2.kit.nouns import Noun, Parents, creating, deleting, describing
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.network import route_targets
+from sametoken.ec2.network.prefix_lists import PREFIX_LIST
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.errors import ServiceError
+from sametoken.idempotency import TokenGrammar
+from sametoken.resources.kit import quotas, rows
+from sametoken.resources.kit.ids import mint
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network import vpcs
+from sametoken.resources.network.vpcs import ROUTE_TABLE, SUBNET, VPC
+from sametoken.store.port import Tx
+
+# Source: EC2 API reference, DescribeRouteTables, "Filters".
+ROUTE_TABLE_FILTERS = {
+    "association.gateway-id": "Associations[].GatewayId",
+    "association.main": "Associations[].Main",
+    "association.route-table-association-id": "Associations[].RouteTableAssociationId",
+    "association.route-table-id": "Associations[].RouteTableId",
+    "association.subnet-id": "Associations[].SubnetId",
+    "owner-id": "OwnerId",
+    "route-table-id": "RouteTableId",
+    "route.destination-cidr-block": "Routes[].DestinationCidrBlock",
+    "route.destination-ipv6-cidr-block": "Routes[].DestinationIpv6CidrBlock",
+    "route.destination-prefix-list-id": "Routes[].DestinationPrefixListId",
+    "route.egress-only-internet-gateway-id": "Routes[].EgressOnlyInternetGatewayId",
+    "route.gateway-id": "Routes[].GatewayId",
+    "route.instance-id": "Routes[].InstanceId",
+    "route.nat-gateway-id": "Routes[].NatGatewayId",
+    "route.origin": "Routes[].Origin",
+    "route.state": "Routes[].State",
+    "route.transit-gateway-id": "Routes[].TransitGatewayId",
+    "route.vpc-peering-connection-id": "Routes[].VpcPeeringConnectionId",
+    "vpc-id": "VpcId",
+}
+
+# The wording EC2 was seen to use for route tables and network ACLs.
+MISMATCH = "Wrong arguments for request with token {token}"
+DELETED = (
+    "An error occurred (IdempotentParameterMismatch) when calling this operation: The client token "
+    "and arguments used in this request were used in a prior request that was associated with a "
+    "resource which is now deleted."
+)
+# Only blanks count as no token here, and nowhere else (captured).
+GRAMMAR = TokenGrammar(blank_is_absent=True)
+
+# The origin of a table's local route, which stays whatever it leads to.
+_OF_THE_VPC = "CreateRouteTable"
+_Network = type[ipaddress.IPv4Network] | type[ipaddress.IPv6Network]
+_BLOCKS: Mapping[str, _Network] = {
+    "DestinationCidrBlock": ipaddress.IPv4Network,
+    "DestinationIpv6CidrBlock": ipaddress.IPv6Network,
+}
+_DESTINATIONS = ("DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId")
+
+
+def _build(tx: Tx, request: Request, parents: Parents) -> Document:
+    vpc = parents["VpcId"]
+    local = vpcs.route(vpc.doc["CidrBlock"], "local", "CreateRouteTable")
+    return {"VpcId": vpc.id, "Routes": [local], "Associations": [], "PropagatingVgws": []}
+
+
+ROUTE_TABLES = Noun(
+    ROUTE_TABLE,
+    id="RouteTableId",
+    one="RouteTable",
+    many="RouteTables",
+    ids="RouteTableIds",
+    filters=ROUTE_TABLE_FILTERS,
+    parents={"VpcId": VPC},
+    build=_build,
+    joins=route_targets.shown,
+    parent_filter="vpc-id",
+    sizes=(5, 100),
+)
+
+
+def _refuse_associated(tx: Tx, row: Row) -> None:
+    if row.doc["Associations"]:
+        raise ServiceError(
+            "DependencyViolation",
+            f"The routeTable '{row.id}' has dependencies and cannot be deleted.",
+        )
+
+
+def create_route(tx: Tx, request: Request) -> Document:
+    """Add a route. The same route again succeeds; another target for it is refused."""
+    table = _table(tx, request)
+    new = _asked_route(tx, request, table)
+    existing = _route_to(table, new)
+    if existing is not None and _target(existing) != _target(new):
+        destination = _destination(new)
+        raise ServiceError(
+            "RouteAlreadyExists", f"The route identified by {destination} already exists."
+        )
+    if existing is None:
+        _check_quota(tx, table, new)
+        _set_routes(tx, table, [*table.doc["Routes"], new])
+    return {"Return": True}
+
+
+def _check_quota(tx: Tx, table: Row, new: Document) -> None:
+    """ "This quota is enforced separately for IPv4 routes and IPv6 routes" (VPC user guide)."""
+    [family] = [name for name in _DESTINATIONS if name in new]
+    standing = [
+        one for one in table.doc["Routes"] if family in one and one["Origin"] == "CreateRoute"
+    ]
+    quotas.refuse_beyond(tx, "route", table.account, table.region, len(standing) + 1)
+
+
+def replace_route(tx: Tx, request: Request) -> Document:
+    """Give an existing route another target; only the VPC's own one may be local again."""
+    table = _table(tx, request)
+    new = _asked_route(tx, request, table)
+    existing = _route_to(table, new)
+    if existing is None:
+        raise _no_route(table, new)
+    if request.params.get("LocalTarget") and existing["Origin"] != _OF_THE_VPC:
+        raise refusals.invalid_value(
+            "localTarget", "true", f"{_destination(new)} is not the local route."
+        )
+    kept = [one for one in table.doc["Routes"] if one != existing]
+    _set_routes(tx, table, [*kept, {**new, "Origin": existing["Origin"]}])
+    return {}
+
+
+def delete_route(tx: Tx, request: Request) -> Document:
+    table, unwanted = _table(tx, request), _asked_destination(request)
+    existing = _route_to(table, unwanted)
+    if existing is None:
+        raise _no_route(table, unwanted)
+    if existing["Origin"] == _OF_THE_VPC:
+        raise refusals.invalid_value(
+            "destinationCidrBlock", _destination(unwanted), "The local route cannot be removed."
+        )
+    _set_routes(tx, table, [one for one in table.doc["Routes"] if one != existing])
+    return {}
+
+
+def associate_route_table(tx: Tx, request: Request) -> Document:
+    """Put a subnet under a table. The same again answers with the same association."""
+    params = request.params
+    table = _table(tx, request)
+    if "SubnetId" not in params:
+        raise refusals.unsupported("GatewayId")
+    account, region = request.account, request.region
+    subnet = rows.get(tx, SUBNET, account, region, [params["SubnetId"]], lock=True)[0]
+    for other in rows.listing(tx, ROUTE_TABLE, account, region, parent=table.doc["VpcId"]):
+        for one in other.doc["Associations"]:
+            if one.get("SubnetId") == subnet.id:
+                if other.id == table.id:
+                    return _associated(one)
+                raise ServiceError(
+                    "Resource.AlreadyAssociated",
+                    f"the specified association for route table {other.id} conflicts with an "
+                    "existing association",
+                )
+    if subnet.doc["VpcId"] != table.doc["VpcId"]:
+        raise refusals.invalid_value("subnetId", subnet.id, f"It is not in {table.doc['VpcId']}.")
+    made = {
+        "Main": False,
+        "RouteTableAssociationId": mint(tx, "rtbassoc"),
+        "RouteTableId": table.id,
+        "SubnetId": subnet.id,
+        "AssociationState": {"State": "associated"},
+    }
+    rows.change(tx, ROUTE_TABLE, table, Associations=[*table.doc["Associations"], made])
+    return _associated(made)
+
+
+def _associated(one: Document) -> Document:
+    return {
+        "AssociationId": one["RouteTableAssociationId"],
+        "AssociationState": {"State": "associated"},
+    }
+
+
+def disassociate_route_table(tx: Tx, request: Request) -> Document:
+    table, association = _by_association(tx, request)
+    if association["Main"]:
+        raise refusals.invalid_value(
+            "associationId", request.params["AssociationId"], "The main association stays."
+        )
+    _drop_association(tx, table, association)
+    return {}
+
+
+def replace_route_table_association(tx: Tx, request: Request) -> Document:
+    """Move an association, the main one too, to another table of the VPC: a new association."""
+    old, association = _by_association(tx, request)
+    new = _table(tx, request)
+    if new.doc["VpcId"] != old.doc["VpcId"]:
+        raise refusals.invalid_value("routeTableId", new.id, f"It is not in {old.doc['VpcId']}.")
+    if new.id == old.id:
+        return {"NewAssociationId": association["RouteTableAssociationId"]}
+    _drop_association(tx, old, association)
+    moved = {
+        **association,
+        "RouteTableAssociationId": mint(tx, "rtbassoc"),
+        "RouteTableId": new.id,
+    }
+    rows.change(tx, ROUTE_TABLE, new, Associations=[*new.doc["Associations"], moved])
+    return {
+        "NewAssociationId": moved["RouteTableAssociationId"],
+        "AssociationState": {"State": "associated"},
+    }
+
+
+def _by_association(tx: Tx, request: Request) -> tuple[Row, dict[str, Any]]:
+    id = request.params["AssociationId"]
+    for row in rows.listing(tx, ROUTE_TABLE, request.account, request.region):
+        for one in row.doc["Associations"]:
+            if one["RouteTableAssociationId"] == id:
+                return rows.by_ids(tx, [row.id], lock=True)[row.id], one
+    raise ServiceError(
+        "InvalidAssociationID.NotFound", f"The association ID '{id[:200]}' does not exist"
+    )
+
+
+def _drop_association(tx: Tx, table: Row, association: Document) -> None:
+    kept = [one for one in table.doc["Associations"] if one != association]
+    rows.change(tx, ROUTE_TABLE, table, Associations=kept)
+
+
+def _table(tx: Tx, request: Request) -> Row:
+    ids = [request.params["RouteTableId"]]
+    return rows.get(tx, ROUTE_TABLE, request.account, request.region, ids, lock=True)[0]
+
+
+def _set_routes(tx: Tx, table: Row, routes: list[Document]) -> None:
+    rows.change(tx, ROUTE_TABLE, table, Routes=routes)
+
+
+def _asked_destination(request: Request) -> Document:
+    given = {name: request.params[name] for name in _DESTINATIONS if name in request.params}
+    if len(given) != 1:
+        raise refusals.invalid_combination("Name exactly one destination of the route")
+    for name, network in _BLOCKS.items():
+        if name in given:
+            given[name] = _canonical_block(name, given[name], network)
+    return given
+
+
+def _canonical_block(name: str, block: str, network: _Network) -> str:
+    try:
+        return str(network(block, strict=False))
+    except ValueError:
+        raise refusals.invalid_value(
+            name[0].lower() + name[1:], block[:200], "This is not a valid CIDR block."
+        ) from None
+
+
+def _asked_route(tx: Tx, request: Request, table: Row) -> Document:
+    """The route as asked for: its destination, and a target that is there."""
+    destination = _asked_destination(request)
+    if "DestinationPrefixListId" in destination:
+        id = destination["DestinationPrefixListId"]
+        rows.get(tx, PREFIX_LIST, request.account, request.region, [id])
+    target = route_targets.asked(tx, request, table.doc["VpcId"])
+    return {**destination, **target, "Origin": "CreateRoute", "State": "active"}
+
+
+def _destination(route: Document) -> str:
+    return str(next(route[name] for name in _DESTINATIONS if name in route))
+
+
+def _target(route: Document) -> str:
+    return str(next(route[name] for name in route_targets.MEMBERS if name in route))
+
+
+def _route_to(table: Row, wanted: Document) -> Document | None:
+    routes: list[Document] = table.doc["Routes"]
+    same = (one for one in routes if _destination(one) == _destination(wanted))
+    return next(same, None)
+
+
+def _no_route(table: Row, wanted: Document) -> ServiceError:
+    return ServiceError(
+        "InvalidRoute.NotFound",
+        f"no route with destination-cidr-block {_destination(wanted)} in route table {table.id}",
+    )
+
+
+ACTIONS: tuple[Action, ...] = (
+    creating(ROUTE_TABLES, "CreateRouteTable", mismatch=MISMATCH, deleted=DELETED, grammar=GRAMMAR),
+    describing(ROUTE_TABLES, "DescribeRouteTables"),
+    deleting(ROUTE_TABLES, "DeleteRouteTable", check=_refuse_associated),
+    Change("CreateRoute", create_route),
+    Change("ReplaceRoute", replace_route),
+    Change("DeleteRoute", delete_route),
+    Change("AssociateRouteTable", associate_route_table),
+    Change("DisassociateRouteTable", disassociate_route_table),
+    Change("ReplaceRouteTableAssociation", replace_route_table_association),
+)

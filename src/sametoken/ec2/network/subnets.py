@@ -1,0 +1,266 @@
+"""Subnets: a block of their VPC, in one zone, behind an ACL from the start.
+
+CreateSubnet takes no client token: a repeat conflicts with the subnet that is there.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Any
+
+from sametoken.ec2.kit.actions import Action, Change
+from sametoken.ec2.kit.nouns import (
+    Noun,
+    Parents,
+    arn,
+    deleting,
+    describing,
+    generic_form,
+    making,
+)
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.network.vpcs import canonical_block, refuse_ipv6
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.errors import ServiceError
+from sametoken.resources.catalogues import geography
+from sametoken.resources.catalogues.geography import Zone
+from sametoken.resources.kit import quotas, rows
+from sametoken.resources.kit.ids import mint
+from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network import addresses, vpcs
+from sametoken.resources.network.vpcs import NETWORK_ACL, ROUTE_TABLE, SUBNET, VPC
+from sametoken.store.port import Tx
+
+# Source: EC2 API reference, DescribeSubnets, "Filters".
+SUBNET_FILTERS = {
+    "availability-zone": "AvailabilityZone",
+    "availabilityZone": "AvailabilityZone",
+    "availability-zone-id": "AvailabilityZoneId",
+    "availabilityZoneId": "AvailabilityZoneId",
+    "available-ip-address-count": "AvailableIpAddressCount",
+    "cidr-block": "CidrBlock",
+    "cidr": "CidrBlock",
+    "cidrBlock": "CidrBlock",
+    "customer-owned-ipv4-pool": "",
+    "default-for-az": "DefaultForAz",
+    "defaultForAz": "DefaultForAz",
+    "enable-dns64": "EnableDns64",
+    "enable-lni-at-device-index": "",
+    "ipv6-cidr-block-association.association-id": "",
+    "ipv6-cidr-block-association.ipv6-cidr-block": "",
+    "ipv6-cidr-block-association.state": "",
+    "ipv6-native": "Ipv6Native",
+    "map-customer-owned-ip-on-launch": "MapCustomerOwnedIpOnLaunch",
+    "map-public-ip-on-launch": "MapPublicIpOnLaunch",
+    "outpost-arn": "",
+    "owner-id": "OwnerId",
+    "private-dns-name-options-on-launch.enable-resource-name-dns-a-record": (
+        "PrivateDnsNameOptionsOnLaunch.EnableResourceNameDnsARecord"
+    ),
+    "private-dns-name-options-on-launch.enable-resource-name-dns-aaaa-record": (
+        "PrivateDnsNameOptionsOnLaunch.EnableResourceNameDnsAAAARecord"
+    ),
+    "private-dns-name-options-on-launch.hostname-type": (
+        "PrivateDnsNameOptionsOnLaunch.HostnameType"
+    ),
+    "state": "State",
+    "subnet-arn": "SubnetArn",
+    "subnet-id": "SubnetId",
+    "vpc-id": "VpcId",
+}
+# What a name-based attribute of ModifySubnetAttribute is called inside the subnet.
+_NAME_OPTIONS = {
+    "PrivateDnsHostnameTypeOnLaunch": "HostnameType",
+    "EnableResourceNameDnsARecordOnLaunch": "EnableResourceNameDnsARecord",
+    "EnableResourceNameDnsAAAARecordOnLaunch": "EnableResourceNameDnsAAAARecord",
+}
+# These need IPv6 or an Outpost, which no subnet here has: they can only be switched off.
+_ONLY_OFF = ("AssignIpv6AddressOnCreation", "EnableDns64", "MapCustomerOwnedIpOnLaunch")
+_ASSOCIATED: tuple[Kind, ...] = (ROUTE_TABLE, NETWORK_ACL)
+
+
+def _validate(request: Request) -> None:
+    params = request.params
+    if "CidrBlock" not in params:
+        raise refusals.missing_parameter("cidrBlock")
+    canonical_block(params["CidrBlock"], "InvalidSubnet.Range")
+    refuse_ipv6(request, "Ipv6Native")
+    if "AvailabilityZone" in params and "AvailabilityZoneId" in params:
+        raise refusals.invalid_combination(
+            "Name the zone by AvailabilityZone or by AvailabilityZoneId, not by both"
+        )
+    _named_zone(request)
+
+
+def _named_zone(request: Request) -> Zone | None:
+    """The zone the request names; None when it leaves the choice to us."""
+    params, zones = request.params, geography.zones_of(request.region)
+    for parameter, part in (("AvailabilityZone", "name"), ("AvailabilityZoneId", "id")):
+        if parameter in params:
+            by_part = {getattr(zone, part): zone for zone in zones}
+            if params[parameter] not in by_part:
+                raise refusals.invalid_value(
+                    parameter[0].lower() + parameter[1:],
+                    params[parameter],
+                    "Subnets can currently only be created in the following availability zones: "
+                    f"{', '.join(sorted(by_part))}.",
+                )
+            return by_part[params[parameter]]
+    return None
+
+
+def _build(tx: Tx, request: Request, parents: Parents) -> Document:
+    # Locked, so that of two overlapping blocks created at once the second sees the first.
+    vpc = rows.by_ids(tx, [parents["VpcId"].id], lock=True)[parents["VpcId"].id]
+    block = canonical_block(request.params["CidrBlock"], "InvalidSubnet.Range")
+    wanted = ipaddress.IPv4Network(block)
+    if not wanted.subnet_of(ipaddress.IPv4Network(vpc.doc["CidrBlock"])):
+        raise ServiceError("InvalidSubnet.Range", f"The CIDR '{block}' is invalid.")
+    if any(wanted.overlaps(one) for one in _blocks(tx, vpc)):
+        raise ServiceError(
+            "InvalidSubnet.Conflict", f"The CIDR '{block}' conflicts with another subnet"
+        )
+    zones = geography.zones_of(request.region)
+    zone = _named_zone(request) or zones[int(tx.world.random() * len(zones))]
+    return vpcs.subnet_document(vpc.id, block, zone)
+
+
+def _blocks(tx: Tx, vpc: Row) -> list[ipaddress.IPv4Network]:
+    """What the VPC's subnets occupy."""
+    standing = rows.children(tx, [vpc.id], SUBNET)[vpc.id]
+    return [ipaddress.IPv4Network(row.doc["CidrBlock"]) for row in standing]
+
+
+def _put_behind_default_acl(tx: Tx, subnet: Row) -> None:
+    vpc = subnet.doc["VpcId"]
+    standing = rows.children(tx, [vpc], NETWORK_ACL)[vpc]
+    default = next(row.id for row in standing if row.doc["IsDefault"])
+    acl = rows.by_ids(tx, [default], lock=True)[default]
+    associations = [*acl.doc["Associations"], vpcs.acl_association(tx, acl.id, subnet.id)]
+    rows.change(tx, NETWORK_ACL, acl, Associations=associations)
+
+
+def _leave_associations(tx: Tx, subnet: Row) -> None:
+    """Take a deleted subnet out of the route table and the ACL it was associated with."""
+    vpc = subnet.doc["VpcId"]
+    for kind in _ASSOCIATED:
+        for row in rows.children(tx, [vpc], kind)[vpc]:
+            if any(one.get("SubnetId") == subnet.id for one in row.doc["Associations"]):
+                held = rows.by_ids(tx, [row.id], lock=True)[row.id]
+                kept = [one for one in held.doc["Associations"] if one.get("SubnetId") != subnet.id]
+                rows.change(tx, kind, held, Associations=kept)
+
+
+def _show(row: Row) -> Document:
+    form = generic_form(row, "SubnetId", frozenset({"OwnerId", "State", "Tags"}))
+    return {**form, "SubnetArn": arn(row)}
+
+
+def _free_addresses(tx: Tx, page: Sequence[Row]) -> list[Document]:
+    held = addresses.taken(tx, [row.id for row in page])
+    return [
+        {"AvailableIpAddressCount": addresses.size(row.doc["CidrBlock"]) - held[row.id]}
+        for row in page
+    ]
+
+
+SUBNETS = Noun(
+    SUBNET,
+    id="SubnetId",
+    one="Subnet",
+    many="Subnets",
+    ids="SubnetIds",
+    filters=SUBNET_FILTERS,
+    parents={"VpcId": VPC},
+    accepts={
+        "CidrBlock": None, "AvailabilityZone": None, "AvailabilityZoneId": None,
+        "Ipv6Native": None,
+    },
+    build=_build,
+    show=_show,
+    joins=_free_addresses,
+    parent_filter="vpc-id",
+    created=_put_behind_default_acl,
+)  # fmt: skip
+
+
+def create_default_subnet(tx: Tx, request: Request) -> Document:
+    """Bring back the default subnet of a zone."""
+    refuse_ipv6(request, "Ipv6Native")
+    zone = _named_zone(request)
+    if zone is None:
+        raise refusals.missing_parameter("availabilityZone")
+    account, region = request.account, request.region
+    found = vpcs.find_default_vpc(tx, account, region)
+    if found is None:
+        raise ServiceError(
+            "DefaultVpcDoesNotExist", "No default VPC exists for this account in this region."
+        )
+    vpc = rows.by_ids(tx, [found.id], lock=True)[found.id]
+    for row in rows.children(tx, [vpc.id], SUBNET)[vpc.id]:
+        if row.doc["DefaultForAz"] and row.zone == zone.name:
+            raise ServiceError(
+                "DefaultSubnetAlreadyExistsInAvailabilityZone",
+                f"'{row.id}' is already the default subnet in {zone.name}.",
+            )
+    row = Row(
+        mint(tx, SUBNET.prefix), SUBNET.name, account, region, "available",
+        vpcs.default_subnet_document(vpc.id, _free_block(tx, vpc), zone), tx.now,
+        zone=zone.name, parents=(vpc.id,),
+    )  # fmt: skip
+    quotas.check(tx, row)
+    rows.insert(tx, [row])
+    _put_behind_default_acl(tx, row)
+    return {"Subnet": SUBNETS.form(tx, row)}
+
+
+def _free_block(tx: Tx, vpc: Row) -> str:
+    taken = _blocks(tx, vpc)
+    for block in vpcs.default_subnet_blocks():
+        if not any(ipaddress.IPv4Network(block).overlaps(one) for one in taken):
+            return block
+    raise ServiceError("InsufficientCidrBlocks", f"{vpc.id} has no free block of that size.")
+
+
+def modify_subnet_attribute(tx: Tx, request: Request) -> Document:
+    """Set one attribute; EC2 takes no two at once."""
+    asked = {
+        name: value["Value"] if isinstance(value, dict) else value
+        for name, value in request.params.items()
+        if name not in ("SubnetId", "DryRun")
+    }
+    if len(asked) != 1:
+        raise refusals.invalid_combination("Modify exactly one attribute of the subnet")
+    ids = [request.params["SubnetId"]]
+    row = rows.get(tx, SUBNET, request.account, request.region, ids, lock=True)[0]
+    [(name, value)] = asked.items()
+    rows.change(tx, SUBNET, row, **_change(row, name, value))
+    return {}
+
+
+def _change(row: Row, name: str, value: Any) -> Document:
+    """The members of the subnet that an attribute changes."""
+    if name in _NAME_OPTIONS:
+        if name == "PrivateDnsHostnameTypeOnLaunch" and value not in ("ip-name", "resource-name"):
+            raise refusals.invalid_value(name, value, "Use ip-name or resource-name.")
+        options = row.doc["PrivateDnsNameOptionsOnLaunch"]
+        return {"PrivateDnsNameOptionsOnLaunch": {**options, _NAME_OPTIONS[name]: value}}
+    if name == "MapPublicIpOnLaunch" or (name in _ONLY_OFF and not value):
+        return {name: value}
+    if name in _ONLY_OFF:
+        raise refusals.invalid_value(
+            name, "true", f"{row.id} has no IPv6 block and is on no Outpost, which this needs."
+        )
+    raise refusals.unsupported(name)
+
+
+ACTIONS: tuple[Action, ...] = (
+    making(SUBNETS, "CreateSubnet", validate=_validate),
+    describing(SUBNETS, "DescribeSubnets"),
+    deleting(SUBNETS, "DeleteSubnet", follow=_leave_associations),
+    Change("CreateDefaultSubnet", create_default_subnet),
+    Change("ModifySubnetAttribute", modify_subnet_attribute),
+)

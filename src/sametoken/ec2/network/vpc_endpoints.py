@@ -1,0 +1,266 @@
+"""VPC endpoints: gateways in route tables, and interfaces in subnets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from sametoken.ec2.kit.actions import Action, Change, Read
+from sametoken.ec2.kit.filters import compile_filters
+from sametoken.ec2.kit.nouns import Noun, Parents, creating, describing
+from sametoken.ec2.kit.paths import getters
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.errors import ServiceError
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.ids import mint
+from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network import interfaces, vpcs
+from sametoken.resources.network.interfaces import INTERFACE
+from sametoken.resources.network.vpcs import ROUTE_TABLE, SECURITY_GROUP, SUBNET, VPC
+from sametoken.store.port import Tx
+
+ENDPOINT = Kind("vpc-endpoint", "vpce", "InvalidVpcEndpointId", "VPC endpoint")
+# Source: EC2 API reference, DescribeVpcEndpoints, "Filters".
+FILTERS = {
+    "ip-address-type": "IpAddressType",
+    "service-name": "ServiceName",
+    "service-region": "ServiceRegion",
+    "vpc-endpoint-id": "VpcEndpointId",
+    "vpc-endpoint-state": "State",
+    "vpc-endpoint-type": "VpcEndpointType",
+    "vpc-id": "VpcId",
+}
+# The policy of an endpoint whose caller gives none: it lets everything pass.
+FULL_ACCESS = json.dumps(
+    {
+        "Version": "2008-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}],
+    }
+)
+_GATEWAY, _INTERFACE = "Gateway", "Interface"
+
+
+def _validate(request: Request) -> None:
+    params = request.params
+    kind = params.get("VpcEndpointType", _GATEWAY)
+    if kind not in (_GATEWAY, _INTERFACE):
+        raise refusals.unsupported(f"VpcEndpointType={kind}")
+    if "ServiceName" not in params:
+        raise refusals.missing_parameter("ServiceName")
+    strange = ("SubnetIds", "SecurityGroupIds") if kind == _GATEWAY else ("RouteTableIds",)
+    for name in strange:
+        if name in params:
+            raise refusals.invalid_combination(f"{name} is not for endpoints of type {kind}")
+    policy = params.get("PolicyDocument")
+    if policy is not None:
+        _check_policy(policy)
+
+
+def _check_policy(policy: str) -> None:
+    try:
+        json.loads(policy)
+    except ValueError:
+        raise ServiceError(
+            "InvalidPolicyDocument", "The policy document is not valid JSON."
+        ) from None
+
+
+def _build(tx: Tx, request: Request, parents: Parents) -> Document:
+    params = request.params
+    vpc = parents["VpcId"]
+    tables = _of_vpc(tx, request, ROUTE_TABLE, params.get("RouteTableIds", []), vpc)
+    subnets = _of_vpc(tx, request, SUBNET, params.get("SubnetIds", []), vpc)
+    groups = _of_vpc(tx, request, SECURITY_GROUP, params.get("SecurityGroupIds", []), vpc)
+    kind = params.get("VpcEndpointType", _GATEWAY)
+    if kind == _INTERFACE and not groups:
+        groups = [vpcs.default_group(tx, request.account, request.region, vpc.id)]
+    document: Document = {
+        "VpcId": vpc.id,
+        "VpcEndpointType": kind,
+        "ServiceName": params["ServiceName"],
+        "PolicyDocument": params.get("PolicyDocument", FULL_ACCESS),
+        "RouteTableIds": [row.id for row in tables],
+        "SubnetIds": [row.id for row in subnets],
+        "Groups": [{"GroupId": row.id, "GroupName": row.doc["GroupName"]} for row in groups],
+        "IpAddressType": params.get("IpAddressType", "ipv4"),
+        "PrivateDnsEnabled": params.get("PrivateDnsEnabled", kind == _INTERFACE),
+        "RequesterManaged": False,
+        "NetworkInterfaceIds": [],
+        "DnsEntries": [],
+        "ServiceRegion": request.region,
+    }
+    _refuse_conflict(tx, document)
+    return document
+
+
+def _refuse_conflict(tx: Tx, wanted: Document, *, but: str = "") -> None:
+    """Of endpoints for one service, one may stand in a route table, and one have its names.
+
+    `but` is the endpoint itself, when it exists. Wordings as seen in eksctl's and Terraform's
+    issues.
+    """
+    # Locked, so that of two such endpoints asked for at once the second sees the first.
+    vpc = rows.by_ids(tx, [wanted["VpcId"]], lock=True)[wanted["VpcId"]].id
+    for other in rows.children(tx, [vpc], ENDPOINT)[vpc]:
+        if other.id == but or other.doc["ServiceName"] != wanted["ServiceName"]:
+            continue
+        for table in wanted["RouteTableIds"]:
+            if table in other.doc["RouteTableIds"]:
+                raise ServiceError(
+                    "RouteAlreadyExists",
+                    f"route table {table} already has a route to the prefix list of "
+                    f"{wanted['ServiceName']}",
+                )
+        if wanted["PrivateDnsEnabled"] and other.doc["PrivateDnsEnabled"]:
+            domain = ".".join(reversed(wanted["ServiceName"].split(".")))
+            raise ServiceError(
+                "InvalidParameter",
+                "private-dns-enabled cannot be set because there is already a conflicting DNS "
+                f"domain for {domain} in the VPC {vpc}",
+            )
+
+
+def _of_vpc(tx: Tx, request: Request, kind: Kind, ids: Sequence[str], vpc: Row) -> list[Row]:
+    found = rows.get(tx, kind, request.account, request.region, ids) if ids else []
+    for row in found:
+        if row.doc["VpcId"] != vpc.id:
+            raise refusals.invalid_value(kind.noun, row.id, f"It is not in {vpc.id}.")
+    return found
+
+
+def _furnish(tx: Tx, row: Row) -> None:
+    """An interface in each subnet that the request names."""
+    ids = []
+    subnets = rows.by_ids(tx, row.doc["SubnetIds"])
+    groups = rows.by_ids(tx, [group["GroupId"] for group in row.doc["Groups"]])
+    for subnet in subnets.values():
+        interface = interfaces.plan_row(
+            tx,
+            id=mint(tx, INTERFACE.prefix),
+            account=row.account,
+            region=row.region,
+            subnet=subnet,
+            groups=list(groups.values()),
+            address=None,
+            instance=None,
+            spec={
+                "Description": f"VPC Endpoint Interface {row.id}",
+                "InterfaceType": "vpc_endpoint",
+            },
+        )
+        rows.insert(tx, [interface])
+        ids.append(interface.id)
+    if ids:
+        rows.change(tx, ENDPOINT, row, NetworkInterfaceIds=ids)
+
+
+def show(row: Row) -> Document:
+    """EC2's VpcEndpoint."""
+    document = {name: value for name, value in row.doc.items() if name != "private"}
+    return {
+        **document,
+        "VpcEndpointId": row.id,
+        "OwnerId": row.account,
+        "State": row.state,
+        "CreationTimestamp": row.created_at,
+    }
+
+
+ENDPOINTS = Noun(
+    ENDPOINT,
+    id="VpcEndpointId",
+    one="VpcEndpoint",
+    many="VpcEndpoints",
+    ids="VpcEndpointIds",
+    filters=FILTERS,
+    parents={"VpcId": VPC},
+    accepts=dict.fromkeys(
+        (
+            "IpAddressType", "PolicyDocument", "PrivateDnsEnabled", "RouteTableIds",
+            "SecurityGroupIds", "ServiceName", "SubnetIds", "VpcEndpointType",
+        )
+    ),
+    build=_build,
+    show=show,
+    created=_furnish,
+    parent_filter="vpc-id",
+)  # fmt: skip
+
+
+def delete(tx: Tx, request: Request) -> Document:
+    """Delete endpoints with their interfaces; those that do not exist are told beside."""
+    missing: list[Document] = []
+    for id in request.params["VpcEndpointIds"]:
+        row = rows.find(tx, id, lock=True)
+        owner = (ENDPOINT.name, request.account, request.region)
+        if row is None or row.gone_at is not None or (row.kind, row.account, row.region) != owner:
+            refused = ENDPOINT.not_found([id[:200]])
+            missing.append(
+                {"ResourceId": id, "Error": {"Code": refused.code, "Message": refused.message}}
+            )
+            continue
+        for interface in rows.by_ids(tx, row.doc["NetworkInterfaceIds"], lock=True).values():
+            interfaces.delete(tx, interface, cause="its endpoint is deleted")
+        rows.change(tx, ENDPOINT, row, state="deleted", cause="DeleteVpcEndpoints")
+    return {"Unsuccessful": missing}
+
+
+def modify(tx: Tx, request: Request) -> Document:
+    """Change the policy, or which route tables and groups an endpoint is in."""
+    params = request.params
+    for name in ("AddSubnetIds", "RemoveSubnetIds", "DnsOptions", "SubnetConfigurations"):
+        if name in params:
+            raise refusals.unsupported(name)
+    ids = [params["VpcEndpointId"]]
+    [row] = rows.get(tx, ENDPOINT, request.account, request.region, ids, lock=True)
+    vpc = rows.by_ids(tx, [row.doc["VpcId"]])[row.doc["VpcId"]]
+    changes: Document = {}
+    if params.get("ResetPolicy"):
+        changes["PolicyDocument"] = FULL_ACCESS
+    if "PolicyDocument" in params:
+        _check_policy(params["PolicyDocument"])
+        changes["PolicyDocument"] = params["PolicyDocument"]
+    if "PrivateDnsEnabled" in params:
+        changes["PrivateDnsEnabled"] = params["PrivateDnsEnabled"]
+    added = _of_vpc(tx, request, ROUTE_TABLE, params.get("AddRouteTableIds", []), vpc)
+    removed = set(params.get("RemoveRouteTableIds", []))
+    kept = [id for id in row.doc["RouteTableIds"] if id not in removed]
+    changes["RouteTableIds"] = list(dict.fromkeys([*kept, *(table.id for table in added)]))
+    joined = _of_vpc(tx, request, SECURITY_GROUP, params.get("AddSecurityGroupIds", []), vpc)
+    left = set(params.get("RemoveSecurityGroupIds", []))
+    groups = [group for group in row.doc["Groups"] if group["GroupId"] not in left]
+    groups += [
+        {"GroupId": group.id, "GroupName": group.doc["GroupName"]}
+        for group in joined
+        if group.id not in {one["GroupId"] for one in groups}
+    ]
+    _refuse_conflict(tx, {**row.doc, **changes}, but=row.id)
+    rows.change(tx, ENDPOINT, row, **changes, Groups=groups)
+    return {"Return": True}
+
+
+# Source: EC2 API reference, DescribePrefixLists, "Filters".
+PREFIX_LIST_FILTERS = {"prefix-list-id": "", "prefix-list-name": ""}
+
+
+def describe_prefix_lists(tx: Tx, request: Request) -> Document:
+    """AWS's own lists of its services' blocks: there are none behind these endpoints."""
+    compile_filters(request.params.get("Filters"), getters(PREFIX_LIST_FILTERS))
+    return {"PrefixLists": []}
+
+
+ACTIONS: tuple[Action, ...] = (
+    creating(
+        ENDPOINTS,
+        "CreateVpcEndpoint",
+        sets=frozenset({"RouteTableIds", "SubnetIds", "SecurityGroupIds"}),
+        validate=_validate,
+    ),
+    describing(ENDPOINTS, "DescribeVpcEndpoints"),
+    Change("ModifyVpcEndpoint", modify),
+    Change("DeleteVpcEndpoints", delete),
+    Read("DescribePrefixLists", describe_prefix_lists),
+)

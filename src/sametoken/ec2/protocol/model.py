@@ -1,0 +1,161 @@
+"""One service's model, compiled: per action a function from form to parameters, and back to XML.
+
+The model is botocore's description of the service, of which only `botocore.loaders` is used. An
+action is compiled when it is first asked for. Of the description only what the codecs need is kept,
+no documentation. No I/O after `load`; nothing here knows what an action does.
+
+Traits that EC2's model never uses (timestampFormat, xmlAttribute, streaming) are not looked at; the
+tests compare every action with botocore's own codecs, so a model that begins to use one is noticed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from sys import intern
+from types import MappingProxyType
+from typing import Any
+
+from botocore.loaders import Loader
+
+from sametoken.ec2.protocol.documents import Document
+from sametoken.ec2.protocol.query import InputCompiler, Pair, Shapes, form_name
+from sametoken.ec2.protocol.xml import OutputCompiler, Render
+from sametoken.errors import Misconfigured
+
+PROTOCOLS = ("ec2", "query")
+# Instance types come and go by the month; which ones exist is the operator's list, not the model's.
+# A new interface may be called `interface`, which EC2 takes and its model does not list.
+OPEN_ENUMS = frozenset({"InstanceType", "NetworkInterfaceCreationType"})
+
+# All that `query` and `xml` look at. Documentation is nine tenths of a description.
+_SHAPE_TRAITS = ("type", "required", "flattened", "locationName", "queryName", "sensitive")
+_MEMBER_TRAITS = ("shape", "flattened", "locationName", "queryName")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One action's codecs, and what its shapes say of tokens.
+
+    `parse` takes the fields of a form without Action, Version and the signature's, and answers
+    parameters in the model's names; raises ServiceError. `render` takes a result in the model's
+    names and a request id. `input_members` maps each parameter to the name it is sent by.
+    """
+
+    name: str
+    has_client_token: bool
+    echoes_client_token: bool
+    has_dry_run: bool
+    input_members: Mapping[str, str]
+    parse: Callable[[Sequence[Pair]], Document]
+    render: Render
+
+
+class ServiceModel:
+    """The actions of one service. May be asked by several threads at once."""
+
+    def __init__(
+        self, description: Mapping[str, Any], *, open_enums: frozenset[str] = OPEN_ENUMS
+    ) -> None:
+        """Take what is needed of a `service-2` description, which is left as it is.
+
+        Texts beyond the model's are taken for the shapes named in `open_enums`. Raises
+        Misconfigured for a protocol other than `ec2` and `query`.
+        """
+        metadata = description["metadata"]
+        self.name: str = metadata["endpointPrefix"]
+        self.protocol: str = metadata["protocol"]
+        if self.protocol not in PROTOCOLS:
+            raise Misconfigured(f"{self.name} speaks {self.protocol}, not one of {PROTOCOLS}.")
+        self.api_version: str = metadata["apiVersion"]
+        # Answers of the real service end it in a slash, whatever the model says.
+        self.namespace: str = metadata["xmlNamespace"].rstrip("/") + "/"
+        self.action_names = frozenset(description["operations"])
+        self._shapes = _lean_shapes(description["shapes"])
+        self._declared = {
+            name: (
+                declared.get("input", {}).get("shape"),
+                declared.get("output", {}).get("shape"),
+                declared.get("output", {}).get("resultWrapper"),
+            )
+            for name, declared in description["operations"].items()
+        }
+        self._inputs = InputCompiler(self._shapes, self.protocol, open_enums)
+        self._outputs = OutputCompiler(self._shapes, self.protocol, self.namespace)
+        self._operations: dict[str, Operation] = {}
+        # Compilers keep half-made shapes while they recurse: one action at a time.
+        self._compiling = threading.Lock()
+
+    @classmethod
+    @cache
+    def load(cls, service_name: str) -> ServiceModel:
+        """The model of a service by botocore's name for it, such as `ec2` or `sts`.
+
+        One for all in this process: EC2's takes a fifth of a second.
+        """
+        # A loader keeps all it has loaded: this one goes, and the documentation with it.
+        return cls(Loader().load_service_model(service_name, "service-2"))
+
+    def operation(self, name: str) -> Operation:
+        """The action `name`, compiled; raises KeyError when the service has none."""
+        operation = self._operations.get(name)
+        if operation is not None:
+            return operation
+        with self._compiling:
+            if name not in self._operations:
+                self._operations[name] = self._compile(name)
+            return self._operations[name]
+
+    def _compile(self, name: str) -> Operation:
+        input_shape, output_shape, wrapper = self._declared[name]
+        taken = self._members(input_shape)
+        return Operation(
+            name=name,
+            has_client_token="ClientToken" in taken,
+            echoes_client_token=not {"ClientToken", "clientToken"}.isdisjoint(
+                self._members(output_shape)
+            ),
+            has_dry_run="DryRun" in taken,
+            input_members=MappingProxyType(
+                {
+                    member: form_name(self._shapes, self.protocol, member, reference)
+                    for member, reference in taken.items()
+                }
+            ),
+            parse=self._inputs.compile(input_shape),
+            render=self._outputs.compile(name, output_shape, wrapper),
+        )
+
+    def _members(self, shape_name: str | None) -> Mapping[str, Mapping[str, Any]]:
+        if shape_name is None:
+            return {}
+        members: Mapping[str, Mapping[str, Any]] = self._shapes[shape_name]["members"]
+        return members
+
+
+def _lean_shapes(shapes: Mapping[str, Mapping[str, Any]]) -> Shapes:
+    return {intern(name): _lean_shape(name, shape) for name, shape in shapes.items()}
+
+
+def _lean_shape(name: str, shape: Mapping[str, Any]) -> Mapping[str, Any]:
+    lean = _lean(name, shape, _SHAPE_TRAITS)
+    if "enum" in shape:
+        lean["enum"] = tuple(shape["enum"])
+    if "member" in shape:
+        lean["member"] = _lean(name, shape["member"], _MEMBER_TRAITS)
+    if "members" in shape:
+        lean["members"] = {
+            intern(member): _lean(f"{name}.{member}", reference, _MEMBER_TRAITS)
+            for member, reference in shape["members"].items()
+        }
+    return lean
+
+
+def _lean(name: str, described: Mapping[str, Any], traits: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        trait: intern(value) if isinstance(value := described[trait], str) else value
+        for trait in traits
+        if trait in described
+    }

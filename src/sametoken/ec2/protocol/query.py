@@ -1,0 +1,359 @@
+"""A form in: from the bytes of a request to typed parameters, by closures compiled per shape.
+
+Values only, no I/O; whatever is sent, the answer is a value or a `ServiceError`. The model's `min`,
+`max` and `pattern` are not enforced here: what a number or a text means is the operation's to know.
+
+Of the `query` protocol there is what lists and structures need, not maps and not flattened lists
+that rename themselves: of its services only sts is answered.
+
+Source: Smithy, "AWS EC2 query protocol"; native captures for what it leaves open (lists may be
+sparse; of a repeated key GET takes the first value, POST the last).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+from urllib.parse import unquote
+
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.ec2.protocol.scalars import Node, Read, scalar_reader, shown, unknown
+from sametoken.errors import Misconfigured, ServiceError
+
+# The shapes of a service model in botocore's own format.
+Shapes: TypeAlias = Mapping[str, Mapping[str, Any]]
+Pair: TypeAlias = tuple[str, str]
+# What a reader answers where a structure or a list was sent, and nothing but blanks in it.
+_ABSENT: Final = object()
+
+# A thousand rules of six fields each fit, and no documented limit of EC2's asks for more.
+FIELDS_MAX = 10_000
+# The longest key of EC2's model has 153 characters (RequestSpotFleet), indexes of five digits in.
+FIELD_NAME_BYTES_MAX = 256
+# The largest value EC2 documents is 64,000 characters (the UEFI variable store of RegisterImage).
+FIELD_VALUE_BYTES_MAX = 128 * 1024
+# EC2's deepest key has 11 steps; bounding them bounds every recursion over a form.
+FIELD_DEPTH_MAX = 16
+# Lists may be sparse, so an index may exceed the list's length, but not what a dense list reaches.
+LIST_INDEX_MAX = FIELDS_MAX
+
+FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
+
+# What XML 1.0 cannot carry (section 2.2, Char): an answer could never repeat it.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
+
+
+def split_form(query: str, body: bytes, content_type: str | None, method: str) -> list[Pair]:
+    """The request's fields, decoded, each name once, in the order they were first sent.
+
+    `query` is percent-encoded, as `WireRequest` keeps it. A GET has only its query, a POST the
+    query's fields and then the body's. Raises ServiceError for everything malformed or too large;
+    the size of the whole is the server's to bound, before it has it in memory.
+    """
+    if method not in ("GET", "POST"):
+        raise ServiceError("InvalidRequest", "Send a GET or a POST request.", http_status=405)
+    # Counted before anything is split, so that a body of separators does not become a list.
+    in_query = _latin_1(query)
+    if sum(part.count(b"&") + 1 for part in (in_query, body) if part) > FIELDS_MAX:
+        raise ServiceError("InvalidRequest", f"A request has at most {FIELDS_MAX} parameters.")
+    pieces = _text(in_query).split("&")
+    if body:
+        _check_body_allowed(method, content_type)
+        pieces += _text(body).split("&")
+    first_wins = method == "GET"
+    fields: dict[str, str] = {}
+    for piece in pieces:
+        if not piece:
+            continue
+        raw_name, _, raw_value = piece.partition("=")
+        name = _decoded(raw_name, FIELD_NAME_BYTES_MAX, "The name of a parameter")
+        value = _decoded(raw_value, FIELD_VALUE_BYTES_MAX, f"The value of {shown(name)}")
+        if not name:
+            raise _malformed("A parameter has no name.")
+        if not (first_wins and name in fields):
+            fields[name] = value
+    return list(fields.items())
+
+
+def _check_body_allowed(method: str, content_type: str | None) -> None:
+    if method == "GET":
+        raise ServiceError("InvalidRequest", "A GET request has no body. Send it as a POST.")
+    media_type, _, parameters = (content_type or "").partition(";")
+    if media_type.strip().lower() != FORM_CONTENT_TYPE:
+        raise ServiceError(
+            "InvalidRequest",
+            f"The Content-Type ({shown(content_type or 'none')}) of the request is not supported. "
+            f"Use {FORM_CONTENT_TYPE}; charset=utf-8.",
+        )
+    for parameter in parameters.lower().split(";"):
+        key, _, charset = parameter.partition("=")
+        if key.strip() == "charset" and charset.strip(' "') not in ("utf-8", "utf8", "us-ascii"):
+            raise ServiceError("InvalidRequest", "The form must be encoded in UTF-8.")
+
+
+def _latin_1(query: str) -> bytes:
+    try:
+        return query.encode("latin-1")
+    except UnicodeEncodeError:
+        raise _malformed("The query string has characters that are not percent-encoded.") from None
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _malformed("The request is not valid UTF-8.") from None
+
+
+def _decoded(raw: str, bytes_max: int, what: str) -> str:
+    # Three characters encode a byte, so a longer text cannot fit, and need not be decoded.
+    if len(raw) > 3 * bytes_max:
+        raise _too_long(what, bytes_max)
+    text = raw.replace("+", " ") if "+" in raw else raw
+    if "%" in text:
+        if _BAD_ESCAPE.search(text) is not None:
+            raise _malformed("A percent sign is not followed by two hexadecimal digits.")
+        try:
+            text = unquote(text, errors="strict")
+        except UnicodeDecodeError:
+            raise _malformed("A percent-encoded character is not valid UTF-8.") from None
+    # Counting bytes costs a copy; an ASCII text has as many bytes as characters.
+    if (len(text) if text.isascii() else len(text.encode())) > bytes_max:
+        raise _too_long(what, bytes_max)
+    if not text.isprintable() and _NOT_XML.search(text) is not None:
+        raise ServiceError(
+            "InvalidCharacter",
+            "Your request contains an invalid XML character and can not be processed.",
+        )
+    return text
+
+
+def _malformed(why: str) -> ServiceError:
+    return ServiceError("MalformedQueryString", f"The query string contains a syntax error. {why}")
+
+
+def _too_long(what: str, bytes_max: int) -> ServiceError:
+    return ServiceError(
+        "InvalidParameterValue", f"{what} is too long. It has at most {bytes_max} bytes."
+    )
+
+
+def form_name(shapes: Shapes, protocol: str, member: str, reference: Mapping[str, Any]) -> str:
+    """The key step by which `member`, declared by `reference`, is sent."""
+    traits = {**shapes[reference["shape"]], **reference}
+    name: str = traits.get("locationName", member)
+    if protocol == "query":
+        return name
+    sent: str = traits.get("queryName", name[0].upper() + name[1:])
+    return sent
+
+
+class InputCompiler:
+    """Compiles input shapes into parsers, each shape once. Not for several threads at a time."""
+
+    def __init__(self, shapes: Shapes, protocol: str, open_enums: frozenset[str]) -> None:
+        self._shapes = shapes
+        self._protocol = protocol
+        self._open_enums = open_enums
+        self._structures: dict[str, Read] = {}
+
+    def compile(self, shape_name: str | None) -> Callable[[Sequence[Pair]], Document]:
+        """A parser of forms whose parameters are the members of the structure `shape_name`.
+
+        With None the action takes no parameters. The parser raises ServiceError, nothing else.
+        """
+        try:
+            read = self._structure(shape_name, is_root=True)
+        except Misconfigured:
+            # Half-made readers would refuse, in another action, the members they still lack.
+            self._structures.clear()
+            raise
+
+        def parse(pairs: Sequence[Pair]) -> Document:
+            document: Document = read(_nested(pairs), "")
+            return document
+
+        return parse
+
+    def _read(self, shape_name: str) -> Read:
+        shape = self._shapes[shape_name]
+        match shape["type"]:
+            case "structure":
+                return self._structures.get(shape_name) or self._structure(shape_name)
+            case "list":
+                return self._list(shape["member"])
+            case _:
+                open_enum = shape_name in self._open_enums
+                return scalar_reader(shape_name, shape, open_enum=open_enum)
+
+    def _structure(self, shape_name: str | None, *, is_root: bool = False) -> Read:
+        shape = {"members": {}} if shape_name is None else self._shapes[shape_name]
+        members: Mapping[str, Mapping[str, Any]] = shape["members"]
+        names = {
+            member: form_name(self._shapes, self._protocol, member, reference)
+            for member, reference in members.items()
+        }
+        required = [(member, names[member]) for member in shape.get("required", ())]
+        # Each member by its form name: (member, reader, whether an empty text is a value).
+        fields: dict[str, tuple[str, Read, bool]] = {}
+        if is_root:
+            read = _root_reader(fields, required)
+            # An attribute is emptied by an empty value, in either form: `Attribute=userData&Value=`
+            # and, below, `UserData.Value=` (boto3 and the CLI send it for `b""` and `Value=`).
+            kept = {"ClientToken"} | ({"Value"} if "Attribute" in members else set())
+        else:
+            # A tag's value may be empty, and a device is left out by an empty text ("specify an
+            # empty string", EC2 API reference); elsewhere clients send those for "not given".
+            is_wrapper = members.keys() == {"Value"}
+            kept = {"Value"} if is_wrapper or {"Key", "Value"} <= members.keys() else set()
+            kept |= {"NoDevice"} & members.keys()
+            read = _structure_reader(fields, required, bool(kept) and not is_wrapper)
+            # Known before its members are compiled, because a shape may contain itself.
+            assert shape_name is not None
+            self._structures[shape_name] = read
+        for member, reference in members.items():
+            text = self._shapes[reference["shape"]]["type"] in ("string", "blob")
+            fields[names[member]] = (
+                member,
+                self._read(reference["shape"]),
+                text and member in kept,
+            )
+        return read
+
+    def _list(self, element: Mapping[str, Any]) -> Read:
+        read = self._read(element["shape"])
+        if self._protocol == "ec2":
+            return _list_reader(read)
+        return _wrapped_list_reader(
+            _list_reader(read), {"member", element.get("locationName", "member")}
+        )
+
+
+def _nested(pairs: Sequence[Pair]) -> dict[str, Node]:
+    """The tree of a form. Every name keeps its own leaf, or the form is refused."""
+    root: dict[str, Node] = {}
+    for name, value in pairs:
+        *steps, last = name.split(".")
+        if len(steps) >= FIELD_DEPTH_MAX:
+            raise refusals.unknown_parameter(shown(name))
+        node = root
+        for step in steps:
+            child = node.get(step)
+            if child is None:
+                child = node[step] = {}
+            elif isinstance(child, str):
+                raise _ambiguous(name)
+            node = child
+        if last in node:
+            raise _ambiguous(name)
+        node[last] = value
+    return root
+
+
+def _ambiguous(name: str) -> ServiceError:
+    return refusals.invalid_combination(
+        f"The parameter {shown(name)} is given twice, or both as a value and as a structure."
+    )
+
+
+def _read_members(
+    node: dict[str, Node], prefix: str, fields: Mapping[str, tuple[str, Read, bool]]
+) -> Document:
+    document: Document = {}
+    for step, child in node.items():
+        field = fields.get(step)
+        if field is None:
+            raise unknown(child, prefix + step)
+        member, read, keeps_empty = field
+        if child == "" and not keeps_empty:
+            continue
+        value = read(child, prefix + step)
+        if value is not _ABSENT:
+            document[member] = value
+    return document
+
+
+def _check_required(document: Document, prefix: str, required: Sequence[Pair]) -> None:
+    for member, step in required:
+        if member not in document:
+            raise refusals.missing_parameter(shown(prefix + step))
+
+
+def _root_reader(fields: Mapping[str, tuple[str, Read, bool]], required: Sequence[Pair]) -> Read:
+    def read(node: Node, name: str) -> Document:
+        assert isinstance(node, dict), "a form is a tree"
+        document = _read_members(node, "", fields)
+        _check_required(document, "", required)
+        return document
+
+    return read
+
+
+def _structure_reader(
+    fields: Mapping[str, tuple[str, Read, bool]], required: Sequence[Pair], keeps_empty: bool
+) -> Read:
+    def read(node: Node, name: str) -> Any:
+        if isinstance(node, str):
+            if not node:
+                return _ABSENT
+            # The value is not repeated: it may be a secret that was meant for a member.
+            raise ServiceError(
+                "InvalidParameterValue",
+                f"The parameter {shown(name)} is a structure. "
+                f"Give its members, such as {shown(name)}.{next(iter(fields), 'Name')}.",
+            )
+        prefix = f"{name}."
+        document = _read_members(node, prefix, fields)
+        if not document or (keeps_empty and all(value == "" for value in document.values())):
+            return _ABSENT
+        _check_required(document, prefix, required)
+        return document
+
+    return read
+
+
+_INDEX = re.compile("[1-9][0-9]*")
+
+
+def _list_reader(read_element: Read) -> Read:
+    def read(node: Node, name: str) -> Any:
+        if isinstance(node, str):
+            raise ServiceError(
+                "InvalidParameterValue",
+                f"The parameter {shown(name)} is a list. "
+                f"Number its elements, such as {shown(name)}.1.",
+            )
+        indexed = [(_index(step, child, name), step) for step, child in node.items()]
+        indexed.sort()
+        elements = [read_element(node[step], f"{name}.{step}") for _, step in indexed]
+        return [element for element in elements if element is not _ABSENT] or _ABSENT
+
+    return read
+
+
+def _index(step: str, child: Node, name: str) -> int:
+    # `0`, `01`, `-1`, and digits of other scripts, are unknown to EC2.
+    if _INDEX.fullmatch(step) is None:
+        raise unknown(child, f"{name}.{step}")
+    # Its length is compared first: int() itself refuses a text of thousands of digits.
+    if len(step) > len(str(LIST_INDEX_MAX)) or int(step) > LIST_INDEX_MAX:
+        raise refusals.invalid_value(
+            shown(name), shown(step), f"Its elements are numbered 1 to {LIST_INDEX_MAX}."
+        )
+    return int(step)
+
+
+def _wrapped_list_reader(read: Read, wrappers: set[str]) -> Read:
+    """The list of the query protocol, `Name.member.1`, which is also taken flat, `Name.1`."""
+
+    def read_wrapped(node: Node, name: str) -> Any:
+        if isinstance(node, dict) and len(node) == 1:
+            step, child = next(iter(node.items()))
+            if step in wrappers:
+                return _ABSENT if child == "" else read(child, f"{name}.{step}")
+        return read(node, name)
+
+    return read_wrapped

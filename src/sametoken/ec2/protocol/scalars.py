@@ -1,0 +1,159 @@
+"""One value of a form, typed by its shape: text in, number, moment or bytes out.
+
+Values only, no I/O. A reader answers a value or raises a `ServiceError` that names the parameter as
+it was sent. A value is repeated in a message cut short, and never when its shape is sensitive.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from math import isfinite
+from typing import Any, TypeAlias
+
+from sametoken.ec2.protocol import refusals
+from sametoken.errors import Misconfigured, ServiceError
+
+# Enough of a value to recognise it; an answer must not grow with a hostile request.
+SHOWN_CHARACTERS_MAX = 200
+# A refusal that names some allowed values helps; all thousand instance types would not.
+_SHOWN_ENUM_VALUES_MAX = 10
+
+# A form as a tree: `Filter.1.Name=x` is {"Filter": {"1": {"Name": "x"}}}.
+Node: TypeAlias = "str | dict[str, Node]"
+# Reads a node; the text is its name as sent.
+Read: TypeAlias = Callable[[Node, str], Any]
+
+
+def shown(text: str) -> str:
+    """`text`, cut to what a message may repeat of it."""
+    return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[:SHOWN_CHARACTERS_MAX]}…"
+
+
+def unknown(node: Node, name: str) -> ServiceError:
+    """The refusal of a node by the first name under it that was really sent."""
+    while isinstance(node, dict):
+        step, node = next(iter(node.items()))
+        name = f"{name}.{step}"
+    return refusals.unknown_parameter(shown(name))
+
+
+def scalar_reader(shape_name: str, shape: Mapping[str, Any], *, open_enum: bool) -> Read:
+    """The reader of a shape that is neither structure nor list.
+
+    With `open_enum` every text is taken, not only those the model lists. Raises Misconfigured for
+    a type that these protocols do not define, such as a map.
+    """
+    hidden = bool(shape.get("sensitive"))
+    kind = shape["type"]
+    if kind == "string" and shape.get("enum") and not open_enum:
+        return _enum_reader(tuple(shape["enum"]), hidden=hidden)
+    if kind == "blob":
+        return _blob_reader(hidden=hidden)
+    if kind not in _READERS:
+        raise Misconfigured(f"The shape {shape_name} is of a type unknown here: {kind}.")
+    return _READERS[kind]
+
+
+def _scalar(node: Node, name: str) -> str:
+    if isinstance(node, dict):
+        raise unknown(node, name)
+    return node
+
+
+def _enum_reader(allowed: tuple[str, ...], *, hidden: bool) -> Read:
+    known = frozenset(allowed)
+    some = ", ".join(allowed[:_SHOWN_ENUM_VALUES_MAX])
+    more = ", …" if len(allowed) > _SHOWN_ENUM_VALUES_MAX else ""
+
+    def read(node: Node, name: str) -> str:
+        text = _scalar(node, name)
+        if text not in known:
+            value = "hidden" if hidden else shown(text)
+            raise refusals.invalid_value(shown(name), value, f"Use one of: {some}{more}.")
+        return text
+
+    return read
+
+
+def _blob_reader(*, hidden: bool) -> Read:
+    def read(node: Node, name: str) -> bytes:
+        text = _scalar(node, name)
+        try:
+            # Line ends are let through because the usual tools wrap what they encode.
+            return base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
+        except ValueError:
+            value = "hidden" if hidden else shown(text)
+            raise refusals.invalid_value(shown(name), value, "Encode it in base64.") from None
+
+    return read
+
+
+_DIGITS = re.compile("-?[0-9]{1,19}")
+
+
+def _integer_reader(bits: int) -> Read:
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+
+    def read(node: Node, name: str) -> int:
+        text = _scalar(node, name)
+        # int() alone would take blanks, underscores and digits of other scripts.
+        if _DIGITS.fullmatch(text) is None or not low <= (number := int(text)) <= high:
+            why = f"Give a whole number from {low} to {high}."
+            raise refusals.invalid_value(shown(name), shown(text), why)
+        return number
+
+    return read
+
+
+_DECIMAL = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+
+
+def _float(node: Node, name: str) -> float:
+    text = _scalar(node, name)
+    if _DECIMAL.fullmatch(text) is None or not isfinite(number := float(text)):
+        raise refusals.invalid_value(shown(name), shown(text), "Give a decimal number.")
+    return number
+
+
+def _boolean(node: Node, name: str) -> bool:
+    text = _scalar(node, name)
+    match text.lower():
+        case "true":
+            return True
+        case "false":
+            return False
+    raise refusals.invalid_value(shown(name), shown(text), "Use true or false.")
+
+
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[-+][0-9]{2}:?[0-9]{2})?)?"
+)
+
+
+def _timestamp(node: Node, name: str) -> datetime:
+    """ISO 8601; without an offset it is UTC, and a date alone is its first moment."""
+    text = _scalar(node, name)
+    try:
+        if _MOMENT.fullmatch(text) is None:
+            raise ValueError(text)
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise refusals.invalid_value(
+            shown(name), shown(text), "Use ISO 8601, such as 2016-11-15T12:00:00Z."
+        ) from None
+
+
+_READERS: Mapping[str, Read] = {
+    "string": _scalar,
+    "integer": _integer_reader(32),
+    "long": _integer_reader(64),
+    "float": _float,
+    "double": _float,
+    "boolean": _boolean,
+    "timestamp": _timestamp,
+}

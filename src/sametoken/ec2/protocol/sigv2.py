@@ -1,0 +1,217 @@
+"""AWS Signature Version 2, read and checked: in the query string, or in the form of a POST.
+
+Pure: bytes and values only. For clients from before 2014. Unlike version 4 it signs the parsed
+parameters and nothing of the body's bytes, so what it proves is exactly the `form` it was given.
+Source: AWS General Reference, "Signature Version 2 signing process".
+
+What the signature does not cover: headers other than Host, and the order of repeated names. The
+form's parser must not give that order a meaning.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.wire import (
+    VALIDITY,
+    Claim,
+    WireRequest,
+    check_window,
+    checked_access_key_id,
+    incomplete_signature,
+    is_region,
+    wire_bytes,
+)
+from sametoken.errors import ServiceError
+
+# Either of these in a form means that its sender meant to sign there.
+FORM_MARKERS = frozenset({"AWSAccessKeyId", "Signature"})
+FORM_PARAMETERS = frozenset(
+    {
+        "AWSAccessKeyId",
+        "Signature",
+        "SignatureMethod",
+        "SignatureVersion",
+        "Timestamp",
+        "Expires",
+        "SecurityToken",
+    }
+)
+_REQUIRED = ("AWSAccessKeyId", "SignatureVersion", "SignatureMethod", "Signature")
+
+_DIGESTS = {"HmacSHA256": "sha256", "HmacSHA1": "sha1"}
+# The source's own example has no zone, and means UTC; libraries add one, or a fraction.
+_MOMENT = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?"
+    r"(?:Z|\+00:00)?"
+)
+# A host name or address with its port: nothing in it can end the line that it is signed on.
+_HOST = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
+# `eu-west-1`, `us-gov-east-1`; stricter than what version 4 may state, because a host's second
+# label is otherwise any word at all (`ec2.internal`).
+_HOST_REGION = re.compile(r"[a-z]{2,8}(?:-[a-z]{1,12}){1,2}-[0-9]{1,2}")
+_SERVICES = ("ec2", "sts")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seal:
+    digest: str
+    string_to_sign: bytes
+    signature: bytes
+
+    def matches(self, secret: str) -> bool:
+        expected = hmac.digest(secret.encode(), self.string_to_sign, self.digest)
+        return hmac.compare_digest(base64.b64encode(expected), self.signature)
+
+
+def claim_in_form(
+    request: WireRequest,
+    form: Sequence[tuple[str, str]],
+    *,
+    now: datetime,
+    default_region: str,
+    allow_sha1: bool,
+) -> Claim:
+    """The claim of a form signed by version 2; raises ServiceError if it cannot be a valid one.
+
+    `default_region` stands in when the signed Host names no Region.
+    """
+    fields = _fields(form)
+    access_key_id = checked_access_key_id(fields["AWSAccessKeyId"])
+    digest = _digest(fields, allow_sha1=allow_sha1)
+    signed_at = _signed_at(fields, now=now)
+    host = _host(request)
+    service, region = _service_and_region(host, default_region)
+    return Claim(
+        access_key_id=access_key_id,
+        region=region,
+        service=service,
+        signed_at=signed_at,
+        signature_version=2,
+        seal=_Seal(
+            digest=digest,
+            string_to_sign=_string_to_sign(request, host, form),
+            signature=_form_bytes(fields["Signature"]),
+        ),
+    )
+
+
+def _fields(form: Sequence[tuple[str, str]]) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for name, value in form:
+        if name not in FORM_PARAMETERS:
+            continue
+        if name in fields:
+            raise incomplete_signature(f"{name} was sent more than once.")
+        fields[name] = value
+    for name in _REQUIRED:
+        if not fields.get(name):
+            raise refusals.missing_parameter(name)
+    return fields
+
+
+def _digest(fields: dict[str, str], *, allow_sha1: bool) -> str:
+    if fields["SignatureVersion"] != "2":
+        raise _invalid("SignatureVersion", "must be 2, or the request be signed by version 4")
+    digest = _DIGESTS.get(fields["SignatureMethod"])
+    if digest is None:
+        raise _invalid("SignatureMethod", "must be HmacSHA256")
+    if digest == "sha1" and not allow_sha1:
+        raise refusals.auth_failure(
+            "HmacSHA1 signatures are switched off at this endpoint. Sign with HmacSHA256."
+        )
+    return digest
+
+
+def _signed_at(fields: dict[str, str], *, now: datetime) -> datetime:
+    """When it was signed; for `Expires`, the first moment at which it is taken.
+
+    A request with `Expires` is taken in the 15 minutes before that moment only. So no request lives
+    longer than 15 minutes, however far ahead its sender looked (promise P7).
+    """
+    timestamp, expires = fields.get("Timestamp"), fields.get("Expires")
+    if timestamp is not None and expires is not None:
+        raise refusals.invalid_combination(
+            "The parameter Timestamp cannot be used with the parameter Expires"
+        )
+    if timestamp is not None:
+        signed_at = _moment("Timestamp", timestamp)
+        check_window(signed_at, now=now)
+        return signed_at
+    if expires is None:
+        raise refusals.missing_parameter("Timestamp")
+    expires_at = _moment("Expires", expires)
+    left = expires_at - now
+    if left < timedelta(0):
+        raise refusals.request_expired("The moment given by Expires has passed.")
+    if left > VALIDITY:
+        raise refusals.request_expired("Expires must be at most 15 minutes ahead.")
+    return expires_at - VALIDITY
+
+
+def _moment(name: str, text: str) -> datetime:
+    written = _MOMENT.fullmatch(text)
+    if written is None:
+        raise _invalid(name, "must be a moment in UTC, such as 2030-01-31T23:59:59Z")
+    year, month, day, hour, minute, second = (int(part) for part in written.groups())
+    try:
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        raise _invalid(name, "is not in the calendar") from None
+
+
+def _host(request: WireRequest) -> str:
+    host = request.only_value("host")
+    if host is None or _HOST.fullmatch(host.strip()) is None:
+        raise incomplete_signature("The request must have a Host header with a host name.")
+    return host.strip().lower()
+
+
+def _service_and_region(host: str, default_region: str) -> tuple[str, str]:
+    """`ec2.eu-west-1.…` or the older `eu-west-1.ec2.…`; all else is EC2 in `default_region`."""
+    first, second = [*host.partition(":")[0].split("."), "", ""][:2]
+    if second in _SERVICES and _is_host_region(first):
+        return second, first
+    service = first if first in _SERVICES else "ec2"
+    named = first in _SERVICES and _is_host_region(second)
+    return service, second if named else default_region
+
+
+def _is_host_region(label: str) -> bool:
+    return is_region(label) and _HOST_REGION.fullmatch(label) is not None
+
+
+def _string_to_sign(request: WireRequest, host: str, form: Sequence[tuple[str, str]]) -> bytes:
+    """Four lines. Names are sorted as bytes before they are encoded, as the source has it."""
+    pairs = sorted(
+        (_form_bytes(name), _form_bytes(value)) for name, value in form if name != "Signature"
+    )
+    encoded = "&".join(
+        f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in pairs
+    )
+    return b"\n".join(
+        (
+            wire_bytes(request.method),
+            host.encode(),
+            wire_bytes(request.path or "/"),
+            encoded.encode(),
+        )
+    )
+
+
+def _form_bytes(text: str) -> bytes:
+    # A form's text is decoded from UTF-8. A lone surrogate cannot come from there; it gets bytes
+    # of its own, so that it matches no honest signature and raises nothing.
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _invalid(name: str, rule: str) -> ServiceError:
+    # The value is not echoed: nobody has proven anything yet, and it may be long.
+    return ServiceError("InvalidParameterValue", f"The parameter {name} {rule}.")

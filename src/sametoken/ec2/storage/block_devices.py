@@ -1,0 +1,172 @@
+"""Block devices of a launch: the image's mappings with the request's laid over them. No I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.errors import ServiceError
+from sametoken.resources.kit.ids import mint
+from sametoken.resources.storage import snapshots
+from sametoken.resources.storage.volumes import VOLUME
+from sametoken.store.port import Tx
+
+# The least and the most GiB of a volume of each type (EBS user guide).
+SIZES_GIB = {
+    "standard": (1, 1024),
+    "gp2": (1, 16384),
+    "gp3": (1, 65536),
+    "io1": (4, 16384),
+    "io2": (4, 65536),
+    "st1": (125, 16384),
+    "sc1": (125, 16384),
+}
+# The least and the most IOPS, and MiB/s, of the types whose callers choose them.
+IOPS = {"gp3": (3000, 80000), "io1": (100, 64000), "io2": (100, 256000)}
+THROUGHPUT_MIBPS = {"gp3": (125, 2000)}
+DEFAULT_TYPE = "gp2"
+# What EC2 gives a gp3 volume that asks for nothing.
+_GP3_IOPS, GP3_THROUGHPUT = 3000, 125
+# gp2: three IOPS a GiB, at least 100, at most 16,000.
+_GP2_IOPS_PER_GIB, _GP2_IOPS_MIN, _GP2_IOPS_MAX = 3, 100, 16000
+
+
+def plan_volumes(
+    tx: Tx, request: Request, image: Document, tags: list[Document]
+) -> list[dict[str, Any]]:
+    """The volumes one instance gets, ids minted, in EC2's names; see `volumes.create_attached`.
+
+    Raises `InvalidBlockDeviceMapping` and its like.
+    """
+    return [
+        {**volume, "VolumeId": mint(tx, VOLUME.prefix), "Tags": tags}
+        for volume in (_volume(mapping) for mapping in _merged(tx, request, image))
+        if volume is not None
+    ]
+
+
+def _merged(tx: Tx, request: Request, image: Document) -> list[Document]:
+    merged = {one["DeviceName"]: dict(one) for one in image["BlockDeviceMappings"]}
+    for given in request.params.get("BlockDeviceMappings", ()):
+        name = given.get("DeviceName")
+        if name is None:
+            raise refusals.missing_parameter("BlockDeviceMapping.DeviceName")
+        if "NoDevice" in given:
+            merged.pop(name, None)
+            continue
+        if "VirtualName" in given:
+            merged[name] = dict(given)
+            continue
+        ebs = _merged_ebs(tx, request, merged.get(name, {}).get("Ebs", {}), given.get("Ebs", {}))
+        if name == image["RootDeviceName"] and ebs["SnapshotId"] != _root_snapshot(image):
+            raise ServiceError(
+                "InvalidBlockDeviceMapping", "snapshotId cannot be modified on root device"
+            )
+        merged[name] = {"DeviceName": name, "Ebs": ebs}
+    return list(merged.values())
+
+
+def _root_snapshot(image: Document) -> str:
+    named = (one for one in image["BlockDeviceMappings"] if "Ebs" in one)
+    snapshots = {one["DeviceName"]: str(one["Ebs"].get("SnapshotId", "")) for one in named}
+    return snapshots.get(image["RootDeviceName"], "")
+
+
+def _merged_ebs(tx: Tx, request: Request, own: Document, given: Document) -> Document:
+    """The image's device with the request's laid over it, as large as its snapshot at least."""
+    if given.get("VolumeType", own.get("VolumeType")) != own.get("VolumeType"):
+        # What was measured out for one type says nothing of another.
+        own = {name: own[name] for name in own if name not in ("Iops", "Throughput")}
+    ebs = {"SnapshotId": "", **own, **given}
+    snapshot_gib: int = own.get("VolumeSize", 0)
+    if ebs["SnapshotId"] != own.get("SnapshotId", ""):
+        snapshot_gib = snapshots.size_gib(tx, request.account, request.region, ebs["SnapshotId"])
+        ebs.setdefault("VolumeSize", snapshot_gib)
+    _check_size(ebs.get("VolumeSize", 0), ebs["SnapshotId"], snapshot_gib)
+    return ebs
+
+
+def _check_size(size: int, snapshot: str, snapshot_gib: int) -> None:
+    if size < snapshot_gib:
+        raise ServiceError(
+            "InvalidBlockDeviceMapping",
+            f"Volume of size {size}GB is smaller than snapshot '{snapshot}', "
+            f"expect size >= {snapshot_gib}GB",
+        )
+
+
+def _volume(mapping: Document) -> dict[str, Any] | None:
+    """One EBS volume's spec; None for an instance-store device, which makes no volume."""
+    if "VirtualName" in mapping:
+        return None
+    ebs, device = mapping["Ebs"], mapping["DeviceName"]
+    return {
+        "Device": device,
+        "DeleteOnTermination": ebs.get("DeleteOnTermination", True),
+        **measured(ebs, whose=f"The device {device}"),
+    }
+
+
+def measured(ebs: Document, *, whose: str) -> dict[str, Any]:
+    """The members of a volume as asked for, with EC2's defaults; in EC2's names for a volume.
+
+    `ebs` has VolumeSize, VolumeType, Iops, Throughput, Encrypted, KmsKeyId, SnapshotId. Raises
+    what EC2 refuses a volume with.
+    """
+    kind = ebs.get("VolumeType", DEFAULT_TYPE)
+    size = ebs.get("VolumeSize")
+    if size is None:
+        raise ServiceError(
+            "MissingParameter", f"{whose} needs the parameter size or the parameter snapshotId."
+        )
+    least, most = SIZES_GIB[kind]
+    if not least <= size <= most:
+        raise refusals.invalid_value(
+            "VolumeSize", size, f"A volume of type {kind} has {least} to {most} GiB."
+        )
+    _check_performance(kind, ebs)
+    return {
+        "Encrypted": ebs.get("Encrypted", False),
+        "Iops": ebs.get("Iops", _default_iops(kind, size)),
+        "KmsKeyId": ebs.get("KmsKeyId"),
+        "Size": size,
+        "SnapshotId": ebs.get("SnapshotId", ""),
+        "Throughput": ebs.get("Throughput", GP3_THROUGHPUT if kind == "gp3" else None),
+        "VolumeType": kind,
+    }
+
+
+def _check_performance(kind: str, ebs: Document) -> None:
+    """Refuse figures that the type does not take, and types that miss theirs."""
+    for name, limits in (("Iops", IOPS), ("Throughput", THROUGHPUT_MIBPS)):
+        parameter = name.lower()
+        if kind not in limits:
+            if name in ebs:
+                raise refusals.invalid_combination(
+                    f"The parameter {parameter} is not supported for {kind} volumes."
+                )
+            continue
+        least, most = limits[kind]
+        if name in ebs and not least <= ebs[name] <= most:
+            raise refusals.invalid_value(
+                parameter, ebs[name], f"A volume of type {kind} takes {least} to {most}."
+            )
+    if kind in ("io1", "io2") and "Iops" not in ebs:
+        raise ServiceError(
+            "MissingParameter", f"The parameter iops must be specified for {kind} volumes."
+        )
+    if "KmsKeyId" in ebs and not ebs.get("Encrypted"):
+        raise ServiceError(
+            "InvalidParameterDependency",
+            "The parameter KmsKeyId requires the parameter Encrypted to be set.",
+        )
+
+
+def _default_iops(kind: str, size: int) -> int | None:
+    if kind == "gp3":
+        return _GP3_IOPS
+    if kind == "gp2":
+        return min(_GP2_IOPS_MAX, max(_GP2_IOPS_MIN, size * _GP2_IOPS_PER_GIB))
+    return None

@@ -1,0 +1,321 @@
+"""EBS volumes outside a launch: create, attach, detach, modify, delete."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+from sametoken.ec2.kit.actions import Action, Change, Read
+from sametoken.ec2.kit.describing import PAGE_MAXIMUM, describe
+from sametoken.ec2.kit.filters import compile_filters
+from sametoken.ec2.kit.nouns import Noun, Parents, creating, deleting
+from sametoken.ec2.kit.paging import page, scope_of
+from sametoken.ec2.kit.paths import getters
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.zones import check_zone
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.ec2.storage import volumes as forms
+from sametoken.ec2.storage.block_devices import DEFAULT_TYPE, GP3_THROUGHPUT, measured
+from sametoken.errors import ServiceError
+from sametoken.idempotency.fingerprint import Only
+from sametoken.resources.catalogues import geography
+from sametoken.resources.compute.instances import INSTANCE, InstanceState
+from sametoken.resources.kit import ripening, rows
+from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.storage import snapshots, volumes
+from sametoken.resources.storage.volumes import VOLUME
+from sametoken.store.columns import from_microseconds, to_microseconds
+from sametoken.store.port import Tx
+
+# EC2's own wordings for this action (captured in the EBS CSI driver's issues).
+MISMATCH = (
+    "Parameters on this idempotent request are inconsistent with parameters used in previous "
+    "request(s)"
+)
+DELETED = (
+    "The client token you have provided is associated with a resource that is already deleted. "
+    "Please use a different client token."
+)
+# What EC2 fills in before it compares two requests.
+SETS = frozenset({"TagSpecifications", "TagSpecifications[].Tags"})
+DEFAULTS = {
+    "VolumeType": DEFAULT_TYPE,
+    "Throughput": Only(GP3_THROUGHPUT, where="VolumeType", equals="gp3"),
+}
+# Long enough that people see `creating`.
+CREATING_SECONDS = 1.0
+# Long enough that people see `optimizing`, and that a repeat whose reply was lost is still told.
+MODIFYING = timedelta(seconds=2)
+_KEY_ID = re.compile(r"(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z")
+_DEFAULT_KEY = "alias/aws/ebs"
+
+
+def zone_of(tx: Tx, request: Request) -> str:
+    """The zone the volume is to be in."""
+    params = request.params
+    if "AvailabilityZone" in params:
+        return str(params["AvailabilityZone"])
+    by_id = {zone.id: zone.name for zone in geography.zones_of(request.region)}
+    return by_id.get(params.get("AvailabilityZoneId", ""), "")
+
+
+def _validate(request: Request) -> None:
+    if "AvailabilityZone" not in request.params and "AvailabilityZoneId" not in request.params:
+        raise refusals.missing_parameter("AvailabilityZone")
+    check_zone(request.region, request.params)
+
+
+def _build(tx: Tx, request: Request, parents: Parents) -> Document:
+    params = dict(request.params)
+    asked = {**params, "VolumeSize": params.get("Size")}
+    if asked["VolumeSize"] is None:
+        del asked["VolumeSize"]
+    if "SnapshotId" in params:
+        least = snapshots.size_gib(tx, request.account, request.region, params["SnapshotId"])
+        if asked.setdefault("VolumeSize", least) < least:
+            raise refusals.invalid_value(
+                "size", params["Size"], f"{params['SnapshotId']} has {least} GiB."
+            )
+    members = measured(asked, whose="The request")
+    document = volumes.document(
+        {**members, "MultiAttachEnabled": params.get("MultiAttachEnabled", False)}
+    )
+    return {**document, "AvailabilityZone": zone_of(tx, request)}
+
+
+def _created(tx: Tx, row: Row) -> None:
+    """Available in a while; or gone without a word, when its key cannot be used.
+
+    EC2 answers 200 `creating`, rolls back, and refuses the token from then on (EBS CSI driver,
+    issues 1951 and 3010).
+    """
+    key = row.doc.get("KmsKeyId")
+    usable = key is None or _is_usable(key, row)
+    state, cause = ("available", "created") if usable else ("deleted", "its key is not usable")
+    ripening.plan(tx, row, state, CREATING_SECONDS, cause=cause)
+
+
+def _is_usable(key: str, row: Row) -> bool:
+    """There is no key service here: any key id, and ARNs of the caller's own keys, will do."""
+    own = f"arn:aws:kms:{row.region}:{row.account}:key/"
+    return key == _DEFAULT_KEY or _KEY_ID.match(key.removeprefix(own)) is not None
+
+
+VOLUMES = Noun(
+    VOLUME,
+    id="VolumeId",
+    one=None,
+    many="Volumes",
+    ids="VolumeIds",
+    filters=forms.VOLUME_FILTERS,
+    accepts=dict.fromkeys(
+        (
+            "AvailabilityZone", "AvailabilityZoneId", "Encrypted", "Iops", "KmsKeyId",
+            "MultiAttachEnabled", "Size", "SnapshotId", "Throughput", "VolumeType",
+        )
+    ),
+    build=_build,
+    show=forms.show,
+    initial="creating",
+    created=_created,
+    echoes_token=False,
+)  # fmt: skip
+
+
+def _refuse_attached(tx: Tx, row: Row) -> None:
+    if row.doc["Attachments"]:
+        holder = row.doc["Attachments"][0]["InstanceId"]
+        raise ServiceError("VolumeInUse", f"Volume {row.id} is currently attached to {holder}")
+
+
+def attach_volume(tx: Tx, request: Request) -> Document:
+    """Attach a volume. An attached one is `VolumeInUse`, even to the same instance."""
+    params = request.params
+    row, instance = (
+        _lock(tx, request, VOLUME, "VolumeId"),
+        _lock(tx, request, INSTANCE, "InstanceId"),
+    )
+    if row.state != "available":
+        if row.state == "in-use":
+            raise ServiceError("VolumeInUse", f"{row.id} is already attached to an instance")
+        raise _incorrect_state(row, "available")
+    if instance.state not in (InstanceState.RUNNING, InstanceState.STOPPED):
+        raise ServiceError("IncorrectState", f"Instance '{instance.id}' is not 'running'.")
+    if row.zone != instance.zone:
+        raise ServiceError(
+            "InvalidVolume.ZoneMismatch",
+            f"The volume '{row.id}' is not in the same availability zone as instance "
+            f"'{instance.id}'",
+        )
+    _refuse_taken(tx, instance, params["Device"])
+    attached = volumes.attach(tx, row, instance=instance.id, device=params["Device"])
+    return _attachment(attached, instance.id, "attaching")
+
+
+def _refuse_taken(tx: Tx, instance: Row, device: str) -> None:
+    for child in rows.children(tx, [instance.id])[instance.id]:
+        taken = [one["Device"] for one in child.doc.get("Attachments", ())]
+        if child.kind == VOLUME.name and device in taken:
+            raise refusals.invalid_value(
+                "unixDevice", device, f"Attachment point {device} is already in use."
+            )
+
+
+def detach_volume(tx: Tx, request: Request) -> Document:
+    """Detach a volume; one that is not attached is `IncorrectState`."""
+    row = _lock(tx, request, VOLUME, "VolumeId")
+    attachments = row.doc["Attachments"]
+    wanted = request.params.get("InstanceId")
+    found = [one for one in attachments if wanted in (None, one["InstanceId"])]
+    if not found:
+        if attachments:
+            raise ServiceError(
+                "InvalidAttachment.NotFound", f"{row.id} is not attached to {wanted}"
+            )
+        raise _incorrect_state(row, "in-use")
+    answer = _attachment(row, found[0]["InstanceId"], "detaching")
+    volumes.detach(tx, row, instance=found[0]["InstanceId"])
+    return answer
+
+
+def _attachment(row: Row, instance: str, state: str) -> Document:
+    shown: Document = forms.show(row)
+    [one] = [one for one in shown["Attachments"] if one["InstanceId"] == instance]
+    return {**one, "State": state}
+
+
+def modify_volume(tx: Tx, request: Request) -> Document:
+    """Change size, type or performance: at once, as far as anyone can see.
+
+    "You must wait for that modification to reach the completed state before you can initiate
+    another modification for the same volume" (EC2 API reference).
+    """
+    params = request.params
+    row = _lock(tx, request, VOLUME, "VolumeId")
+    if row.state not in ("available", "in-use"):
+        raise _incorrect_state(row, "in-use")
+    if "modification" in row.private and tx.now < _completed_at(row):
+        raise ServiceError(
+            "IncorrectModificationState",
+            f"The volume '{row.id}' is being modified; wait until that is completed.",
+        )
+    if params.get("Size", row.doc["Size"]) < row.doc["Size"]:
+        raise refusals.invalid_value(
+            "size", params["Size"], f"New size cannot be smaller than {row.doc['Size']} GiB."
+        )
+    kept = {"VolumeSize": row.doc["Size"], "VolumeType": row.doc["VolumeType"]}
+    same_type = params.get("VolumeType", row.doc["VolumeType"]) == row.doc["VolumeType"]
+    if same_type and row.doc["VolumeType"] != "gp2":
+        kept |= {name: row.doc[name] for name in ("Iops", "Throughput") if name in row.doc}
+    asked = {name: value for name, value in params.items() if name != "VolumeId"}
+    if "Size" in asked:
+        asked["VolumeSize"] = asked.pop("Size")
+    members = measured({**kept, **asked}, whose="The request")
+    changes = {name: members[name] for name in ("Size", "VolumeType", "Iops", "Throughput")}
+    modification = {
+        "started_us": to_microseconds(tx.now),
+        **{f"Original{name}": row.doc.get(name) for name in changes},
+        **{f"Target{name}": value for name, value in changes.items()},
+    }
+    row = rows.change(tx, VOLUME, row, **changes, private={"modification": modification})
+    return {"VolumeModification": _modification(tx, row)}
+
+
+def _completed_at(row: Row) -> datetime:
+    """When the volume's latest modification is, or was, completed."""
+    return from_microseconds(row.private["modification"]["started_us"]) + MODIFYING
+
+
+def describe_modifications(tx: Tx, request: Request) -> Document:
+    account, region = request.account, request.region
+    ids = request.params.get("VolumeIds")
+    found = rows.get(tx, VOLUME, account, region, ids) if ids else rows.listing(
+        tx, VOLUME, account, region
+    )  # fmt: skip
+    modified = [row for row in found if "modification" in row.private]
+    if ids and not modified:
+        raise ServiceError(
+            "InvalidVolumeModification.NotFound",
+            f"Modification for volume '{ids[0]}' does not exist.",
+        )
+    matches = compile_filters(request.params.get("Filters"), getters(forms.MODIFICATION_FILTERS))
+    listed = page(
+        (one for one in (_modification(tx, row) for row in modified) if matches(one)),
+        lambda one: str(one["VolumeId"]),
+        max_results=request.params.get("MaxResults"),
+        next_token=request.params.get("NextToken"),
+        scope=scope_of(request),
+        minimum=1,
+        maximum=PAGE_MAXIMUM,
+    )
+    return {"VolumesModifications": listed.items, "NextToken": listed.next_token}
+
+
+def _modification(tx: Tx, row: Row) -> Document:
+    kept: dict[str, Any] = dict(row.private["modification"])
+    started, completed = from_microseconds(kept.pop("started_us")), _completed_at(row)
+    shown: Document = {
+        **{name: value for name, value in kept.items() if value is not None},
+        "VolumeId": row.id,
+        "StartTime": started,
+    }
+    if tx.now < completed:
+        done = int(100 * (tx.now - started) / MODIFYING)
+        return {**shown, "ModificationState": "optimizing", "Progress": done}
+    return {
+        **shown, "ModificationState": "completed", "Progress": 100, "EndTime": completed,
+    }  # fmt: skip
+
+
+def describe_status(tx: Tx, request: Request) -> Document:
+    """Every volume is well: its disk is simulated."""
+    return describe(
+        tx, request, VOLUME, _status, "VolumeStatuses", forms.STATUS_FILTERS, ids="VolumeIds"
+    )
+
+
+def _status(row: Row) -> Document:
+    return {
+        "VolumeId": row.id,
+        "AvailabilityZone": row.zone,
+        "AvailabilityZoneId": geography.zone_id_of(row.zone),
+        "VolumeStatus": {
+            "Status": "ok",
+            "Details": [{"Name": "io-enabled", "Status": "passed"}],
+        },
+        "Actions": [],
+        "Events": [],
+    }
+
+
+def _lock(tx: Tx, request: Request, kind: Kind, parameter: str) -> Row:
+    ids = [request.params[parameter]]
+    return rows.get(tx, kind, request.account, request.region, ids, lock=True)[0]
+
+
+def _incorrect_state(row: Row, wanted: str) -> ServiceError:
+    return ServiceError("IncorrectState", f"Volume '{row.id}' is '{row.state}', not '{wanted}'.")
+
+
+ACTIONS: tuple[Action, ...] = (
+    creating(
+        VOLUMES,
+        "CreateVolume",
+        zone=zone_of,
+        sets=SETS,
+        defaults=DEFAULTS,
+        mismatch=MISMATCH,
+        deleted=DELETED,
+        validate=_validate,
+    ),
+    deleting(VOLUMES, "DeleteVolume", check=_refuse_attached),
+    Change("AttachVolume", attach_volume),
+    Change("DetachVolume", detach_volume),
+    Change("ModifyVolume", modify_volume),
+    Read("DescribeVolumes", forms.describe_volumes),
+    Read("DescribeVolumesModifications", describe_modifications),
+    Read("DescribeVolumeStatus", describe_status),
+)

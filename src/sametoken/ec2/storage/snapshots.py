@@ -1,0 +1,161 @@
+"""Snapshots: of a volume, or copies of others. Neither create takes a client token in EC2."""
+
+from __future__ import annotations
+
+from sametoken.ec2.kit.actions import Action, Read
+from sametoken.ec2.kit.describing import describe
+from sametoken.ec2.kit.nouns import Noun, Parents, creating, deleting
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.errors import ServiceError
+from sametoken.resources.kit import ripening, rows
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.storage.account_images import IMAGE
+from sametoken.resources.storage.snapshots import SNAPSHOT
+from sametoken.resources.storage.volumes import VOLUME
+from sametoken.store.port import Tx
+
+# Long enough that people see `pending` and a progress.
+COMPLETING_SECONDS = 2.0
+
+# Source: EC2 API reference, DescribeSnapshots, "Filters".
+SNAPSHOT_FILTERS = {
+    "description": "Description",
+    "encrypted": "Encrypted",
+    "owner-alias": "",
+    "owner-id": "OwnerId",
+    "progress": "Progress",
+    "snapshot-id": "SnapshotId",
+    "start-time": "StartTime",
+    "status": "State",
+    "storage-tier": "StorageTier",
+    "transfer-type": "",
+    "volume-id": "VolumeId",
+    "volume-size": "VolumeSize",
+}
+
+
+def show(row: Row) -> Document:
+    """EC2's Snapshot."""
+    document = {name: value for name, value in row.doc.items() if name != "private"}
+    return {
+        **document,
+        "SnapshotId": row.id,
+        "OwnerId": row.account,
+        "State": row.state,
+        "StartTime": row.created_at,
+        "Progress": "100%" if row.state == "completed" else "0%",
+        "StorageTier": "standard",
+    }
+
+
+def _of_volume(tx: Tx, request: Request, parents: Parents) -> Document:
+    volume = rows.get(tx, VOLUME, request.account, request.region, [request.params["VolumeId"]])[0]
+    if volume.state not in ("available", "in-use"):
+        raise ServiceError("IncorrectState", f"Volume '{volume.id}' is '{volume.state}'.")
+    return _document(request, volume.id, volume.doc["Size"], encrypted=volume.doc["Encrypted"])
+
+
+def _document(request: Request, volume: str, gib: int, *, encrypted: bool) -> Document:
+    return {
+        "VolumeId": volume,
+        "VolumeSize": gib,
+        "Encrypted": encrypted,
+        "Description": request.params.get("Description", ""),
+    }
+
+
+# A copy names no volume that exists; EC2 shows this one.
+_NO_VOLUME = "vol-ffffffff"
+
+
+def _of_snapshot(tx: Tx, request: Request, parents: Parents) -> Document:
+    params = request.params
+    source = rows.get(
+        tx, SNAPSHOT, request.account, params["SourceRegion"], [params["SourceSnapshotId"]]
+    )[0]
+    if source.state != "completed":
+        raise ServiceError("IncorrectState", f"Snapshot {source.id} is {source.state}")
+    encrypted = params.get("Encrypted", source.doc["Encrypted"])
+    return _document(request, _NO_VOLUME, source.doc["VolumeSize"], encrypted=encrypted)
+
+
+def _created(tx: Tx, row: Row) -> None:
+    ripening.plan(tx, row, "completed", COMPLETING_SECONDS, cause="copied to the end")
+
+
+def _copied(row: Row) -> Document:
+    return {"SnapshotId": row.id, "Tags": row.doc.get("Tags", [])}
+
+
+SNAPSHOTS = Noun(
+    SNAPSHOT,
+    id="SnapshotId",
+    one=None,
+    many="Snapshots",
+    ids="SnapshotIds",
+    filters=SNAPSHOT_FILTERS,
+    accepts=dict.fromkeys(("VolumeId", "Description")),
+    build=_of_volume,
+    show=show,
+    initial="pending",
+    created=_created,
+)
+COPIES = Noun(
+    SNAPSHOT,
+    id="SnapshotId",
+    one=None,
+    many="Snapshots",
+    ids="SnapshotIds",
+    filters=SNAPSHOT_FILTERS,
+    accepts=dict.fromkeys(
+        (
+            "Description", "DestinationRegion", "Encrypted", "KmsKeyId", "PresignedUrl",
+            "SourceRegion", "SourceSnapshotId",
+        )
+    ),
+    build=_of_snapshot,
+    show=_copied,
+    initial="pending",
+    created=_created,
+)  # fmt: skip
+
+
+def _refuse_used(tx: Tx, row: Row) -> None:
+    for image in rows.listing(tx, IMAGE, row.account, row.region):
+        devices = image.doc.get("BlockDeviceMappings", ())
+        if any(one.get("Ebs", {}).get("SnapshotId") == row.id for one in devices):
+            raise ServiceError(
+                "InvalidSnapshot.InUse", f"The snapshot {row.id} is currently in use by {image.id}"
+            )
+
+
+def describe_snapshots(tx: Tx, request: Request) -> Document:
+    """The account's own snapshots; nobody shares any here, and built-in ones are not listed."""
+    owners = request.params.get("OwnerIds", [])
+    if owners and not {"self", request.account} & set(owners):
+        return {"Snapshots": []}
+    return describe(tx, request, SNAPSHOT, show, "Snapshots", SNAPSHOT_FILTERS, ids="SnapshotIds")
+
+
+def describe_snapshot_attribute(tx: Tx, request: Request) -> Document:
+    """No snapshot is shared, and none has product codes."""
+    ids = [request.params["SnapshotId"]]
+    row = rows.get(tx, SNAPSHOT, request.account, request.region, ids)[0]
+    match request.params["Attribute"]:
+        case "createVolumePermission":
+            return {"SnapshotId": row.id, "CreateVolumePermissions": []}
+        case "productCodes":
+            return {"SnapshotId": row.id, "ProductCodes": []}
+        case other:
+            raise refusals.invalid_value("attribute", other)
+
+
+ACTIONS: tuple[Action, ...] = (
+    creating(SNAPSHOTS, "CreateSnapshot"),
+    creating(COPIES, "CopySnapshot"),
+    deleting(SNAPSHOTS, "DeleteSnapshot", check=_refuse_used),
+    Read("DescribeSnapshots", describe_snapshots),
+    Read("DescribeSnapshotAttribute", describe_snapshot_attribute),
+)

@@ -1,0 +1,109 @@
+"""Volumes as EC2 shows them. Their creation outside a launch is an action of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sametoken.ec2.kit.describing import describe
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol.documents import Document
+from sametoken.resources.catalogues import geography
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.storage.volumes import VOLUME
+from sametoken.store.columns import from_microseconds
+from sametoken.store.port import Tx
+
+# Source: EC2 API reference, DescribeVolumes, "Filters".
+VOLUME_FILTERS = {
+    "attachment.attach-time": "Attachments[].AttachTime",
+    "attachment.delete-on-termination": "Attachments[].DeleteOnTermination",
+    "attachment.device": "Attachments[].Device",
+    "attachment.instance-id": "Attachments[].InstanceId",
+    "attachment.status": "Attachments[].State",
+    "availability-zone": "AvailabilityZone",
+    "availability-zone-id": "AvailabilityZoneId",
+    "create-time": "CreateTime",
+    "encrypted": "Encrypted",
+    "fast-restored": "=false",
+    "multi-attach-enabled": "MultiAttachEnabled",
+    "operator.managed": "=false",
+    "operator.principal": "",
+    "size": "Size",
+    "snapshot-id": "SnapshotId",
+    "source-volume-id": "SourceVolumeId",
+    "status": "State",
+    "volume-id": "VolumeId",
+    "volume-type": "VolumeType",
+}
+
+# Source: the same of DescribeVolumeStatus. No disk here ever has an event or waits for an action.
+STATUS_FILTERS = {
+    "action.code": "",
+    "action.description": "",
+    "action.event-id": "",
+    "attachment-status.instance-id": "",
+    "attachment-status.io-performance": "",
+    "availability-zone": "AvailabilityZone",
+    "availability-zone-id": "AvailabilityZoneId",
+    "event.description": "",
+    "event.event-id": "",
+    "event.event-type": "",
+    "event.not-after": "",
+    "event.not-before": "",
+    "volume-status.details-name": "VolumeStatus.Details[].Name",
+    "volume-status.details-status": "VolumeStatus.Details[].Status",
+    "volume-status.status": "VolumeStatus.Status",
+}
+# Source: the same of DescribeVolumesModifications.
+MODIFICATION_FILTERS = {
+    "modification-state": "ModificationState",
+    "original-iops": "OriginalIops",
+    "original-size": "OriginalSize",
+    "original-volume-type": "OriginalVolumeType",
+    "originalMultiAttachEnabled": "OriginalMultiAttachEnabled",
+    "start-time": "StartTime",
+    "target-iops": "TargetIops",
+    "target-size": "TargetSize",
+    "target-volume-type": "TargetVolumeType",
+    "targetMultiAttachEnabled": "TargetMultiAttachEnabled",
+    "volume-id": "VolumeId",
+}
+
+
+def show(row: Row) -> Document:
+    """EC2's Volume."""
+    document = {name: value for name, value in row.doc.items() if name != "private"}
+    document["Attachments"] = [_attachment(one) for one in row.doc.get("Attachments", ())]
+    return {
+        **document,
+        "VolumeId": row.id,
+        "State": row.state,
+        "AvailabilityZone": row.zone,
+        "AvailabilityZoneId": geography.zone_id_of(row.zone),
+        "CreateTime": row.created_at,
+    }
+
+
+def _attachment(stored: dict[str, Any]) -> Document:
+    shown = {name: value for name, value in stored.items() if name != "attached_us"}
+    return {**shown, "AttachTime": from_microseconds(stored["attached_us"])}
+
+
+def volume_mapping(row: Row, attachment: dict[str, Any]) -> Document:
+    """EC2's InstanceBlockDeviceMapping: a volume as its instance shows it."""
+    return {
+        "DeviceName": attachment["Device"],
+        "Ebs": {
+            "AttachTime": from_microseconds(attachment["attached_us"]),
+            "DeleteOnTermination": attachment["DeleteOnTermination"],
+            "Status": attachment["State"],
+            "VolumeId": row.id,
+        },
+    }
+
+
+def describe_volumes(tx: Tx, request: Request) -> Document:
+    return describe(
+        tx, request, VOLUME, show, "Volumes", VOLUME_FILTERS,
+        ids="VolumeIds", parent_filter="attachment.instance-id",
+    )  # fmt: skip

@@ -1,0 +1,36 @@
+"""Tags: part of every row's document, in EC2's order of arrival."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.rows import RESOURCE, Row
+from sametoken.store.port import Tx
+
+
+def of(row: Row) -> dict[str, str]:
+    """A resource's tags by key."""
+    return {tag["Key"]: tag["Value"] for tag in row.doc.get("Tags", ())}
+
+
+def set_all(tx: Tx, row: Row, tags: Mapping[str, str]) -> None:
+    """Make `tags` the resource's tags. The row must be locked."""
+    listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+    change = sa.update(RESOURCE).where(RESOURCE.c.id == row.id)
+    tx.execute(change.values(doc={**row.doc, "Tags": listed}))
+
+
+def tagged(tx: Tx, account: str, region: str, ids: Sequence[str] | None) -> list[Row]:
+    """The account's living resources in the Region; of `ids` only, where given."""
+    if ids is not None:
+        found = list(rows.by_ids(tx, ids).values())
+    else:
+        query = sa.select(RESOURCE).where(
+            RESOURCE.c.account == account, RESOURCE.c.region == region
+        )
+        found = [rows.from_record(record) for record in tx.execute(query)]
+    owner = (account, region)
+    return [row for row in found if row.gone_at is None and (row.account, row.region) == owner]

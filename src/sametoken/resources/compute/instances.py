@@ -1,0 +1,126 @@
+"""Instances: their states and what a launch holds. Alone writes instance rows."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from sametoken.resources.kit import counters, rows
+from sametoken.resources.kit.kinds import Kind, states
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network import interfaces
+from sametoken.resources.network.interfaces import INTERFACE
+from sametoken.store.port import Tx
+
+
+class InstanceState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    SHUTTING_DOWN = "shutting-down"
+    TERMINATED = "terminated"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+# Source: EC2 API reference, InstanceState. The high byte is to be ignored; we leave it zero.
+STATE_CODES = {
+    InstanceState.PENDING: 0,
+    InstanceState.RUNNING: 16,
+    InstanceState.SHUTTING_DOWN: 32,
+    InstanceState.TERMINATED: 48,
+    InstanceState.STOPPING: 64,
+    InstanceState.STOPPED: 80,
+}
+
+# Source: EC2 user guide, "Instance lifecycle". A launch that fails goes from pending to terminated
+# by itself; a start that fails, back to stopped.
+INSTANCE = Kind(
+    "instance",
+    "i",
+    "InvalidInstanceID",
+    "instance",
+    transitions=states(
+        pending="running shutting-down terminated stopping stopped",
+        running="stopping shutting-down",
+        stopping="stopped shutting-down",
+        stopped="pending terminated",
+        shutting_down="terminated",
+        terminated="",
+    ),
+    ends=frozenset({"terminated"}),
+    # "usually less than one hour" (EC2 API reference, DescribeInstances).
+    lingers=timedelta(hours=1),
+)
+
+
+def hold(tx: Tx, row: Row, *, count: int = 1) -> None:
+    """Debit capacity and quota for `count` instances like `row`. Last in a transaction."""
+    held = row.private["held"]
+    assert held is not None, f"{row.id} is to hold something"
+    counters.debit(tx, {held["capacity"]: count, held["vcpus"]: held["amount"] * count})
+
+
+def holding(account: str, region: str, zone: str, instance_type: str, vcpus: int) -> dict[str, Any]:
+    """What an instance holds of capacity and quota while it is not stopped or terminated."""
+    return {
+        "capacity": counters.capacity_name(zone, instance_type),
+        "vcpus": counters.vcpus_name(account, region),
+        "amount": vcpus,
+    }
+
+
+def let_go(tx: Tx, row: Row) -> Row:
+    """Credit what the instance holds, once: its row, locked, says whether it still does."""
+    held = row.private["held"]
+    if held is None:
+        return row
+    row = set_private(tx, row, held=None)
+    counters.credit(tx, held["capacity"], 1)
+    counters.credit(tx, held["vcpus"], held["amount"])
+    return row
+
+
+def set_private(tx: Tx, row: Row, **members: Any) -> Row:
+    """Change members that EC2 does not show in a Describe."""
+    return rows.change(tx, INSTANCE, row, private={**row.private, **members})
+
+
+def move(
+    tx: Tx,
+    row: Row,
+    state: InstanceState,
+    *,
+    cause: str,
+    reason: tuple[str, str] | None = None,
+    transition_reason: str = "",
+) -> Row:
+    """Move to `state`. `reason` is EC2's StateReason, `transition_reason` its free text."""
+    doc: dict[str, Any] = {"StateTransitionReason": transition_reason, "StateReason": None}
+    if reason is not None:
+        doc["StateReason"] = {"Code": reason[0], "Message": reason[1]}
+    return rows.change(tx, INSTANCE, row, state=state.value, cause=cause, **doc)
+
+
+def set_groups(tx: Tx, row: Row, groups: list[dict[str, str]]) -> None:
+    """Put the instance and its primary interface into other security groups."""
+    rows.change(tx, INSTANCE, row, SecurityGroups=groups)
+    for interface in _primary_interfaces(tx, row):
+        interfaces.set_groups(tx, interface, groups)
+
+
+def set_source_dest_check(tx: Tx, row: Row, *, checks: bool) -> None:
+    """The instance shows what its primary interface does."""
+    rows.change(tx, INSTANCE, row, SourceDestCheck=checks)
+    for interface in _primary_interfaces(tx, row):
+        rows.change(tx, INTERFACE, interface, SourceDestCheck=checks)
+
+
+def _primary_interfaces(tx: Tx, row: Row) -> list[Row]:
+    """The interface at device index 0, locked; none once the instance has given it back."""
+    ids = [
+        child.id
+        for child in rows.children(tx, [row.id])[row.id]
+        if child.kind == INTERFACE.name and child.doc["Attachment"]["DeviceIndex"] == 0
+    ]
+    return list(rows.by_ids(tx, ids, lock=True).values())

@@ -1,0 +1,56 @@
+"""Where instances run: one placement row each. Not shown by EC2; counted by the auditor."""
+
+from __future__ import annotations
+
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.kinds import Kind, states
+from sametoken.resources.kit.rows import Row
+from sametoken.store.port import Tx
+
+PLACEMENT = Kind(
+    "placement",
+    "placement",
+    "InvalidPlacement",
+    "placement",
+    transitions=states(reserved="released deleted", released="reserved deleted", deleted=""),
+    ends=frozenset({"deleted"}),
+)
+
+# Hosts of a zone; enough that neighbours differ, few enough to recognise in a log.
+HOSTS_PER_ZONE = 64
+
+
+def placement_id(instance: str) -> str:
+    """An instance has one placement, so its id follows from the instance's."""
+    return instance.replace("i-", "placement-", 1)
+
+
+def reserve(tx: Tx, instance: str) -> None:
+    """Reserve a host. Does nothing when the instance has one."""
+    id = placement_id(instance)
+    host = f"host-{int(instance[-4:], 16) % HOSTS_PER_ZONE:02d}"
+    row = rows.find(tx, id, lock=True)
+    if row is None:
+        owner = rows.by_ids(tx, [instance])[instance]
+        rows.insert(
+            tx,
+            [
+                Row(
+                    id, PLACEMENT.name, owner.account, owner.region, "reserved",
+                    {"InstanceId": instance, "Host": host}, tx.now, owner.zone,
+                )
+            ],
+        )  # fmt: skip
+    elif row.state == "released":
+        rows.change(tx, PLACEMENT, row, state="reserved", cause="started again")
+
+
+def leave(tx: Tx, instance: str, *, for_good: bool) -> None:
+    """Leave the host, until the next start or for good. Does nothing when that is so already."""
+    row = rows.find(tx, placement_id(instance), lock=True)
+    if row is None or row.gone_at is not None:
+        return
+    if for_good:
+        rows.change(tx, PLACEMENT, row, state="deleted", cause="instance ended")
+    elif row.state == "reserved":
+        rows.change(tx, PLACEMENT, row, state="released", cause="instance stopped")

@@ -1,0 +1,90 @@
+"""Resources that reach a state by themselves, after a while: creating → available and its like.
+
+The step is a row, written by the transaction that makes the resource and due by the store's
+clock, so it survives a crash and happens once. Whatever moves the resource elsewhere in the
+meantime wins: a step whose starting state has passed is dropped.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.rows import Row
+from sametoken.store.columns import Moment
+from sametoken.store.port import Tx
+
+metadata = sa.MetaData()
+
+# The channel that wakes whoever takes due steps.
+CHANNEL = "ripening"
+# One transaction's worth of steps.
+RIPE_MAX = 100
+
+RIPENING = sa.Table(
+    "ripening",
+    metadata,
+    sa.Column("resource", sa.String(64), primary_key=True),
+    sa.Column("from_state", sa.String(32), nullable=False),
+    sa.Column("to_state", sa.String(32), nullable=False),
+    sa.Column("cause", sa.String(300), nullable=False),
+    sa.Column("due_at", Moment, nullable=False),
+    sa.Index("ripening_due", "due_at"),
+)
+
+_DUE = (
+    sa.select(RIPENING)
+    .where(RIPENING.c.due_at <= sa.bindparam("now"))
+    .order_by(RIPENING.c.due_at)
+    .limit(RIPE_MAX)
+    .with_for_update(skip_locked=True)
+)
+_NEXT = sa.select(RIPENING.c.due_at).order_by(RIPENING.c.due_at).limit(1)
+_FORGET = sa.delete(RIPENING).where(RIPENING.c.resource == sa.bindparam("resource"))
+
+_kinds: dict[str, Kind] = {}
+
+
+def ripens(kind: Kind) -> Kind:
+    """Declare that resources of `kind` may ripen. Returns it, to be used in its declaration."""
+    _kinds[kind.name] = kind
+    return kind
+
+
+def plan(tx: Tx, row: Row, to_state: str, seconds: float, *, cause: str) -> None:
+    """Have `row` go from its state to `to_state` in `seconds`, unless it goes elsewhere first."""
+    kind = _kinds[row.kind]
+    assert to_state in kind.transitions[row.state], f"{row.id}: {row.state} never is {to_state}"
+    tx.execute(_FORGET, {"resource": row.id})
+    tx.execute(
+        sa.insert(RIPENING),
+        {
+            "resource": row.id,
+            "from_state": row.state,
+            "to_state": to_state,
+            "cause": cause,
+            "due_at": tx.now + timedelta(seconds=seconds),
+        },
+    )
+    tx.wake(CHANNEL)
+
+
+def ripen_due(tx: Tx) -> int:
+    """Take the steps that are due, at most `RIPE_MAX`; how many there were."""
+    due = tx.execute(_DUE, {"now": tx.now}).all()
+    found = rows.by_ids(tx, sorted(step.resource for step in due), lock=True)
+    for step in due:
+        row = found.get(step.resource)
+        if row is not None and row.state == step.from_state:
+            rows.change(tx, _kinds[row.kind], row, state=step.to_state, cause=step.cause)
+        tx.execute(_FORGET, {"resource": step.resource})
+    return len(due)
+
+
+def next_due(tx: Tx) -> datetime | None:
+    """When the next step falls due; None when there is none."""
+    found: datetime | None = tx.execute(_NEXT).scalar()
+    return found

@@ -1,0 +1,373 @@
+"""The rows of every noun: one table, one door. State, document, parents, and what became of them.
+
+A noun's own module declares its `Kind` and alone writes its rows, through these functions. A row
+never disappears when its resource does: it becomes a tombstone, which replays still read, until
+the sweep finds that no entry names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from sametoken.idempotency.ledger import RETENTION
+from sametoken.idempotency.tables import RESOURCE as RETAINED
+from sametoken.idempotency.tables import SqlLedger
+from sametoken.resources.kit.kinds import Kind
+from sametoken.store.columns import Moment
+from sametoken.store.port import Stale, Tx
+
+metadata = sa.MetaData()
+_BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+# `doc` holds the members EC2 shows, in the model's spelling, and under "private" what it does not.
+# `name` is a natural key (key pair, group in its VPC), unique while the resource lives.
+RESOURCE = sa.Table(
+    "resource",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(48), nullable=False),
+    sa.Column("account", sa.String(12), nullable=False),
+    sa.Column("region", sa.String(32), nullable=False),
+    sa.Column("zone", sa.String(32), nullable=False),
+    sa.Column("state", sa.String(32), nullable=False),
+    sa.Column("name", sa.String(300)),
+    sa.Column("client_token", sa.String(255)),
+    sa.Column("doc", sa.JSON, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("gone_at", Moment),
+    # Counts the changes: who writes says which one it read.
+    sa.Column("version", sa.Integer, nullable=False),
+    # With `gone_at`, so that a listing passes over tombstones without reading them.
+    sa.Index("resource_listing", "account", "region", "kind", "id", "gone_at"),
+    sa.Index(
+        "resource_name",
+        "account",
+        "region",
+        "kind",
+        "name",
+        unique=True,
+        sqlite_where=sa.text("name IS NOT NULL"),
+        postgresql_where=sa.text("name IS NOT NULL"),
+    ),
+    sa.Index(
+        "resource_client_token",
+        "account",
+        "region",
+        "client_token",
+        sqlite_where=sa.text("client_token IS NOT NULL"),
+        postgresql_where=sa.text("client_token IS NOT NULL"),
+    ),
+    sa.Index(
+        "resource_tombstone",
+        "gone_at",
+        sqlite_where=sa.text("gone_at IS NOT NULL"),
+        postgresql_where=sa.text("gone_at IS NOT NULL"),
+    ),
+)
+
+# Who is attached to, or stands in, whom. A parent with children cannot be deleted.
+EDGE = sa.Table(
+    "resource_edge",
+    metadata,
+    sa.Column("parent", sa.String(64), primary_key=True),
+    sa.Column("child", sa.String(64), primary_key=True),
+    sa.Index("resource_edge_child", "child"),
+    # The row is its key: on SQLite one tree holds both.
+    sqlite_with_rowid=False,
+)
+
+# Append-only: every change of state with its cause. Feeds StateTransitionReason and the auditor.
+TRANSITION = sa.Table(
+    "resource_transition",
+    metadata,
+    sa.Column("id", _BIG, primary_key=True),
+    sa.Column("resource_id", sa.String(64), nullable=False),
+    sa.Column("moved_at", Moment, nullable=False),
+    sa.Column("from_state", sa.String(32), nullable=False),
+    sa.Column("to_state", sa.String(32), nullable=False),
+    sa.Column("cause", sa.String(300), nullable=False),
+    sa.Index("resource_transition_resource", "resource_id"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One resource as stored. `parents` is what a new row is put under; not read back."""
+
+    id: str
+    kind: str
+    account: str
+    region: str
+    state: str
+    doc: dict[str, Any]
+    created_at: datetime
+    zone: str = ""
+    name: str | None = None
+    client_token: str | None = None
+    gone_at: datetime | None = None
+    version: int = 0
+    parents: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def private(self) -> dict[str, Any]:
+        """What EC2 does not show in a Describe."""
+        found = self.doc.get("private", {})
+        assert isinstance(found, dict), f"{self.id}: private is not a document"
+        return found
+
+
+# A listing is read in pieces of at most this many rows: one of EC2's largest pages is two of them.
+LISTED_AT_ONCE_MAX = 500
+
+_COLUMNS = [column.name for column in RESOURCE.c]
+_IN_IDS = RESOURCE.c.id.in_(sa.bindparam("ids", expanding=True))
+_BY_IDS = sa.select(RESOURCE).where(_IN_IDS).order_by(RESOURCE.c.id)
+_EXISTS = sa.select(RESOURCE.c.id).where(RESOURCE.c.id == sa.bindparam("r_id"))
+_LOCK_IDS = _BY_IDS.with_for_update()
+_CHILDREN = (
+    sa.select(EDGE.c.parent, RESOURCE)
+    .join(RESOURCE, RESOURCE.c.id == EDGE.c.child)
+    .where(EDGE.c.parent.in_(sa.bindparam("parents", expanding=True)))
+    .order_by(RESOURCE.c.id)
+)
+_BY_NAME = sa.select(RESOURCE).where(
+    RESOURCE.c.account == sa.bindparam("account"),
+    RESOURCE.c.region == sa.bindparam("region"),
+    RESOURCE.c.kind == sa.bindparam("kind"),
+    RESOURCE.c.name == sa.bindparam("name"),
+)
+_LISTED = (
+    sa.select(RESOURCE)
+    .where(
+        RESOURCE.c.account == sa.bindparam("account"),
+        RESOURCE.c.region == sa.bindparam("region"),
+        RESOURCE.c.kind == sa.bindparam("kind"),
+        RESOURCE.c.id > sa.bindparam("after"),
+        sa.or_(RESOURCE.c.gone_at.is_(None), RESOURCE.c.gone_at > sa.bindparam("hidden")),
+    )
+    .order_by(RESOURCE.c.id)
+    .limit(sa.bindparam("at_once"))
+)
+_LISTED_BY_TOKEN = _LISTED.where(
+    RESOURCE.c.client_token.in_(sa.bindparam("client_tokens", expanding=True))
+)
+_LISTED_UNDER = _LISTED.join(EDGE, EDGE.c.child == RESOURCE.c.id).where(
+    EDGE.c.parent == sa.bindparam("parent")
+)
+_INSERT = sa.insert(RESOURCE)
+_LINK = sa.insert(EDGE)
+_NOTE_TRANSITION = sa.insert(TRANSITION)
+_UNDER_NOBODY = sa.delete(EDGE).where(EDGE.c.child == sa.bindparam("e_child"))
+_CHANGED = ("state", "doc", "gone_at", "name", "zone", "version")
+_CHANGE = (
+    sa.update(RESOURCE)
+    .where(RESOURCE.c.id == sa.bindparam("r_id"), RESOURCE.c.version == sa.bindparam("r_read"))
+    .values({name: sa.bindparam(f"r_{name}") for name in _CHANGED})
+)
+
+
+def insert(tx: Tx, rows: Sequence[Row]) -> None:
+    """Insert new rows and put each under its parents."""
+    tx.execute(_INSERT, [{name: getattr(row, name) for name in _COLUMNS} for row in rows])
+    edges = [{"parent": parent, "child": row.id} for row in rows for parent in row.parents]
+    if edges:
+        tx.execute(_LINK, edges)
+
+
+def by_ids(tx: Tx, ids: Iterable[str], *, lock: bool = False) -> dict[str, Row]:
+    """The rows of `ids` that exist, tombstones too; locked in id order when asked."""
+    wanted = list(ids)
+    if not wanted:
+        return {}
+    found = tx.execute(_LOCK_IDS if lock else _BY_IDS, {"ids": wanted})
+    return {row.id: from_record(row) for row in found}
+
+
+def find(tx: Tx, id: str, *, lock: bool = False) -> Row | None:
+    """One row, tombstone or not; None when there never was one, or it is swept."""
+    return by_ids(tx, [id], lock=lock).get(id)
+
+
+def exists(tx: Tx, id: str) -> bool:
+    """Is there a row, tombstone or not?"""
+    return tx.execute(_EXISTS, {"r_id": id}).first() is not None
+
+
+def zone_of(tx: Tx, account: str, id: str) -> str:
+    """The zone a resource of the account is, or was, in: known until it is swept. Else ""."""
+    row = find(tx, id)
+    return row.zone if row is not None and row.account == account else ""
+
+
+def find_named(tx: Tx, kind: Kind, account: str, region: str, name: str) -> Row | None:
+    """The living resource with that natural key."""
+    key = {"account": account, "region": region, "kind": kind.name, "name": name}
+    found = tx.execute(_BY_NAME, key).first()
+    return None if found is None else from_record(found)
+
+
+def get(
+    tx: Tx, kind: Kind, account: str, region: str, ids: Sequence[str], *, lock: bool = False
+) -> list[Row]:
+    """The rows the caller names, in the caller's order.
+
+    Raises `Invalid….Malformed` or `Invalid….NotFound` naming every missing id, also for those of
+    another account, another Region, or gone for longer than the kind lingers.
+    """
+    for id in ids:
+        kind.check_id(id)
+    found = by_ids(tx, ids, lock=lock)
+    missing = [
+        id
+        for id in dict.fromkeys(ids)
+        if id not in found or not _is_shown(tx, kind, account, region, found[id])
+    ]
+    if missing:
+        raise kind.not_found(missing)
+    return [found[id] for id in dict.fromkeys(ids)]
+
+
+def _is_shown(tx: Tx, kind: Kind, account: str, region: str, row: Row) -> bool:
+    if (row.kind, row.account, row.region) != (kind.name, account, region):
+        return False
+    return row.gone_at is None or row.gone_at + kind.lingers > tx.now
+
+
+def listing(
+    tx: Tx, kind: Kind, account: str, region: str, *, parent: str | None = None
+) -> list[Row]:
+    """All shown resources of a kind, by id; those under `parent` where given."""
+    return [row for piece in walk(tx, kind, account, region, parent=parent) for row in piece]
+
+
+def walk(
+    tx: Tx,
+    kind: Kind,
+    account: str,
+    region: str,
+    *,
+    client_tokens: Sequence[str] | None = None,
+    parent: str | None = None,
+    after: str = "",
+    at_once: int = LISTED_AT_ONCE_MAX,
+) -> Iterator[list[Row]]:
+    """The shown resources of a kind whose ids come after `after`, by id, piece by piece.
+
+    Read only as far as it is walked: the first piece has `at_once` rows, each later one up to
+    twice as many as the one before. Narrowed by index to `client_tokens`, or to the children of
+    `parent`.
+    """
+    assert client_tokens is None or parent is None, "a listing is narrowed in one way"
+    query = _LISTED
+    values: dict[str, Any] = {"account": account, "region": region, "kind": kind.name}
+    values["hidden"] = tx.now - kind.lingers
+    if client_tokens is not None:
+        query, values["client_tokens"] = _LISTED_BY_TOKEN, list(client_tokens)
+    elif parent is not None:
+        query, values["parent"] = _LISTED_UNDER, parent
+    size = min(at_once, LISTED_AT_ONCE_MAX)
+    while True:
+        found = tx.execute(query, {**values, "after": after, "at_once": size})
+        piece = [from_record(row) for row in found]
+        if piece:
+            yield piece
+        if len(piece) < size:
+            return
+        after, size = piece[-1].id, min(2 * size, LISTED_AT_ONCE_MAX)
+
+
+def children(tx: Tx, parents: Sequence[str], kind: Kind | None = None) -> dict[str, list[Row]]:
+    """The living rows under each of `parents`, by id; those of one kind where given."""
+    found: dict[str, list[Row]] = {parent: [] for parent in parents}
+    if parents:
+        query = _CHILDREN if kind is None else _CHILDREN.where(RESOURCE.c.kind == kind.name)
+        for row in tx.execute(query, {"parents": list(parents)}):
+            found[row.parent].append(from_record(row))
+    return found
+
+
+def change(
+    tx: Tx, kind: Kind, row: Row, *, state: str | None = None, cause: str = "", **doc: Any
+) -> Row:
+    """Write new members of the document, and move to `state`. The row as it is now.
+
+    Asserts that the state table has the move. Raises `Stale`, which has the store run the whole
+    function again, when the stored row is not the one that was read: no change is ever lost to
+    another's. Reaching a final state ends the resource.
+    """
+    target = row.state if state is None else state
+    assert target == row.state or target in kind.transitions[row.state], (
+        f"{row.id}: no way from {row.state} to {target}"
+    )
+    ending = target in kind.ends and row.state not in kind.ends
+    changed = replace(
+        row,
+        state=target,
+        doc={**row.doc, **doc},
+        gone_at=tx.now if ending else row.gone_at,
+        name=None if ending else row.name,
+        version=row.version + 1,
+    )
+    values = {f"r_{name}": getattr(changed, name) for name in ("id", *_CHANGED)}
+    if tx.execute(_CHANGE, values | {"r_read": row.version}).rowcount != 1:
+        raise Stale(f"{row.id} is not as it was read ({row.state}, version {row.version})")
+    if target != row.state:
+        _note_transition(tx, row, target, cause)
+    if ending:
+        # Its own children stay under it until each is released: an unwinding still looks for them.
+        tx.execute(_UNDER_NOBODY, {"e_child": row.id})
+        SqlLedger().ended(tx, [row.id])
+    return changed
+
+
+def _note_transition(tx: Tx, row: Row, target: str, cause: str) -> None:
+    tx.execute(
+        _NOTE_TRANSITION,
+        {
+            "resource_id": row.id,
+            "moved_at": tx.now,
+            "from_state": row.state,
+            "to_state": target,
+            "cause": cause[:300],
+        },
+    )
+
+
+def link(tx: Tx, parent: str, child: str) -> None:
+    tx.execute(_LINK, {"parent": parent, "child": child})
+
+
+def unlink(tx: Tx, parent: str, child: str) -> None:
+    tx.execute(sa.delete(EDGE).where(EDGE.c.parent == parent, EDGE.c.child == child))
+
+
+def transitions(tx: Tx, id: str) -> list[Any]:
+    """Every change of state of one resource, oldest first: rows of `TRANSITION`."""
+    query = sa.select(TRANSITION).where(TRANSITION.c.resource_id == id).order_by(TRANSITION.c.id)
+    return list(tx.execute(query))
+
+
+def sweep(tx: Tx, limit: int) -> list[str]:
+    """Remove at most `limit` tombstones that no entry names any more; the ids removed."""
+    query = (
+        sa.select(RESOURCE.c.id)
+        .where(RESOURCE.c.gone_at <= tx.now - RETENTION)
+        .where(~sa.exists().where(RETAINED.c.resource_id == RESOURCE.c.id))
+        .limit(limit)
+    )
+    ids = [row.id for row in tx.execute(query)]
+    if ids:
+        tx.execute(sa.delete(TRANSITION).where(TRANSITION.c.resource_id.in_(ids)))
+        tx.execute(sa.delete(RESOURCE).where(RESOURCE.c.id.in_(ids)))
+    return ids
+
+
+def from_record(found: Any) -> Row:
+    """The value of one database row of `RESOURCE`."""
+    values: Mapping[str, Any] = found._mapping
+    return Row(**{name: values[name] for name in _COLUMNS})

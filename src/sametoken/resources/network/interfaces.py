@@ -1,0 +1,340 @@
+"""Network interfaces: their states, addresses and who holds them. Alone writes their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from sametoken.errors import ServiceError
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.ids import mint
+from sametoken.resources.kit.kinds import Kind, states
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network import addresses, public_addresses
+from sametoken.store.columns import from_microseconds, to_microseconds
+from sametoken.store.port import Tx
+
+# Source: EC2 API reference, NetworkInterface `Status`: available, associated, attaching, in-use,
+# detaching. "pending" is what CreateNetworkInterface was seen to answer.
+INTERFACE = Kind(
+    "network-interface",
+    "eni",
+    "InvalidNetworkInterfaceID",
+    "networkInterface",
+    transitions=states(
+        pending="available in-use deleted",
+        available="in-use deleted",
+        in_use="available deleted",
+        deleted="",
+    ),
+    ends=frozenset({"deleted"}),
+    malformed="InvalidNetworkInterfaceId",
+)
+
+# Terraform's provider waits until it has seen an attachment `detached`, and asks at least every ten
+# seconds. If it never does it waits on for minutes.
+DETACHED_SHOWN = timedelta(seconds=15)
+# Types that a gateway or an endpoint makes for itself: they come and go with it, and nobody else
+# attaches or deletes them.
+_SERVED = frozenset({"nat_gateway", "vpc_endpoint"})
+
+
+def plan_row(
+    tx: Tx,
+    *,
+    id: str,
+    account: str,
+    region: str,
+    subnet: Row,
+    groups: list[Row],
+    address: str | None,
+    instance: str | None,
+    spec: dict[str, Any],
+) -> Row:
+    """Hold an address (`address`, or any) for a new interface, and lay out its row.
+
+    With `instance` it is attached at once as EC2 shows it, `attaching` until the network service
+    has brought it up; without, it is available. `spec` has EC2's names: Description, DeviceIndex,
+    DeleteOnTermination, InterfaceType, Tags, PublicIp (wanted or not), SourceDestCheck; Secondary
+    are more addresses, SecondaryCount how many of the subnet's choice. Raises what `addresses`
+    refuses with.
+    """
+    address, secondary = _hold_addresses(tx, subnet, id, address, spec)
+    doc: dict[str, Any] = {
+        "AvailabilityZone": subnet.zone,
+        "Description": spec.get("Description", ""),
+        "Groups": [{"GroupId": one.id, "GroupName": one.doc["GroupName"]} for one in groups],
+        "InterfaceType": spec.get("InterfaceType", "interface"),
+        "MacAddress": _mac_address(tx),
+        "PrivateIpAddress": address,
+        "PrivateDnsName": private_dns_name(region, address),
+        "RequesterManaged": spec.get("InterfaceType") in _SERVED,
+        "SourceDestCheck": spec.get("SourceDestCheck", True),
+        "SubnetId": subnet.id,
+        "VpcId": subnet.doc["VpcId"],
+        "Ipv6Addresses": [],
+        "Tags": spec.get("Tags", []),
+        "private": {
+            "PublicIp": bool(spec.get("PublicIp")),
+            "Secondary": [{"PrivateIpAddress": one} for one in secondary],
+        },
+    }
+    parents = [subnet.id, *(one.id for one in groups)]
+    if instance is not None:
+        parents.append(instance)
+        doc["Attachment"] = _attachment(
+            tx, account, instance, spec["DeviceIndex"], deletes=spec["DeleteOnTermination"]
+        )
+    state = "available" if instance is None else "pending"
+    return Row(
+        id, INTERFACE.name, account, region, state, doc, tx.now, subnet.zone,
+        name=None if instance is None else doc["Attachment"]["AttachmentId"],
+        parents=tuple(parents),
+    )  # fmt: skip
+
+
+def _hold_addresses(
+    tx: Tx, subnet: Row, id: str, address: str | None, spec: dict[str, Any]
+) -> tuple[str, list[str]]:
+    """The interface's address (`address`, or any) and its secondary ones, all held for it."""
+    cidr = subnet.doc["CidrBlock"]
+    # Those named first: one drawn at random might be one of them.
+    secondary = [
+        addresses.hold_exactly(tx, subnet.id, cidr, one, id) for one in spec.get("Secondary", ())
+    ]
+    if address is None:
+        address = addresses.hold(tx, subnet.id, cidr, id)
+    else:
+        addresses.hold_exactly(tx, subnet.id, cidr, address, id)
+    for _ in range(spec.get("SecondaryCount", 0)):
+        secondary.append(addresses.hold(tx, subnet.id, cidr, id))
+    return address, secondary
+
+
+def attach(
+    tx: Tx, row: Row, *, instance: str, device_index: int, zone: str, status: str = "attaching"
+) -> Row:
+    """Attach an existing interface to an instance of its zone. The row must be locked.
+
+    `status` is `attached` where no network service will bring it up: the machine is made already.
+    Raises `InvalidNetworkInterface.InUse` and `InvalidParameterCombination`.
+    """
+    refuse_used(row)
+    if row.zone != zone:
+        raise ServiceError(
+            "InvalidParameterCombination", f"{row.id} is in {row.zone}, the instance in {zone}"
+        )
+    rows.link(tx, instance, row.id)
+    attachment = _attachment(tx, row.account, instance, device_index, deletes=False)
+    attachment["Status"] = status
+    # While attached an interface is found by its attachment, too.
+    row = replace(row, name=attachment["AttachmentId"])
+    return rows.change(
+        tx, INTERFACE, row, state="in-use", cause=f"attached to {instance}", Attachment=attachment
+    )
+
+
+def is_served(row: Row) -> bool:
+    """Does the interface belong to a gateway or an endpoint, which always uses it?"""
+    return row.doc["InterfaceType"] in _SERVED
+
+
+def refuse_used(row: Row) -> None:
+    """Raise `InvalidNetworkInterface.InUse` unless nobody uses the interface.
+
+    Of what a gateway or an endpoint uses EC2 says so in another code (cloud-nuke, issue 431).
+    """
+    if is_served(row):
+        raise ServiceError(
+            "InvalidParameterValue", f"Network interface '{row.id}' is currently in use."
+        )
+    if row.state != "available":
+        raise ServiceError(
+            "InvalidNetworkInterface.InUse",
+            f"Network interface '{row.id}' is currently in use ({row.state}).",
+        )
+
+
+def detach(tx: Tx, row: Row, *, cause: str) -> Row:
+    """Take an interface off its instance. The row must be locked. Elastic addresses stay."""
+    attachment = row.doc["Attachment"]
+    rows.unlink(tx, attachment["InstanceId"], row.id)
+    row = replace(close_public(tx, row), name=None)
+    was = {**attachment, "Status": "detached", "detached_us": to_microseconds(tx.now)}
+    row = rows.change(tx, INTERFACE, row, state="available", cause=cause, Attachment=None)
+    return set_private(tx, row, Detached=was)
+
+
+def lately_detached(tx: Tx, row: Row) -> dict[str, Any] | None:
+    """The attachment that ended a moment ago, for those who still look for it."""
+    was: dict[str, Any] | None = row.private.get("Detached")
+    if was is None or row.state != "available":
+        return None
+    ended_at = from_microseconds(was["detached_us"])
+    return was if tx.now < ended_at + DETACHED_SHOWN else None
+
+
+def by_attachment(tx: Tx, account: str, region: str, id: str) -> Row:
+    """The interface attached by `id`, locked. Raises `InvalidAttachmentID.NotFound`."""
+    found = rows.find_named(tx, INTERFACE, account, region, id)
+    if found is None:
+        raise ServiceError(
+            "InvalidAttachmentID.NotFound",
+            f"The networkInterface attachment with ID '{id[:200]}' does not exist",
+        )
+    return rows.by_ids(tx, [found.id], lock=True)[found.id]
+
+
+def attached_to(tx: Tx, instance: str) -> list[Row]:
+    """The interfaces of an instance, locked, by device index."""
+    ids = [one.id for one in rows.children(tx, [instance])[instance] if one.kind == INTERFACE.name]
+    found = rows.by_ids(tx, ids, lock=True).values()
+    return sorted(found, key=lambda one: int(one.doc["Attachment"]["DeviceIndex"]))
+
+
+def _attachment(
+    tx: Tx, account: str, instance: str, device_index: int, *, deletes: bool
+) -> dict[str, Any]:
+    return {
+        "AttachmentId": mint(tx, "eni-attach"),
+        "DeleteOnTermination": deletes,
+        "DeviceIndex": device_index,
+        "InstanceId": instance,
+        "InstanceOwnerId": account,
+        "NetworkCardIndex": 0,
+        "Status": "attaching",
+        "attached_us": to_microseconds(tx.now),
+    }
+
+
+def bring_up(tx: Tx, id: str, *, cause: str) -> None:
+    """Attach the interface for good, with a public address when one was asked for."""
+    row = rows.by_ids(tx, [id], lock=True)[id]
+    if row.doc["Attachment"]["Status"] == "attached":
+        return
+    changes: dict[str, Any] = {"Attachment": {**row.doc["Attachment"], "Status": "attached"}}
+    row = rows.change(tx, INTERFACE, row, state="in-use", cause=cause, **changes)
+    open_public(tx, row)
+
+
+def open_public(tx: Tx, row: Row) -> Row:
+    """Give the interface an automatic public address, where it is to have one and has none."""
+    if not row.private["PublicIp"] or row.doc.get("Association"):
+        return row
+    address = public_addresses.hold(tx, row.id)
+    association = {
+        "IpOwnerId": "amazon",
+        "PublicDnsName": public_dns_name(row.region, address),
+        "PublicIp": address,
+    }
+    return rows.change(tx, INTERFACE, row, Association=association)
+
+
+def close_public(tx: Tx, row: Row) -> Row:
+    """Give back the automatic public address, if there is one. An Elastic one stays."""
+    association = row.doc.get("Association")
+    if not association or "AllocationId" in association:
+        return row
+    public_addresses.free(tx, row.id)
+    return rows.change(tx, INTERFACE, row, Association=None)
+
+
+def addresses_of(row: Row) -> list[dict[str, Any]]:
+    """Its private addresses with their public ones, in EC2's form, the primary first."""
+    stored = [{**row.doc, "Primary": True}]
+    stored += [{**one, "Primary": False} for one in row.private.get("Secondary", ())]
+    listed = []
+    for one in stored:
+        address = one["PrivateIpAddress"]
+        shown = {
+            "Primary": one["Primary"],
+            "PrivateIpAddress": address,
+            "PrivateDnsName": private_dns_name(row.region, address),
+        }
+        if one.get("Association"):
+            shown["Association"] = one["Association"]
+        listed.append(shown)
+    return listed
+
+
+def set_association(tx: Tx, row: Row, address: str, association: dict[str, Any] | None) -> Row:
+    """Put an Elastic address before one private address, or take it away. The row is locked."""
+    if address == row.doc["PrivateIpAddress"]:
+        return rows.change(tx, INTERFACE, row, Association=association)
+    secondary = [
+        {**one, "Association": association} if one["PrivateIpAddress"] == address else one
+        for one in row.private["Secondary"]
+    ]
+    return set_private(tx, row, Secondary=secondary)
+
+
+def add_secondary(tx: Tx, row: Row, held: Sequence[str]) -> Row:
+    """Show more private addresses, which the interface holds already."""
+    more = [{"PrivateIpAddress": address} for address in held]
+    return set_private(tx, row, Secondary=[*row.private["Secondary"], *more])
+
+
+def drop_secondary(tx: Tx, row: Row, given_up: Sequence[str]) -> Row:
+    """Show fewer of them."""
+    kept = [one for one in row.private["Secondary"] if one["PrivateIpAddress"] not in given_up]
+    return set_private(tx, row, Secondary=kept)
+
+
+def set_private(tx: Tx, row: Row, **members: Any) -> Row:
+    """Change members that EC2 does not show in a Describe."""
+    return rows.change(tx, INTERFACE, row, private={**row.private, **members})
+
+
+def set_groups(tx: Tx, row: Row, groups: list[dict[str, str]]) -> None:
+    """Put an interface into other security groups. The row must be locked."""
+    for old in row.doc["Groups"]:
+        rows.unlink(tx, old["GroupId"], row.id)
+    for new in groups:
+        rows.link(tx, new["GroupId"], row.id)
+    rows.change(tx, INTERFACE, row, Groups=groups)
+
+
+def release_from(tx: Tx, instance: str, *, cause: str) -> None:
+    """Delete or detach each interface of an instance that ends, as DeleteOnTermination says.
+
+    Those to be deleted must have no Elastic address any more: `elastic_addresses.release_from`
+    sees to it.
+    """
+    for row in attached_to(tx, instance):
+        if row.doc["Attachment"]["DeleteOnTermination"]:
+            delete(tx, row, cause=cause)
+        else:
+            detach(tx, row, cause=cause)
+
+
+def delete(tx: Tx, row: Row, *, cause: str) -> Row:
+    """End an interface and free its addresses. The row must be locked."""
+    assert not allocations(row), f"{row.id} still has Elastic addresses"
+    addresses.free(tx, row.id)
+    public_addresses.free(tx, row.id)
+    return rows.change(
+        tx, INTERFACE, row, state="deleted", cause=cause, Attachment=None, Association=None
+    )
+
+
+def allocations(row: Row) -> list[str]:
+    """The Elastic addresses associated with the interface."""
+    associations = [one.get("Association", {}) for one in addresses_of(row)]
+    return [one["AllocationId"] for one in associations if "AllocationId" in one]
+
+
+def private_dns_name(region: str, address: str) -> str:
+    domain = "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
+    return f"ip-{address.replace('.', '-')}.{domain}"
+
+
+def public_dns_name(region: str, address: str) -> str:
+    domain = "compute-1" if region == "us-east-1" else f"{region}.compute"
+    return f"ec2-{address.replace('.', '-')}.{domain}.amazonaws.com"
+
+
+def _mac_address(tx: Tx) -> str:
+    digits = tx.world.token_hex(10)
+    return ":".join(["02", *(digits[i : i + 2] for i in range(0, 10, 2))])

@@ -1,0 +1,72 @@
+"""Rules of security groups: a row each, so that each has an id and tags of its own.
+
+A rule stands under its group, and under the group or prefix list it refers to, which therefore
+cannot be deleted before it. No knowledge here of how requests spell rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.ids import mint
+from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.rows import Row
+from sametoken.store.port import Tx
+
+RULE = Kind("security-group-rule", "sgr", "InvalidSecurityGroupRuleId", "security group rule")
+# Where a rule's traffic comes from or goes to: it has exactly one of these members.
+PEERS = ("CidrIpv4", "CidrIpv6", "PrefixListId", "ReferencedGroupInfo")
+
+
+def rule(tx: Tx, group: Row, spec: Mapping[str, Any], tags: Sequence[Any] = ()) -> Row:
+    """A new rule of `group`. `spec` has the members of EC2's SecurityGroupRule: IsEgress,
+    IpProtocol, FromPort, ToPort, one of `PEERS`, perhaps Description.
+    """
+    doc = {**spec, "GroupId": group.id, "GroupOwnerId": group.account, "Tags": list(tags)}
+    return Row(
+        mint(tx, RULE.prefix), RULE.name, group.account, group.region, "available", doc, tx.now,
+        parents=tuple(dict.fromkeys([group.id, *refers_to(spec)])),
+    )  # fmt: skip
+
+
+def refers_to(spec: Mapping[str, Any]) -> Iterator[str]:
+    """What must stay as long as the rule does."""
+    if "ReferencedGroupInfo" in spec:
+        yield spec["ReferencedGroupInfo"]["GroupId"]
+    if "PrefixListId" in spec:
+        yield spec["PrefixListId"]
+
+
+def outbound_rule() -> dict[str, Any]:
+    """What every new group lets its members reach: everything."""
+    return _everything(IsEgress=True, CidrIpv4="0.0.0.0/0")
+
+
+def members_rule(group: Row) -> dict[str, Any]:
+    """Who reaches the members of a VPC's default group: each other."""
+    peer = {"GroupId": group.id, "UserId": group.account}
+    return _everything(IsEgress=False, ReferencedGroupInfo=peer)
+
+
+def _everything(**members: Any) -> dict[str, Any]:
+    return {"IpProtocol": "-1", "FromPort": -1, "ToPort": -1, **members}
+
+
+def rules_of(tx: Tx, groups: Sequence[str]) -> dict[str, list[Row]]:
+    """The rules of each group, oldest first: one query for all of them."""
+    # Other groups' rules that refer to one of these are under it as well.
+    return {
+        group: sorted(
+            (row for row in found if row.doc["GroupId"] == group),
+            key=lambda row: (row.created_at, row.id),
+        )
+        for group, found in rows.children(tx, groups, RULE).items()
+    }
+
+
+def remove_rules(tx: Tx, unwanted: Sequence[Row], *, cause: str) -> None:
+    """End these rules. Their group's row must be locked."""
+    for row in unwanted:
+        rows.change(tx, RULE, row, state="deleted", cause=cause)
