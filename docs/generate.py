@@ -8,9 +8,9 @@ from string import ascii_uppercase
 
 import botocore
 
-from sametoken.ec2.catalog import ACTIONS
-from sametoken.ec2.kit.actions import NOT_INTENT, Action, Create, Read, regional
-from sametoken.ec2.kit.repeats import EVIDENCE, REPEATS, Repeat
+from sametoken.ec2.catalog import ACTIONS, REPEATS
+from sametoken.ec2.kit.actions import NOT_INTENT, Action, Read, Tokened, regional
+from sametoken.ec2.kit.repeats import EVIDENCE, Repeat
 from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.idempotency import Rules
 from sametoken.resources.compute.instances import INSTANCE
@@ -116,17 +116,18 @@ def _wordings(creates: Iterable[Action]) -> dict[str, str]:
     """Each wording that a create refuses a repeat with, under a letter."""
     texts: dict[str, None] = {}
     for action in sorted(creates, key=_name):
-        assert isinstance(action, Create), f"{action.name} takes a token and ignores it"
+        assert isinstance(action, Tokened), f"{action.name} takes a token and ignores it"
         texts |= dict.fromkeys(text for text in (action.mismatch, action.deleted) if text)
     return dict(zip(ascii_uppercase, texts, strict=False))
 
 
 def _create_row(model: ServiceModel, action: Action, letters: Mapping[str, str]) -> str:
-    assert isinstance(action, Create), f"{action.name} takes a token and ignores it"
+    assert isinstance(action, Tokened), f"{action.name} takes a token and ignores it"
+    codec = model.operation(action.name)
     cells = (
         action.name,
-        f"up to {action.grammar.characters_max}",
-        "yes" if model.operation(action.name).echoes_client_token else "no",
+        f"up to {action.token_grammar(codec.token_characters_max).characters_max}",
+        "yes" if codec.echoes_client_token else "no",
         "account, Region, action" + (", zone" if action.zone is not regional else ""),
         _identity(action.rules[-1]),
         letters[action.mismatch],

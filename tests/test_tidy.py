@@ -34,6 +34,7 @@ FOR_OURS: tuple[Rule, ...] = (
     bans.sql_at_home,
     bans.narrow_excepts,
     bans.no_print,
+    bans.rows_by_their_doors,
 )
 FOR_MODULES: tuple[Rule, ...] = (
     shape.file_fits,
@@ -133,6 +134,12 @@ CAUGHT: list[tuple[Rule, str, str]] = [
         "def other():\n    try:\n        f()\n    except Exception:\n        pass",
     ),
     (bans.no_print, "node.py", "print('here')"),
+    (
+        bans.rows_by_their_doors,
+        "ec2/network/vpcs.py",
+        "rows.write(tx, VPC, row)",
+    ),
+    (bans.rows_by_their_doors, "x.py", "from sametoken.resources.kit.rows import write"),
     (shape.file_fits, "node.py", "x = 1\n" * 401),
     (shape.functions_fit, "node.py", "def long():\n" + "    x = 1\n" * 60),
     (shape.functions_fit, "node.py", "class A:\n    async def long(self):\n" + "        x\n" * 60),
@@ -181,6 +188,7 @@ ALLOWED: list[tuple[Rule, str, str]] = [
     (bans.narrow_excepts, "node.py", "try:\n    f()\nexcept OSError:\n    pass"),
     (bans.narrow_excepts, "node.py", "try:\n    f()\nexcept BaseException:\n    g()\n    raise"),
     (bans.no_print, "node.py", "console.print('here')"),
+    (bans.rows_by_their_doors, "ec2/network/vpcs.py", "rows.change(tx, VPC, row)"),
     (shape.file_fits, "node.py", "x = 1\n" * 400),
     (shape.functions_fit, "node.py", "def long():\n" + "    x = 1\n" * 59),
     (shape.lines_fit, "node.py", "#" * 100),

@@ -14,7 +14,7 @@ from ec2 import peer
 from ec2.asking import by_filter, refusal, running
 from plane import LAUNCH, Plane
 from sametoken.ec2.catalog import ACTIONS
-from sametoken.ec2.kit.actions import NOT_INTENT, Create, Read
+from sametoken.ec2.kit.actions import NOT_INTENT, Read, Tokened
 from sametoken.ec2.kit.request import Request
 from sametoken.errors import ServiceError
 from sametoken.store.port import Tx
@@ -52,22 +52,22 @@ def test_every_served_action_is_one_of_ec2s() -> None:
 def test_an_action_that_carries_a_token_goes_through_the_engine(name: str) -> None:
     """The promise of the whole: no served action takes a token and ignores it."""
     if "ClientToken" in members(model(name).input_shape):
-        assert isinstance(ACTIONS[name], Create)
+        assert isinstance(ACTIONS[name], Tokened)
 
 
-@pytest.mark.parametrize("name", [n for n, a in ACTIONS.items() if isinstance(a, Create)])
+@pytest.mark.parametrize("name", [n for n, a in ACTIONS.items() if isinstance(a, Tokened)])
 def test_the_current_rules_of_a_create_leave_token_and_dry_run_out(name: str) -> None:
     action = ACTIONS[name]
-    assert isinstance(action, Create)
+    assert isinstance(action, Tokened)
     assert {"ClientToken", "DryRun"} <= action.rules[-1].ignored
     versions = [rules.version for rules in action.rules]
     assert versions == sorted(set(versions)), "each version of the rules is kept, once"
 
 
-@pytest.mark.parametrize("name", [n for n, a in ACTIONS.items() if isinstance(a, Create)])
+@pytest.mark.parametrize("name", [n for n, a in ACTIONS.items() if isinstance(a, Tokened)])
 def test_the_rules_of_a_create_name_paths_that_its_input_has(name: str) -> None:
     action = ACTIONS[name]
-    assert isinstance(action, Create)
+    assert isinstance(action, Tokened)
     for rules in action.rules:
         named = rules.sets | rules.secrets | rules.ignored | rules.defaults.keys()
         for path in named - NOT_INTENT:
@@ -237,7 +237,7 @@ def test_every_read_answers_what_botocore_reads(
 
 def test_the_answer_of_a_launch_is_what_botocore_reads(plane: Plane) -> None:
     action = ACTIONS["RunInstances"]
-    assert isinstance(action, Create)
+    assert isinstance(action, Tokened)
     request = Request(
         plane.keys.account, "us-east-1", "RunInstances", dict(LAUNCH), "request", "key", "full"
     )

@@ -21,9 +21,9 @@ from ec2.requests_of_machines import Ask
 from ec2.requests_of_networks import REQUESTS as NETWORKS
 from ec2.samples import SAMPLES, Sample
 from plane import LAUNCH, Plane, running_plane
-from sametoken.ec2.catalog import ACTIONS
+from sametoken.ec2.catalog import ACTIONS, REPEATS
 from sametoken.ec2.kit.actions import Change
-from sametoken.ec2.kit.repeats import EVIDENCE, REPEATS, Does, Repeat
+from sametoken.ec2.kit.repeats import EVIDENCE, Does, Repeat
 from sametoken.server.choices import Choices
 
 Document = dict[str, Any]

@@ -258,3 +258,20 @@ def test_a_group_has_at_most_sixty_rules_each_way(ec2: Any, group: str) -> None:
     authorize(ec2, group, {**SSH, "IpRanges": ranges[:60]})
     refused = code(authorize_all, GroupId=group, IpPermissions=[{**SSH, "IpRanges": ranges[60:]}])
     assert refused == "RulesPerSecurityGroupLimitExceeded"
+
+
+def test_a_rule_cannot_name_another_accounts_prefix_list(plane: Plane) -> None:
+    asked = {"PrefixListName": "theirs", "AddressFamily": "IPv4", "MaxEntries": 1}
+    stranger = plane.client(keys=plane.account("owner-of-the-list"))
+    theirs = stranger.create_managed_prefix_list(**asked)["PrefixList"]["PrefixListId"]
+    own = plane.client(keys=plane.account("owner-of-the-group"))
+    group = own.create_security_group(GroupName="g", Description="d")["GroupId"]
+
+    def rule(list_id: str) -> dict[str, Any]:
+        permission = {"IpProtocol": "-1", "PrefixListIds": [{"PrefixListId": list_id}]}
+        return {"GroupId": group, "IpPermissions": [permission]}
+
+    told = refusal(own.authorize_security_group_ingress, **rule(theirs))
+    assert told.code == "InvalidPrefixListID.NotFound"
+    mine = own.create_managed_prefix_list(**asked)["PrefixList"]["PrefixListId"]
+    own.authorize_security_group_ingress(**rule(mine))

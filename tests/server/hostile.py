@@ -19,7 +19,7 @@ from botocore.loaders import Loader
 
 from plane import IMAGE
 from sametoken.ec2.catalog import ACTIONS
-from sametoken.ec2.kit.actions import Create, Read
+from sametoken.ec2.kit.actions import Read, Tokened
 from sametoken.ec2.protocol.query import form_name
 from sdk import Keys
 
@@ -266,7 +266,7 @@ class _Maker:
 
     def _poison(self, action: Any) -> tuple[str, str]:
         """A field that refuses the form, whatever else is in it."""
-        if isinstance(action, Create) and self._rng.random() < 0.5:
+        if isinstance(action, Tokened) and self._rng.random() < 0.5:
             return "ClientToken", "x" * 1000
         return "No.Such.Parameter", self._rng.choice(_TEXTS)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import endings, rows
 from sametoken.resources.kit.kinds import Kind, states
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Store, Tx
@@ -40,4 +40,5 @@ def put(store: Store, number: int = 1, **columns: Any) -> Row:
 
 
 def move(store: Store, row: Row, state: str, **doc: Any) -> Row:
-    return store.run(lambda tx: rows.change(tx, THING, row, state=state, cause="a test", **doc))
+    write = endings.end_regardless if state in THING.ends else rows.change
+    return store.run(lambda tx: write(tx, THING, row, state=state, cause="a test", **doc))

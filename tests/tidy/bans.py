@@ -36,6 +36,8 @@ EDGES = {
     ("store/group_commit.py", "_run_member"): "a member's error belongs to its caller alone",
     ("store/postgresql.py", "_write_lanes"): "a job's error belongs to its caller alone",
 }
+# `rows.write` checks neither guard that `rows.change` and `endings` are for.
+WRITES_ROWS = {"resources/kit/endings.py", "resources/kit/rows.py"}
 WIDE = {"Exception", "BaseException"}
 
 
@@ -127,3 +129,16 @@ def _raises_again(handler: ast.ExceptHandler) -> bool:
             return True
         case _:
             return False
+
+
+def rows_by_their_doors(source: Source) -> Iterator[str]:
+    """Rows are changed by `rows.change`, and end through `endings`, which see what stands there."""
+    if source.inside in WRITES_ROWS:
+        return
+    for node in ast.walk(source.tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id="rows"), attr="write"):
+                yield source.says(node.lineno, "change a row by rows.change, end it by endings")
+    for found in imports_of(source):
+        if found.name == "sametoken.resources.kit.rows.write":
+            yield source.says(found.line, "change a row by rows.change, end it by endings")

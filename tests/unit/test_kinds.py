@@ -27,7 +27,7 @@ def all_kinds() -> list[Kind]:
 
 KINDS = all_kinds()
 EVERY = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-THING = Kind("thing", "thing-part", "InvalidThing", "thing")
+THING = Kind("thing-part", "thing-part", "InvalidThing", "thing")
 
 
 def test_the_nouns_of_a_launch_are_kinds() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from sametoken.ec2.account import accounts, geography, tags
 from sametoken.ec2.compute import (
@@ -28,7 +29,8 @@ from sametoken.ec2.gateways import (
     vpn_connections,
     vpn_gateways,
 )
-from sametoken.ec2.kit.actions import NOT_INTENT, Action, Change, Create, Read
+from sametoken.ec2.kit.actions import NOT_INTENT, Action, Change, Read, Tokened
+from sametoken.ec2.kit.repeats import Repeat, doubles, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.network import (
     dhcp_options,
@@ -72,25 +74,27 @@ _LAUNCH_RULES = Rules(
 )
 
 _ACTIONS: tuple[Action, ...] = (
-    Create(
+    Tokened(
         "RunInstances",
         launch.perform,
         instances.view,
         validate=launch_parameters.validate,
         zone=launch.zone_of,
         rules=(_LAUNCH_RULES,),
+        repeats=doubles("DER"),
     ),
-    Change("TerminateInstances", instance_lifecycle.terminate_instances),
-    Change("StopInstances", instance_lifecycle.stop_instances),
-    Change("StartInstances", instance_lifecycle.start_instances),
-    Change("RebootInstances", instance_lifecycle.reboot_instances),
+    Change("TerminateInstances", instance_lifecycle.terminate_instances, repeats=same("DOC")),
+    Change("StopInstances", instance_lifecycle.stop_instances, repeats=same("NAT")),
+    Change("StartInstances", instance_lifecycle.start_instances, repeats=same("NAT")),
+    Change("RebootInstances", instance_lifecycle.reboot_instances, repeats=same("DER")),
     Change(
         "ModifyInstanceAttribute",
         instance_attributes.modify_instance_attribute,
         validate=instance_attributes.validate_modify,
+        repeats=same("DER"),
     ),
-    Change("CreateTags", tags.create_tags, validate=tags.validate_create),
-    Change("DeleteTags", tags.delete_tags, validate=tags.validate_delete),
+    Change("CreateTags", tags.create_tags, validate=tags.validate_create, repeats=same("MOD")),
+    Change("DeleteTags", tags.delete_tags, validate=tags.validate_delete, repeats=same("DER")),
     Read("DescribeInstances", instances.describe_instances, validate=instances.validate),
     Read("DescribeInstanceStatus", instances.describe_instance_status, validate=instances.validate),
     Read(
@@ -139,3 +143,11 @@ _ACTIONS: tuple[Action, ...] = (
 
 ACTIONS: Mapping[str, Action] = {action.name: action for action in _ACTIONS}
 assert len(ACTIONS) == len(_ACTIONS), "an action is declared once"
+
+# What a repeat of each action does that has no token, and once more for ways that end otherwise.
+REPEATS: tuple[Repeat, ...] = tuple(
+    replace(repeat, action=action.name)
+    for action in _ACTIONS
+    if not isinstance(action, Read)
+    for repeat in action.repeats
+)

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 
 from sametoken.ec2.catalog import ACTIONS
-from sametoken.ec2.kit.actions import Action, Create
+from sametoken.ec2.kit.actions import Action, Tokened
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals, signing
 from sametoken.ec2.protocol.model import Operation, ServiceModel
@@ -78,8 +78,9 @@ def admit(
     operation = model.operation(name)
     params = operation.parse([pair for pair in form if pair[0] not in _ENVELOPE])
     client_token = None
-    if isinstance(action, Create):
-        client_token = action.grammar.parse(params.pop("ClientToken", None))
+    if isinstance(action, Tokened):
+        grammar = action.token_grammar(operation.token_characters_max)
+        client_token = grammar.parse(params.pop("ClientToken", None))
         if client_token is not None:
             params["ClientToken"] = client_token
     request = Request(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sametoken.ec2.kit.actions import Change, Create, Read
+from sametoken.ec2.kit.actions import Change, Read, Tokened
 from sametoken.ec2.kit.packing import packed, unpacked
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import IdempotentParameterMismatch, ServiceError
@@ -47,7 +47,7 @@ def execute(tx: Tx, engine: Engine, admitted: Admitted) -> Outcome:
             return Outcome("done", action.run(tx, request))
         case Change():
             return _change_once(tx, engine, admitted, action)
-        case Create():
+        case Tokened():
             return _create_once(tx, engine, admitted, action)
 
 
@@ -68,7 +68,7 @@ def _change_once(tx: Tx, engine: Engine, admitted: Admitted, action: Change) -> 
     return Outcome(answer.attempt, answer.value, answer.error)
 
 
-def _create_once(tx: Tx, engine: Engine, admitted: Admitted, action: Create) -> Outcome:
+def _create_once(tx: Tx, engine: Engine, admitted: Admitted, action: Tokened) -> Outcome:
     request = admitted.request
 
     def perform(tx: Tx) -> Made:
@@ -88,7 +88,7 @@ def _create_once(tx: Tx, engine: Engine, admitted: Admitted, action: Create) -> 
     return _outcome(action, engine.execute_once(tx, call, Operation(perform, view)))
 
 
-def _outcome(action: Create, answer: Answer[Document]) -> Outcome:
+def _outcome(action: Tokened, answer: Answer[Document]) -> Outcome:
     error = answer.error
     if isinstance(error, IdempotentParameterMismatch):
         worded = ServiceError(error.code, action.mismatch.format(token=error.client_token))

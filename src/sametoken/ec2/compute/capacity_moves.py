@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sametoken.ec2.compute.capacity_reservations import RESERVATION, RESERVATIONS, show
-from sametoken.ec2.kit.actions import Action, Create
-from sametoken.ec2.kit.nouns import Parents, creating, living, make
+from sametoken.ec2.kit.actions import Action, Tokened
+from sametoken.ec2.kit.nouns import Parents, living, make
 from sametoken.ec2.kit.packing import packed, unpacked
+from sametoken.ec2.kit.repeats import conflicts
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.idempotency import Identities, Made
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import endings, rows
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
@@ -49,10 +51,11 @@ def _take(tx: Tx, request: Request, source: Row) -> int:
         raise refusals.invalid_value(
             "InstanceCount", count, f"{source.id} has {source.doc['TotalInstanceCount']}."
         )
-    rows.change(
-        tx, RESERVATION, source, state=source.state if left else "cancelled",
-        cause=request.action, TotalInstanceCount=left, AvailableInstanceCount=left,
-    )  # fmt: skip
+    counts = {"TotalInstanceCount": left, "AvailableInstanceCount": left}
+    if left:
+        rows.change(tx, RESERVATION, source, **counts)
+    else:
+        endings.end(tx, RESERVATION, source, cause=request.action, **counts)
     return count
 
 
@@ -140,5 +143,11 @@ def _view_move(tx: Tx, request: Request, identities: Identities) -> Document:
 
 ACTIONS: tuple[Action, ...] = (
     replace(_SPLIT, perform=_perform_split, view=_view_split),
-    Create("MoveCapacityReservationInstances", _perform_move, _view_move, validate=_validate),
+    Tokened(
+        "MoveCapacityReservationInstances",
+        _perform_move,
+        _view_move,
+        validate=_validate,
+        repeats=conflicts("InvalidCapacityReservationId.NotFound", "DER"),
+    ),
 )

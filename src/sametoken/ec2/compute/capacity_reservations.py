@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from sametoken.ec2.compute.launch_capacity import insufficient_capacity
 from sametoken.ec2.kit.actions import Action, Change
-from sametoken.ec2.kit.describing import PAGE_MAXIMUM
-from sametoken.ec2.kit.nouns import Noun, Parents, arn, creating, describing
+from sametoken.ec2.kit.nouns import Noun, Parents, arn
+from sametoken.ec2.kit.repeats import conflicts
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating, describing
 from sametoken.ec2.kit.zones import check_zone
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.resources.catalogues import geography, instance_types
-from sametoken.resources.kit import counters, rows
-from sametoken.resources.kit.kinds import Kind, states
+from sametoken.resources.kit import counters, endings, rows
+from sametoken.resources.kit.kinds import Kind, Quota, states
 from sametoken.resources.kit.rows import Row
 from sametoken.store.columns import to_microseconds
 from sametoken.store.port import Tx
@@ -24,23 +25,15 @@ RESERVATION = Kind(
     "capacity reservation",
     transitions=states(active="cancelled", cancelled=""),
     ends=frozenset({"cancelled"}),
+    # EC2 limits their vCPUs instead.
+    quota=Quota(code="InstanceLimitExceeded"),
 )
-# Source: EC2 API reference, DescribeCapacityReservations, "Filters".
-FILTERS = {
-    "availability-zone": "AvailabilityZone",
+# Filters of DescribeCapacityReservations whose names are not their paths.
+PATHS = {
+    "outpost-arn": "",
+    "placement-group-arn": "",
     "availability-zone-id": "AvailabilityZoneId",
     "commitment-info.commitment-duration": "",
-    "end-date": "EndDate",
-    "end-date-type": "EndDateType",
-    "instance-match-criteria": "InstanceMatchCriteria",
-    "instance-platform": "InstancePlatform",
-    "instance-type": "InstanceType",
-    "outpost-arn": "",
-    "owner-id": "OwnerId",
-    "placement-group-arn": "",
-    "start-date": "StartDate",
-    "state": "State",
-    "tenancy": "Tenancy",
 }
 
 
@@ -108,11 +101,7 @@ def show(row: Row) -> Document:
 
 RESERVATIONS = Noun(
     RESERVATION,
-    id="CapacityReservationId",
-    one="CapacityReservation",
-    many="CapacityReservations",
-    ids="CapacityReservationIds",
-    filters=FILTERS,
+    paths=PATHS,
     accepts=dict.fromkeys(
         (
             "AvailabilityZone", "AvailabilityZoneId", "EbsOptimized", "EndDate", "EndDateType",
@@ -123,8 +112,6 @@ RESERVATIONS = Noun(
     build=_build,
     show=show,
     initial="active",
-    echoes_token=False,
-    sizes=(1, PAGE_MAXIMUM),
 )  # fmt: skip
 
 
@@ -132,7 +119,7 @@ def cancel(tx: Tx, request: Request) -> Document:
     """Give the capacity back."""
     ids = [request.params["CapacityReservationId"]]
     row = rows.get(tx, RESERVATION, request.account, request.region, ids, lock=True)[0]
-    rows.change(tx, RESERVATION, row, state="cancelled", cause="CancelCapacityReservation")
+    endings.end(tx, RESERVATION, row, cause="CancelCapacityReservation")
     name = counters.capacity_name(row.zone, row.doc["InstanceType"])
     counters.credit(tx, name, row.doc["TotalInstanceCount"])
     return {"Return": True}
@@ -140,6 +127,10 @@ def cancel(tx: Tx, request: Request) -> Document:
 
 ACTIONS: tuple[Action, ...] = (
     creating(RESERVATIONS, "CreateCapacityReservation", zone=zone_of, validate=_validate),
-    describing(RESERVATIONS, "DescribeCapacityReservations"),
-    Change("CancelCapacityReservation", cancel),
+    describing(RESERVATIONS),
+    Change(
+        "CancelCapacityReservation",
+        cancel,
+        repeats=conflicts("InvalidCapacityReservationId.NotFound", "MEM"),
+    ),
 )

@@ -6,7 +6,8 @@ nothing, whatever became of the instances or their credits meanwhile.
 
 from __future__ import annotations
 
-from sametoken.ec2.kit.actions import NOT_INTENT, Action, Create
+from sametoken.ec2.kit.actions import NOT_INTENT, Action, Tokened
+from sametoken.ec2.kit.repeats import same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
@@ -77,11 +78,12 @@ def _view(tx: Tx, request: Request, identities: Identities) -> Document:
 
 
 ACTIONS: tuple[Action, ...] = (
-    Create(
+    Tokened(
         "ModifyInstanceCreditSpecification",
         _perform,
         _view,
         validate=_validate,
         rules=(Rules(ignored=NOT_INTENT, sets=frozenset({"InstanceCreditSpecifications"})),),
+        repeats=same("DER"),
     ),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from sametoken.ec2.kit.actions import Action, Change
+from sametoken.ec2.kit.repeats import same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
@@ -57,6 +58,6 @@ def _set(tx: Tx, row: Row, state: Literal["enabled", "disabled"]) -> Document:
 
 
 ACTIONS: tuple[Action, ...] = (
-    Change("MonitorInstances", monitor),
-    Change("UnmonitorInstances", unmonitor),
+    Change("MonitorInstances", monitor, repeats=same("DER")),
+    Change("UnmonitorInstances", unmonitor, repeats=same("DER")),
 )

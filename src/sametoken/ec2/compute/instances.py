@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sametoken.ec2.compute.instance_filters import INSTANCE_FILTERS, STATUS_FILTERS
-from sametoken.ec2.kit.describing import PAGE_MAXIMUM, PAGE_MINIMUM, pieces
+from sametoken.ec2.kit.describing import pieces
 from sametoken.ec2.kit.filters import compile_filters, exact_values, tag_filters, tags_of_document
 from sametoken.ec2.kit.paging import Page, page_in_order, scope_of
 from sametoken.ec2.kit.paths import getters
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.spelling import PAGE_MAXIMUM, PAGE_MINIMUM
 from sametoken.ec2.network.interface_documents import instance_interface
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document

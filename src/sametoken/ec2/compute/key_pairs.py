@@ -14,12 +14,13 @@ from sametoken.ec2.kit.actions import Action, Change, Read
 from sametoken.ec2.kit.describing import describe
 from sametoken.ec2.kit.nouns import requested_tags
 from sametoken.ec2.kit.parameters import check_tag_specifications
+from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.resources.compute import key_pairs
 from sametoken.resources.compute.key_pairs import KEY_PAIR
-from sametoken.resources.kit import quotas, rows
+from sametoken.resources.kit import endings, quotas, rows
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
@@ -118,7 +119,7 @@ def delete(tx: Tx, request: Request) -> Document:
     row = _find(tx, request)
     if row is None:
         return {"Return": True}
-    rows.change(tx, KEY_PAIR, row, state="deleted", cause="DeleteKeyPair")
+    endings.end(tx, KEY_PAIR, row, cause="DeleteKeyPair")
     return {"Return": True, "KeyPairId": row.id}
 
 
@@ -127,11 +128,8 @@ def _find(tx: Tx, request: Request) -> Row | None:
     params, account, region = request.params, request.account, request.region
     if "KeyPairId" in params:
         KEY_PAIR.check_id(params["KeyPairId"])
-        row = rows.find(tx, params["KeyPairId"], lock=True)
-        owner = (KEY_PAIR.name, account, region)
-        if row is None or row.gone_at is not None or (row.kind, row.account, row.region) != owner:
-            return None
-        return row
+        id = params["KeyPairId"]
+        return rows.find_living(tx, KEY_PAIR, request.account, request.region, id, lock=True)
     if "KeyName" not in params:
         raise refusals.missing_parameter("KeyName")
     found = rows.find_named(tx, KEY_PAIR, account, region, params["KeyName"])
@@ -145,8 +143,15 @@ ACTIONS: tuple[Action, ...] = (
         validate=_validate_new,
         prepare=_generate,
         answer_is_secret=True,
+        repeats=conflicts("InvalidKeyPair.Duplicate", "NAT"),
     ),
-    Change("ImportKeyPair", import_key, validate=_validate_new, prepare=_read),
+    Change(
+        "ImportKeyPair",
+        import_key,
+        validate=_validate_new,
+        prepare=_read,
+        repeats=conflicts("InvalidKeyPair.Duplicate", "ERR"),
+    ),
     Read("DescribeKeyPairs", describe_key_pairs),
-    Change("DeleteKeyPair", delete),
+    Change("DeleteKeyPair", delete, repeats=same("NAT") + same("NAT", way="by id")),
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sametoken.ec2.kit.actions import Action, Change, Create, Read
+from sametoken.ec2.kit.actions import Action, Change, Read, Tokened
 from sametoken.ec2.kit.describing import describe
 from sametoken.ec2.kit.filters import compile_filters
 from sametoken.ec2.kit.nouns import requested_tags
@@ -14,6 +14,7 @@ from sametoken.ec2.kit.packing import packed, unpacked
 from sametoken.ec2.kit.paging import page, scope_of
 from sametoken.ec2.kit.parameters import check_tag_specifications
 from sametoken.ec2.kit.paths import getters
+from sametoken.ec2.kit.repeats import conflicts, doubles, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
@@ -21,7 +22,7 @@ from sametoken.errors import ServiceError
 from sametoken.idempotency import Identities, Made, TokenGrammar
 from sametoken.resources.compute import launch_templates as stored
 from sametoken.resources.compute.launch_templates import TEMPLATE, VERSION
-from sametoken.resources.kit import quotas, rows
+from sametoken.resources.kit import endings, quotas, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
@@ -165,9 +166,7 @@ def view_modify(tx: Tx, request: Request, identities: Identities) -> Document:
 def delete(tx: Tx, request: Request) -> Document:
     """Delete a template with all its versions. Instances launched from it stay."""
     template = _template(tx, request, lock=True)
-    for row in stored.versions(tx, template):
-        rows.change(tx, VERSION, row, state="deleted", cause="DeleteLaunchTemplate")
-    rows.change(tx, TEMPLATE, template, state="deleted", cause="DeleteLaunchTemplate")
+    endings.end(tx, TEMPLATE, template, cause="DeleteLaunchTemplate")
     return {"LaunchTemplate": show(template)}
 
 
@@ -188,7 +187,7 @@ def delete_versions(tx: Tx, request: Request) -> Document:
         elif number == template.doc["DefaultVersionNumber"]:
             error = ("unexpectedError", "The default version cannot be deleted.")
         else:
-            rows.change(tx, VERSION, row, state="deleted", cause="DeleteLaunchTemplateVersions")
+            endings.end(tx, VERSION, row, cause="DeleteLaunchTemplateVersions")
             gone.append(named)
             continue
         kept.append({**named, "ResponseError": dict(zip(("Code", "Message"), error, strict=True))})
@@ -303,7 +302,7 @@ def laid_under(tx: Tx, request: Request) -> tuple[Request, list[Document]]:
 
 
 ACTIONS: tuple[Action, ...] = (
-    Create(
+    Tokened(
         "CreateLaunchTemplate",
         perform_create,
         view_create,
@@ -311,25 +310,34 @@ ACTIONS: tuple[Action, ...] = (
         grammar=GRAMMAR,
         mismatch=USED,
         deleted=USED,
+        repeats=conflicts("InvalidLaunchTemplateName.AlreadyExistsException", "ERR"),
     ),
-    Create(
+    Tokened(
         "CreateLaunchTemplateVersion",
         perform_version,
         view_version,
         grammar=GRAMMAR,
         mismatch=USED,
         deleted=USED,
+        repeats=doubles("DER"),
     ),
-    Create(
+    Tokened(
         "ModifyLaunchTemplate",
         perform_modify,
         view_modify,
         grammar=GRAMMAR,
         mismatch=USED,
         deleted=USED,
+        repeats=same("DER"),
     ),
-    Change("DeleteLaunchTemplate", delete),
-    Change("DeleteLaunchTemplateVersions", delete_versions),
+    Change(
+        "DeleteLaunchTemplate", delete, repeats=conflicts("InvalidLaunchTemplateId.NotFound", "MEM")
+    ),
+    Change(
+        "DeleteLaunchTemplateVersions",
+        delete_versions,
+        repeats=conflicts("launchTemplateVersionDoesNotExist", "FLD"),
+    ),
     Read("DescribeLaunchTemplates", describe_templates),
     Read("DescribeLaunchTemplateVersions", describe_versions),
 )

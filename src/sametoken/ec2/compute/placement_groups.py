@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from sametoken.ec2.kit.actions import Action, Change, Read
 from sametoken.ec2.kit.describing import describe
-from sametoken.ec2.kit.nouns import Noun, Parents, arn, making
+from sametoken.ec2.kit.nouns import Noun, Parents, arn
+from sametoken.ec2.kit.repeats import conflicts
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.resources.compute.instances import INSTANCE
-from sametoken.resources.kit import rows
-from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit import endings, rows
+from sametoken.resources.kit.kinds import Kind, Quota
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
-PLACEMENT_GROUP = Kind("placement-group", "pg", "InvalidPlacementGroup", "placement group")
-# Source: EC2 API reference, DescribePlacementGroups, "Filters".
-FILTERS = {
-    "group-arn": "GroupArn",
-    "group-name": "GroupName",
-    "spread-level": "SpreadLevel",
-    "state": "State",
-    "strategy": "Strategy",
+PLACEMENT_GROUP = Kind(
+    "placement-group",
+    "pg",
+    "InvalidPlacementGroup",
+    "placement group",
+    quota=Quota(500, "PlacementGroupLimitExceeded"),
+)
+# Filters of DescribePlacementGroups whose names are not their paths.
+PATHS = {
     "linked-group-id": "",
     "parent-group-id": "",
     "operator.managed": "=false",
@@ -58,11 +61,8 @@ def show(row: Row) -> Document:
 
 GROUPS = Noun(
     PLACEMENT_GROUP,
-    id="GroupId",
-    one="PlacementGroup",
-    many="PlacementGroups",
-    ids="GroupIds",
-    filters=FILTERS,
+    spelled={"id": "GroupId"},
+    paths=PATHS,
     accepts=dict.fromkeys(("GroupName", "PartitionCount", "SpreadLevel", "Strategy")),
     build=_build,
     show=show,
@@ -91,7 +91,7 @@ def delete(tx: Tx, request: Request) -> Document:
                     "InvalidPlacementGroup.InUse",
                     f"The placement group '{row.name}' is in use by {instance.id}.",
                 )
-    rows.change(tx, PLACEMENT_GROUP, row, state="deleted", cause="DeletePlacementGroup")
+    endings.end(tx, PLACEMENT_GROUP, row, cause="DeletePlacementGroup")
     return {}
 
 
@@ -99,14 +99,18 @@ def describe_groups(tx: Tx, request: Request) -> Document:
     names = request.params.get("GroupNames", [])
     for name in names:
         require(tx, request.account, request.region, name)
-    listed = describe(tx, request, PLACEMENT_GROUP, show, GROUPS.many, FILTERS, ids=GROUPS.ids)[
-        GROUPS.many
-    ]
+    listed = describe(
+        tx, request, PLACEMENT_GROUP, show, GROUPS.many, GROUPS.filters, ids=GROUPS.ids
+    )[GROUPS.many]
     return {GROUPS.many: [one for one in listed if not names or one["GroupName"] in names]}
 
 
 ACTIONS: tuple[Action, ...] = (
-    making(GROUPS, "CreatePlacementGroup"),
+    creating(
+        GROUPS, "CreatePlacementGroup", repeats=conflicts("InvalidPlacementGroup.Duplicate", "ERR")
+    ),
     Read("DescribePlacementGroups", describe_groups),
-    Change("DeletePlacementGroup", delete),
+    Change(
+        "DeletePlacementGroup", delete, repeats=conflicts("InvalidPlacementGroup.Unknown", "MEM")
+    ),
 )

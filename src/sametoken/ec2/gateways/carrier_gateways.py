@@ -1,24 +1,20 @@
-"""Carrier gateways: what one more kind costs. Its quota is a row of `resources.quotas`."""
+"""Carrier gateways: a noun without logic of its own."""
 
-from sametoken.ec2.kit.nouns import Noun, creating, deleting, describing
-from sametoken.resources.kit.kinds import Kind
+from sametoken.ec2.kit.nouns import Noun
+from sametoken.ec2.kit.repeats import conflicts
+from sametoken.ec2.kit.verbs import plain
+from sametoken.resources.kit.kinds import GENERAL_QUOTA_CODE, Kind, Quota
 from sametoken.resources.network.vpcs import VPC
 
 CARRIER_GATEWAYS = Noun(
-    Kind("carrier-gateway", "cagw", "InvalidCarrierGatewayID", "carrierGateway"),
-    id="CarrierGatewayId",
-    one="CarrierGateway",
-    many="CarrierGateways",
-    ids="CarrierGatewayIds",
-    # Source: EC2 API reference, DescribeCarrierGateways, "Filters".
-    filters={"carrier-gateway-id": "CarrierGatewayId", "owner-id": "OwnerId", "state": "State",
-             "vpc-id": "VpcId"},
+    Kind(
+        "carrier-gateway",
+        "cagw",
+        "InvalidCarrierGatewayID",
+        "carrierGateway",
+        quota=Quota(1, per="VpcId"),
+    ),
     parents={"VpcId": VPC},
-    shows=frozenset({"OwnerId", "State", "Tags"}),
-    echoes_token=False,
-)  # fmt: skip
-ACTIONS = (
-    creating(CARRIER_GATEWAYS, "CreateCarrierGateway"),
-    describing(CARRIER_GATEWAYS, "DescribeCarrierGateways"),
-    deleting(CARRIER_GATEWAYS, "DeleteCarrierGateway", result=CARRIER_GATEWAYS.as_result),
 )
+# A VPC has one; EC2 has no code of its own for a second.
+ACTIONS = plain(CARRIER_GATEWAYS, repeats=conflicts(GENERAL_QUOTA_CODE, "DER"))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from sametoken.ec2.kit.actions import Action, Change
-from sametoken.ec2.kit.nouns import Noun, Parents, deleting, describing, making
+from sametoken.ec2.kit.nouns import Noun, Parents
+from sametoken.ec2.kit.repeats import conflicts
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating, deleting, describing
 from sametoken.ec2.network.vpcs import get_vpc
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
@@ -15,14 +17,6 @@ from sametoken.resources.network.interfaces import INTERFACE
 from sametoken.resources.network.vpcs import INTERNET_GATEWAY, SUBNET
 from sametoken.store.port import Tx
 
-# Source: EC2 API reference, DescribeInternetGateways, "Filters".
-INTERNET_GATEWAY_FILTERS = {
-    "attachment.state": "Attachments[].State",
-    "attachment.vpc-id": "Attachments[].VpcId",
-    "internet-gateway-id": "InternetGatewayId",
-    "owner-id": "OwnerId",
-}
-
 
 def _build(tx: Tx, request: Request, parents: Parents) -> Document:
     return {"Attachments": []}
@@ -30,11 +24,6 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
 
 INTERNET_GATEWAYS = Noun(
     INTERNET_GATEWAY,
-    id="InternetGatewayId",
-    one="InternetGateway",
-    many="InternetGateways",
-    ids="InternetGatewayIds",
-    filters=INTERNET_GATEWAY_FILTERS,
     build=_build,
     parent_filter="attachment.vpc-id",
 )
@@ -97,9 +86,9 @@ def _gateway(tx: Tx, request: Request) -> Row:
 
 
 ACTIONS: tuple[Action, ...] = (
-    making(INTERNET_GATEWAYS, "CreateInternetGateway"),
-    describing(INTERNET_GATEWAYS, "DescribeInternetGateways"),
+    creating(INTERNET_GATEWAYS, "CreateInternetGateway"),
+    describing(INTERNET_GATEWAYS),
     deleting(INTERNET_GATEWAYS, "DeleteInternetGateway", check=_refuse_attached),
-    Change("AttachInternetGateway", attach),
-    Change("DetachInternetGateway", detach),
+    Change("AttachInternetGateway", attach, repeats=conflicts("Resource.AlreadyAssociated", "ERR")),
+    Change("DetachInternetGateway", detach, repeats=conflicts("Gateway.NotAttached", "ERR")),
 )

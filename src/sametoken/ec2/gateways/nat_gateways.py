@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from sametoken.ec2.kit.actions import Action, Change, Read
-from sametoken.ec2.kit.describing import describe
-from sametoken.ec2.kit.nouns import Noun, Parents, creating
+from sametoken.ec2.kit.actions import Action, Change
+from sametoken.ec2.kit.nouns import Noun, Parents
+from sametoken.ec2.kit.repeats import doubles, same
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating, describing
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.resources.gateways.nat_gateways import NAT_GATEWAY
-from sametoken.resources.kit import ripening, rows
+from sametoken.resources.kit import endings, ripening, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import elastic_addresses, interfaces, vpcs
@@ -20,13 +21,6 @@ from sametoken.store.port import Tx
 
 # Long enough that people see `pending` and `deleting`; EC2 takes minutes.
 CHANGE_SECONDS = 2.0
-# Source: EC2 API reference, DescribeNatGateways, "Filter".
-FILTERS = {
-    "nat-gateway-id": "NatGatewayId",
-    "state": "State",
-    "subnet-id": "SubnetId",
-    "vpc-id": "VpcId",
-}
 
 
 def _validate(request: Request) -> None:
@@ -144,11 +138,7 @@ def show(row: Row) -> Document:
 
 GATEWAYS = Noun(
     NAT_GATEWAY,
-    id="NatGatewayId",
-    one="NatGateway",
-    many="NatGateways",
-    ids="NatGatewayIds",
-    filters=FILTERS,
+    stem="NatGateway",
     parents={"SubnetId": vpcs.SUBNET},
     accepts=dict.fromkeys(("AllocationId", "ConnectivityType", "PrivateIpAddress")),
     build=_build,
@@ -170,7 +160,7 @@ def delete(tx: Tx, request: Request) -> Document:
         interface = elastic_addresses.take_off(tx, interface, cause="its gateway is deleted")
         interfaces.delete(tx, interface, cause="its gateway is deleted")
     private = {**row.private, "deleting_us": to_microseconds(tx.now)}
-    row = rows.change(
+    row = endings.end(
         tx, NAT_GATEWAY, row, state="deleting", cause="DeleteNatGateway", private=private
     )
     rows.unlink(tx, row.doc["SubnetId"], row.id)
@@ -178,15 +168,13 @@ def delete(tx: Tx, request: Request) -> Document:
     return {"NatGatewayId": row.id}
 
 
-def describe_gateways(tx: Tx, request: Request) -> Document:
-    # This action calls its filters Filter.
-    filters = request.params.get("Filter")
-    asked = request.with_params(Filters=filters) if filters else request
-    return describe(tx, asked, NAT_GATEWAY, show, "NatGateways", FILTERS, ids="NatGatewayIds")
-
-
 ACTIONS: tuple[Action, ...] = (
-    creating(GATEWAYS, "CreateNatGateway", validate=_validate),
-    Read("DescribeNatGateways", describe_gateways),
-    Change("DeleteNatGateway", delete),
+    creating(
+        GATEWAYS,
+        "CreateNatGateway",
+        validate=_validate,
+        repeats=doubles("FLD", way="with the same address") + doubles("DER"),
+    ),
+    describing(GATEWAYS),
+    Change("DeleteNatGateway", delete, repeats=same("DER")),
 )

@@ -8,22 +8,23 @@ tags apart, answers with the connection that stands; its tunnels stay down, for 
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import replace
 
 from sametoken.ec2.gateways import vpn_tunnels
-from sametoken.ec2.gateways.vpn_gateways import AMAZON_ASN, CUSTOMER_FILTERS, CUSTOMER_GATEWAYS
+from sametoken.ec2.gateways.vpn_gateways import AMAZON_ASN, CUSTOMER_GATEWAYS
 from sametoken.ec2.kit.actions import Action, Change, Read
 from sametoken.ec2.kit.describing import describe
 from sametoken.ec2.kit.filters import compile_filters
-from sametoken.ec2.kit.nouns import Noun, Parents, living, making, requested_tags
+from sametoken.ec2.kit.nouns import Noun, Parents, living, requested_tags
 from sametoken.ec2.kit.parameters import Accepted
 from sametoken.ec2.kit.paths import getters
+from sametoken.ec2.kit.repeats import same
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.resources.gateways.vpn import CUSTOMER_GATEWAY, VPN_CONNECTION, VPN_GATEWAY
-from sametoken.resources.kit import kinds, ripening, rows
+from sametoken.resources.kit import endings, kinds, ripening, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import public_addresses
@@ -36,16 +37,10 @@ _IPSEC = "ipsec.1"
 _CONFIGURABLE = ("pending", "available")
 
 # Source: EC2 API reference, DescribeVpnConnections, "Filters"; `bgp-asn` is looked up apart.
-CONNECTION_FILTERS = {
-    "customer-gateway-configuration": "CustomerGatewayConfiguration",
-    "customer-gateway-id": "CustomerGatewayId",
-    "option.static-routes-only": "Options.StaticRoutesOnly",
+CONNECTION_PATHS = {
     "route.destination-cidr-block": "",
-    "state": "State",
+    "bgp-asn": "",
     "transit-gateway-id": "",
-    "type": "Type",
-    "vpn-connection-id": "VpnConnectionId",
-    "vpn-gateway-id": "VpnGatewayId",
 }
 # Source: EC2 API reference, VpnConnectionOptionsSpecification.
 _OPTION_DEFAULTS: Document = {
@@ -181,11 +176,7 @@ def show(row: Row) -> Document:
 
 CONNECTIONS = Noun(
     VPN_CONNECTION,
-    id="VpnConnectionId",
-    one="VpnConnection",
-    many="VpnConnections",
-    ids="VpnConnectionIds",
-    filters=CONNECTION_FILTERS,
+    paths=CONNECTION_PATHS,
     parents={"CustomerGatewayId": CUSTOMER_GATEWAY, "VpnGatewayId": VPN_GATEWAY},
     accepts={
         **dict.fromkeys(("PreSharedKeyStorage", "TransitGatewayId", "Type")),
@@ -207,7 +198,7 @@ def delete(tx: Tx, request: Request) -> Document:
         return {}
     public_addresses.free(tx, row.id)
     private = {"tunnels": vpn_tunnels.without_keys(row.private["tunnels"])}
-    row = rows.change(
+    row = endings.end(
         tx, VPN_CONNECTION, row, state="deleting", cause="DeleteVpnConnection", private=private
     )
     ripening.plan(tx, row, "deleted", CHANGE_SECONDS, cause="DeleteVpnConnection")
@@ -221,29 +212,27 @@ def describe_connections(tx: Tx, request: Request) -> Document:
     ]
     return describe(
         tx, request.with_params(Filters=filters), VPN_CONNECTION, show, "VpnConnections",
-        CONNECTION_FILTERS, ids="VpnConnectionIds",
+        CONNECTIONS.filters, ids="VpnConnectionIds",
     )  # fmt: skip
 
 
 def _by_customers(tx: Tx, request: Request, by_asn: Document) -> Document:
     """The filter `bgp-asn` as one by customer gateway: the number is theirs."""
-    matches = compile_filters([by_asn], getters(CUSTOMER_FILTERS))
+    matches = compile_filters([by_asn], getters(CUSTOMER_GATEWAYS.filters))
     found = rows.listing(tx, CUSTOMER_GATEWAY, request.account, request.region)
     ids = [row.id for row in found if matches(CUSTOMER_GATEWAYS.shown(row))]
     return {"Name": "customer-gateway-id", "Values": ids}
 
 
 ACTIONS: tuple[Action, ...] = (
-    # Its answer has the keys: where invocations stand in for tokens, it is not kept either.
-    replace(
-        making(
-            CONNECTIONS,
-            "CreateVpnConnection",
-            validate=_validate_connection,
-            standing=_standing_connection,
-        ),
-        answer_is_secret=True,
+    creating(
+        CONNECTIONS,
+        "CreateVpnConnection",
+        secrets=frozenset({"Options.TunnelOptions[].PreSharedKey"}),
+        validate=_validate_connection,
+        standing=_standing_connection,
+        repeats=same("DOC"),
     ),
     Read("DescribeVpnConnections", describe_connections),
-    Change("DeleteVpnConnection", delete),
+    Change("DeleteVpnConnection", delete, repeats=same("DER")),
 )

@@ -13,8 +13,10 @@ import ipaddress
 import json
 
 from sametoken.ec2.kit.actions import Action, Change
-from sametoken.ec2.kit.nouns import Noun, Parents, deleting, describing, living, making
+from sametoken.ec2.kit.nouns import Noun, Parents, living
+from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating, deleting, describing
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
@@ -25,14 +27,6 @@ from sametoken.resources.kit.rows import Row
 from sametoken.resources.network.vpcs import ROUTE_TABLE, VPC
 from sametoken.store.port import Tx
 
-# Source: EC2 API reference, DescribeCustomerGateways, "Filters".
-CUSTOMER_FILTERS = {
-    "bgp-asn": "BgpAsn",
-    "customer-gateway-id": "CustomerGatewayId",
-    "ip-address": "IpAddress",
-    "state": "State",
-    "type": "Type",
-}
 # Source: EC2 API reference, CreateCustomerGateway: the ASN of those who name none, and the ranges.
 _CUSTOMER_ASN = 65_000
 _ASN_RANGES = {"BgpAsn": (1, 2**31 - 1), "BgpAsnExtended": (2**31, 2**32 - 1)}
@@ -87,17 +81,11 @@ def _standing_customer(tx: Tx, request: Request) -> Row | None:
 
 CUSTOMER_GATEWAYS = Noun(
     CUSTOMER_GATEWAY,
-    id="CustomerGatewayId",
-    one="CustomerGateway",
-    many="CustomerGateways",
-    ids="CustomerGatewayIds",
-    filters=CUSTOMER_FILTERS,
     accepts=dict.fromkeys(
         ("BgpAsn", "BgpAsnExtended", "CertificateArn", "DeviceName", "IpAddress", "PublicIp",
          "Type")
     ),
     build=lambda tx, request, parents: _customer(request),
-    shows=frozenset({"State", "Tags"}),
     name=lambda request, document: _customer_key(_customer(request)),
 )  # fmt: skip
 
@@ -107,15 +95,10 @@ def _refuse_connected(tx: Tx, row: Row) -> None:
         raise ServiceError("IncorrectState", f"The {row.kind} '{row.id}' has VPN connections.")
 
 
-# Source: EC2 API reference, DescribeVpnGateways, "Filters".
-GATEWAY_FILTERS = {
-    "amazon-side-asn": "AmazonSideAsn",
+# Filters of DescribeVpnGateways whose names are not their paths.
+GATEWAY_PATHS = {
     "attachment.state": "VpcAttachments[].State",
     "attachment.vpc-id": "VpcAttachments[].VpcId",
-    "availability-zone": "AvailabilityZone",
-    "state": "State",
-    "type": "Type",
-    "vpn-gateway-id": "VpnGatewayId",
 }
 # Source: EC2 API reference, CreateVpnGateway: the private ASNs, and the default one.
 AMAZON_ASN = 64_512
@@ -136,14 +119,9 @@ def _build_gateway(tx: Tx, request: Request, parents: Parents) -> Document:
 
 VPN_GATEWAYS = Noun(
     VPN_GATEWAY,
-    id="VpnGatewayId",
-    one="VpnGateway",
-    many="VpnGateways",
-    ids="VpnGatewayIds",
-    filters=GATEWAY_FILTERS,
+    paths=GATEWAY_PATHS,
     accepts=dict.fromkeys(("AmazonSideAsn", "AvailabilityZone", "Type")),
     build=_build_gateway,
-    shows=frozenset({"State", "Tags"}),
 )
 
 
@@ -210,19 +188,24 @@ def disable_propagation(tx: Tx, request: Request) -> Document:
 
 
 ACTIONS: tuple[Action, ...] = (
-    making(
+    creating(
         CUSTOMER_GATEWAYS,
         "CreateCustomerGateway",
         validate=_validate_customer,
         standing=_standing_customer,
+        repeats=same("MOD"),
     ),
-    describing(CUSTOMER_GATEWAYS, "DescribeCustomerGateways"),
+    describing(CUSTOMER_GATEWAYS),
     deleting(CUSTOMER_GATEWAYS, "DeleteCustomerGateway", check=_refuse_connected),
-    making(VPN_GATEWAYS, "CreateVpnGateway", validate=_validate_gateway),
-    describing(VPN_GATEWAYS, "DescribeVpnGateways"),
+    creating(VPN_GATEWAYS, "CreateVpnGateway", validate=_validate_gateway),
+    describing(VPN_GATEWAYS),
     deleting(VPN_GATEWAYS, "DeleteVpnGateway", check=_refuse_attached),
-    Change("AttachVpnGateway", attach),
-    Change("DetachVpnGateway", detach),
-    Change("EnableVgwRoutePropagation", enable_propagation),
-    Change("DisableVgwRoutePropagation", disable_propagation),
+    Change(
+        "AttachVpnGateway", attach, repeats=conflicts("VpnGatewayAttachmentLimitExceeded", "ERR")
+    ),
+    Change(
+        "DetachVpnGateway", detach, repeats=conflicts("InvalidVpnGatewayAttachment.NotFound", "ERR")
+    ),
+    Change("EnableVgwRoutePropagation", enable_propagation, repeats=same("DER")),
+    Change("DisableVgwRoutePropagation", disable_propagation, repeats=same("DER")),
 )

@@ -1,4 +1,4 @@
-"""What the catalogue says of an action: one of three forms. No behaviour beyond composing them."""
+"""Actions in the catalogue: each has one of three forms. No behaviour beyond composing them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sametoken.ec2.kit.repeats import Repeats
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol.documents import Document
 from sametoken.idempotency import Identities, Made, Rules, TokenGrammar
@@ -24,12 +25,8 @@ GENERAL_MISMATCH = (
 )
 
 
-# What an action takes as a client token when its model says nothing else.
-GENERAL_TOKEN = TokenGrammar()
-
-
 def _accept(request: Request) -> None:
-    """The input shape has said all there is to say."""
+    """Check nothing beyond the input shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An action without a client token: idempotent by nature, or not at all, as EC2 has it.
+    """An action without a client token: idempotent by nature, or not at all, as in EC2.
 
     `prepare` is pure work too slow for a transaction, which would keep every other request
     waiting: it is done before, in a thread of its own, and `run` finds its result as
@@ -57,6 +54,7 @@ class Change:
     validate: Validate = _accept
     prepare: Callable[[Request], Any] | None = None
     answer_is_secret: bool = False
+    repeats: Repeats = ()
     mutates: bool = True
 
 
@@ -70,12 +68,15 @@ def _rules() -> tuple[Rules, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Create:
-    """An action with a client token: performed once, viewed at every repeat.
+class Tokened:
+    """An action performed once under its client token, whatever its verb: each repeat views it.
+
+    Where its model has no token, it is performed at each request.
 
     `zone` is the zone a request names, by itself or by what it names; "" for a Regional one.
-    `mismatch` is EC2's wording for this action; `{token}` stands for the token. `deleted` is what a
-    repeat is refused with once what it made is gone; None: it is answered with what is left.
+    `grammar` is None where the token is as the model documents it. `mismatch` is EC2's wording for
+    this action; `{token}` stands for the token. `deleted` is what a repeat is refused with once
+    what it made is gone; None: it is answered with what is left.
     """
 
     name: str
@@ -83,11 +84,18 @@ class Create:
     view: Callable[[Tx, Request, Identities], Document]
     validate: Validate = _accept
     zone: Callable[[Tx, Request], str] = regional
-    grammar: TokenGrammar = GENERAL_TOKEN
+    grammar: TokenGrammar | None = None
     rules: tuple[Rules, ...] = field(default_factory=_rules)
     mismatch: str = GENERAL_MISMATCH
     deleted: str | None = None
+    repeats: Repeats = ()
     mutates: bool = True
 
+    def token_grammar(self, characters_max: int | None) -> TokenGrammar:
+        """The form of its tokens; `characters_max` is the model's, None where it does not say."""
+        if self.grammar is not None:
+            return self.grammar
+        return TokenGrammar() if characters_max is None else TokenGrammar(characters_max)
 
-Action = Read | Change | Create
+
+Action = Read | Change | Tokened

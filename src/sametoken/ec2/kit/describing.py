@@ -8,19 +8,15 @@ from sametoken.ec2.kit.filters import compile_filters, exact_values, tag_filters
 from sametoken.ec2.kit.paging import page_in_order, scope_of
 from sametoken.ec2.kit.paths import getters
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.spelling import PAGE_SIZES, PageSizes
 from sametoken.ec2.protocol.documents import Document
 from sametoken.resources.kit import rows
 from sametoken.resources.kit.kinds import Kind
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
-# What most Describe actions allow for MaxResults.
-PAGE_MINIMUM, PAGE_MAXIMUM = 5, 1000
-# The least and the most it may be: EC2's model has other bounds for some actions.
-PageSizes = tuple[int, int]
-PAGE_SIZES: PageSizes = (PAGE_MINIMUM, PAGE_MAXIMUM)
-
-# For each of these rows, in their order, the members of its form that other rows tell.
+# Given a page of rows, returns for each row, in their order, the members of its form that come from
+# other rows.
 Joins = Callable[[Tx, Sequence[Row]], list[Document]]
 
 
@@ -50,9 +46,11 @@ def describe(
     matches nothing is not.
     """
     params = request.params
+    # Some actions call their filters Filter.
+    given = params.get("Filters") or params.get("Filter")
     table = {**getters(filters), **tag_filters(_tags)}
-    matches = compile_filters(params.get("Filters"), table)
-    parents = exact_values(params.get("Filters"), parent_filter) if parent_filter else None
+    matches = compile_filters(given, table)
+    parents = exact_values(given, parent_filter) if parent_filter else None
     parent = parents[0] if parents is not None and len(parents) == 1 else None
 
     def found(after: str) -> Iterator[tuple[str, Document]]:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from sametoken.ec2.kit.actions import Action, Change
-from sametoken.ec2.kit.nouns import Noun, Parents, deleting, describing, making
+from sametoken.ec2.kit.nouns import Noun, Parents
+from sametoken.ec2.kit.repeats import same
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating, deleting, describing
 from sametoken.ec2.network.vpcs import get_vpc
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
-from sametoken.errors import ServiceError
 from sametoken.resources.kit import rows
-from sametoken.resources.kit.rows import Row
 from sametoken.resources.network.vpcs import DHCP_OPTIONS, VPC
 from sametoken.store.port import Tx
 
-# Source: EC2 API reference, DescribeDhcpOptions, "Filters".
-DHCP_OPTIONS_FILTERS = {
-    "dhcp-options-id": "DhcpOptionsId",
+# Filters of DescribeDhcpOptions whose names are not their paths.
+DHCP_OPTIONS_PATHS = {
     "key": "DhcpConfigurations[].Key",
-    "owner-id": "OwnerId",
     "value": "DhcpConfigurations[].Values[].Value",
 }
 # Source: EC2 API reference, CreateDhcpOptions: each option, and how many values it may have.
@@ -63,22 +61,10 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
 
 DHCP_OPTION_SETS = Noun(
     DHCP_OPTIONS,
-    id="DhcpOptionsId",
-    one="DhcpOptions",
-    many="DhcpOptions",
-    ids="DhcpOptionsIds",
-    filters=DHCP_OPTIONS_FILTERS,
+    paths=DHCP_OPTIONS_PATHS,
     accepts={"DhcpConfigurations": None},
     build=_build,
 )
-
-
-def _refuse_used(tx: Tx, row: Row) -> None:
-    if rows.children(tx, [row.id], VPC)[row.id]:
-        raise ServiceError(
-            "DependencyViolation",
-            f"The dhcpOptions '{row.id}' has dependencies and cannot be deleted.",
-        )
 
 
 def associate(tx: Tx, request: Request) -> Document:
@@ -95,8 +81,8 @@ def associate(tx: Tx, request: Request) -> Document:
 
 
 ACTIONS: tuple[Action, ...] = (
-    making(DHCP_OPTION_SETS, "CreateDhcpOptions", validate=_validate),
-    describing(DHCP_OPTION_SETS, "DescribeDhcpOptions"),
-    deleting(DHCP_OPTION_SETS, "DeleteDhcpOptions", check=_refuse_used),
-    Change("AssociateDhcpOptions", associate),
+    creating(DHCP_OPTION_SETS, "CreateDhcpOptions", validate=_validate),
+    describing(DHCP_OPTION_SETS),
+    deleting(DHCP_OPTION_SETS, "DeleteDhcpOptions"),
+    Change("AssociateDhcpOptions", associate, repeats=same("DER")),
 )

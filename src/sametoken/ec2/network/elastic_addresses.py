@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sametoken.ec2.kit.actions import Action, Change, Read
-from sametoken.ec2.kit.describing import PAGE_MAXIMUM, describe
-from sametoken.ec2.kit.nouns import Noun, Parents, making, requested_tags
+from sametoken.ec2.kit.describing import describe
+from sametoken.ec2.kit.nouns import Noun, Parents, requested_tags
+from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.spelling import PAGE_MAXIMUM
+from sametoken.ec2.kit.verbs import creating
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
@@ -27,17 +30,9 @@ from sametoken.resources.network.interfaces import INTERFACE
 from sametoken.resources.network.vpcs import INTERNET_GATEWAY
 from sametoken.store.port import Tx
 
-# Source: EC2 API reference, DescribeAddresses, "Filters".
-ADDRESS_FILTERS = {
-    "allocation-id": "AllocationId",
-    "association-id": "AssociationId",
+# Filters of DescribeAddresses whose names are not their paths.
+ADDRESS_PATHS = {
     "domain": "Domain",
-    "instance-id": "InstanceId",
-    "network-border-group": "NetworkBorderGroup",
-    "network-interface-id": "NetworkInterfaceId",
-    "network-interface-owner-id": "NetworkInterfaceOwnerId",
-    "private-ip-address": "PrivateIpAddress",
-    "public-ip": "PublicIp",
 }
 _ALLOCATED = ("PublicIp", "PublicIpv4Pool", "NetworkBorderGroup", "Domain")
 
@@ -60,16 +55,12 @@ def _instances(tx: Tx, found: Sequence[Row]) -> list[Document]:
 
 ADDRESSES = Noun(
     ELASTIC_ADDRESS,
-    id="AllocationId",
-    one=None,
-    many="Addresses",
-    ids="AllocationIds",
-    filters=ADDRESS_FILTERS,
+    stem="Address",
+    spelled={"id": "AllocationId", "one": None},
+    paths=ADDRESS_PATHS,
     accepts=dict.fromkeys(("Domain", "NetworkBorderGroup", "PublicIpv4Pool")),
     lay_out=_lay_out,
-    shows=frozenset({"Tags"}),
     joins=_instances,
-    echoes_token=False,
 )
 
 
@@ -98,7 +89,7 @@ def describe_addresses(tx: Tx, request: Request) -> Document:
         ids += [_by_public_ip(tx, request, address).id for address in named]
         request = replace(request, params={**request.params, "AllocationIds": ids})
     found = describe(
-        tx, request, ELASTIC_ADDRESS, ADDRESSES.shown, ADDRESSES.many, ADDRESS_FILTERS,
+        tx, request, ELASTIC_ADDRESS, ADDRESSES.shown, ADDRESSES.many, ADDRESSES.filters,
         ids=ADDRESSES.ids, joins=_instances,
     )  # fmt: skip
     return {ADDRESSES.many: found[ADDRESSES.many]}
@@ -249,10 +240,10 @@ def _by_public_ip(tx: Tx, request: Request, address: str) -> Row:
 
 
 ACTIONS: tuple[Action, ...] = (
-    making(ADDRESSES, "AllocateAddress", validate=_validate_allocate, result=_allocated),
+    creating(ADDRESSES, "AllocateAddress", validate=_validate_allocate, result=_allocated),
     Read("DescribeAddresses", describe_addresses),
     Read("DescribeAddressesAttribute", describe_attribute),
-    Change("AssociateAddress", associate),
-    Change("DisassociateAddress", disassociate),
-    Change("ReleaseAddress", release),
+    Change("AssociateAddress", associate, repeats=same("DOC")),
+    Change("DisassociateAddress", disassociate, repeats=same("DOC")),
+    Change("ReleaseAddress", release, repeats=conflicts("InvalidAllocationID.NotFound", "MOD")),
 )

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sametoken.ec2.kit.actions import Action, Change, Create, Read
+from sametoken.ec2.kit.actions import Action, Change, Read, Tokened
 from sametoken.ec2.kit.describing import describe
-from sametoken.ec2.kit.nouns import DELETED, requested_tags
+from sametoken.ec2.kit.nouns import requested_tags
 from sametoken.ec2.kit.parameters import Accepted, check_tag_specifications, refuse_unsupported
+from sametoken.ec2.kit.repeats import conflicts
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import DELETED
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.idempotency import Identities, Made
-from sametoken.resources.kit import quotas, rows
+from sametoken.resources.kit import endings, quotas, rows
 from sametoken.resources.kit.ids import mint
-from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.kinds import Kind, Quota
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network.interfaces import INTERFACE
 from sametoken.resources.network.vpcs import SUBNET, VPC
 from sametoken.store.port import Tx
 
-FLOW_LOG = Kind("vpc-flow-log", "fl", "InvalidFlowLogId", "flow log")
+FLOW_LOG = Kind(
+    "vpc-flow-log",
+    "fl",
+    "InvalidFlowLogId",
+    "flow log",
+    quota=Quota(2, "FlowLogsLimitExceeded", per="ResourceId"),
+)
 # Source: EC2 API reference, DescribeFlowLogs, "Filters".
 FILTERS = {
     "deliver-log-status": "DeliverLogsStatus",
@@ -127,21 +135,25 @@ def show(row: Row) -> Document:
 
 
 def describe_flow_logs(tx: Tx, request: Request) -> Document:
-    # This action alone calls its filters Filter.
-    filters = request.params.get("Filter")
-    asked = request.with_params(Filters=filters) if filters else request
-    return describe(tx, asked, FLOW_LOG, show, "FlowLogs", FILTERS, ids="FlowLogIds")
+    return describe(tx, request, FLOW_LOG, show, "FlowLogs", FILTERS, ids="FlowLogIds")
 
 
 def delete(tx: Tx, request: Request) -> Document:
     ids = request.params["FlowLogIds"]
     for row in rows.get(tx, FLOW_LOG, request.account, request.region, ids, lock=True):
-        rows.change(tx, FLOW_LOG, row, state="deleted", cause="DeleteFlowLogs")
+        endings.end(tx, FLOW_LOG, row, cause="DeleteFlowLogs")
     return {"Unsuccessful": []}
 
 
 ACTIONS: tuple[Action, ...] = (
-    Create("CreateFlowLogs", perform, view, validate=validate, deleted=DELETED),
+    Tokened(
+        "CreateFlowLogs",
+        perform,
+        view,
+        validate=validate,
+        deleted=DELETED,
+        repeats=conflicts("FlowLogAlreadyExists", "ERR"),
+    ),
     Read("DescribeFlowLogs", describe_flow_logs),
-    Change("DeleteFlowLogs", delete),
+    Change("DeleteFlowLogs", delete, repeats=conflicts("InvalidFlowLogId.NotFound", "MEM")),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from sametoken.ec2.kit.actions import Action, Change
 from sametoken.ec2.kit.parameters import refuse_unsupported
+from sametoken.ec2.kit.repeats import conflicts, doubles, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
@@ -161,6 +162,12 @@ def _lock(tx: Tx, request: Request) -> Row:
 
 
 ADDRESS_ACTIONS: tuple[Action, ...] = (
-    Change("AssignPrivateIpAddresses", assign),
-    Change("UnassignPrivateIpAddresses", unassign),
+    Change(
+        "AssignPrivateIpAddresses",
+        assign,
+        repeats=doubles("DER", way="by number") + same("DER", way="by address"),
+    ),
+    Change(
+        "UnassignPrivateIpAddresses", unassign, repeats=conflicts("InvalidParameterValue", "FLD")
+    ),
 )

@@ -11,44 +11,19 @@ from sametoken.resources.network.interfaces import addresses_of, is_served
 from sametoken.store.columns import from_microseconds
 
 # Source: EC2 API reference, DescribeNetworkInterfaces, "Filters".
-INTERFACE_FILTERS = {
+INTERFACE_PATHS = {
     "addresses.association.owner-id": "PrivateIpAddresses[].Association.IpOwnerId",
     "addresses.association.public-ip": "PrivateIpAddresses[].Association.PublicIp",
     "addresses.primary": "PrivateIpAddresses[].Primary",
     "addresses.private-ip-address": "PrivateIpAddresses[].PrivateIpAddress",
-    "association.allocation-id": "Association.AllocationId",
-    "association.association-id": "Association.AssociationId",
-    "association.ip-owner-id": "Association.IpOwnerId",
-    "association.public-dns-name": "Association.PublicDnsName",
-    "association.public-ip": "Association.PublicIp",
-    "attachment.attach-time": "Attachment.AttachTime",
-    "attachment.attachment-id": "Attachment.AttachmentId",
-    "attachment.delete-on-termination": "Attachment.DeleteOnTermination",
-    "attachment.device-index": "Attachment.DeviceIndex",
-    "attachment.instance-id": "Attachment.InstanceId",
-    "attachment.instance-owner-id": "Attachment.InstanceOwnerId",
-    "attachment.nat-gateway-id": "",
-    "attachment.status": "Attachment.Status",
-    "availability-zone": "AvailabilityZone",
-    "availability-zone-id": "AvailabilityZoneId",
-    "description": "Description",
     "group-id": "Groups[].GroupId",
-    "group-name": "Groups[].GroupName",
-    "interface-type": "InterfaceType",
     "ipv6-addresses.ipv6-address": "",
-    "mac-address": "MacAddress",
-    "network-interface-id": "NetworkInterfaceId",
     "operator.managed": "=false",
     "operator.principal": "",
-    "owner-id": "OwnerId",
-    "private-dns-name": "PrivateDnsName",
     "private-ip-address": "PrivateIpAddress",
     "requester-id": "",
-    "requester-managed": "RequesterManaged",
-    "source-dest-check": "SourceDestCheck",
-    "status": "Status",
-    "subnet-id": "SubnetId",
-    "vpc-id": "VpcId",
+    "attachment.nat-gateway-id": "",
+    "group-name": "Groups[].GroupName",
 }
 
 

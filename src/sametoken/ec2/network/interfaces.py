@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sametoken.ec2.kit.actions import NOT_INTENT, Action, Change, Read
-from sametoken.ec2.kit.nouns import Noun, Parents, creating, describing, requested_tags
+from sametoken.ec2.kit.nouns import Noun, Parents, requested_tags
 from sametoken.ec2.kit.parameters import refuse_unsupported
+from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating, describing
 from sametoken.ec2.network.interface_addresses import (
     ADDRESS_ACTIONS,
     check_asked,
@@ -16,7 +18,7 @@ from sametoken.ec2.network.interface_addresses import (
     secondary_asked,
 )
 from sametoken.ec2.network.interface_documents import (
-    INTERFACE_FILTERS,
+    INTERFACE_PATHS,
     attachment_form,
     show,
 )
@@ -26,7 +28,7 @@ from sametoken.errors import ServiceError
 from sametoken.resources.catalogues import instance_types
 from sametoken.resources.compute import instances
 from sametoken.resources.compute.instances import INSTANCE, InstanceState
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import endings, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import elastic_addresses, interfaces, vpcs
@@ -94,11 +96,7 @@ def _lately_detached(tx: Tx, found: Sequence[Row]) -> list[Document]:
 
 INTERFACES = Noun(
     INTERFACE,
-    id="NetworkInterfaceId",
-    one="NetworkInterface",
-    many="NetworkInterfaces",
-    ids="NetworkInterfaceIds",
-    filters=INTERFACE_FILTERS,
+    paths=INTERFACE_PATHS,
     parents={"SubnetId": SUBNET},
     accepts={
         **dict.fromkeys(_CREATED_WITH),
@@ -116,7 +114,7 @@ def delete_interface(tx: Tx, request: Request) -> Document:
     row = _lock(tx, request)
     interfaces.refuse_used(row)
     row = elastic_addresses.take_off(tx, row, cause="its interface was deleted")
-    interfaces.delete(tx, row, cause="DeleteNetworkInterface")
+    interfaces.delete(tx, row, cause="DeleteNetworkInterface", end=endings.end)
     return {}
 
 
@@ -286,11 +284,23 @@ ACTIONS: tuple[Action, ...] = (
         sets=frozenset({"Groups"}),
         validate=_validate_create,
     ),
-    describing(INTERFACES, "DescribeNetworkInterfaces"),
-    Change("DeleteNetworkInterface", delete_interface),
-    Change("AttachNetworkInterface", attach_interface),
-    Change("DetachNetworkInterface", detach_interface),
-    Change("ModifyNetworkInterfaceAttribute", modify_attribute),
+    describing(INTERFACES),
+    Change(
+        "DeleteNetworkInterface",
+        delete_interface,
+        repeats=conflicts("InvalidNetworkInterfaceID.NotFound", "MEM"),
+    ),
+    Change(
+        "AttachNetworkInterface",
+        attach_interface,
+        repeats=conflicts("InvalidNetworkInterface.InUse", "ERR"),
+    ),
+    Change(
+        "DetachNetworkInterface",
+        detach_interface,
+        repeats=conflicts("InvalidAttachmentID.NotFound", "ERR"),
+    ),
+    Change("ModifyNetworkInterfaceAttribute", modify_attribute, repeats=same("DER")),
     Read("DescribeNetworkInterfaceAttribute", describe_attribute),
     *ADDRESS_ACTIONS,
 )

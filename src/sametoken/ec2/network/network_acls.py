@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from sametoken.ec2.kit.actions import Action, Change
-from sametoken.ec2.kit.nouns import Noun, Parents, creating, deleting, describing
+from sametoken.ec2.kit.nouns import Noun, Parents
+from sametoken.ec2.kit.repeats import conflicts, doubles, same
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating, deleting, describing
 from sametoken.ec2.network.route_tables import DELETED, GRAMMAR, MISMATCH
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
@@ -16,25 +18,14 @@ from sametoken.resources.network import vpcs
 from sametoken.resources.network.vpcs import NETWORK_ACL, VPC
 from sametoken.store.port import Tx
 
-# Source: EC2 API reference, DescribeNetworkAcls, "Filters".
-NETWORK_ACL_FILTERS = {
+# Filters of DescribeNetworkAcls whose names are not their paths.
+NETWORK_ACL_PATHS = {
     "association.association-id": "Associations[].NetworkAclAssociationId",
-    "association.network-acl-id": "Associations[].NetworkAclId",
-    "association.subnet-id": "Associations[].SubnetId",
     "default": "IsDefault",
     "entry.cidr": "Entries[].CidrBlock",
     "entry.icmp.code": "Entries[].IcmpTypeCode.Code",
     "entry.icmp.type": "Entries[].IcmpTypeCode.Type",
     "entry.ipv6-cidr": "Entries[].Ipv6CidrBlock",
-    "entry.port-range.from": "Entries[].PortRange.From",
-    "entry.port-range.to": "Entries[].PortRange.To",
-    "entry.protocol": "Entries[].Protocol",
-    "entry.rule-action": "Entries[].RuleAction",
-    "entry.egress": "Entries[].Egress",
-    "entry.rule-number": "Entries[].RuleNumber",
-    "network-acl-id": "NetworkAclId",
-    "owner-id": "OwnerId",
-    "vpc-id": "VpcId",
 }
 
 # Rules 1 to 32766 are the caller's; the last one denies everything and stays.
@@ -57,11 +48,7 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
 
 NETWORK_ACLS = Noun(
     NETWORK_ACL,
-    id="NetworkAclId",
-    one="NetworkAcl",
-    many="NetworkAcls",
-    ids="NetworkAclIds",
-    filters=NETWORK_ACL_FILTERS,
+    paths=NETWORK_ACL_PATHS,
     parents={"VpcId": VPC},
     build=_build,
     parent_filter="vpc-id",
@@ -203,11 +190,26 @@ def _set_entries(tx: Tx, acl: Row, entries: list[Document]) -> None:
 
 
 ACTIONS: tuple[Action, ...] = (
-    creating(NETWORK_ACLS, "CreateNetworkAcl", mismatch=MISMATCH, deleted=DELETED, grammar=GRAMMAR),
-    describing(NETWORK_ACLS, "DescribeNetworkAcls"),
+    creating(
+        NETWORK_ACLS,
+        "CreateNetworkAcl",
+        mismatch=MISMATCH,
+        deleted=DELETED,
+        grammar=GRAMMAR,
+        repeats=doubles("NAT"),
+    ),
+    describing(NETWORK_ACLS),
     deleting(NETWORK_ACLS, "DeleteNetworkAcl", check=_refuse_used),
-    Change("CreateNetworkAclEntry", create_entry),
-    Change("ReplaceNetworkAclEntry", replace_entry),
-    Change("DeleteNetworkAclEntry", delete_entry),
-    Change("ReplaceNetworkAclAssociation", replace_association),
+    Change(
+        "CreateNetworkAclEntry",
+        create_entry,
+        repeats=conflicts("NetworkAclEntryAlreadyExists", "ERR"),
+    ),
+    Change("ReplaceNetworkAclEntry", replace_entry, repeats=same("DER")),
+    Change(
+        "DeleteNetworkAclEntry",
+        delete_entry,
+        repeats=conflicts("InvalidNetworkAclEntry.NotFound", "MEM"),
+    ),
+    Change("ReplaceNetworkAclAssociation", replace_association, repeats=same("DOC")),
 )

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from sametoken.ec2.kit.actions import Action, Change, Read
-from sametoken.ec2.kit.nouns import Noun, Parents, arn, creating, deleting, describing
+from sametoken.ec2.kit.nouns import Noun, Parents, arn
 from sametoken.ec2.kit.paging import page, scope_of
+from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating, deleting, describing
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.idempotency import TokenGrammar
 from sametoken.resources.kit import rows
-from sametoken.resources.kit.kinds import Kind, states
+from sametoken.resources.kit.kinds import Kind, Quota, states
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
@@ -25,13 +27,8 @@ PREFIX_LIST = Kind(
     "prefix list",
     transitions=states(create_complete="modify-complete deleted", modify_complete="deleted",
                        deleted=""),
+    quota=Quota(100),
 )  # fmt: skip
-# Source: EC2 API reference, DescribeManagedPrefixLists, "Filters".
-FILTERS = {
-    "owner-id": "OwnerId",
-    "prefix-list-id": "PrefixListId",
-    "prefix-list-name": "PrefixListName",
-}
 # What a page holds, of lists and of the entries of one.
 PAGES = (1, 100)
 # CreateManagedPrefixList documents up to 255 characters; ours stay ASCII as everywhere.
@@ -78,11 +75,8 @@ def show(row: Row) -> Document:
 
 LISTS = Noun(
     PREFIX_LIST,
-    id="PrefixListId",
-    one="PrefixList",
-    many="PrefixLists",
-    ids="PrefixListIds",
-    filters=FILTERS,
+    stem="ManagedPrefixList",
+    spelled={"id": "PrefixListId"},
     accepts={
         **dict.fromkeys(("AddressFamily", "MaxEntries", "PrefixListName")),
         "Entries": {"Cidr": None, "Description": None},
@@ -90,8 +84,6 @@ LISTS = Noun(
     build=_build,
     show=show,
     initial="create-complete",
-    echoes_token=False,
-    sizes=PAGES,
 )
 
 
@@ -142,8 +134,13 @@ def get_entries(tx: Tx, request: Request) -> Document:
 
 ACTIONS: tuple[Action, ...] = (
     creating(LISTS, "CreateManagedPrefixList", grammar=GRAMMAR, validate=_validate),
-    describing(LISTS, "DescribeManagedPrefixLists"),
-    deleting(LISTS, "DeleteManagedPrefixList", result=lambda row: {"PrefixList": show(row)}),
-    Change("ModifyManagedPrefixList", modify),
+    describing(LISTS),
+    deleting(LISTS, "DeleteManagedPrefixList"),
+    Change(
+        "ModifyManagedPrefixList",
+        modify,
+        repeats=same("DER")
+        + conflicts("PrefixListVersionMismatch", "FLD", way="of the current version"),
+    ),
     Read("GetManagedPrefixListEntries", get_entries),
 )

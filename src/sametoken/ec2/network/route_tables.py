@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from sametoken.ec2.kit.actions import Action, Change
-from sametoken.ec2.kit.nouns import Noun, Parents, creating, deleting, describing
+from sametoken.ec2.kit.nouns import Noun, Parents
+from sametoken.ec2.kit.repeats import conflicts, doubles, same
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating, deleting, describing
 from sametoken.ec2.network import route_targets
 from sametoken.ec2.network.prefix_lists import PREFIX_LIST
 from sametoken.ec2.protocol import refusals
@@ -21,29 +23,6 @@ from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import vpcs
 from sametoken.resources.network.vpcs import ROUTE_TABLE, SUBNET, VPC
 from sametoken.store.port import Tx
-
-# Source: EC2 API reference, DescribeRouteTables, "Filters".
-ROUTE_TABLE_FILTERS = {
-    "association.gateway-id": "Associations[].GatewayId",
-    "association.main": "Associations[].Main",
-    "association.route-table-association-id": "Associations[].RouteTableAssociationId",
-    "association.route-table-id": "Associations[].RouteTableId",
-    "association.subnet-id": "Associations[].SubnetId",
-    "owner-id": "OwnerId",
-    "route-table-id": "RouteTableId",
-    "route.destination-cidr-block": "Routes[].DestinationCidrBlock",
-    "route.destination-ipv6-cidr-block": "Routes[].DestinationIpv6CidrBlock",
-    "route.destination-prefix-list-id": "Routes[].DestinationPrefixListId",
-    "route.egress-only-internet-gateway-id": "Routes[].EgressOnlyInternetGatewayId",
-    "route.gateway-id": "Routes[].GatewayId",
-    "route.instance-id": "Routes[].InstanceId",
-    "route.nat-gateway-id": "Routes[].NatGatewayId",
-    "route.origin": "Routes[].Origin",
-    "route.state": "Routes[].State",
-    "route.transit-gateway-id": "Routes[].TransitGatewayId",
-    "route.vpc-peering-connection-id": "Routes[].VpcPeeringConnectionId",
-    "vpc-id": "VpcId",
-}
 
 # The wording EC2 was seen to use for route tables and network ACLs.
 MISMATCH = "Wrong arguments for request with token {token}"
@@ -73,16 +52,10 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
 
 ROUTE_TABLES = Noun(
     ROUTE_TABLE,
-    id="RouteTableId",
-    one="RouteTable",
-    many="RouteTables",
-    ids="RouteTableIds",
-    filters=ROUTE_TABLE_FILTERS,
     parents={"VpcId": VPC},
     build=_build,
     joins=route_targets.shown,
     parent_filter="vpc-id",
-    sizes=(5, 100),
 )
 
 
@@ -293,13 +266,28 @@ def _no_route(table: Row, wanted: Document) -> ServiceError:
 
 
 ACTIONS: tuple[Action, ...] = (
-    creating(ROUTE_TABLES, "CreateRouteTable", mismatch=MISMATCH, deleted=DELETED, grammar=GRAMMAR),
-    describing(ROUTE_TABLES, "DescribeRouteTables"),
+    creating(
+        ROUTE_TABLES,
+        "CreateRouteTable",
+        mismatch=MISMATCH,
+        deleted=DELETED,
+        grammar=GRAMMAR,
+        repeats=doubles("NAT"),
+    ),
+    describing(ROUTE_TABLES),
     deleting(ROUTE_TABLES, "DeleteRouteTable", check=_refuse_associated),
-    Change("CreateRoute", create_route),
-    Change("ReplaceRoute", replace_route),
-    Change("DeleteRoute", delete_route),
-    Change("AssociateRouteTable", associate_route_table),
-    Change("DisassociateRouteTable", disassociate_route_table),
-    Change("ReplaceRouteTableAssociation", replace_route_table_association),
+    Change("CreateRoute", create_route, repeats=same("NAT")),
+    Change("ReplaceRoute", replace_route, repeats=same("DER")),
+    Change("DeleteRoute", delete_route, repeats=conflicts("InvalidRoute.NotFound", "MEM")),
+    Change("AssociateRouteTable", associate_route_table, repeats=same("MEM")),
+    Change(
+        "DisassociateRouteTable",
+        disassociate_route_table,
+        repeats=conflicts("InvalidAssociationID.NotFound", "ERR"),
+    ),
+    Change(
+        "ReplaceRouteTableAssociation",
+        replace_route_table_association,
+        repeats=conflicts("InvalidAssociationID.NotFound", "ERR"),
+    ),
 )

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sametoken.ec2.kit.actions import Action, Change
-from sametoken.ec2.kit.nouns import Noun, arn, describing, generic_form, requested_tags
+from sametoken.ec2.kit.nouns import Noun, arn, requested_tags
 from sametoken.ec2.kit.parameters import check_tag_specifications
+from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import describing
+from sametoken.ec2.network.prefix_lists import PREFIX_LIST
 from sametoken.ec2.network.rule_forms import (
     asked_permissions,
     checked_description,
@@ -35,7 +38,7 @@ _Run = Callable[[Tx, Request], Document]
 
 
 def _show(row: Row) -> Document:
-    form = generic_form(row, "SecurityGroupRuleId", frozenset({"Tags"}))
+    form = RULES.generic(row)
     # A rule that was modified has None where its earlier peer was.
     shown = {name: value for name, value in form.items() if value is not None}
     return {**shown, "SecurityGroupRuleArn": arn(row)}
@@ -43,12 +46,6 @@ def _show(row: Row) -> Document:
 
 RULES = Noun(
     RULE,
-    id="SecurityGroupRuleId",
-    one=None,
-    many="SecurityGroupRules",
-    ids="SecurityGroupRuleIds",
-    # Source: EC2 API reference, DescribeSecurityGroupRules, "Filters".
-    filters={"group-id": "GroupId", "security-group-rule-id": "SecurityGroupRuleId"},
     show=_show,
     parent_filter="group-id",
 )
@@ -85,12 +82,9 @@ def _authorizing(*, is_egress: bool) -> _Run:
 def _resolved(tx: Tx, group: Row, rule: Document) -> Document:
     """The rule with its peer looked up: a group of the same VPC by id, a prefix list there is."""
     if "PrefixListId" in rule:
-        found = rows.find(tx, rule["PrefixListId"])
-        if found is None or found.gone_at is not None or found.kind != "prefix-list":
-            raise ServiceError(
-                "InvalidPrefixListID.NotFound",
-                f"The prefix list ID '{rule['PrefixListId'][:200]}' does not exist",
-            )
+        id = rule["PrefixListId"]
+        if rows.find_living(tx, PREFIX_LIST, group.account, group.region, id) is None:
+            raise PREFIX_LIST.not_found([id[:200]])
     if "ReferencedGroupInfo" not in rule:
         return rule
     peer = _peer_group(tx, group, rule["ReferencedGroupInfo"])
@@ -269,12 +263,42 @@ def _describing_rules(*, is_egress: bool) -> _Run:
 
 
 ACTIONS: tuple[Action, ...] = (
-    Change("AuthorizeSecurityGroupIngress", _authorizing(is_egress=False), _validate_authorize),
-    Change("AuthorizeSecurityGroupEgress", _authorizing(is_egress=True), _validate_authorize),
-    Change("RevokeSecurityGroupIngress", _revoking(is_egress=False)),
-    Change("RevokeSecurityGroupEgress", _revoking(is_egress=True)),
-    Change("ModifySecurityGroupRules", modify_rules),
-    Change("UpdateSecurityGroupRuleDescriptionsIngress", _describing_rules(is_egress=False)),
-    Change("UpdateSecurityGroupRuleDescriptionsEgress", _describing_rules(is_egress=True)),
-    describing(RULES, "DescribeSecurityGroupRules"),
+    Change(
+        "AuthorizeSecurityGroupIngress",
+        _authorizing(is_egress=False),
+        _validate_authorize,
+        repeats=conflicts("InvalidPermission.Duplicate", "ERR"),
+    ),
+    Change(
+        "AuthorizeSecurityGroupEgress",
+        _authorizing(is_egress=True),
+        _validate_authorize,
+        repeats=conflicts("InvalidPermission.Duplicate", "ERR"),
+    ),
+    Change(
+        "RevokeSecurityGroupIngress",
+        _revoking(is_egress=False),
+        repeats=same("MOD", way="in the default VPC")
+        + conflicts("InvalidPermission.NotFound", "MOD")
+        + conflicts("InvalidSecurityGroupRuleId.NotFound", "ERR", way="by rule id"),
+    ),
+    Change(
+        "RevokeSecurityGroupEgress",
+        _revoking(is_egress=True),
+        repeats=same("MOD", way="in the default VPC")
+        + conflicts("InvalidPermission.NotFound", "MOD")
+        + conflicts("InvalidSecurityGroupRuleId.NotFound", "ERR", way="by rule id"),
+    ),
+    Change("ModifySecurityGroupRules", modify_rules, repeats=same("DER")),
+    Change(
+        "UpdateSecurityGroupRuleDescriptionsIngress",
+        _describing_rules(is_egress=False),
+        repeats=same("DER"),
+    ),
+    Change(
+        "UpdateSecurityGroupRuleDescriptionsEgress",
+        _describing_rules(is_egress=True),
+        repeats=same("DER"),
+    ),
+    describing(RULES),
 )

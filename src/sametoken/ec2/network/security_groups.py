@@ -11,13 +11,15 @@ from dataclasses import replace
 
 from sametoken.ec2.kit.actions import Action, Change, Read
 from sametoken.ec2.kit.describing import describe
-from sametoken.ec2.kit.nouns import Noun, Parents, arn, generic_form, making
+from sametoken.ec2.kit.nouns import Noun, Parents, arn
+from sametoken.ec2.kit.repeats import conflicts
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating
 from sametoken.ec2.network.rule_forms import to_permissions
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import endings, rows
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import security_groups, vpcs
 from sametoken.resources.network.vpcs import SECURITY_GROUP, VPC
@@ -35,7 +37,7 @@ _PERMISSION = {
     "user-id": "UserIdGroupPairs[].UserId",
 }
 # Source: EC2 API reference, DescribeSecurityGroups, "Filters".
-SECURITY_GROUP_FILTERS = {
+SECURITY_GROUP_PATHS = {
     "description": "Description",
     **{f"egress.ip-permission.{name}": f"IpPermissionsEgress[].{path}"
        for name, path in _PERMISSION.items()},
@@ -102,7 +104,7 @@ def _furnish(tx: Tx, group: Row) -> None:
 
 
 def _show(row: Row) -> Document:
-    form = generic_form(row, "GroupId", frozenset({"OwnerId", "Tags"}))
+    form = SECURITY_GROUPS.generic(row)
     return {**form, "SecurityGroupArn": arn(row)}
 
 
@@ -119,11 +121,8 @@ def _permissions(tx: Tx, page: Sequence[Row]) -> list[Document]:
 
 SECURITY_GROUPS = Noun(
     SECURITY_GROUP,
-    id="GroupId",
-    one=None,
-    many="SecurityGroups",
-    ids="GroupIds",
-    filters=SECURITY_GROUP_FILTERS,
+    spelled={"id": "GroupId", "one": None},
+    paths=SECURITY_GROUP_PATHS,
     accepts={"GroupName": None, "Description": None, "VpcId": None},
     build=_build,
     show=_show,
@@ -169,12 +168,7 @@ def delete_security_group(tx: Tx, request: Request) -> Document:
             "CannotDelete",
             f'the specified group: "{group.id}" name: "default" cannot be deleted by a user',
         )
-    own = security_groups.rules_of(tx, [group.id])[group.id]
-    ids = {row.id for row in own}
-    if any(row.id not in ids for row in rows.children(tx, [group.id])[group.id]):
-        raise ServiceError("DependencyViolation", f"resource {group.id} has a dependent object")
-    security_groups.remove_rules(tx, own, cause=request.action)
-    rows.change(tx, SECURITY_GROUP, group, state="deleted", cause=request.action)
+    endings.end(tx, SECURITY_GROUP, group, cause=request.action)
     return {"Return": True, "GroupId": group.id}
 
 
@@ -183,7 +177,7 @@ def describe_security_groups(tx: Tx, request: Request) -> Document:
     if names:
         request = _with_name_filter(tx, request, names)
     return describe(
-        tx, request, SECURITY_GROUP, _show, "SecurityGroups", SECURITY_GROUP_FILTERS,
+        tx, request, SECURITY_GROUP, _show, "SecurityGroups", SECURITY_GROUPS.filters,
         ids="GroupIds", parent_filter="vpc-id", joins=_permissions,
     )  # fmt: skip
 
@@ -203,7 +197,17 @@ def _with_name_filter(tx: Tx, request: Request, names: list[str]) -> Request:
 
 
 ACTIONS: tuple[Action, ...] = (
-    making(SECURITY_GROUPS, "CreateSecurityGroup", validate=_validate, result=_made),
-    Change("DeleteSecurityGroup", delete_security_group),
+    creating(
+        SECURITY_GROUPS,
+        "CreateSecurityGroup",
+        validate=_validate,
+        result=_made,
+        repeats=conflicts("InvalidGroup.Duplicate", "ERR"),
+    ),
+    Change(
+        "DeleteSecurityGroup",
+        delete_security_group,
+        repeats=conflicts("InvalidGroup.NotFound", "MEM"),
+    ),
     Read("DescribeSecurityGroups", describe_security_groups),
 )

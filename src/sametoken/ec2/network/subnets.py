@@ -10,16 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from sametoken.ec2.kit.actions import Action, Change
-from sametoken.ec2.kit.nouns import (
-    Noun,
-    Parents,
-    arn,
-    deleting,
-    describing,
-    generic_form,
-    making,
-)
+from sametoken.ec2.kit.nouns import Noun, Parents, arn
+from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating, deleting, describing
 from sametoken.ec2.network.vpcs import canonical_block, refuse_ipv6
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
@@ -34,42 +28,19 @@ from sametoken.resources.network import addresses, vpcs
 from sametoken.resources.network.vpcs import NETWORK_ACL, ROUTE_TABLE, SUBNET, VPC
 from sametoken.store.port import Tx
 
-# Source: EC2 API reference, DescribeSubnets, "Filters".
-SUBNET_FILTERS = {
-    "availability-zone": "AvailabilityZone",
+# Filters of DescribeSubnets whose names are not their paths.
+SUBNET_PATHS = {
+    "customer-owned-ipv4-pool": "",
+    "enable-lni-at-device-index": "",
+    "ipv6-cidr-block-association.ipv6-cidr-block": "",
+    "ipv6-cidr-block-association.association-id": "",
+    "ipv6-cidr-block-association.state": "",
+    "outpost-arn": "",
     "availabilityZone": "AvailabilityZone",
-    "availability-zone-id": "AvailabilityZoneId",
     "availabilityZoneId": "AvailabilityZoneId",
-    "available-ip-address-count": "AvailableIpAddressCount",
-    "cidr-block": "CidrBlock",
     "cidr": "CidrBlock",
     "cidrBlock": "CidrBlock",
-    "customer-owned-ipv4-pool": "",
-    "default-for-az": "DefaultForAz",
     "defaultForAz": "DefaultForAz",
-    "enable-dns64": "EnableDns64",
-    "enable-lni-at-device-index": "",
-    "ipv6-cidr-block-association.association-id": "",
-    "ipv6-cidr-block-association.ipv6-cidr-block": "",
-    "ipv6-cidr-block-association.state": "",
-    "ipv6-native": "Ipv6Native",
-    "map-customer-owned-ip-on-launch": "MapCustomerOwnedIpOnLaunch",
-    "map-public-ip-on-launch": "MapPublicIpOnLaunch",
-    "outpost-arn": "",
-    "owner-id": "OwnerId",
-    "private-dns-name-options-on-launch.enable-resource-name-dns-a-record": (
-        "PrivateDnsNameOptionsOnLaunch.EnableResourceNameDnsARecord"
-    ),
-    "private-dns-name-options-on-launch.enable-resource-name-dns-aaaa-record": (
-        "PrivateDnsNameOptionsOnLaunch.EnableResourceNameDnsAAAARecord"
-    ),
-    "private-dns-name-options-on-launch.hostname-type": (
-        "PrivateDnsNameOptionsOnLaunch.HostnameType"
-    ),
-    "state": "State",
-    "subnet-arn": "SubnetArn",
-    "subnet-id": "SubnetId",
-    "vpc-id": "VpcId",
 }
 # What a name-based attribute of ModifySubnetAttribute is called inside the subnet.
 _NAME_OPTIONS = {
@@ -155,7 +126,7 @@ def _leave_associations(tx: Tx, subnet: Row) -> None:
 
 
 def _show(row: Row) -> Document:
-    form = generic_form(row, "SubnetId", frozenset({"OwnerId", "State", "Tags"}))
+    form = SUBNETS.generic(row)
     return {**form, "SubnetArn": arn(row)}
 
 
@@ -169,11 +140,7 @@ def _free_addresses(tx: Tx, page: Sequence[Row]) -> list[Document]:
 
 SUBNETS = Noun(
     SUBNET,
-    id="SubnetId",
-    one="Subnet",
-    many="Subnets",
-    ids="SubnetIds",
-    filters=SUBNET_FILTERS,
+    paths=SUBNET_PATHS,
     parents={"VpcId": VPC},
     accepts={
         "CidrBlock": None, "AvailabilityZone": None, "AvailabilityZoneId": None,
@@ -258,9 +225,18 @@ def _change(row: Row, name: str, value: Any) -> Document:
 
 
 ACTIONS: tuple[Action, ...] = (
-    making(SUBNETS, "CreateSubnet", validate=_validate),
-    describing(SUBNETS, "DescribeSubnets"),
+    creating(
+        SUBNETS,
+        "CreateSubnet",
+        validate=_validate,
+        repeats=conflicts("InvalidSubnet.Conflict", "ERR"),
+    ),
+    describing(SUBNETS),
     deleting(SUBNETS, "DeleteSubnet", follow=_leave_associations),
-    Change("CreateDefaultSubnet", create_default_subnet),
-    Change("ModifySubnetAttribute", modify_subnet_attribute),
+    Change(
+        "CreateDefaultSubnet",
+        create_default_subnet,
+        repeats=conflicts("DefaultSubnetAlreadyExistsInAvailabilityZone", "ERR"),
+    ),
+    Change("ModifySubnetAttribute", modify_subnet_attribute, repeats=same("DER")),
 )

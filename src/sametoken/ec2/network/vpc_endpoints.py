@@ -7,31 +7,34 @@ from collections.abc import Sequence
 
 from sametoken.ec2.kit.actions import Action, Change, Read
 from sametoken.ec2.kit.filters import compile_filters
-from sametoken.ec2.kit.nouns import Noun, Parents, creating, describing
+from sametoken.ec2.kit.nouns import Noun, Parents
 from sametoken.ec2.kit.paths import getters
+from sametoken.ec2.kit.repeats import conflicts, doubles, same
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating, describing
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import endings, rows
 from sametoken.resources.kit.ids import mint
-from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.kinds import Kind, Quota
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import interfaces, vpcs
 from sametoken.resources.network.interfaces import INTERFACE
 from sametoken.resources.network.vpcs import ROUTE_TABLE, SECURITY_GROUP, SUBNET, VPC
 from sametoken.store.port import Tx
 
-ENDPOINT = Kind("vpc-endpoint", "vpce", "InvalidVpcEndpointId", "VPC endpoint")
-# Source: EC2 API reference, DescribeVpcEndpoints, "Filters".
-FILTERS = {
-    "ip-address-type": "IpAddressType",
-    "service-name": "ServiceName",
-    "service-region": "ServiceRegion",
-    "vpc-endpoint-id": "VpcEndpointId",
+# EC2 counts gateway endpoints by Region, others by VPC: here each VPC has its own count.
+ENDPOINT = Kind(
+    "vpc-endpoint",
+    "vpce",
+    "InvalidVpcEndpointId",
+    "VPC endpoint",
+    quota=Quota(50, "VpcEndpointLimitExceeded", per="VpcId"),
+)
+# Filters of DescribeVpcEndpoints whose names are not their paths.
+PATHS = {
     "vpc-endpoint-state": "State",
-    "vpc-endpoint-type": "VpcEndpointType",
-    "vpc-id": "VpcId",
 }
 # The policy of an endpoint whose caller gives none: it lets everything pass.
 FULL_ACCESS = json.dumps(
@@ -171,11 +174,7 @@ def show(row: Row) -> Document:
 
 ENDPOINTS = Noun(
     ENDPOINT,
-    id="VpcEndpointId",
-    one="VpcEndpoint",
-    many="VpcEndpoints",
-    ids="VpcEndpointIds",
-    filters=FILTERS,
+    paths=PATHS,
     parents={"VpcId": VPC},
     accepts=dict.fromkeys(
         (
@@ -194,9 +193,8 @@ def delete(tx: Tx, request: Request) -> Document:
     """Delete endpoints with their interfaces; those that do not exist are told beside."""
     missing: list[Document] = []
     for id in request.params["VpcEndpointIds"]:
-        row = rows.find(tx, id, lock=True)
-        owner = (ENDPOINT.name, request.account, request.region)
-        if row is None or row.gone_at is not None or (row.kind, row.account, row.region) != owner:
+        row = rows.find_living(tx, ENDPOINT, request.account, request.region, id, lock=True)
+        if row is None:
             refused = ENDPOINT.not_found([id[:200]])
             missing.append(
                 {"ResourceId": id, "Error": {"Code": refused.code, "Message": refused.message}}
@@ -204,7 +202,7 @@ def delete(tx: Tx, request: Request) -> Document:
             continue
         for interface in rows.by_ids(tx, row.doc["NetworkInterfaceIds"], lock=True).values():
             interfaces.delete(tx, interface, cause="its endpoint is deleted")
-        rows.change(tx, ENDPOINT, row, state="deleted", cause="DeleteVpcEndpoints")
+        endings.end(tx, ENDPOINT, row, cause="DeleteVpcEndpoints")
     return {"Unsuccessful": missing}
 
 
@@ -258,9 +256,12 @@ ACTIONS: tuple[Action, ...] = (
         "CreateVpcEndpoint",
         sets=frozenset({"RouteTableIds", "SubnetIds", "SecurityGroupIds"}),
         validate=_validate,
+        repeats=doubles("DER")
+        + conflicts("RouteAlreadyExists", "FLD", way="in the same route table")
+        + conflicts("InvalidParameter", "FLD", way="with private names"),
     ),
-    describing(ENDPOINTS, "DescribeVpcEndpoints"),
-    Change("ModifyVpcEndpoint", modify),
-    Change("DeleteVpcEndpoints", delete),
+    describing(ENDPOINTS),
+    Change("ModifyVpcEndpoint", modify, repeats=same("DER")),
+    Change("DeleteVpcEndpoints", delete, repeats=conflicts("InvalidVpcEndpointId.NotFound", "MEM")),
     Read("DescribePrefixLists", describe_prefix_lists),
 )

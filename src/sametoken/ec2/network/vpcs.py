@@ -8,36 +8,30 @@ from __future__ import annotations
 import ipaddress
 
 from sametoken.ec2.kit.actions import Action, Change, Read
-from sametoken.ec2.kit.nouns import Noun, Parents, describing, making
+from sametoken.ec2.kit.nouns import Noun, Parents
 from sametoken.ec2.kit.parameters import parse_block
+from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating, deleting, describing
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.resources.kit import quotas, rows
 from sametoken.resources.kit.rows import Row
-from sametoken.resources.network import security_groups, vpcs
-from sametoken.resources.network.vpcs import NETWORK_ACL, ROUTE_TABLE, SECURITY_GROUP, VPC
+from sametoken.resources.network import vpcs
+from sametoken.resources.network.vpcs import VPC
 from sametoken.store.port import Tx
 
-# Source: EC2 API reference, DescribeVpcs, "Filters".
-VPC_FILTERS = {
+# Filters of DescribeVpcs whose names are not their paths.
+VPC_PATHS = {
     "cidr": "CidrBlock",
-    "cidr-block-association.association-id": "CidrBlockAssociationSet[].AssociationId",
-    "cidr-block-association.cidr-block": "CidrBlockAssociationSet[].CidrBlock",
     "cidr-block-association.state": "CidrBlockAssociationSet[].CidrBlockState.State",
-    "dhcp-options-id": "DhcpOptionsId",
-    "ipv6-cidr-block-association.association-id": "",
     "ipv6-cidr-block-association.ipv6-cidr-block": "",
     "ipv6-cidr-block-association.ipv6-pool": "",
+    "ipv6-cidr-block-association.association-id": "",
     "ipv6-cidr-block-association.state": "",
-    "is-default": "IsDefault",
-    # Older spellings the API still takes.
     "isDefault": "IsDefault",
     "dhcpOptionsId": "DhcpOptionsId",
-    "owner-id": "OwnerId",
-    "state": "State",
-    "vpc-id": "VpcId",
 }
 # "You can specify a block between /16 and /28", for VPCs as for subnets.
 PREFIX_MIN, PREFIX_MAX = 16, 28
@@ -93,14 +87,9 @@ def _furnish(tx: Tx, vpc: Row) -> None:
 
 VPCS = Noun(
     VPC,
-    id="VpcId",
-    one="Vpc",
-    many="Vpcs",
-    ids="VpcIds",
-    filters=VPC_FILTERS,
+    paths=VPC_PATHS,
     accepts={"CidrBlock": None, "InstanceTenancy": None, "AmazonProvidedIpv6CidrBlock": None},
     build=_build,
-    shows=frozenset({"OwnerId", "State", "Tags"}),
     created=_furnish,
 )
 
@@ -109,25 +98,6 @@ def get_vpc(tx: Tx, request: Request, *, lock: bool = False) -> Row:
     """The VPC that the request names."""
     ids = [request.params["VpcId"]]
     return rows.get(tx, VPC, request.account, request.region, ids, lock=lock)[0]
-
-
-def delete_vpc(tx: Tx, request: Request) -> Document:
-    """Remove a VPC and what was made with it. Refused while anything else stands in it."""
-    vpc = get_vpc(tx, request, lock=True)
-    standing = rows.children(tx, [vpc.id])[vpc.id]
-    if not all(vpcs.is_fixture(row) for row in standing):
-        raise ServiceError(
-            "DependencyViolation", f"The vpc '{vpc.id}' has dependencies and cannot be deleted."
-        )
-    fixtures = rows.by_ids(tx, [row.id for row in standing], lock=True).values()
-    kinds = {kind.name: kind for kind in (ROUTE_TABLE, NETWORK_ACL, SECURITY_GROUP)}
-    for row in fixtures:
-        if row.kind == SECURITY_GROUP.name:
-            rules = security_groups.rules_of(tx, [row.id])[row.id]
-            security_groups.remove_rules(tx, rules, cause=request.action)
-        rows.change(tx, kinds[row.kind], row, state="deleted", cause=request.action)
-    rows.change(tx, VPC, vpc, state="deleted", cause=request.action)
-    return {}
 
 
 def create_default_vpc(tx: Tx, request: Request) -> Document:
@@ -166,10 +136,12 @@ def modify_vpc_attribute(tx: Tx, request: Request) -> Document:
 
 
 ACTIONS: tuple[Action, ...] = (
-    making(VPCS, "CreateVpc", validate=_validate),
-    describing(VPCS, "DescribeVpcs"),
-    Change("DeleteVpc", delete_vpc),
-    Change("CreateDefaultVpc", create_default_vpc),
+    creating(VPCS, "CreateVpc", validate=_validate),
+    describing(VPCS),
+    deleting(VPCS, "DeleteVpc"),
+    Change(
+        "CreateDefaultVpc", create_default_vpc, repeats=conflicts("DefaultVpcAlreadyExists", "ERR")
+    ),
     Read("DescribeVpcAttribute", describe_vpc_attribute),
-    Change("ModifyVpcAttribute", modify_vpc_attribute),
+    Change("ModifyVpcAttribute", modify_vpc_attribute, repeats=same("DER")),
 )

@@ -1,8 +1,9 @@
 """One service's model, compiled: per action a function from form to parameters, and back to XML.
 
 The model is botocore's description of the service, of which only `botocore.loaders` is used. An
-action is compiled when it is first asked for. Of the description only what the codecs need is kept,
-no documentation. No I/O after `load`; nothing here knows what an action does.
+action is compiled when it is first asked for. Of the description only what the codecs and the nouns
+need is kept; of its documentation, two facts. No I/O after `load`; nothing here knows what an
+action does.
 
 Traits that EC2's model never uses (timestampFormat, xmlAttribute, streaming) are not looked at; the
 tests compare every action with botocore's own codecs, so a model that begins to use one is noticed.
@@ -20,6 +21,7 @@ from typing import Any
 
 from botocore.loaders import Loader
 
+from sametoken.ec2.protocol import documented
 from sametoken.ec2.protocol.documents import Document
 from sametoken.ec2.protocol.query import InputCompiler, Pair, Shapes, form_name
 from sametoken.ec2.protocol.xml import OutputCompiler, Render
@@ -30,8 +32,10 @@ PROTOCOLS = ("ec2", "query")
 # A new interface may be called `interface`, which EC2 takes and its model does not list.
 OPEN_ENUMS = frozenset({"InstanceType", "NetworkInterfaceCreationType"})
 
-# All that `query` and `xml` look at. Documentation is nine tenths of a description.
-_SHAPE_TRAITS = ("type", "required", "flattened", "locationName", "queryName", "sensitive")
+# All that is looked at. Documentation is nine tenths of a description.
+_SHAPE_TRAITS = (
+    "type", "required", "flattened", "locationName", "queryName", "sensitive", "min", "max",
+)  # fmt: skip
 _MEMBER_TRAITS = ("shape", "flattened", "locationName", "queryName")
 
 
@@ -39,14 +43,18 @@ _MEMBER_TRAITS = ("shape", "flattened", "locationName", "queryName")
 class Operation:
     """One action's codecs, and what its shapes say of tokens.
 
-    `parse` takes the fields of a form without Action, Version and the signature's, and answers
-    parameters in the model's names; raises ServiceError. `render` takes a result in the model's
-    names and a request id. `input_members` maps each parameter to the name it is sent by.
+    `token_characters_max` is None where the model does not say; `documented_filters` are the names
+    of its Filters parameter, those of tags left out. `parse` takes the fields of a form without
+    Action, Version and the signature's, and answers parameters in the model's names; raises
+    ServiceError. `render` takes a result in the model's names and a request id. `input_members`
+    maps each parameter to the name it is sent by.
     """
 
     name: str
     has_client_token: bool
     echoes_client_token: bool
+    token_characters_max: int | None
+    documented_filters: tuple[str, ...]
     has_dry_run: bool
     input_members: Mapping[str, str]
     parse: Callable[[Sequence[Pair]], Document]
@@ -82,6 +90,10 @@ class ServiceModel:
             )
             for name, declared in description["operations"].items()
         }
+        self._documented = {
+            name: _read_documentation(description["shapes"], declared.get("input", {}).get("shape"))
+            for name, declared in description["operations"].items()
+        }
         self._inputs = InputCompiler(self._shapes, self.protocol, open_enums)
         self._outputs = OutputCompiler(self._shapes, self.protocol, self.namespace)
         self._operations: dict[str, Operation] = {}
@@ -110,6 +122,7 @@ class ServiceModel:
 
     def _compile(self, name: str) -> Operation:
         input_shape, output_shape, wrapper = self._declared[name]
+        token_characters_max, documented_filters = self._documented[name]
         taken = self._members(input_shape)
         return Operation(
             name=name,
@@ -117,6 +130,8 @@ class ServiceModel:
             echoes_client_token=not {"ClientToken", "clientToken"}.isdisjoint(
                 self._members(output_shape)
             ),
+            token_characters_max=token_characters_max,
+            documented_filters=documented_filters,
             has_dry_run="DryRun" in taken,
             input_members=MappingProxyType(
                 {
@@ -128,11 +143,38 @@ class ServiceModel:
             render=self._outputs.compile(name, output_shape, wrapper),
         )
 
+    def input_of(self, name: str) -> Mapping[str, Mapping[str, Any]]:
+        """The parameters of an action: member → what the model says of it, and its `shape`."""
+        return self._members(self._declared[name][0])
+
+    def output_of(self, name: str) -> Mapping[str, Mapping[str, Any]]:
+        """The members of an action's result, in the same form."""
+        return self._members(self._declared[name][1])
+
+    def output_shape(self, name: str) -> str | None:
+        """The name of the shape that an action's result has; None when it has none."""
+        shape: str | None = self._declared[name][1]
+        return shape
+
+    def shape(self, name: str) -> Mapping[str, Any]:
+        """What the model says of a shape: its `type`, `members`, `member`, `min` and `max`."""
+        return self._shapes[name]
+
     def _members(self, shape_name: str | None) -> Mapping[str, Mapping[str, Any]]:
         if shape_name is None:
             return {}
         members: Mapping[str, Mapping[str, Any]] = self._shapes[shape_name]["members"]
         return members
+
+
+def _read_documentation(
+    shapes: Mapping[str, Any], input_shape: str | None
+) -> tuple[int | None, tuple[str, ...]]:
+    token = documented.member_text(shapes, input_shape, "ClientToken")
+    filters = (documented.member_text(shapes, input_shape, one) for one in ("Filters", "Filter"))
+    text = next((one for one in filters if one is not None), "")
+    characters_max = None if token is None else documented.token_characters_max(token)
+    return characters_max, tuple(dict.fromkeys(documented.filter_names(text)))
 
 
 def _lean_shapes(shapes: Mapping[str, Mapping[str, Any]]) -> Shapes:

@@ -7,12 +7,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sametoken.ec2.kit.actions import Action, Change, Read
-from sametoken.ec2.kit.describing import PAGE_MAXIMUM, describe
+from sametoken.ec2.kit.describing import describe
 from sametoken.ec2.kit.filters import compile_filters
-from sametoken.ec2.kit.nouns import Noun, Parents, creating, deleting
+from sametoken.ec2.kit.nouns import Noun, Parents
 from sametoken.ec2.kit.paging import page, scope_of
 from sametoken.ec2.kit.paths import getters
+from sametoken.ec2.kit.repeats import conflicts
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.spelling import PAGE_MAXIMUM
+from sametoken.ec2.kit.verbs import creating, deleting
 from sametoken.ec2.kit.zones import check_zone
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
@@ -34,10 +37,6 @@ from sametoken.store.port import Tx
 MISMATCH = (
     "Parameters on this idempotent request are inconsistent with parameters used in previous "
     "request(s)"
-)
-DELETED = (
-    "The client token you have provided is associated with a resource that is already deleted. "
-    "Please use a different client token."
 )
 # What EC2 fills in before it compares two requests.
 SETS = frozenset({"TagSpecifications", "TagSpecifications[].Tags"})
@@ -106,11 +105,7 @@ def _is_usable(key: str, row: Row) -> bool:
 
 VOLUMES = Noun(
     VOLUME,
-    id="VolumeId",
-    one=None,
-    many="Volumes",
-    ids="VolumeIds",
-    filters=forms.VOLUME_FILTERS,
+    paths=forms.VOLUME_FILTERS,
     accepts=dict.fromkeys(
         (
             "AvailabilityZone", "AvailabilityZoneId", "Encrypted", "Iops", "KmsKeyId",
@@ -121,7 +116,6 @@ VOLUMES = Noun(
     show=forms.show,
     initial="creating",
     created=_created,
-    echoes_token=False,
 )  # fmt: skip
 
 
@@ -308,13 +302,12 @@ ACTIONS: tuple[Action, ...] = (
         sets=SETS,
         defaults=DEFAULTS,
         mismatch=MISMATCH,
-        deleted=DELETED,
         validate=_validate,
     ),
     deleting(VOLUMES, "DeleteVolume", check=_refuse_attached),
-    Change("AttachVolume", attach_volume),
-    Change("DetachVolume", detach_volume),
-    Change("ModifyVolume", modify_volume),
+    Change("AttachVolume", attach_volume, repeats=conflicts("VolumeInUse", "ERR")),
+    Change("DetachVolume", detach_volume, repeats=conflicts("IncorrectState", "ERR")),
+    Change("ModifyVolume", modify_volume, repeats=conflicts("IncorrectModificationState", "ERR")),
     Read("DescribeVolumes", forms.describe_volumes),
     Read("DescribeVolumesModifications", describe_modifications),
     Read("DescribeVolumeStatus", describe_status),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from sametoken.ec2.kit.actions import Action, Change, Read
-from sametoken.ec2.kit.nouns import Noun, Parents, creating, requested_tags
+from sametoken.ec2.kit.nouns import Noun, Parents, requested_tags
 from sametoken.ec2.kit.parameters import Accepted
+from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.ec2.storage import image_forms as forms
@@ -15,7 +17,7 @@ from sametoken.ec2.storage import snapshots as snapshot_forms
 from sametoken.errors import ServiceError
 from sametoken.idempotency import TokenGrammar
 from sametoken.resources.compute.instances import INSTANCE
-from sametoken.resources.kit import quotas, ripening, rows
+from sametoken.resources.kit import endings, quotas, ripening, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.storage import account_images, snapshots
@@ -158,11 +160,7 @@ def _only_id(row: Row) -> Document:
 def _noun(accepts: Accepted, build: Any) -> Noun:
     return Noun(
         IMAGE,
-        id="ImageId",
-        one=None,
-        many="Images",
-        ids="ImageIds",
-        filters={},
+        spelled={"one": None},
         accepts=accepts,
         build=build,
         show=_only_id,
@@ -170,7 +168,6 @@ def _noun(accepts: Accepted, build: Any) -> Noun:
         created=_created,
         name=lambda request, document: str(document["Name"]),
         also_tags=("snapshot",),
-        echoes_token=False,
     )
 
 
@@ -203,7 +200,7 @@ FROM_IMAGE = _noun(
 def deregister_image(tx: Tx, request: Request) -> Document:
     """Take an image away; instances launched from it stay, and so do its snapshots."""
     row = _own(tx, request, lock=True)
-    rows.change(tx, IMAGE, row, state="deregistered", cause="DeregisterImage")
+    endings.end(tx, IMAGE, row, cause="DeregisterImage")
     return {"Return": True}
 
 
@@ -275,11 +272,18 @@ def _own(tx: Tx, request: Request, *, lock: bool = False) -> Row:
 
 
 ACTIONS: tuple[Action, ...] = (
-    creating(FROM_INSTANCE, "CreateImage"),
-    creating(FROM_SNAPSHOTS, "RegisterImage"),
-    creating(FROM_IMAGE, "CopyImage", grammar=COPY_GRAMMAR),
-    Change("DeregisterImage", deregister_image),
+    creating(FROM_INSTANCE, "CreateImage", repeats=conflicts("InvalidAMIName.Duplicate", "ERR")),
+    creating(FROM_SNAPSHOTS, "RegisterImage", repeats=conflicts("InvalidAMIName.Duplicate", "ERR")),
+    creating(
+        FROM_IMAGE,
+        "CopyImage",
+        grammar=COPY_GRAMMAR,
+        repeats=conflicts("InvalidAMIName.Duplicate", "DER"),
+    ),
+    Change(
+        "DeregisterImage", deregister_image, repeats=conflicts("InvalidAMIID.Unavailable", "NAT")
+    ),
     Read("DescribeImages", describe_images),
     Read("DescribeImageAttribute", describe_image_attribute),
-    Change("ModifyImageAttribute", modify_image_attribute),
+    Change("ModifyImageAttribute", modify_image_attribute, repeats=same("DER")),
 )

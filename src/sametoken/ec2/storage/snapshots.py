@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sametoken.ec2.kit.actions import Action, Read
 from sametoken.ec2.kit.describing import describe
-from sametoken.ec2.kit.nouns import Noun, Parents, creating, deleting
+from sametoken.ec2.kit.nouns import Noun, Parents
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating, deleting
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
@@ -19,20 +20,11 @@ from sametoken.store.port import Tx
 # Long enough that people see `pending` and a progress.
 COMPLETING_SECONDS = 2.0
 
-# Source: EC2 API reference, DescribeSnapshots, "Filters".
-SNAPSHOT_FILTERS = {
-    "description": "Description",
-    "encrypted": "Encrypted",
+# Filters of DescribeSnapshots whose names are not their paths.
+SNAPSHOT_PATHS = {
     "owner-alias": "",
-    "owner-id": "OwnerId",
-    "progress": "Progress",
-    "snapshot-id": "SnapshotId",
-    "start-time": "StartTime",
     "status": "State",
-    "storage-tier": "StorageTier",
     "transfer-type": "",
-    "volume-id": "VolumeId",
-    "volume-size": "VolumeSize",
 }
 
 
@@ -91,11 +83,7 @@ def _copied(row: Row) -> Document:
 
 SNAPSHOTS = Noun(
     SNAPSHOT,
-    id="SnapshotId",
-    one=None,
-    many="Snapshots",
-    ids="SnapshotIds",
-    filters=SNAPSHOT_FILTERS,
+    paths=SNAPSHOT_PATHS,
     accepts=dict.fromkeys(("VolumeId", "Description")),
     build=_of_volume,
     show=show,
@@ -104,11 +92,7 @@ SNAPSHOTS = Noun(
 )
 COPIES = Noun(
     SNAPSHOT,
-    id="SnapshotId",
-    one=None,
-    many="Snapshots",
-    ids="SnapshotIds",
-    filters=SNAPSHOT_FILTERS,
+    paths=SNAPSHOT_PATHS,
     accepts=dict.fromkeys(
         (
             "Description", "DestinationRegion", "Encrypted", "KmsKeyId", "PresignedUrl",
@@ -136,7 +120,7 @@ def describe_snapshots(tx: Tx, request: Request) -> Document:
     owners = request.params.get("OwnerIds", [])
     if owners and not {"self", request.account} & set(owners):
         return {"Snapshots": []}
-    return describe(tx, request, SNAPSHOT, show, "Snapshots", SNAPSHOT_FILTERS, ids="SnapshotIds")
+    return describe(tx, request, SNAPSHOT, show, "Snapshots", SNAPSHOTS.filters, ids="SnapshotIds")
 
 
 def describe_snapshot_attribute(tx: Tx, request: Request) -> Document:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sametoken.ec2.kit.actions import Action
-from sametoken.ec2.kit.nouns import Parents, creating, living
+from sametoken.ec2.kit.nouns import Parents, living
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import creating
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.ec2.storage import ebs
@@ -62,7 +63,6 @@ _COPY = creating(
     sets=ebs.SETS,
     defaults=ebs.DEFAULTS,
     mismatch=ebs.MISMATCH,
-    deleted=ebs.DELETED,
     validate=_validate,
 )
 

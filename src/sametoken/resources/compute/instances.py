@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from sametoken.resources.kit import counters, rows
+from sametoken.resources.kit import counters, endings, rows
 from sametoken.resources.kit.kinds import Kind, states
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import interfaces
@@ -49,6 +49,7 @@ INSTANCE = Kind(
         terminated="",
     ),
     ends=frozenset({"terminated"}),
+    leaving=frozenset({"shutting-down"}),
     # "usually less than one hour" (EC2 API reference, DescribeInstances).
     lingers=timedelta(hours=1),
 )
@@ -99,7 +100,9 @@ def move(
     doc: dict[str, Any] = {"StateTransitionReason": transition_reason, "StateReason": None}
     if reason is not None:
         doc["StateReason"] = {"Code": reason[0], "Message": reason[1]}
-    return rows.change(tx, INSTANCE, row, state=state.value, cause=cause, **doc)
+    ends = state in INSTANCE.ends | INSTANCE.leaving
+    write = endings.end_regardless if ends else rows.change
+    return write(tx, INSTANCE, row, state=state.value, cause=cause, **doc)
 
 
 def set_groups(tx: Tx, row: Row, groups: list[dict[str, str]]) -> None:

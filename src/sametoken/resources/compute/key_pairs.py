@@ -7,11 +7,13 @@ from typing import Any
 from sametoken.errors import ServiceError
 from sametoken.resources.kit import rows
 from sametoken.resources.kit.ids import mint
-from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.kinds import Kind, Quota
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
-KEY_PAIR = Kind("key-pair", "key", "InvalidKeyPair", "key pair")
+KEY_PAIR = Kind(
+    "key-pair", "key", "InvalidKeyPair", "key pair", quota=Quota(5_000, "KeyPairLimitExceeded")
+)
 
 
 def lay_out(

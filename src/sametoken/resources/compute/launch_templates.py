@@ -10,13 +10,24 @@ from typing import Any
 
 from sametoken.errors import ServiceError
 from sametoken.resources.kit import quotas, rows
-from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.kinds import Kind, Quota, always
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
-TEMPLATE = Kind("launch-template", "lt", "InvalidLaunchTemplateId", "launch template")
+TEMPLATE = Kind(
+    "launch-template",
+    "lt",
+    "InvalidLaunchTemplateId",
+    "launch template",
+    quota=Quota(5_000, "MaxTemplateLimitExceeded"),
+)
 VERSION = Kind(
-    "launch-template-version", "ltv", "InvalidLaunchTemplateId.VersionNotFound", "version"
+    "launch-template-version",
+    "ltv",
+    "InvalidLaunchTemplateId.VersionNotFound",
+    "version",
+    quota=Quota(10_000, "MaxTemplateVersionLimitExceeded", per="LaunchTemplateId"),
+    goes_with={TEMPLATE.name: always},
 )
 
 

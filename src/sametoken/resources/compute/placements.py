@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import endings, rows
 from sametoken.resources.kit.kinds import Kind, states
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
@@ -51,6 +51,6 @@ def leave(tx: Tx, instance: str, *, for_good: bool) -> None:
     if row is None or row.gone_at is not None:
         return
     if for_good:
-        rows.change(tx, PLACEMENT, row, state="deleted", cause="instance ended")
+        endings.end_regardless(tx, PLACEMENT, row, cause="instance ended")
     elif row.state == "reserved":
         rows.change(tx, PLACEMENT, row, state="released", cause="instance stopped")

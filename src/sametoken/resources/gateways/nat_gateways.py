@@ -1,28 +1,27 @@
-"""NAT gateways: their states. `operations.nat_gateways` has what they are made of."""
+"""NAT gateways: their states. `ec2.gateways.nat_gateways` has what they are made of."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from sametoken.resources.kit.kinds import Kind, states
-from sametoken.resources.kit.ripening import ripens
+from sametoken.resources.kit.kinds import ZONE, Kind, Quota, states
 
 # Source: EC2 API reference, NatGateway `State`; "deleted … visible for a short while, usually
 # about an hour".
-NAT_GATEWAY = ripens(
-    Kind(
-        "natgateway",
-        "nat",
-        "InvalidNatGatewayID",
-        "NAT gateway",
-        transitions=states(
-            pending="available failed deleting",
-            available="deleting",
-            failed="deleting",
-            deleting="deleted",
-            deleted="",
-        ),
-        lingers=timedelta(hours=1),
-        missing="NatGatewayNotFound",
-    )
+NAT_GATEWAY = Kind(
+    "natgateway",
+    "nat",
+    "InvalidNatGatewayID",
+    "NAT gateway",
+    transitions=states(
+        pending="available failed deleting",
+        available="deleting",
+        failed="deleting",
+        deleting="deleted",
+        deleted="",
+    ),
+    leaving=frozenset({"deleting"}),
+    lingers=timedelta(hours=1),
+    quota=Quota(5, "NatGatewayLimitExceeded", per=ZONE),
+    missing="NatGatewayNotFound",
 )

@@ -1,6 +1,6 @@
 """Site-to-Site VPN: states of its gateways and connections, and where gateways are attached.
 
-`operations.vpn_gateways` and `operations.vpn` have what they are made of.
+`ec2.gateways.vpn_gateways` and `vpn_connections` have what they are made of.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from sametoken.resources.kit import rows
-from sametoken.resources.kit.kinds import Kind, states
-from sametoken.resources.kit.ripening import ripens
+from sametoken.resources.kit.kinds import Kind, Quota, states
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network.vpcs import ROUTE_TABLE
 from sametoken.store.port import Tx
@@ -26,6 +25,7 @@ CUSTOMER_GATEWAY = Kind(
     "customerGateway",
     transitions=_STATES,
     lingers=_LINGERS,
+    quota=Quota(50, "CustomerGatewayLimitExceeded"),
     malformed="InvalidCustomerGatewayId",
 )
 VPN_GATEWAY = Kind(
@@ -35,22 +35,23 @@ VPN_GATEWAY = Kind(
     "vpnGateway",
     transitions=_STATES,
     lingers=_LINGERS,
+    quota=Quota(5, "VpnGatewayLimitExceeded"),
 )
 # Source: EC2 API reference, VpnConnection `State`.
-VPN_CONNECTION = ripens(
-    Kind(
-        "vpn-connection",
-        "vpn",
-        "InvalidVpnConnectionID",
-        "vpnConnection",
-        transitions=states(
-            pending="available deleting",
-            available="deleting",
-            deleting="deleted",
-            deleted="",
-        ),
-        lingers=_LINGERS,
-    )
+VPN_CONNECTION = Kind(
+    "vpn-connection",
+    "vpn",
+    "InvalidVpnConnectionID",
+    "vpnConnection",
+    transitions=states(
+        pending="available deleting",
+        available="deleting",
+        deleting="deleted",
+        deleted="",
+    ),
+    leaving=frozenset({"deleting"}),
+    lingers=_LINGERS,
+    quota=Quota(50, "VpnConnectionLimitExceeded"),
 )
 
 

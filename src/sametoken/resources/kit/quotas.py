@@ -1,79 +1,45 @@
 """EC2's quotas: how many of a kind an account may have in a Region, a zone, or under one parent.
 
-A new kind's quota is a row of `QUOTAS`; the creates of `ec2.nouns` keep it from there. Only new
-resources are counted against it: a replay makes none. `sametoken limits` sets other maxima.
+`QUOTAS` has what the kinds declare (`Kind.quota`); creates keep it. Only new resources are counted
+against it: a replay makes none. `sametoken limits` sets other maxima.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from sametoken.errors import ServiceError
 from sametoken.resources.kit import counters
+from sametoken.resources.kit.kinds import KINDS, ZONE, Quota
 from sametoken.resources.kit.rows import EDGE, RESOURCE, Row
 from sametoken.store.port import Tx
 
-# What a quota counts in, when that is neither a parent nor a whole Region.
-ZONE = "zone"
+
+class _Declared(Mapping[str, Quota]):
+    """The quotas of all kinds that were declared, and of the parts their documents list."""
+
+    def __getitem__(self, name: str) -> Quota:
+        return self._found()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found())
+
+    def __len__(self) -> int:
+        return len(self._found())
+
+    def _found(self) -> dict[str, Quota]:
+        found: dict[str, Quota] = {}
+        for kind in KINDS.values():
+            found |= kind.part_quotas
+            if kind.quota is not None:
+                found[kind.name] = kind.quota
+        return dict(sorted(found.items()))
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """At most `maximum` at once; None: as many as one likes, until a maximum is set.
-
-    `code` is EC2's refusal. `per` is what one count is of: "" the whole Region, `ZONE` a zone, else
-    the member of the resource that names its parent.
-    """
-
-    code: str
-    maximum: int | None
-    per: str = ""
-
-
-# EC2 names no code of its own for these.
-_GENERAL = "ResourceLimitExceeded"
-
-# Source: Service Quotas of Amazon VPC, EC2, EBS and Site-to-Site VPN, for a new account; codes from
-# "Error codes for the Amazon EC2 API". EC2 counts EBS storage in TiB a type and no volumes, and
-# gateway endpoints by Region, others by VPC: what is counted here is simpler. It publishes no
-# number of DHCP options; capacity reservations it limits by their vCPUs.
-QUOTAS: Mapping[str, Quota] = {
-    "capacity-reservation": Quota("InstanceLimitExceeded", None),
-    "carrier-gateway": Quota(_GENERAL, 1, per="VpcId"),
-    "customer-gateway": Quota("CustomerGatewayLimitExceeded", 50),
-    "dhcp-options": Quota(_GENERAL, None),
-    "egress-only-internet-gateway": Quota(_GENERAL, 5),
-    "elastic-ip": Quota("AddressLimitExceeded", 5),
-    "image": Quota(_GENERAL, 50_000),
-    "internet-gateway": Quota("InternetGatewayLimitExceeded", 5),
-    "key-pair": Quota("KeyPairLimitExceeded", 5_000),
-    "launch-template": Quota("MaxTemplateLimitExceeded", 5_000),
-    "launch-template-version": Quota(
-        "MaxTemplateVersionLimitExceeded", 10_000, per="LaunchTemplateId"
-    ),
-    "natgateway": Quota("NatGatewayLimitExceeded", 5, per=ZONE),
-    "network-acl": Quota("NetworkAclLimitExceeded", 200, per="VpcId"),
-    "network-acl-entry": Quota("NetworkAclEntryLimitExceeded", 20, per="NetworkAclId"),
-    "network-interface": Quota("NetworkInterfaceLimitExceeded", 5_000),
-    "placement-group": Quota("PlacementGroupLimitExceeded", 500),
-    "prefix-list": Quota(_GENERAL, 100),
-    "route": Quota("RouteLimitExceeded", 500, per="RouteTableId"),
-    "route-table": Quota("RouteTableLimitExceeded", 200, per="VpcId"),
-    "security-group": Quota("SecurityGroupLimitExceeded", 2_500),
-    "security-group-rule": Quota("RulesPerSecurityGroupLimitExceeded", 60, per="GroupId"),
-    "snapshot": Quota("SnapshotLimitExceeded", 100_000),
-    "subnet": Quota("SubnetLimitExceeded", 200, per="VpcId"),
-    "volume": Quota("VolumeLimitExceeded", None),
-    "vpc": Quota("VpcLimitExceeded", 5),
-    "vpc-endpoint": Quota("VpcEndpointLimitExceeded", 50, per="VpcId"),
-    "vpc-flow-log": Quota("FlowLogsLimitExceeded", 2, per="ResourceId"),
-    "vpn-connection": Quota("VpnConnectionLimitExceeded", 50),
-    "vpn-gateway": Quota("VpnGatewayLimitExceeded", 5),
-}
+QUOTAS = _Declared()
 
 _LIVING = sa.select(RESOURCE.c.id).where(
     RESOURCE.c.account == sa.bindparam("account"),
@@ -105,7 +71,7 @@ def name_of(what: str, account: str, region: str) -> str:
 def maximum(tx: Tx, what: str, account: str, region: str) -> int | None:
     """How many may be: as was set, else as EC2 has it; None for no limit."""
     found = counters.find_maximum(tx, name_of(what, account, region))
-    return QUOTAS[what].maximum if found is None else found
+    return _quota(what).maximum if found is None else found
 
 
 def refuse_beyond(tx: Tx, what: str, account: str, region: str, count: int) -> None:
@@ -113,7 +79,7 @@ def refuse_beyond(tx: Tx, what: str, account: str, region: str, count: int) -> N
     most = maximum(tx, what, account, region)
     if most is not None and count > most:
         raise ServiceError(
-            QUOTAS[what].code,
+            _quota(what).code,
             f"The maximum number of resources of the kind {what} has been reached ({most}). Delete "
             f"one, or raise it with `sametoken limits set {name_of(what, account, region)} N`.",
         )
@@ -127,10 +93,16 @@ def check(tx: Tx, row: Row, *, parent: str = "") -> None:
     most = maximum(tx, row.kind, row.account, row.region)
     if most is None:
         return
-    per = QUOTAS[row.kind].per
+    per = _quota(row.kind).per
     query = _IN_REGION if per == "" else _IN_ZONE if per == ZONE else _UNDER_PARENT
     values = {"account": row.account, "region": row.region, "kind": row.kind, "most": most}
     if per:
         values["within"] = row.zone if per == ZONE else parent or row.doc[per]
     counted = int(tx.execute(query, values).scalar_one())
     refuse_beyond(tx, row.kind, row.account, row.region, counted + 1)
+
+
+def _quota(what: str) -> Quota:
+    """`QUOTAS[what]`, quickly for a kind: every create asks."""
+    kind = KINDS.get(what)
+    return kind.quota if kind is not None and kind.quota is not None else QUOTAS[what]

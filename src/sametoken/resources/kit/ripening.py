@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from sametoken.resources.kit import rows
-from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit import endings, rows
+from sametoken.resources.kit.kinds import KINDS
 from sametoken.resources.kit.rows import Row
 from sametoken.store.columns import Moment
 from sametoken.store.port import Tx
@@ -45,18 +45,10 @@ _DUE = (
 _NEXT = sa.select(RIPENING.c.due_at).order_by(RIPENING.c.due_at).limit(1)
 _FORGET = sa.delete(RIPENING).where(RIPENING.c.resource == sa.bindparam("resource"))
 
-_kinds: dict[str, Kind] = {}
-
-
-def ripens(kind: Kind) -> Kind:
-    """Declare that resources of `kind` may ripen. Returns it, to be used in its declaration."""
-    _kinds[kind.name] = kind
-    return kind
-
 
 def plan(tx: Tx, row: Row, to_state: str, seconds: float, *, cause: str) -> None:
     """Have `row` go from its state to `to_state` in `seconds`, unless it goes elsewhere first."""
-    kind = _kinds[row.kind]
+    kind = KINDS[row.kind]
     assert to_state in kind.transitions[row.state], f"{row.id}: {row.state} never is {to_state}"
     tx.execute(_FORGET, {"resource": row.id})
     tx.execute(
@@ -79,7 +71,9 @@ def ripen_due(tx: Tx) -> int:
     for step in due:
         row = found.get(step.resource)
         if row is not None and row.state == step.from_state:
-            rows.change(tx, _kinds[row.kind], row, state=step.to_state, cause=step.cause)
+            kind = KINDS[row.kind]
+            move = endings.end_regardless if step.to_state in kind.ends else rows.change
+            move(tx, kind, row, state=step.to_state, cause=step.cause)
         tx.execute(_FORGET, {"resource": step.resource})
     return len(due)
 

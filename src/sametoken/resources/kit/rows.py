@@ -1,8 +1,8 @@
-"""The rows of every noun: one table, one door. State, document, parents, and what became of them.
+"""Rows of every noun: one table, one door. State, document, parents, and what became of them.
 
-A noun's own module declares its `Kind` and alone writes its rows, through these functions. A row
-never disappears when its resource does: it becomes a tombstone, which replays still read, until
-the sweep finds that no entry names it.
+A row never disappears when its resource does: it becomes a tombstone, which replays still read,
+until the sweep finds that no entry names it. Three guards hold for every writer: the kind's state
+table, the version that was read (`Stale`), and what stands under a row that ends (`endings`).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ RESOURCE = sa.Table(
     ),
 )
 
-# Who is attached to, or stands in, whom. A parent with children cannot be deleted.
+# The rows that stand under others: attached to them, or inside them. See `endings`.
 EDGE = sa.Table(
     "resource_edge",
     metadata,
@@ -193,6 +193,16 @@ def find(tx: Tx, id: str, *, lock: bool = False) -> Row | None:
     return by_ids(tx, [id], lock=lock).get(id)
 
 
+def find_living(
+    tx: Tx, kind: Kind, account: str, region: str, id: str, *, lock: bool = False
+) -> Row | None:
+    """The account's own resource of that kind in the Region, unless it has ended."""
+    row = find(tx, id, lock=lock)
+    if row is None or row.gone_at is not None:
+        return None
+    return row if (row.kind, row.account, row.region) == (kind.name, account, region) else None
+
+
 def exists(tx: Tx, id: str) -> bool:
     """Is there a row, tombstone or not?"""
     return tx.execute(_EXISTS, {"r_id": id}).first() is not None
@@ -296,11 +306,19 @@ def change(
 ) -> Row:
     """Write new members of the document, and move to `state`. The row as it is now.
 
-    Asserts that the state table has the move. Raises `Stale`, which has the store run the whole
-    function again, when the stored row is not the one that was read: no change is ever lost to
-    another's. Reaching a final state ends the resource.
+    Asserts that the state table has the move, and that it ends nothing: `endings` does that.
+    Raises `Stale`, which has the store run the whole function again, when the stored row is not
+    the one that was read: no change is ever lost to another's.
     """
     target = row.state if state is None else state
+    assert target == row.state or target not in kind.ends | kind.leaving, (
+        f"{row.id} is ended by `endings`"
+    )
+    return write(tx, kind, row, target, cause, doc)
+
+
+def write(tx: Tx, kind: Kind, row: Row, target: str, cause: str, doc: dict[str, Any]) -> Row:
+    """Store the row in its new state: what `change` and `endings` share, without their checks."""
     assert target == row.state or target in kind.transitions[row.state], (
         f"{row.id}: no way from {row.state} to {target}"
     )

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import endings, rows
 from sametoken.resources.kit.ids import mint
-from sametoken.resources.kit.kinds import Kind, states
+from sametoken.resources.kit.kinds import Kind, Quota, states
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import interfaces, public_addresses
 from sametoken.store.port import Tx
@@ -24,6 +24,7 @@ ELASTIC_ADDRESS = Kind(
     "allocation",
     transitions=states(available="released", released=""),
     ends=frozenset({"released"}),
+    quota=Quota(5, "AddressLimitExceeded"),
 )
 # Not a resource to EC2's callers: it has no tags and no Describe of its own.
 ASSOCIATION = Kind(
@@ -57,7 +58,7 @@ def release(tx: Tx, row: Row) -> None:
     """Give the address back to the pool. It must be locked, and associated with nothing."""
     assert row.doc.get("AssociationId") is None, f"{row.id} is associated"
     public_addresses.free(tx, row.id)
-    rows.change(tx, ELASTIC_ADDRESS, row, state="released", cause="ReleaseAddress")
+    endings.end(tx, ELASTIC_ADDRESS, row, cause="ReleaseAddress")
 
 
 def associate(tx: Tx, row: Row, interface: Row, private_address: str) -> str:
@@ -141,7 +142,7 @@ def _end(tx: Tx, row: Row, interface: Row, *, cause: str) -> tuple[Row, Row]:
     """Both as they are without their association."""
     assert row.doc["NetworkInterfaceId"] == interface.id, f"{row.id} is not on {interface.id}"
     association = rows.by_ids(tx, [row.doc["AssociationId"]], lock=True)[row.doc["AssociationId"]]
-    rows.change(tx, ASSOCIATION, association, state="disassociated", cause=cause)
+    endings.end_regardless(tx, ASSOCIATION, association, cause=cause)
     interface = interfaces.set_association(tx, interface, row.doc["PrivateIpAddress"], None)
     nowhere: dict[str, Any] = dict.fromkeys(_TARGET)
     return rows.change(tx, ELASTIC_ADDRESS, row, **nowhere), interface

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from sametoken.errors import ServiceError
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import endings, rows
 from sametoken.resources.kit.ids import mint
-from sametoken.resources.kit.kinds import Kind, states
+from sametoken.resources.kit.kinds import Kind, Quota, states
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import addresses, public_addresses
 from sametoken.store.columns import from_microseconds, to_microseconds
@@ -29,13 +29,15 @@ INTERFACE = Kind(
         in_use="available deleted",
         deleted="",
     ),
-    ends=frozenset({"deleted"}),
     malformed="InvalidNetworkInterfaceId",
+    quota=Quota(5_000, "NetworkInterfaceLimitExceeded"),
 )
 
 # Terraform's provider waits until it has seen an attachment `detached`, and asks at least every ten
 # seconds. If it never does it waits on for minutes.
 DETACHED_SHOWN = timedelta(seconds=15)
+# How an interface ends: `endings.end` or `endings.end_regardless`.
+End = Callable[..., Row]
 # Types that a gateway or an endpoint makes for itself: they come and go with it, and nobody else
 # attaches or deletes them.
 _SERVED = frozenset({"nat_gateway", "vpc_endpoint"})
@@ -309,14 +311,15 @@ def release_from(tx: Tx, instance: str, *, cause: str) -> None:
             detach(tx, row, cause=cause)
 
 
-def delete(tx: Tx, row: Row, *, cause: str) -> Row:
-    """End an interface and free its addresses. The row must be locked."""
+def delete(tx: Tx, row: Row, *, cause: str, end: End = endings.end_regardless) -> Row:
+    """End an interface and free its addresses. The row must be locked.
+
+    `end` is `endings.end` where a caller asks for it: with something under it, it stays.
+    """
     assert not allocations(row), f"{row.id} still has Elastic addresses"
     addresses.free(tx, row.id)
     public_addresses.free(tx, row.id)
-    return rows.change(
-        tx, INTERFACE, row, state="deleted", cause=cause, Attachment=None, Association=None
-    )
+    return end(tx, INTERFACE, row, cause=cause, Attachment=None, Association=None)
 
 
 def allocations(row: Row) -> list[str]:

@@ -9,13 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import endings, rows
 from sametoken.resources.kit.ids import mint
-from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.kinds import Kind, Quota
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
-RULE = Kind("security-group-rule", "sgr", "InvalidSecurityGroupRuleId", "security group rule")
+RULE = Kind(
+    "security-group-rule",
+    "sgr",
+    "InvalidSecurityGroupRuleId",
+    "security group rule",
+    quota=Quota(60, "RulesPerSecurityGroupLimitExceeded", per="GroupId"),
+    goes_with={"security-group": lambda row, group: row.doc["GroupId"] == group.id},
+)
 # Where a rule's traffic comes from or goes to: it has exactly one of these members.
 PEERS = ("CidrIpv4", "CidrIpv6", "PrefixListId", "ReferencedGroupInfo")
 
@@ -69,4 +76,4 @@ def rules_of(tx: Tx, groups: Sequence[str]) -> dict[str, list[Row]]:
 def remove_rules(tx: Tx, unwanted: Sequence[Row], *, cause: str) -> None:
     """End these rules. Their group's row must be locked."""
     for row in unwanted:
-        rows.change(tx, RULE, row, state="deleted", cause=cause)
+        endings.end(tx, RULE, row, cause=cause)

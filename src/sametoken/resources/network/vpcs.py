@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sametoken.resources.catalogues import geography
 from sametoken.resources.kit import rows
 from sametoken.resources.kit.ids import mint
-from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.kinds import Kind, Quota
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import security_groups
 from sametoken.store.columns import Moment
@@ -38,27 +38,66 @@ _LOCK_SEED = (
     .with_for_update(key_share=True)
 )
 
-VPC = Kind("vpc", "vpc", "InvalidVpcID", "vpc")
-SUBNET = Kind("subnet", "subnet", "InvalidSubnetID", "subnet")
+VPC = Kind(
+    "vpc",
+    "vpc",
+    "InvalidVpcID",
+    "vpc",
+    quota=Quota(5, "VpcLimitExceeded"),
+    in_use="The vpc '{id}' has dependencies and cannot be deleted.",
+)
+SUBNET = Kind(
+    "subnet",
+    "subnet",
+    "InvalidSubnetID",
+    "subnet",
+    quota=Quota(200, "SubnetLimitExceeded", per="VpcId"),
+)
+# The name of the group that every VPC has, and that callers can neither take nor delete.
+DEFAULT_GROUP = "default"
 SECURITY_GROUP = Kind(
-    "security-group", "sg", "InvalidGroup", "security group", malformed="InvalidGroupId"
+    "security-group",
+    "sg",
+    "InvalidGroup",
+    "security group",
+    malformed="InvalidGroupId",
+    quota=Quota(2_500, "SecurityGroupLimitExceeded"),
+    goes_with={VPC.name: lambda row, vpc: row.doc["GroupName"] == DEFAULT_GROUP},
+    in_use="resource {id} has a dependent object",
 )
 ROUTE_TABLE = Kind(
-    "route-table", "rtb", "InvalidRouteTableID", "routeTable", malformed="InvalidRouteTableId"
+    "route-table",
+    "rtb",
+    "InvalidRouteTableID",
+    "routeTable",
+    malformed="InvalidRouteTableId",
+    quota=Quota(200, "RouteTableLimitExceeded", per="VpcId"),
+    part_quotas={"route": Quota(500, "RouteLimitExceeded", per="RouteTableId")},
+    goes_with={VPC.name: lambda row, vpc: any(one["Main"] for one in row.doc["Associations"])},
 )
-NETWORK_ACL = Kind("network-acl", "acl", "InvalidNetworkAclID", "networkAcl")
+NETWORK_ACL = Kind(
+    "network-acl",
+    "acl",
+    "InvalidNetworkAclID",
+    "networkAcl",
+    quota=Quota(200, "NetworkAclLimitExceeded", per="VpcId"),
+    part_quotas={
+        "network-acl-entry": Quota(20, "NetworkAclEntryLimitExceeded", per="NetworkAclId")
+    },
+    goes_with={VPC.name: lambda row, vpc: bool(row.doc["IsDefault"])},
+)
 INTERNET_GATEWAY = Kind(
     "internet-gateway",
     "igw",
     "InvalidInternetGatewayID",
     "internetGateway",
     malformed="InvalidInternetGatewayId",
+    quota=Quota(5, "InternetGatewayLimitExceeded"),
 )
-DHCP_OPTIONS = Kind("dhcp-options", "dopt", "InvalidDhcpOptionID", "dhcpOptions")
+# EC2 publishes no number of them.
+DHCP_OPTIONS = Kind("dhcp-options", "dopt", "InvalidDhcpOptionID", "dhcpOptions", quota=Quota())
 
 DEFAULT_VPC_CIDR = "172.31.0.0/16"
-# The name of the group that every VPC has; nobody can take it or delete it.
-DEFAULT_GROUP = "default"
 # EC2 cuts the default VPC into /20 subnets, one a zone, in the order of the zones.
 _DEFAULT_SUBNET_PREFIX = 20
 
@@ -144,15 +183,6 @@ def new_fixtures(
     )
     rules = (security_groups.members_rule(group), security_groups.outbound_rule())
     return [table, acl, group, *(security_groups.rule(tx, group, one) for one in rules)]
-
-
-def is_fixture(row: Row) -> bool:
-    """Does it go with its VPC, and not before?"""
-    if row.kind == ROUTE_TABLE.name:
-        return any(one["Main"] for one in row.doc["Associations"])
-    if row.kind == NETWORK_ACL.name:
-        return bool(row.doc["IsDefault"])
-    return row.kind == SECURITY_GROUP.name and row.doc["GroupName"] == DEFAULT_GROUP
 
 
 def default_subnet_blocks() -> list[str]:

@@ -6,25 +6,23 @@ from typing import Any
 
 from sametoken.resources.catalogues import images
 from sametoken.resources.kit import rows
-from sametoken.resources.kit.kinds import Kind, states
-from sametoken.resources.kit.ripening import ripens
+from sametoken.resources.kit.kinds import Kind, Quota, states
 from sametoken.store.port import Tx
 
 # Source: EC2 API reference, Image `State`.
-IMAGE = ripens(
-    Kind(
-        "image",
-        "ami",
-        "InvalidAMIID",
-        "image",
-        transitions=states(
-            pending="available failed deregistered",
-            available="deregistered",
-            failed="deregistered",
-            deregistered="",
-        ),
-        ends=frozenset({"deregistered"}),
-    )
+IMAGE = Kind(
+    "image",
+    "ami",
+    "InvalidAMIID",
+    "image",
+    transitions=states(
+        pending="available failed deregistered",
+        available="deregistered",
+        failed="deregistered",
+        deregistered="",
+    ),
+    ends=frozenset({"deregistered"}),
+    quota=Quota(50_000),
 )
 
 

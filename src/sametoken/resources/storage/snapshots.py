@@ -5,22 +5,20 @@ from __future__ import annotations
 from sametoken.errors import ServiceError
 from sametoken.resources.catalogues import images
 from sametoken.resources.kit import rows
-from sametoken.resources.kit.kinds import Kind, states
-from sametoken.resources.kit.ripening import ripens
+from sametoken.resources.kit.kinds import Kind, Quota, states
 from sametoken.store.port import Tx
 
 # Source: EC2 API reference, Snapshot `State`: pending, completed, error.
-SNAPSHOT = ripens(
-    Kind(
-        "snapshot",
-        "snap",
-        "InvalidSnapshot",
-        "snapshot",
-        transitions=states(
-            pending="completed error deleted", completed="deleted", error="deleted", deleted=""
-        ),
-        malformed="InvalidSnapshotID",
-    )
+SNAPSHOT = Kind(
+    "snapshot",
+    "snap",
+    "InvalidSnapshot",
+    "snapshot",
+    transitions=states(
+        pending="completed error deleted", completed="deleted", error="deleted", deleted=""
+    ),
+    malformed="InvalidSnapshotID",
+    quota=Quota(100_000, "SnapshotLimitExceeded"),
 )
 
 

@@ -5,31 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 from sametoken.errors import ServiceError
-from sametoken.resources.kit import rows
-from sametoken.resources.kit.kinds import Kind, states
-from sametoken.resources.kit.ripening import ripens
+from sametoken.resources.kit import endings, rows
+from sametoken.resources.kit.kinds import Kind, Quota, states
 from sametoken.resources.kit.rows import Row
 from sametoken.store.columns import to_microseconds
 from sametoken.store.port import Tx
 
 # Source: EBS user guide, "EBS volume lifecycle" (creating, available, in-use, deleting, error).
-VOLUME = ripens(
-    Kind(
-        "volume",
-        "vol",
-        "InvalidVolume",
-        "volume",
-        transitions=states(
-            creating="available in-use deleted error",
-            available="in-use deleting deleted",
-            in_use="available deleting deleted",
-            deleting="deleted",
-            error="deleted",
-            deleted="",
-        ),
-        ends=frozenset({"deleted"}),
-        malformed="InvalidVolumeID",
-    )
+VOLUME = Kind(
+    "volume",
+    "vol",
+    "InvalidVolume",
+    "volume",
+    transitions=states(
+        creating="available in-use deleted error",
+        available="in-use deleting deleted",
+        in_use="available deleting deleted",
+        deleting="deleted",
+        error="deleted",
+        deleted="",
+    ),
+    leaving=frozenset({"deleting"}),
+    quota=Quota(code="VolumeLimitExceeded"),
+    malformed="InvalidVolumeID",
 )
 
 
@@ -119,6 +117,8 @@ def release_from(tx: Tx, instance: str, *, cause: str) -> None:
         kept = [one for one in row.doc["Attachments"] if one["InstanceId"] != instance]
         gone = [one for one in row.doc["Attachments"] if one["InstanceId"] == instance]
         rows.unlink(tx, instance, row.id)
-        deletes = any(one["DeleteOnTermination"] for one in gone)
-        state = "deleted" if deletes else ("in-use" if kept else "available")
-        rows.change(tx, VOLUME, row, state=state, cause=cause, Attachments=kept)
+        if any(one["DeleteOnTermination"] for one in gone):
+            endings.end_regardless(tx, VOLUME, row, cause=cause, Attachments=kept)
+        else:
+            state = "in-use" if kept else "available"
+            rows.change(tx, VOLUME, row, state=state, cause=cause, Attachments=kept)
