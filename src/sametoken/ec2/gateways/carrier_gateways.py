@@ -1,4 +1,4 @@
-"""Carrier gateways: what one more kind costs. Its quota is a row of `resources.quotas`."""
+"""Carrier gateways: a kind that is only declared. Its quota is in `resources.kit.quotas`."""
 
 from sametoken.ec2.kit.nouns import Noun, creating, deleting, describing
 from sametoken.resources.kit.kinds import Kind
