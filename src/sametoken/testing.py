@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-# Longer than any honest answer takes, short enough that a hung endpoint fails its test.
+# UPSTREAM_SECONDS_MAX is longer than any honest answer takes, short enough that a hung endpoint
+# fails its test.
 UPSTREAM_SECONDS_MAX = 60.0
 BODY_BYTES_MAX = 4 * 1024 * 1024
 # Seconds that the end of the block may take; the standard library's own half second adds up in
@@ -88,7 +89,7 @@ class LossyProxy:
             return fate
 
     def count(self, action: str, fate: Fate | None = None) -> int:
-        """How many requests for `action` were seen (and met `fate`)."""
+        """Count the requests for `action` that were seen (and met `fate`)."""
         with self._lock:
             return sum(
                 passage.action == action and fate in (None, met) for passage, met in self.passages

@@ -12,9 +12,9 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
-# Only adds: a program that does not know the revision works on beside one that does.
+# An EXPAND only adds: a program that does not know the revision works on beside one that does.
 EXPAND = "expand"
-# Takes away or changes what is there: only programs that know the revision can work on.
+# A CONTRACT takes away or changes what is there: only programs that know the revision can work on.
 CONTRACT = "contract"
 
 # The `version` is that of the program that applied the revision. Revisions are named so that they

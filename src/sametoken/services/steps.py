@@ -13,8 +13,8 @@ from sametoken.services.fence import pass_fence
 from sametoken.store.port import Store, Tx
 from sametoken.workflow.ports import StepCall, Verb
 
-# No account number: no access key leads to this account, so no caller can guess the way into a step
-# (promise P10).
+# INTERNAL_ACCOUNT is no account number: no access key leads to it, so no caller can guess the way
+# into a step (promise P10).
 INTERNAL_ACCOUNT = "internal"
 
 # The row changes of a step, made in the service's own transaction.

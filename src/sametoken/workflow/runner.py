@@ -31,7 +31,7 @@ from sametoken.world import World
 log = logging.getLogger(__name__)
 
 
-# Few enough that the last of them still starts well within its lease.
+# CLAIM_MAX is so few that the last of them still starts well within its lease.
 CLAIM_MAX = 8
 
 # The state reason, in EC2's words, of a launch that ended for an internal cause.
@@ -60,7 +60,7 @@ _Fate = Done | Later | _Retry | _Failed
 
 @dataclass(slots=True)
 class Runner:
-    """Drives instances to the state that is wanted. One per thread; any number per store."""
+    """Drives instances to the state that is wanted. A thread has its own; any number per store."""
 
     store: Store
     services: Services

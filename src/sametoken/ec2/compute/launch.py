@@ -1,8 +1,8 @@
 """RunInstances: look up what the request names, mint every id, insert the rows, queue the work.
 
-All in the request's own transaction. Nothing is provisioned here: the workflow drives the four
-services to do it. Reads come first, then inserts. The debits of the counters that all accounts
-share come last, so that these rows are locked only until the commit that follows.
+All in the request's own transaction. The workflow drives the four services afterwards, which
+provision the instances. Reads come first, then inserts. The debits of the counters that all
+accounts share come last, so that these rows are locked only until the commit that follows.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from sametoken.resources.network.interfaces import INTERFACE
 from sametoken.store.columns import from_microseconds, to_microseconds
 from sametoken.store.port import Tx
 
-# Long enough that callers see `pending` and `deleting`; EC2 takes minutes.
+# CHANGE_SECONDS is long enough that callers see `pending` and `deleting`; EC2 takes minutes.
 CHANGE_SECONDS = 2.0
 # Source: EC2 API reference, DescribeNatGateways, "Filter".
 FILTERS = {

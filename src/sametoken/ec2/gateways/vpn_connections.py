@@ -29,7 +29,7 @@ from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import public_addresses
 from sametoken.store.port import Tx
 
-# Long enough that callers see `pending` and `deleting`; EC2 takes minutes.
+# CHANGE_SECONDS is long enough that callers see `pending` and `deleting`; EC2 takes minutes.
 CHANGE_SECONDS = 2.0
 _IPSEC = "ipsec.1"
 # States in which EC2 shows the device's configuration.
@@ -57,7 +57,7 @@ _OPTION_DEFAULTS: Document = {
     "TunnelBandwidth": "standard",
     "TunnelInsideIpVersion": "ipv4",
 }
-# Options that only a transit gateway can change from their defaults; there is none here.
+# Options that only a transit gateway can change from their defaults; here are none.
 _ONLY_DEFAULT = (
     "EnableAcceleration", "OutsideIpAddressType", "TunnelBandwidth", "TunnelInsideIpVersion",
 )  # fmt: skip

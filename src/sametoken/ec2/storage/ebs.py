@@ -46,9 +46,10 @@ DEFAULTS = {
     "VolumeType": DEFAULT_TYPE,
     "Throughput": Only(GP3_THROUGHPUT, where="VolumeType", equals="gp3"),
 }
-# Long enough that callers see `creating`.
+# CREATING_SECONDS is long enough that callers see `creating`.
 CREATING_SECONDS = 1.0
-# Long enough that callers see `optimizing`, and that a repeat whose reply was lost still hears it.
+# MODIFYING is long enough that callers see `optimizing`, and that a repeat whose reply was lost
+# still hears it.
 MODIFYING = timedelta(seconds=2)
 _KEY_ID = re.compile(r"(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z")
 _DEFAULT_KEY = "alias/aws/ebs"

@@ -16,7 +16,7 @@ from sametoken.resources.storage.snapshots import SNAPSHOT
 from sametoken.resources.storage.volumes import VOLUME
 from sametoken.store.port import Tx
 
-# Long enough that callers see `pending` and a progress.
+# COMPLETING_SECONDS is long enough that callers see `pending` and a progress.
 COMPLETING_SECONDS = 2.0
 
 # Source: EC2 API reference, DescribeSnapshots, "Filters".

@@ -16,7 +16,7 @@ PLACEMENT = Kind(
     ends=frozenset({"deleted"}),
 )
 
-# Enough hosts in a zone that neighbours differ, few enough to recognise one in a log.
+# HOSTS_PER_ZONE are enough that neighbours differ, and few enough to recognise one in a log.
 HOSTS_PER_ZONE = 64
 
 

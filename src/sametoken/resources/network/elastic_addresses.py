@@ -147,7 +147,7 @@ def _end(tx: Tx, row: Row, interface: Row, *, cause: str) -> tuple[Row, Row]:
 
 
 def _clear(tx: Tx, interface: Row, private_address: str) -> Row:
-    """Remove the public address, of whatever sort, from a private one; the interface after that."""
+    """Remove the public address, Elastic or automatic, from a private one; the interface after."""
     interface = take_off(
         tx, interface, cause="replaced by another", private_addresses=[private_address]
     )

@@ -130,7 +130,7 @@ def attach(
     rows.link(tx, instance, row.id)
     attachment = _attachment(tx, row.account, instance, device_index, deletes=False)
     attachment["Status"] = status
-    # Store the attachment's id as the row's name: an attached interface is found by it, too.
+    # Store the attachment's id as the row's name: callers find an attached interface by either id.
     row = replace(row, name=attachment["AttachmentId"])
     return rows.change(
         tx, INTERFACE, row, state="in-use", cause=f"attached to {instance}", Attachment=attachment
