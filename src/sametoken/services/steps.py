@@ -34,7 +34,7 @@ def take_step(
 ) -> None:
     """Have `effect` happen once for the call's token, unless the caller is a former owner.
 
-    Raises `StaleOwner`, what `effect` refuses with, or `Transient`.
+    Raises `StaleOwner`, `Transient`, or the refusals of `effect`.
     """
 
     def perform(tx: Tx) -> Made:

@@ -55,7 +55,7 @@ _KINDS: dict[str, Kind] = {
     )
 }
 
-# EC2 shows no placements to callers, and tags no associations.
+# A placement is a kind of our own, unknown to callers; EC2 tags no associations.
 _UNTAGGED = frozenset({PLACEMENT.name, ASSOCIATION.name})
 
 _FILTERS = {**getters(TAG_FILTERS), **tag_filters(_as_tags)}

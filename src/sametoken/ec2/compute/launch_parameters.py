@@ -105,7 +105,7 @@ HOPS_MAX = 64
 
 
 def validate(request: Request) -> None:
-    """Refuse every request that cannot succeed whatever the store has."""
+    """Raise a refusal for every mistake that shows without a look-up."""
     params = request.params
     refuse_unsupported("", params, ACCEPTED)
     _check_counts(params)

@@ -149,7 +149,7 @@ _STRATEGIES = ("partition", "spread")
 
 
 def _platform(instance_type: InstanceType) -> dict[str, Any]:
-    """The architectures and boot modes that the machine can start, and how it recovers."""
+    """The boot modes and protections that the machine supports, and how it recovers."""
     metal, nitro = instance_type.bare_metal, instance_type.nitro
     arm = instance_type.architectures == ("arm64",)
     enclaves = nitro and not metal and not instance_type.burstable and instance_type.cores >= 2
