@@ -1,7 +1,7 @@
-"""One cell that is away for a while, and what its retrying clients do to it when it returns.
+"""An outage of one cell, and the load of its retrying clients when it returns.
 
-Time goes in ticks. Whatever a cell is asked beyond its capacity it refuses, which costs it a part
-of a launch too; so retries can take all that it has. Clients retry with `sametoken.retry`.
+Time goes in ticks. A cell refuses requests beyond its capacity, and each refusal costs a part of a
+launch; so retries can take all of its capacity. Clients retry with `sametoken.retry`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from measure import table
 from sametoken.retry import RetryQuota, backoff_seconds
 
 _TICKS_A_SECOND, _MINUTE = 10, 60
-# To read a request, check its signature and answer 503, where accepting and driving a launch is 1:
-# some 0.3 ms of CPU against 5 (README.md).
+# Cost of reading a request, checking its signature and answering 503, where accepting and driving a
+# launch costs 1: some 0.3 ms of CPU against 5 (README.md).
 REFUSAL_COST = 0.05
-# How long is looked on after the return; and how long a cell may launch nothing at all, because it
-# does nothing but refuse, until it is given up.
+# Seconds watched after the return; and seconds in which a cell may launch nothing, because it only
+# refuses, before it counts as collapsed.
 _WATCHED_SECONDS, _COLLAPSED_SECONDS = 1800, 20
 _STRAGGLERS = 0.01
 _SEED = 20_061_211
@@ -30,10 +30,11 @@ _SEED = 20_061_211
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """How they retry. `quota`: each has a `RetryQuota`, and beyond it the caller is told.
+    """The clients' way to retry.
 
-    Callers who were told ask again, under the same token, within `callers_seconds`. `passed`: how
-    many times its capacity the router passes on to the cell; the rest it refuses itself.
+    `quota`: each client has a `RetryQuota`, and tells its caller when it is spent. Such callers ask
+    again, under the same token, within `callers_seconds`. `passed`: the router passes on this many
+    times the cell's capacity; it refuses the rest itself.
     """
 
     backoff: Callable[[int, float], float]
@@ -51,19 +52,19 @@ class Launch:
 
 @dataclass(slots=True)
 class Course:
-    """What happened, counted a second from the cell's return; negative seconds are the outage."""
+    """Requests and launches by second from the cell's return; the outage's are negative."""
 
     asked: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     done: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-    # Launches asked before the return: how many, and how many are not done yet.
+    # Launches asked before the return: `backlog` of them, of which `left` are not done yet.
     backlog: int = 0
     left: int = 0
-    # When all of these were done but the last hundredth, which chance draws out.
+    # Seconds until all of these were done but the last hundredth, which is left to chance.
     gone_seconds: float | None = None
     launches: int = 0
 
     def has_collapsed(self, second: int) -> bool:
-        """It has launched nothing for so long that it never will: more is asked all the time."""
+        """True when it has launched nothing for so long that it never will."""
         return not any(self.done[second - back] for back in range(_COLLAPSED_SECONDS))
 
     def peak(self) -> int:
@@ -72,7 +73,7 @@ class Course:
 
 
 def each_second(_attempt: int, _uniform: float) -> float:
-    """The retry that everybody writes first."""
+    """Retry every second, as a first attempt at retrying usually does."""
     return 1.0
 
 
@@ -86,7 +87,7 @@ CLIENTS = {
 
 
 def measure(rates: Sequence[float], capacity: float, down_seconds: Sequence[float]) -> None:
-    """Print what the accounts of one cell, with these launches a second, do to it."""
+    """Print an outage of one cell, whose accounts ask these rates, for each kind of client."""
     print(
         f"\n### A cell returns: {len(rates)} accounts, {sum(rates):.0f} launches a second, "
         f"capacity {capacity:.0f}; a refusal costs {REFUSAL_COST:.0%} of a launch\n"
@@ -112,7 +113,7 @@ def measure(rates: Sequence[float], capacity: float, down_seconds: Sequence[floa
 
 
 def outage(rates: Sequence[float], capacity: float, clients: Clients, *, seconds: float) -> Course:
-    """A cell that is down for `seconds`, and `_WATCHED_SECONDS` after."""
+    """Simulate a cell that is down for `seconds`, and `_WATCHED_SECONDS` after."""
     chance, course = random.Random(_SEED), Course()
     quotas = [RetryQuota() for _ in rates]
     due: dict[int, list[Launch]] = defaultdict(list)
@@ -150,24 +151,24 @@ def outage(rates: Sequence[float], capacity: float, clients: Clients, *, seconds
 
 
 def _arrivals(chance: random.Random, rates: Sequence[float], tick: int) -> list[Launch]:
-    """New launches of one tick: of each account its rate, on average."""
+    """Draw the new launches of one tick: of each account its rate, on average."""
     count = _rounded(sum(rates) / _TICKS_A_SECOND, chance)
     return [Launch(client, tick) for client in chance.choices(range(len(rates)), rates, k=count)]
 
 
 def _passed(clients: Clients, budget: float, chance: random.Random) -> int:
-    """The most that reaches the cell in a tick."""
+    """The most requests that reach the cell in a tick."""
     return sys.maxsize if math.isinf(clients.passed) else _rounded(clients.passed * budget, chance)
 
 
 def _accepted(asked: int, budget: float, chance: random.Random) -> int:
-    """How many launches a tick's `budget` drives, when every request has cost a refusal first."""
+    """Launches that a tick's `budget` drives, when every request has cost a refusal first."""
     left = max(0.0, budget - REFUSAL_COST * asked)
     return min(asked, _rounded(left / (1 - REFUSAL_COST), chance)) if left else 0
 
 
 def _rounded(value: float, chance: random.Random) -> int:
-    """Up or down, so that the mean of many is `value`."""
+    """Round up or down at random, so that the mean of many is `value`."""
     return int(value + chance.random())
 
 

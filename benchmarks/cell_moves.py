@@ -1,7 +1,8 @@
 """An account moves from one cell to another while its callers retry: is any token evaluated twice?
 
-A cell is what it must remember: the tokens it evaluated, and which accounts it may answer. Routers
-learn of a move late, replies are lost, and a request may be under way when a step of the move runs.
+A cell is reduced to its memory: the tokens it evaluated, and whether it may answer for the account.
+Routers learn of a move late, replies are lost, and a request may be under way when a step of the
+move runs.
 """
 
 from __future__ import annotations
@@ -19,25 +20,26 @@ from measure import table
 from sametoken.retry import backoff_seconds
 
 _TOKENS, _ROUTERS = 40, 4
-# A reply is lost this often; the request was evaluated all the same.
+# Share of replies that are lost; their requests were evaluated all the same.
 _LOST = 0.3
-# Seconds: first requests come within the first; a request is under way up to the second; a router
-# learns of a switch within the third; a step of the move is done, at the latest, every fourth.
+# Longest times: until a token's first request; that a request is under way; until a router learns
+# of a switch; between two steps of the move.
 _ASKED_SECONDS, _UNDERWAY_SECONDS, _STALE_SECONDS, _STEP_SECONDS = 20.0, 0.5, 5.0, 4.0
 _FIRST_STEP_SECONDS = 5.0
-# A caller who has heard the answer may ask once more, much later: an EC2 token outlives its answer.
+# Share of callers that ask once more although they have heard the answer, and how much later: an
+# EC2 token outlives its answer.
 _LATE_SECONDS, _LATE = 60.0, 0.3
 
 
 class Step(Enum):
-    """One act of a move. Each is a transaction of one cell, or a write to the routers' table."""
+    """A step of a move: a transaction of one cell, or a write to the routers' table."""
 
     FENCE = auto()  # the old cell refuses the account from here on, retryably
-    READ = auto()  # what the old cell holds of the account is read
-    WRITE = auto()  # and is in the new cell
-    WRITE_WITHOUT_ENTRIES = auto()  # its resources are, not what tokens made them
-    SWITCH = auto()  # the new cell answers; routers learn of it, each in its time
-    UNFENCE = auto()  # the old cell forgets that it was left
+    READ = auto()  # the account's rows are read from the old cell
+    WRITE = auto()  # these rows are written to the new cell
+    WRITE_WITHOUT_ENTRIES = auto()  # the same, but without the entries of tokens
+    SWITCH = auto()  # the new cell answers; each router learns of it in its own time
+    UNFENCE = auto()  # the old cell forgets that the account has moved
 
 
 MOVES: dict[str, Sequence[Step]] = {
@@ -56,7 +58,7 @@ MOVES: dict[str, Sequence[Step]] = {
 
 @dataclass(slots=True)
 class Cell:
-    """What one cell remembers of the account."""
+    """A cell's memory of the account."""
 
     answers: bool
     evaluated: set[int] = field(default_factory=set)
@@ -64,7 +66,7 @@ class Cell:
 
 @dataclass(slots=True)
 class Move:
-    """One account, two cells, a move between them. `made`: the cells that evaluated each token."""
+    """A move of one account between two cells. `made`: the cells that evaluated each token."""
 
     chance: random.Random
     cells: tuple[Cell, Cell] = field(default_factory=lambda: (Cell(True), Cell(False)))
@@ -77,7 +79,7 @@ class Move:
     _due: list[tuple[float, int, tuple[object, ...]]] = field(default_factory=list)
 
     def run(self, steps: Sequence[Step]) -> None:
-        """Everything there is to happen, in order of time."""
+        """Play all events in order of time."""
         for token in range(_TOKENS):
             self._at(self.chance.uniform(0.0, _ASKED_SECONDS), "send", token, 1)
         moment = _FIRST_STEP_SECONDS
@@ -152,7 +154,7 @@ def tokens_made_twice(steps: Sequence[Step], moves: int) -> tuple[int, int, int]
 
 
 def measure(*, moves: int) -> None:
-    """Print how many tokens each way of moving evaluates in two cells."""
+    """Print the number of tokens that each way of moving evaluates in two cells."""
     print(
         f"\n### {moves:,} moves of an account, {_TOKENS} tokens each, {_LOST:.0%} of replies lost\n"
     )

@@ -1,9 +1,9 @@
 """Cells by account, in simulation: placing accounts, a cell that fails, an account that moves.
 
-No network, no database and no clock: seeded draws, the same in every run. An account's rate is told
-in cells: 0.5 asks half of what one cell can take. How much that is matters to a failing cell alone;
-it is to be what one's own database was measured to take. Only `sametoken.retry`, the backoff and
-quota of the simulated clients, is the product's own code.
+No network, no database and no clock: seeded draws, the same in every run. An account's rate is
+given in cells: 0.5 asks half of a cell's capacity. Only a failing cell's figures depend on that
+capacity in launches a second; pass the one measured on a database of your own. The only product
+code here is `sametoken.retry`, the backoff and quota of the simulated clients.
 """
 
 from __future__ import annotations
@@ -19,23 +19,25 @@ import cell_failure
 import cell_moves
 from measure import spread, table
 
-# Of the cells' capacity: what all accounts ask together. The rest is for a cell that fails over,
-# for growth until the next cell is there, and for the unevenness that placement leaves.
+# LOAD is the share of the cells' capacity that all accounts together ask. The rest is for a cell
+# that fails over, for growth until the next cell is there, and for the unevenness that placement
+# leaves.
 LOAD = 0.7
-# Pareto's exponent at which a fifth of the accounts ask three fifths of the launches. A heavier
-# tail soon makes one account most of everything, and then no placement is worth comparing.
+# TAIL is Pareto's exponent at which a fifth of the accounts ask three fifths of the launches. A
+# heavier tail soon makes one account most of the load, and then no placement is worth comparing.
 TAIL = 1.5
-# What one account may ask, in cells' capacities: it is throttled there (`serve --throttle`).
+# THROTTLED_AT is the most that one account may ask, in cells' capacities (`serve --throttle`).
 THROTTLED_AT = 0.5
-# A failover, and an outage that people must end.
+# Seconds of a failover, and of an outage that people must end.
 DOWN_SECONDS = (30.0, 300.0)
-# Points of a cell on the ring: more make the arcs more even; the spread that accounts of very
+# Points of a cell on the ring. More make the arcs more even; the spread that accounts of very
 # different rates cause remains.
 _POINTS = 100
-# Bounded loads: a cell takes at most this many times the mean (Mirrokni, Thorup and Zadimoghaddam,
-# "Consistent hashing with bounded loads"). The table moves accounts until it is below the second.
+# Bounded loads: a cell takes at most _BOUND times the mean (Mirrokni, Thorup and Zadimoghaddam,
+# "Consistent hashing with bounded loads"). The table moves accounts until each cell is below
+# _BALANCED times the mean.
 _BOUND, _BALANCED = 1.25, 1.05
-# What a move must gain, so that rounding cannot make two cells swap for ever.
+# Least gain of a move, so that rounding cannot make two cells swap for ever.
 _LEAST_GAIN = 0.00001
 
 Placement = dict[int, int]
@@ -43,7 +45,7 @@ Placement = dict[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way to place accounts: `place` on that many cells; `grow` when the last one is new."""
+    """A way to place accounts: `place` on a number of cells; `grow` when the last one is new."""
 
     place: Callable[[Sequence[float], int], Placement]
     grow: Callable[[Sequence[float], int, Placement], Placement]
@@ -52,7 +54,8 @@ class Way:
 def measure(*, accounts: int, cells: int, seeds: int, cell_rate: float, moves: int) -> None:
     """Print the tables: `accounts` on `cells`, the figures of each over `seeds` draws.
 
-    `cell_rate` is how many launches a second one cell (a database, its nodes) drives to `running`.
+    `cell_rate` is the number of launches a second that one cell (a database, its nodes) drives to
+    `running`.
     """
     draws = [draw_rates(random.Random(seed), accounts, cells) for seed in range(seeds)]
     print(
@@ -70,21 +73,21 @@ def measure(*, accounts: int, cells: int, seeds: int, cell_rate: float, moves: i
 
 
 def draw_rates(chance: random.Random, accounts: int, cells: int) -> list[float]:
-    """What each account asks, in cells: heavy-tailed, together `LOAD` of the capacity."""
+    """Draw each account's rate, in cells: heavy-tailed, together `LOAD` of the capacity."""
     drawn = [chance.paretovariate(TAIL) for _ in range(accounts)]
     scale = LOAD * cells / sum(drawn)
     return [scale * one for one in drawn]
 
 
 def by_hash(rates: Sequence[float], cells: int) -> Placement:
-    """The first cell clockwise of the account's point on a ring."""
+    """Place each account on the first cell clockwise of its point on a ring."""
     ring = _ring(cells)
     return {at: ring[bisect.bisect(ring, (_point(f"account {at}"), 0)) % len(ring)][1]
             for at in range(len(rates))}  # fmt: skip
 
 
 def by_bounded_hash(rates: Sequence[float], cells: int) -> Placement:
-    """As `by_hash`, past the cells that would get more than `_BOUND` of the mean."""
+    """Place as `by_hash`, but pass over cells that would get more than `_BOUND` of the mean."""
     ring, load = _ring(cells), [0.0] * cells
     most = _BOUND * sum(rates) / cells
     placement: Placement = {}
@@ -100,15 +103,16 @@ def by_bounded_hash(rates: Sequence[float], cells: int) -> Placement:
 
 
 def by_table(rates: Sequence[float], cells: int) -> Placement:
-    """Where the hash put it when it was opened, or where it was moved to since."""
+    """Place by hash when an account is opened, then by a table of moves that keeps cells even."""
     return _balanced(rates, cells, by_hash(rates, cells))
 
 
 def _balanced(rates: Sequence[float], cells: int, placement: Placement) -> Placement:
     """Move accounts from the fullest cell to the emptiest until they are even.
 
-    The heaviest that fits there; where none does, the heaviest that leaves it less full than the
-    fullest was, which then gives away lighter ones. Each move makes the loads more even: it ends.
+    Take the heaviest account that fits there. Where none does, take the heaviest that leaves the
+    emptiest cell less full than the fullest was; it then gives away lighter ones. Each move makes
+    the loads more even, so the loop ends.
     """
     moved = dict(placement)
     members = [sorted(found, key=rates.__getitem__) for found in _members(moved, cells)]
@@ -154,7 +158,7 @@ def _members(placement: Placement, cells: int) -> list[list[int]]:
 
 
 def loads(rates: Sequence[float], placement: Placement, cells: int) -> list[float]:
-    """What each cell is asked; 1 is all it can."""
+    """The load of each cell; 1 is its capacity."""
     return [sum(rates[at] for at in found) for found in _members(placement, cells)]
 
 

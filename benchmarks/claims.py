@@ -1,4 +1,4 @@
-"""What a claim costs: each figure beside its floor, taken in turns in one run. See README.md.
+"""The cost of a claim: each figure beside its floor, taken in turns in one run. See README.md.
 
 Exits with 1 when a crowded store makes a RunInstances dearer than promised.
 """
@@ -26,15 +26,16 @@ import peer_moto
 from measure import Stopwatch
 
 USUAL = ("in-process", "launches", "http", "nodes", "crowded")
-# What docs/scale.md is made from; it says nothing of how fast the program is.
+# SCALE are the benchmarks behind docs/scale.md; they do not measure the program's speed.
 SCALE = ("footprint", "cells")
 
 
 def main() -> int:
     options = read_options()
-    # One line a request or a retry, as the server logs it, would be most of what one reads here.
+    # Disable the server's log: its line a request or a retry would bury the figures.
     logging.disable(logging.WARNING)
-    # So that a time limit around us ends the servers and removes the databases too.
+    # Exit on SIGTERM, so that a time limit around this run ends the servers and removes the
+    # databases too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(prefix="sametoken-bench-", dir=options.folder) as name:

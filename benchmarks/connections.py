@@ -1,6 +1,7 @@
-"""A client that costs little: signed requests made beforehand, sent over kept-alive connections.
+"""A client that costs little: requests signed beforehand, sent over kept-alive connections.
 
-One event loop, each connection one request at a time, as an SDK's pool does it. Loopback only.
+A single event loop; each connection has one request at a time, as an SDK's pool does it. Loopback
+only.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from measure import Run, Stopwatch
 
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"\r\ncontent-length:"
-# A server that does not answer is not measured for ever.
+# Limit of a round: a server that does not answer must not be measured for ever.
 ROUND_SECONDS_MAX = 60.0
 
 
@@ -54,14 +55,14 @@ class Signer:
 
 
 class _Connection:
-    """One kept-alive connection; made again when the server closes it, as moto does each time."""
+    """A kept-alive connection; made again when the server closes it, as moto does each time."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
-        """Send a request; the answer's status and body."""
+        """Send a request; return the answer's status and body."""
         if self._streams is None:
             self._streams = await asyncio.open_connection(*self._address)
         reader, writer = self._streams
@@ -108,7 +109,7 @@ def send(
 def send_to_each(
     requests: Mapping[tuple[str, int], Iterable[bytes]], *, connections: int, seconds: float
 ) -> Run:
-    """The same to several servers, each with requests of its own and an equal share."""
+    """Send to several servers, each with requests of its own and an equal share of connections."""
     shared = {address: iter(found) for address, found in requests.items()}
     latencies_ms = list[float]()
 

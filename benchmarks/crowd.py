@@ -1,9 +1,9 @@
 """Fills a store with a crowd: accounts, instances and token entries as the real code leaves them.
 
-The crowd is cloned: one launch is driven to `running` and one to `terminated`, every row that
-appeared is a template, and each clone has ids, tokens, entry numbers, an address, an account and a
+The crowd is cloned: one launch is driven to `running` and one to `terminated`, and every row that
+appeared is a template. Each clone has ids, tokens, entry numbers, an address, an account and a
 Region of its own. So rows are as many and as long as real ones, in whatever tables there are; only
-the way they were written is not. SQLite alone; the file must have no other user.
+the way they were written differs. SQLite alone; the file must have no other user.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from sametoken.resources.network import vpcs
 from sametoken.server.execution import execute
 
 Row = tuple[Any, ...]
-# Rows that everybody shares: they change with a launch, and are not left behind by it.
+# Tables whose rows all launches share: a launch changes them, but does not leave them behind.
 _SHARED = frozenset({"counter", "store_clock"})
-# What differs between two launches: ids (but not those of built-in images and their snapshots),
-# derived and random tokens, the addresses, account, zone and Region.
+# Texts that differ between two launches: ids (but not those of built-in images and their
+# snapshots), derived and random tokens, the addresses, account, zone and Region.
 _VARIES = re.compile(
     r"(?<=(?<!ami)(?<!nap)-)0[0-9a-f]{16}(?![0-9a-f])|\b[0-9a-f]{64}\b|\b[0-9a-f]{32}\b"
     rf"|\b(?:172|100)([.-])\d+\1\d+\1\d+\b|\b{ACCOUNT}\b|\b{REGION}[a-z]\b|\b{REGION}\b"
 )
 # Integers of this size are moments: microseconds since 1970, from the year 2001 on.
 _MOMENT_MIN = 10**15
-# Everything happened within the last day, or its entries would be swept already.
+# Ages stay below a day, or the entries would be swept already.
 _AGE_US_MAX = int(23.9 * 3600 * 1_000_000)
 _CLONES_AT_ONCE = 2000
 # The first address of the n-th default subnet is 172.31.(16 n).4; EC2 keeps those below.
@@ -46,13 +46,13 @@ _FIRST_ADDRESS = (172 << 24) + (31 << 16) + 4
 _SUBNET_ADDRESSES = 4096
 # Public addresses are of 100.64.0.0/10; an odd step scatters them over it without a repeat.
 _FIRST_PUBLIC, _PUBLIC_ADDRESSES, _PUBLIC_STEP = (100 << 24) + (64 << 16), 1 << 22, 2_654_435_761
-# The same crowd in every run.
+# A fixed seed makes the same crowd in every run.
 _SEED = 20_061_211
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One account in one Region: its default VPC, and where its clones go."""
+    """An account in one Region: its default VPC, and the counter of its clones' addresses."""
 
     account: str
     region: str
@@ -64,13 +64,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The rows that one launch left behind, as text cut at what varies."""
+    """The rows that one launch left behind, as text cut wherever launches differ."""
 
     columns: Mapping[str, tuple[str, ...]]
     pieces: tuple[str, ...]
     slots: tuple[str, ...]
     entries: tuple[int, ...]
-    # What the template's own place is called in it.
+    # Names of the template's own VPC, group, subnet and zone in that text.
     vpc: str
     group: str
     subnet: str
@@ -78,7 +78,7 @@ class Template:
 
 
 def templates(folder: Path) -> tuple[Template, Template]:
-    """A launch that runs, and one that was terminated, in a scratch store in `folder`."""
+    """Make templates of a running and of a terminated launch, in a scratch store in `folder`."""
     with opened(folder / "template.db") as plane:
         before = _contents(plane)
         _launched(plane)
@@ -91,7 +91,7 @@ def templates(folder: Path) -> tuple[Template, Template]:
 
 
 def _launched(plane: Plane) -> str:
-    """One more instance, running: its id."""
+    """Launch one more instance, drive it to `running`, and return its id."""
     outcome = plane.store.run(plane.launch(uuid.uuid4().hex))
     drive(plane, 1, 1)
     instance: str = outcome.result["Instances"][0]["InstanceId"]
@@ -139,7 +139,7 @@ def _template(plane: Plane, before: dict[str, set[Row]]) -> Template:
 
 
 def _place(plane: Plane, account: str, region: str) -> Place:
-    """The default VPC of an account in a Region, seeded when it is not there."""
+    """The default VPC of an account in a Region, seeded when missing."""
     plane.store.run(lambda tx: vpcs.seed(tx, account, region))
     subnets = plane.store.read(lambda tx: vpcs.default_subnets(tx, account, region))
     vpc: str = subnets[0].doc["VpcId"]
@@ -157,13 +157,13 @@ def seed(
 ) -> None:
     """Add `living` running and `ended` terminated instances, spread over `places`.
 
-    `cloned` is what `templates` gave, for those who seed more than one store.
+    `cloned` is the result of `templates`, for a caller that seeds more than one store.
     """
     running, terminated = cloned or templates(database.parent)
     with opened(database) as plane:
         found = [_place(plane, account, region) for account, region in places]
     connection = sqlite3.connect(database, isolation_level=None)
-    # Speed is all that counts here: the file is thrown away, and nothing is measured yet.
+    # Trade durability for speed: the file is thrown away, and nothing is measured yet.
     for pragma in ("journal_mode=DELETE", "journal_mode=OFF", "synchronous=OFF",
                    "cache_size=-1000000"):  # fmt: skip
         connection.execute(f"PRAGMA {pragma}")
@@ -236,7 +236,7 @@ def _renumber(
     addresses: Mapping[str, int],
     age_us: int,
 ) -> None:
-    """The integers of a row: entry numbers, the row's own number, its address, its moments."""
+    """Replace integers of a row: entry numbers, the row's own number, its address, its moments."""
     for at, column in enumerate(columns):
         value = row[at]
         if column == "entry_id" or (table, column) == ("idempotency_entry", "id"):
@@ -261,7 +261,7 @@ def _insert(
 
 
 def _count_held(connection: sqlite3.Connection) -> None:
-    """Debit what the living instances hold, as their launches would have."""
+    """Debit the capacity and quota of the living instances, as their launches would have."""
     held: Counter[str] = Counter()
     query = "SELECT doc FROM resource WHERE kind = 'instance' AND gone_at IS NULL"
     for (doc,) in connection.execute(query):

@@ -1,7 +1,7 @@
-"""Issue 2, point 10: what a million entries and 100,000 instances do to a RunInstances.
+"""The cost of a RunInstances in a store with a million entries and 100,000 instances.
 
-Both stores lie on the same disk and are measured in turns. Also what the sweep costs, which runs
-in the same writer thread: a batch of it is the longest that a request can be made to wait by it.
+Both stores lie on the same disk and are measured in turns. The sweep is measured as well: it runs
+in the same writer thread, and a batch of it is the longest that a request has to wait for it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from sametoken.services.housekeeping import sweep
 from sametoken.store import clock
 from sametoken.store.port import Tx
 
-# "changes the cost of a RunInstances by less than 20 %"
+# RATIO_MAX is the promise: the crowd "changes the cost of a RunInstances by less than 20 %".
 RATIO_MAX = 1.2
 ACCOUNTS = 50
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1", "ap-southeast-2")
-# What a crowd's clones leave: a launch and its four steps, and a termination's four releases.
+# Entries of a crowd's clones: a launch and its four steps; for an ended one also a termination's
+# four releases.
 _ENTRIES_LIVING, _ENTRIES_ENDED = 5, 9
 SWEPT_ENTRIES_MAX, SWEEP_SECONDS_MAX = 10_000, 10.0
 
@@ -36,7 +37,7 @@ SWEPT_ENTRIES_MAX, SWEEP_SECONDS_MAX = 10_000, 10.0
 def measure(
     folder: Path, *, rounds: int, operations: int, threads: int, entries: int, instances: int
 ) -> bool:
-    """Print the tables. True when the crowd costs no more than it may."""
+    """Print the tables. True when the crowd costs no more than promised."""
     crowded = folder / "crowded.db"
     with opened(crowded):
         pass
@@ -62,7 +63,7 @@ def measure(
 
 
 def _compare(empty: Plane, full: Plane, *, rounds: int, operations: int, threads: int) -> float:
-    """Print both stores' figures side by side. The median ratio of the costs of a new create."""
+    """Print both stores' figures side by side; return the median ratio of a new create's costs."""
     tokens: dict[str, list[str]] = {"empty": [], "crowded": []}
     subjects: dict[str, Callable[[], Run]] = {}
     for name, plane in (("empty", empty), ("crowded", full)):
@@ -118,7 +119,7 @@ def _count(plane: Plane) -> int:
 
 
 def _sweep(plane: Plane) -> None:
-    """Let a part of the crowd expire, sweep it, and print what that cost."""
+    """Let a part of the crowd expire, sweep it, and print the cost."""
 
     def let_expire(tx: Tx) -> None:
         clock.advance(tx.connection, timedelta(hours=3))

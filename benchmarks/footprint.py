@@ -1,4 +1,4 @@
-"""What a launch leaves behind: rows, bytes, log, index growth; and what forgetting it costs.
+"""The footprint of a launch: rows, bytes, log, index growth; and the cost of forgetting it.
 
 Three parts, on a SQLite file and on a PostgreSQL database:
 
@@ -40,9 +40,10 @@ from sametoken.store.port import Tx
 from store.servers import PostgresServer
 
 RUNNERS, THREADS = 4, 8
-# Few, so that what an account has without any launch (a VPC, its subnets) hardly counts.
+# ACCOUNTS are few, so that an account's rows from before any launch (a VPC, its subnets) hardly
+# count.
 ACCOUNTS, REGIONS = 5, ("us-east-1", "us-west-2")
-# Transactions of the sweep between two looks at the clock, and how many looks there are.
+# Transactions of the sweep between two looks at the clock, and the number of looks.
 _TRANSACTIONS, _SWEEPS = 20, 7
 # Tables and indexes smaller than this share of the whole are shown together.
 _SHOWN_SHARE = 0.01
@@ -51,19 +52,19 @@ STAGES = ("accepted", "running", "terminated", "swept")
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What one launch has in the database, and what the stage logged for it (bytes)."""
+    """A launch's rows in the database after a stage, and the bytes that the stage logged for it."""
 
     rows: Counter[str]
     log_bytes: float
 
 
-# By store, by stage.
+# Lives are stages by name, by store.
 Lives = Mapping[str, Mapping[str, Stage]]
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """One database, opened by those who use it: where it is, and how it is measured."""
+    """A database, opened by its users: its address, and the way to measure it."""
 
     name: str
     where: Path | str
@@ -105,7 +106,7 @@ def _database(server: PostgresServer, name: str) -> str:
 
 
 def _copied(file: Path, server: PostgresServer, name: str) -> Store:
-    """The same rows on PostgreSQL."""
+    """Copy the rows to a new PostgreSQL database."""
     url = _database(server, name)
     postgresql.change_schema(url, upgrade)
     copy_to_postgresql(file, url)
@@ -125,9 +126,9 @@ def _postgresql(url: str) -> Store:
 
 
 def live(store: Store, count: int) -> dict[str, Stage]:
-    """Take `count` launches through their stages; each stage's rows and log, a launch."""
+    """Take `count` launches through their stages; return each stage's rows and log, a launch."""
     with opened(store.where) as plane:
-        # Once around unmeasured: rows that the first launch of an account leaves for good.
+        # Run once unmeasured, to leave out rows that an account's first launch adds for good.
         for stage in STAGES:
             _advance(plane, stage, 1)
         before = store.meter.rows()
@@ -243,7 +244,7 @@ def _is_named(name: str, part: Part) -> bool:
 
 
 def _print_crowded_log(store: Store, count: int) -> None:
-    """The log of a launch where its pages are scattered over a large store."""
+    """Print the log of a launch whose pages are scattered over a large store."""
     with opened(store.where) as plane:
         _accept(plane, 1)
         drive(plane, 1, RUNNERS)

@@ -1,13 +1,13 @@
-"""RunInstances through the store with group commit, beside what its disk writes cost alone.
+"""RunInstances through the store with group commit, beside the cost of its disk writes alone.
 
 Four subjects under the same threads, the same batches and the same durability:
 
 - *new*: a RunInstances with a token never seen. *replay*: the same again.
-- *no token*: the same create without idempotency: the difference is what the promise costs.
-- *one bare row*: one INSERT of a row as large as an instance's: what the store gives at best.
+- *no token*: the same create without idempotency; the difference is the cost of the promise.
+- *one bare row*: one INSERT of a row as large as an instance's; the best that the store can do.
 
-And the floor below them all, without the store: the rows that one RunInstances writes, inserted
-by the database driver alone, as many launches to a commit as there are threads.
+And the floor below them all, without the store: the rows that one RunInstances writes, inserted by
+the database driver alone, as many launches to a commit as there are threads.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from stores import Plane, Work, opened, submit_all
 from sametoken.store.port import Tx
 from sametoken.store.sqlite import connect
 
-# A launch's rows: instance, interface, its edges, address, work, entry, outcome, resource link,
-# two counters. Their sizes are those of a t3.micro launch, in bytes of text.
+# A launch's rows: instance, interface, its edges, address, work, entry, outcome, resource link, two
+# counters. Their sizes are those of a t3.micro launch, in bytes of text.
 FLOOR_ROWS_BYTES = (1500, 900, 60, 60, 60, 60, 200, 450, 200, 700, 60, 40, 40)
 _INSERT = sa.text("INSERT INTO benchmark_row (id, doc) VALUES (:id, :doc)")
 
 
 def measure(folder: Path, *, rounds: int, threads: int, operations: int) -> None:
-    """Print the table. `operations` is how many one round of a subject has."""
+    """Print the table. `operations` is the number in one round of a subject."""
     with opened(folder / "in-process.db") as plane:
         plane.store.run(_create_table)
         tokens: list[str] = []
@@ -114,7 +114,7 @@ def _floor(database: Path, *, batch: int, operations: int) -> Run:
 
 
 def fsync_ms(folder: Path, *, times: int = 50) -> float:
-    """How long this disk takes to have written a page for certain."""
+    """Milliseconds that this disk takes to write a page durably."""
     taken = []
     with (folder / "fsync").open("wb", buffering=0) as file:
         for _ in range(times):
@@ -126,7 +126,7 @@ def fsync_ms(folder: Path, *, times: int = 50) -> float:
 
 
 def durability(database: Path) -> str:
-    """What a connection of the store is set to, as SQLite itself tells it."""
+    """The settings of a connection of the store, as SQLite itself reports them."""
     with opened(database):
         connection = connect(database)
         found = [

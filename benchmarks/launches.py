@@ -1,7 +1,7 @@
 """Launches driven to `running`: four services and a machine's boot, every step durable.
 
-Beside them the floor: the same number of bare commits by the database driver, one after another,
-as a runner that does nothing but record its steps would make them.
+Beside them the floor: the same number of bare commits by the database driver, one after another, as
+a runner would make them that only recorded its steps.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from sametoken.workflow import work
 from sametoken.workflow.loop import run_duty
 from sametoken.world import RealWorld
 
-# reserve-host, make-volumes, bring-up-interfaces, boot-machine, and the answer that it has booted.
+# DURABLE_STEPS: reserve-host, make-volumes, bring-up-interfaces, boot-machine, and the answer that
+# it has booted.
 DURABLE_STEPS = 5
-# One launch that takes longer than this is stuck, and the benchmark with it.
+# A launch that takes longer than this is stuck, and the benchmark with it.
 DRIVEN_SECONDS_MAX = 60.0
-# How often it is asked whether all is done; short beside a round.
+# Seconds between two checks whether all is done; short beside a round.
 _POLL_SECONDS = 0.01
 
 
 def measure(folder: Path, *, rounds: int, launches: int, runners: tuple[int, ...]) -> None:
-    """Print the table. Each round queues `launches` and times how long they take to run."""
+    """Print the table. Each round queues `launches` and measures the time until all run."""
     with opened(folder / "launches.db") as plane:
         subjects: dict[str, Callable[[], Run]] = {
             f"{count} runner{'s' if count > 1 else ''}": _driven(plane, launches, count)
@@ -68,7 +69,7 @@ def _driven(plane: Plane, launches: int, runners: int) -> Callable[[], Run]:
 
 
 def drive(plane: Plane, launches: int, runners: int) -> Run:
-    """Start `runners` and wait until nothing is left to do for any instance."""
+    """Start `runners` and wait until no instance has work left."""
     stop = threading.Event()
     duties = [plane.runner() for _ in range(runners)]
     news = [plane.store.listen(duty.channel) for duty in duties]
@@ -95,13 +96,13 @@ def drive(plane: Plane, launches: int, runners: int) -> Run:
 
 
 def unfinished(plane: Plane) -> int:
-    """How many instances have work that is not done."""
+    """The number of instances whose work is not done."""
     query = sa.select(sa.func.count()).where(work.WORK.c.due_at.is_not(None))
     return plane.store.read(lambda tx: int(tx.execute(query).scalar_one()))
 
 
 def _check_all_run(plane: Plane) -> None:
-    """A launch that failed fast would look like a fast launch."""
+    """Check that every instance runs: a launch that failed fast would look like a fast launch."""
     query = sa.select(rows.RESOURCE.c.state).where(rows.RESOURCE.c.kind == INSTANCE.name)
     states = plane.store.read(lambda tx: {row.state for row in tx.execute(query.distinct())})
     assert states == {"running"}, f"not all instances run, some are {states}"

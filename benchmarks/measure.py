@@ -1,8 +1,8 @@
-"""Rounds, medians and tables: how every figure of these benchmarks is taken and shown.
+"""Rounds, medians and tables: the way every figure of these benchmarks is taken and shown.
 
-Subjects are measured in turns within one run, and every other round in reverse order, so that
-whatever else the machine does, and its growing warm, falls on all of them alike. No subject is
-named here, and nothing is asserted about the figures.
+Subjects are measured in turns within one run, and every other round in reverse order, so that other
+load of the machine, and its warming up, falls on all of them alike. No subject is named here, and
+no figure is asserted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """One figure over its rounds."""
+    """A figure over its rounds."""
 
     median: float
     low: float
@@ -36,7 +36,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one round of one subject came to. `cpu_seconds` is this process's."""
+    """The figures of one round of one subject. `cpu_seconds` is this process's."""
 
     done: int
     seconds: float
@@ -62,7 +62,7 @@ class Run:
 
 
 class Stopwatch:
-    """Wall and CPU time since it was made."""
+    """Measures wall and CPU time since it was made."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
@@ -77,7 +77,7 @@ class Stopwatch:
 
 
 def interleave(rounds: int, subjects: Mapping[str, Callable[[], Run]]) -> dict[str, list[Run]]:
-    """`rounds` runs of each subject, in turns; each is run once before, unmeasured, to warm up."""
+    """Take `rounds` runs of each subject, in turns, after an unmeasured one to warm up."""
     runs: dict[str, list[Run]] = {name: [] for name in subjects}
     for measure in subjects.values():
         measure()

@@ -1,11 +1,10 @@
-"""One node and two on one PostgreSQL database: what the second one brings.
+"""A single node and two on one PostgreSQL database: the gain of the second node.
 
-RunInstances over eight accounts, so that no lock of one account is what limits it; each counts once
+RunInstances over eight accounts, so that the lock of one account is not the limit; each counts once
 its machine runs. In the rounds with one node the other is stopped (SIGSTOP), not merely idle: it
-would drive half of the launches.
-Two CPUs are full with one node, its database and its clients; so the two are also compared with
-each node held to a share of a CPU, as if there were CPUs for more.
-Beside them the floor: pgbench, which commits one bare row a transaction over as many connections.
+would drive half of the launches. A node, its database and its clients fill two CPUs; so the two are
+also compared with each node held to a share of a CPU, as if there were CPUs for more. Beside them
+the floor: pgbench, which commits one bare row a transaction over as many connections.
 """
 
 from __future__ import annotations
@@ -37,15 +36,16 @@ from sametoken.server.sealing import load_sealer
 from sametoken.settings import KEY_FILE_VARIABLE, Database
 from sametoken.world import RealWorld
 
-# The server from a wheel, as the tests run it.
+# Import the server from a wheel, as the tests run it.
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 from store.servers import PostgresServer, programs
 
 ACCOUNTS = 8
 CONNECTIONS = 32
-# More than a round can launch, signed before its clock starts.
+# Launches signed before a round's clock starts: more than it can launch.
 _LAUNCHES_MAX = 1200
-# Of one CPU. Two nodes, and what they make the database and the clients use, then fit into two.
+# SHARE is of one CPU. Two nodes, with the load they put on database and clients, then fit into two
+# CPUs.
 SHARE = 0.3
 _TPS = re.compile(r"tps = ([\d.]+)")
 
@@ -55,7 +55,7 @@ HELD_TWO = f"launches, two nodes held to {SHARE} CPU each"
 
 
 def measure(folder: Path, *, rounds: int, seconds: float) -> None:
-    """Print the table, and what the database promises of a commit."""
+    """Print the table, and the database's promise about a commit."""
     with ExitStack() as stack:
         server = stack.enter_context(postgresql_server())
         database = Database(server.url(), None, folder / "nodes.key")
@@ -91,7 +91,7 @@ def _gain(one: Sequence[Run], two: Sequence[Run]) -> str:
 
 @contextmanager
 def postgresql_server() -> Iterator[PostgresServer]:
-    """A durable server; in a folder of its own, whose owner may be another user than we are."""
+    """Start a durable server in a folder of its own, which may need another owner than us."""
     with tempfile.TemporaryDirectory(prefix="sametoken-postgresql-") as name:
         server = PostgresServer(Path(name))
         server.create()
@@ -113,7 +113,7 @@ def durability(server: PostgresServer) -> str:
 
 
 def _prepare(database: Database) -> list[tuple[str, str]]:
-    """The keys of the accounts, each with its default VPC."""
+    """Make the accounts, each with its default VPC, and return their keys."""
     world = RealWorld()
     sealer = load_sealer(database.key_file, create=True)
     keys = []
@@ -158,7 +158,7 @@ def _launch(
 ) -> Run:
     """Launch under new tokens on `count` nodes, the accounts in turn, until the last one runs.
 
-    Nodes take requests before they drive launches: one that is slow would only run up a backlog.
+    Nodes take requests before they drive launches: a slow one would only run up a backlog.
     """
     for process in processes[count:]:
         process.send_signal(signal.SIGSTOP)

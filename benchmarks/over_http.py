@@ -1,4 +1,4 @@
-"""A real `sametoken serve`, and one client process on the same machine: what a caller sees.
+"""A real `sametoken serve`, and one client process on the same machine: a caller's view.
 
 Two servers, each with a store of its own: one with few instances stored, one with many. Requests
 are signed before the clock starts. Beside them the floor: GetCallerIdentity, which costs a
@@ -34,12 +34,12 @@ from sametoken.world import RealWorld
 
 CONNECTIONS = (8, 64)
 PAGE = 100
-# The ids that "describe one" asks for in turn.
+# Ids that "describe one" asks for in turn, at most.
 DESCRIBED_MAX = 500
 START_SECONDS_MAX = 30.0
 DRAIN_SECONDS_MAX = 90.0
 _POLL_SECONDS = 0.05
-# Launches of one round: enough for the figure, few enough that they are soon driven to the end.
+# Launches of one round: enough for the figure, few enough that they soon run.
 _LAUNCHES_MAX = 400
 
 
@@ -98,7 +98,7 @@ def _send(server: Server, requests: list[bytes], connections: int, seconds: floa
 
 
 def _launch(server: Server, connections: int, seconds: float) -> Run:
-    """Launch under new tokens; the server drives the launches meanwhile, and is waited for."""
+    """Launch under new tokens; then wait for the server, which drives the launches meanwhile."""
     requests = [
         server.launches.request("RunInstances", {**LAUNCH, "ClientToken": uuid.uuid4().hex})
         for _ in range(_LAUNCHES_MAX)

@@ -1,4 +1,4 @@
-"""The same requests to moto's server, where moto is installed: the peer most people use.
+"""The same requests to moto's server, where moto is installed: the most used peer.
 
 moto keeps everything in memory and ignores client tokens, so it does less. It is not among our
 requirements: install it into an environment of your own with `pip install "moto[server,ec2]"`.
@@ -27,12 +27,12 @@ CONNECTIONS = 8
 PAGE = 100
 START_SECONDS_MAX = 30.0
 _POLL_SECONDS = 0.1
-# moto takes any; its own list does not have our image's alias.
+# moto takes any image; its own list does not have the alias of ours.
 _LAUNCH = {"ImageId": "ami-12c6146b", "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1}
 
 
 def measure(*, rounds: int, seconds: float, stored: int) -> None:
-    """Print the table, or why there is none."""
+    """Print the table, or the reason why there is none."""
     try:
         release = version("moto")
     except PackageNotFoundError:
@@ -79,7 +79,7 @@ def _launches(signer: Signer, count: int) -> list[bytes]:
 
 
 def _stored(signer: Signer, count: int) -> list[str]:
-    """Launch `count` instances and learn their ids."""
+    """Launch `count` instances and return their ids."""
     fields = {**_LAUNCH, "MinCount": count, "MaxCount": count}
     answer = exchange(signer.address, signer.request("RunInstances", fields))
     return [piece.partition("</instanceId>")[0] for piece in answer.split("<instanceId>")[1:]]

@@ -1,4 +1,4 @@
-"""Holding a process to a share of one CPU, where the system lets us: Linux control groups.
+"""Holding a process to a share of one CPU, where the system allows it: Linux control groups.
 
 With it two nodes can be compared with one on a machine whose CPUs one node already fills.
 """
@@ -10,21 +10,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Short, so that a node that has used up its share is back before its locks are missed.
+# PERIOD_US is short, so that a node that has used up its share is back before its locks are missed.
 PERIOD_US = 10_000
 _V1 = Path("/sys/fs/cgroup/cpu")
 _V2 = Path("/sys/fs/cgroup")
 
 
 class NoShares(Exception):
-    """This system does not let us set a share."""
+    """Raised where this system does not allow to set a share."""
 
 
 @contextmanager
 def held_to(pid: int, share: float) -> Iterator[None]:
     """Give the process `pid`, with all its threads, at most `share` of one CPU.
 
-    Raises `NoShares` where that needs rights or a system that we have not got.
+    Raises `NoShares` where the system, or our rights on it, do not allow that.
     """
     root = _V1 if (_V1 / "cpu.cfs_quota_us").exists() else _V2
     group = root / f"sametoken-{os.getpid()}-{pid}"

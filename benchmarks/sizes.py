@@ -1,7 +1,7 @@
-"""What a database's tables and indexes hold, and what it has logged, asked of the database itself.
+"""Sizes of a database's tables and indexes, and of its log, asked of the database itself.
 
-Nothing is estimated: SQLite tells through `dbstat` (a Python whose SQLite lacks it shows the file's
-pages as one part), PostgreSQL through `pg_relation_size` and each B-tree's first page.
+No figure is an estimate: SQLite tells through `dbstat` (a Python whose SQLite lacks it shows the
+file's pages as one part), PostgreSQL through `pg_relation_size` and each B-tree's first page.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ import psycopg
 from measure import cpu_seconds_of
 from psycopg import sql
 
-# Where PostgreSQL keeps the level of a B-tree's root, counted from 0 at the leaves: after the
-# page's 24 bytes of header, and magic, version and root of `BTMetaPageData` (src/include/access/
-# nbtree.h).
+# PostgreSQL's place for the level of a B-tree's root, counted from 0 at the leaves: after the
+# page's 24 bytes of header, and magic, version and root of `BTMetaPageData`
+# (src/include/access/nbtree.h).
 _LEVEL_AT, _LEVEL_BYTES = 36, 4
-# Kept by the schema itself, not by what is launched.
+# Tables that the schema itself keeps: launches do not fill them.
 _OF_THE_SCHEMA = frozenset({"schema_revision"})
 WHOLE_FILE = "(the whole file)"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One table or index: its bytes on disk; pages from root to leaf, 0 where it is no tree."""
+    """A table or index: its bytes on disk; pages from root to leaf, 0 where it is no tree."""
 
     name: str
     table: str
@@ -42,19 +42,19 @@ class Part:
 
 
 class Meter(Protocol):
-    """The same questions to both databases."""
+    """Asks both databases the same questions."""
 
     def rows(self) -> Counter[str]:
-        """How many rows each table has."""
+        """The number of rows in each table."""
         ...
 
     def parts(self) -> list[Part]:
-        """Every table and index, the largest first. Nobody else uses the database."""
+        """Every table and index, the largest first. The database must have no other user."""
         ...
 
     @contextmanager
     def logging(self) -> Iterator[Logged]:
-        """Count what is logged during the block."""
+        """Count the log that is written during the block."""
         ...
 
     def server_cpu_seconds(self) -> float:
@@ -64,7 +64,7 @@ class Meter(Protocol):
 
 @dataclass(slots=True)
 class Logged:
-    """Bytes of write-ahead log, set when the block ended. `images`: copies of pages in it."""
+    """Bytes of write-ahead log, set when the block ends. `images`: copies of pages in it."""
 
     size_bytes: int = 0
     images: int = 0
@@ -88,7 +88,7 @@ class SqliteMeter:
 
     def parts(self) -> list[Part]:
         with closing(sqlite3.connect(self.file)) as connection:
-            # So that what the log still holds is in the file.
+            # Checkpoint, to have the log's pages in the file.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             try:
                 found = connection.execute(
@@ -117,7 +117,7 @@ class SqliteMeter:
         logged = Logged()
         with closing(sqlite3.connect(self.file, isolation_level=None)) as reader:
             reader.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            # While somebody reads what was there at first, the log cannot begin anew.
+            # Hold a read transaction: while it is open, the log cannot begin anew.
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
             yield logged
@@ -126,7 +126,7 @@ class SqliteMeter:
             reader.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def server_cpu_seconds(self) -> float:
-        """None of its own: SQLite is part of our process."""
+        """SQLite has no process of its own: it is part of ours."""
         return 0.0
 
 
@@ -145,7 +145,7 @@ class PostgresqlMeter:
 
     def parts(self) -> list[Part]:
         with psycopg.connect(self.url, autocommit=True) as session:
-            # So that a tree's first page, read below, is on disk.
+            # Checkpoint, to have each tree's first page, read below, on disk.
             session.execute("CHECKPOINT")
             found = session.execute(
                 "SELECT c.relname, coalesce(t.relname, c.relname),"
@@ -164,7 +164,8 @@ class PostgresqlMeter:
     def logging(self) -> Iterator[Logged]:
         logged = Logged()
         with psycopg.connect(self.url, autocommit=True) as session:
-            # The first change of each page after it is logged as an image of the whole page.
+            # Checkpoint: after it the first change of each page is logged as an image of the whole
+            # page.
             session.execute("CHECKPOINT")
             before = _logged(session)
             yield logged
@@ -204,16 +205,16 @@ def _logged(session: psycopg.Connection) -> tuple[int, int]:
 
 
 def copy_to_postgresql(file: Path, url: str) -> None:
-    """Put a SQLite file's rows into a migrated PostgreSQL database, instead of what it has.
+    """Put a SQLite file's rows into a migrated PostgreSQL database, in place of its own.
 
     Rows come in the order of the file, which is that of their entries; `seed` draws their moments
     at random, so an index on moments is a little looser than one that grows with time.
     """
     with closing(sqlite3.connect(file)) as origin, psycopg.connect(url) as session:
-        # Foreign keys hold already: the file kept them.
+        # Skip the checks of foreign keys, which the file has kept already.
         session.execute("SET session_replication_role = replica")
         tables = [name for name in _tables(session) if name not in _OF_THE_SCHEMA]
-        # All at once: emptying one that others refer to would empty those too.
+        # Empty all tables at once: emptying one that others refer to would empty those too.
         emptied = sql.SQL(", ").join(map(sql.Identifier, tables))
         session.execute(sql.SQL("TRUNCATE {}").format(emptied))
         for table in tables:

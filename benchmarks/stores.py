@@ -1,6 +1,6 @@
-"""A store in a folder, requests for it, and threads that submit them: what `serve` does, less HTTP.
+"""A store in a folder, requests for it, and threads that submit them: `serve` without HTTP.
 
-Requests are admitted (parsed, authorised) beforehand: what is measured is their transaction.
+Requests are admitted (parsed, authorised) beforehand: only their transaction is measured.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from sametoken.workflow.ports import Services
 from sametoken.workflow.runner import Runner
 from sametoken.world import RealWorld, mint_uuid
 
-# The measured account; seeding puts it among others.
+# ACCOUNT is the measured account; seeding puts it among others.
 ACCOUNT, REGION = "000000000001", "us-east-1"
 LAUNCH = {
     "ImageId": "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",
@@ -39,7 +39,7 @@ LAUNCH = {
     "MinCount": 1,
     "MaxCount": 1,
 }
-# No measurement is to meet a limit: every run together launches far fewer.
+# PLENTY keeps every measurement below its limits: all runs together launch far fewer.
 PLENTY = 10_000_000
 INSTANT = SimulationSettings(boot_seconds=0.0, halt_seconds=0.0)
 
@@ -60,7 +60,7 @@ class Plane:
     operations: ServiceModel
 
     def admit(self, action: str, client_token: str | None = None, **params: Any) -> Admitted:
-        """A request of the measured account, past everything that comes before its transaction."""
+        """Admit a request of the measured account: do all that comes before its transaction."""
         if client_token is not None:
             params["ClientToken"] = client_token
         request = Request(
@@ -69,7 +69,7 @@ class Plane:
         return Admitted(request, ACTIONS[action], self.operations.operation(action), client_token)
 
     def launch(self, client_token: str | None) -> Work:
-        """RunInstances of one instance, as a function of its transaction."""
+        """Return a RunInstances of one instance, as a function of its transaction."""
         admitted = self.admit("RunInstances", client_token, **LAUNCH)
 
         def run(tx: Tx) -> Outcome:
@@ -83,7 +83,7 @@ class Plane:
 
 @contextmanager
 def opened(database: Path | str) -> Iterator[Plane]:
-    """The plane of a database file or of a PostgreSQL URL, its schema made when it is not there.
+    """Open the plane of a database file or of a PostgreSQL URL; make its schema when missing.
 
     The measured account's VPC is seeded.
     """
@@ -104,7 +104,7 @@ def submit_all(store: Store, works: Sequence[Work], *, threads: int) -> Run:
 
     def submit() -> None:
         try:
-            # `next` of a list's iterator is atomic: the threads share it.
+            # `next` of a list's iterator is atomic, so the threads can share it.
             for work in remaining:
                 outcome = store.run(work)
                 if isinstance(outcome, Outcome) and outcome.error is not None:

@@ -1,4 +1,4 @@
-"""The engine in an API of your own: orders in SQLite, safe to repeat. Prints what happens."""
+"""The engine in an API of your own: orders in SQLite, safe to repeat. Prints each step."""
 
 from __future__ import annotations
 

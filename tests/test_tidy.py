@@ -1,4 +1,4 @@
-"""Taste, kept by machine: layers, bans, sizes, and what must not leak. The rules are in tidy/.
+"""Taste, kept by machine: layers, bans, sizes, words and leaks. The rules are in tidy/.
 
 Each rule is tried on a text that breaks it, so that a rule which stopped seeing fails here.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tidy import bans, imports, shape
+from tidy import bans, imports, shape, words
 from tidy.sources import PACKAGE, ROOT, Source, every_module, every_text
 
 Rule = Callable[[Source], Iterator[str]]
@@ -43,6 +43,7 @@ FOR_MODULES: tuple[Rule, ...] = (
     shape.documented,
     shape.named,
     shape.excused,
+    words.plain,
 )
 FOR_TEXTS: tuple[Rule, ...] = (
     shape.finished,
@@ -58,11 +59,11 @@ RULES = [
 
 
 def pieces(text: str) -> str:
-    """`text` without its bars: this file must not hold what it feeds to the rules."""
+    """Remove the bars from `text`: this file must not hold what it feeds to the rules."""
     return text.replace("|", "")
 
 
-# (rule, file, text that breaks it). The import order is tried pair by pair further below.
+# CAUGHT: (rule, file, text that breaks it). The import order is tried pair by pair further below.
 CAUGHT: list[tuple[Rule, str, str]] = [
     (imports.absolute, "store/port.py", "from . import clock"),
     (imports.absolute, "store/port.py", "import importlib\nimportlib.import_module('x')"),
@@ -153,6 +154,13 @@ CAUGHT: list[tuple[Rule, str, str]] = [
     (shape.excused, "node.py", "x = 1  # noqa: S105, BLE001 - why"),
     (shape.excused, "node.py", "x = 1  # type: ignore"),
     (shape.excused, "node.py", "x = 1  # type: ignore[misc]"),
+    (words.plain, "workflow/loop.py", "# What threads wait for.\nx = 1"),
+    (words.plain, "workflow/loop.py", "x = 1  # who is asked"),
+    (words.plain, "workflow/loop.py", "# A reason that goes on\n# for two lines. Nobody reads on."),
+    (words.plain, "workflow/loop.py", '"""One of several."""'),
+    (words.plain, "workflow/loop.py", '"""A loop.\n\nThose who wait are woken.\n"""'),
+    (words.plain, "workflow/loop.py", 'def f():\n    """Read them. None of them lasts."""'),
+    (words.plain, "workflow/loop.py", 'class A:\n    """(Whatever is due.)"""'),
     (shape.finished, "node.py", pieces("# TO|DO: the rest")),
     (shape.finished, "node.py", pieces('"""FIX|ME"""')),
     (shape.no_machine, "node.py", pieces("x = '/ho|me/me/x'")),
@@ -163,7 +171,7 @@ CAUGHT: list[tuple[Rule, str, str]] = [
     (shape.no_registry, "node.py", pieces("npm --registry=https://registry|.example.com")),
 ]
 
-# Near misses: what a rule that sees too much would forbid.
+# ALLOWED: near misses, which a rule that sees too much would forbid.
 ALLOWED: list[tuple[Rule, str, str]] = [
     (imports.absolute, "store/port.py", "from sametoken.store import clock"),
     (imports.rightward, "store/port.py", "from sametoken.store import clock"),
@@ -197,13 +205,21 @@ ALLOWED: list[tuple[Rule, str, str]] = [
     (shape.excused, "node.py", "x = 1  # noqa: S105 - a dash in the log"),
     (shape.excused, "node.py", "x = 1  # type: ignore[misc]  # the stub is wrong"),
     (shape.excused, "node.py", "x = '# noqa'"),
-    (shape.finished, "node.py", "# What is to do is done."),
+    (words.plain, "workflow/loop.py", "# Wait for one; those that are due come first.\nx = 1"),
+    (
+        words.plain,
+        "workflow/loop.py",
+        '"""Source: EC2, "Who pays". The result; None when unpaid."""',
+    ),
+    (words.plain, "workflow/loop.py", '"""One-way doors stay shut. `None` opens them."""'),
+    (words.plain, "workflow/loop.py", "x = 'Text. What it says is free.'  # a text is no comment"),
+    (shape.finished, "node.py", "# All that is to do is done."),
     (shape.no_machine, "node.py", "url = f'{base}/home/x'; x = '/var/lib/sametoken'"),
     (shape.no_machine, "node.py", "x = '/home/somebody/plane.db'"),
     (shape.no_registry, "node.py", "uv pip compile --no-emit-index-url"),
 ]
 
-# Everything design.md names, and the neighbours that are nearest to a slip.
+# WRONG_WAY: imports against the order of docs/ARCHITECTURE.md, as a slip would make them.
 WRONG_WAY = [
     ("errors", "world"),
     ("retry", "faults"),
@@ -298,6 +314,12 @@ def test_a_lock_file_without_hash_or_with_an_address_is_caught(line: str) -> Non
     assert list(shape.locked(Source("requirements/x.txt", line + "\n")))
 
 
+@pytest.mark.parametrize("left", words.LEFT)
+def test_a_folder_is_left_only_while_it_has_sentences_to_rewrite(left: str) -> None:
+    found = [source for source in MODULES if source.path.startswith(left)]
+    assert any(list(words.riddles(source)) for source in found), f"take {left} off words.LEFT"
+
+
 def test_every_rule_is_tried_on_a_text_that_breaks_it() -> None:
     tried = {rule for rule, _, _ in CAUGHT} | {shape.locked}
     assert tried == {*FOR_OURS, *FOR_MODULES, *FOR_TEXTS}
@@ -341,7 +363,7 @@ def _names(requirements: list[str]) -> set[str]:
 
 
 def _group(name: str) -> set[str]:
-    """What a dependency group asks for, the groups in it too."""
+    """The distributions of a dependency group and of the groups in it."""
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     found: set[str] = set()
     for line in groups[name]:

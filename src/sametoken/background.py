@@ -1,4 +1,4 @@
-"""What a node does besides answering: drive work, ripen resources, sweep, tell that it lives."""
+"""A node's threads beside answering: they drive work, ripen resources, sweep and beat."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """What a node says of itself to others, in transactions.
+    """A node's heartbeat: what it tells other nodes, in transactions.
 
-    `beat` is repeated. It raises `Misconfigured` when the node must not go on, which `give_up` is
-    then told.
+    `beat` is repeated. It raises `Misconfigured` when the node must not go on; `give_up` then gets
+    that error.
     """
 
     beat: Callable[[Tx], None]
@@ -52,7 +52,7 @@ class Background:
         self._world = world
         self._sweep_seconds = sweep_seconds
         self._stop = threading.Event()
-        # What threads wait for that have nothing to do.
+        # Events that idle threads wait on; stop() sets them all.
         self._news: list[threading.Event] = []
         self._threads = [
             self._driver(f"runner-{number}", Runner(store, services, world))
@@ -73,7 +73,7 @@ class Background:
         return self._thread(name, run)
 
     def tell(self, life: Life) -> None:
-        """Have others know that this node lives, from the start to the end. Call before `start`."""
+        """Beat from the start to the end, to tell other nodes. Call before `start`."""
         self._threads.append(self._thread("heartbeat", partial(self._beat, life)))
 
     def start(self) -> None:
@@ -81,7 +81,7 @@ class Background:
             thread.start()
 
     def stop(self) -> None:
-        """End every thread; returns once they have ended."""
+        """Stop every thread, and return once all have ended."""
         self._stop.set()
         for news in self._news:
             news.set()

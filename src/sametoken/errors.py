@@ -9,15 +9,15 @@ from __future__ import annotations
 
 
 class SametokenError(Exception):
-    """Everything this package raises on purpose."""
+    """Base of every error that this package raises on purpose."""
 
 
 class ServiceError(SametokenError):
-    """A refusal the caller is told of: a stable code, an HTTP status and a sentence.
+    """A refusal that the caller sees: a stable code, an HTTP status and a sentence.
 
     `http_status` alone tells a client what to do (promise P11): a 4xx never helps when repeated
-    unchanged, a 5xx may. `binds_token` marks the refusals that leave a *failed* entry, which
-    binds the client token to its parameters although nothing was created (promise P5).
+    unchanged, a 5xx may. `binds_token` marks the refusals that leave a *failed* entry, which binds
+    the client token to its parameters although nothing was created (promise P5).
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class InvalidClientToken(ServiceError):
 class Transient(SametokenError):
     """The work could not be finished now; repeating it is safe and may succeed.
 
-    `ran` is False when the work provably never began, so that not even a create without a token
-    has had an effect (promise P6); True when that cannot be said.
+    `ran` is False only when the work provably never began: then not even a create without a token
+    has had an effect (promise P6).
     """
 
     def __init__(self, reason: str, *, ran: bool = True) -> None:

@@ -1,8 +1,8 @@
 """Named fault points: the places where a crash, a delay or a lost reply is interesting.
 
 `reach(POINT)` does nothing unless an injector is installed. The crash tests of the real process
-install one from the environment; the simulation installs its own. Every point is declared here,
-and a test enumerates `POINTS`, so a point nobody crashes at is a failing test.
+install one from the environment; the simulation installs its own. Every point is declared here, and
+a test walks `POINTS`: it fails for a point at which no test crashes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sametoken.errors import Misconfigured
 
 
 class Point(StrEnum):
-    """A fault point's name says what has just happened."""
+    """Fault points, each named for the step that has just happened."""
 
     ENGINE_CLAIMED = "engine.claimed"
     ENGINE_PERFORMED = "engine.performed"
@@ -49,19 +49,20 @@ def reach(point: Point) -> None:
 
 
 def install(injector: Injector | None) -> None:
-    """Make `injector` hear of every point from now on; None takes it out."""
+    """Make `injector` hear of every point from now on; None removes the injector."""
     global _injector
     _injector = injector
 
 
-# POINT or POINT:N — kill this process (SIGKILL: nothing is flushed) the N-th time it is reached.
+# Kill this process (SIGKILL: nothing is flushed). POINT is the first time that the point is
+# reached, POINT:N the N-th.
 CRASH_VARIABLE = "SAMETOKEN_CRASH_AT"
-# The same, but stop it (SIGSTOP: every thread stands still) until somebody sends SIGCONT.
+# Stop this process instead (SIGSTOP: every thread stands still) until it receives SIGCONT.
 STOP_VARIABLE = "SAMETOKEN_STOP_AT"
 
 
 def install_from_environment() -> None:
-    """Install what the two variables ask for; without them do nothing."""
+    """Install the injector that the two variables ask for; without them do nothing."""
     acts: dict[str, Callable[[], None]] = {CRASH_VARIABLE: _kill, STOP_VARIABLE: _stop}
     asked = [_act_at(os.environ[name], act) for name, act in acts.items() if name in os.environ]
     if asked:
@@ -101,5 +102,6 @@ def _kill() -> None:
 
 
 def _stop() -> None:
-    # To this thread: sent to the process, it may reach another first, and this one go on a little.
+    # Signal this thread: a signal to the process may reach another thread first, and this one would
+    # go on a little.
     signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)

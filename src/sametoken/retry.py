@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# A wait long enough to matter to a struggling service, short enough that a launch still ends
-# within its deadline (15 minutes) after many attempts.
+# Waits long enough to relieve a struggling service, short enough that a launch still ends within
+# its deadline (15 minutes) after many attempts.
 BACKOFF_BASE_SECONDS = 0.2
 BACKOFF_CAP_SECONDS = 20.0
 # 2**16 times the base is far above the cap; the exponent is bounded so that it cannot overflow.
@@ -17,9 +17,9 @@ _EXPONENT_MAX = 16
 
 
 def backoff_seconds(attempt: int, uniform: float) -> float:
-    """The wait before retry number `attempt` (1 is the first): `uniform`, in [0, 1), of the cap.
+    """Seconds to wait before retry number `attempt`; 1 is the first.
 
-    Full jitter: sleep = random(0, min(cap, base * 2^(attempt-1))).
+    Full jitter: sleep = random(0, min(cap, base * 2^(attempt-1))), with `uniform` as random(0, 1).
     """
     assert attempt >= 1, "the first retry is number 1"
     assert 0.0 <= uniform < 1.0, "uniform is a draw from [0, 1)"
@@ -31,11 +31,11 @@ def backoff_seconds(attempt: int, uniform: float) -> float:
 
 @dataclass(slots=True)
 class RetryQuota:
-    """A token bucket of retries: a service that keeps failing is left alone, not hammered.
+    """A token bucket of retries, so that a service that keeps failing is left alone, not hammered.
 
-    Starts full. `spend()` takes the cost of one retry and says whether it was there; each success
-    gives one token back. The figures are botocore's (500 tokens, 5 a retry), so that a client and
-    the plane behind it give up at like rates.
+    Starts full. `spend()` takes the cost of one retry, and is False when too little is left; each
+    success gives one token back. The figures are botocore's (500 tokens, 5 a retry), so that a
+    client and the plane behind it give up at like rates.
     """
 
     capacity: int = 500

@@ -1,7 +1,7 @@
-"""A proxy that loses, repeats and delays: what a network does to callers, on purpose.
+"""A proxy that loses, repeats and delays on purpose, as networks do by accident.
 
 Put it between a client and any endpoint; it passes requests on byte for byte (so signatures hold)
-and lets a policy decide what becomes of each. For tests and demonstrations; loopback only.
+and asks a policy for the fate of each. For tests and demonstrations; loopback only.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-# Longer than any honest answer takes, short enough that a hung endpoint fails its test.
+# UPSTREAM_SECONDS_MAX is longer than any honest answer takes, short enough that a hung endpoint
+# fails its test.
 UPSTREAM_SECONDS_MAX = 60.0
 BODY_BYTES_MAX = 4 * 1024 * 1024
-# How long the end of the block may take; the standard library's own half second adds up in tests.
+# Seconds that the end of the block may take; the standard library's own half second adds up in
+# tests.
 _STOP_SECONDS_MAX = 0.05
 
 
 class Fate(Enum):
-    """What becomes of one request."""
+    """The proxy's ways to treat one request."""
 
     PASS = "pass"  # noqa: S105 - not a password
     DROP_REQUEST = "drop request"  # the endpoint never hears of it
@@ -35,13 +37,14 @@ class Fate(Enum):
     SERVER_ERROR = "server error"  # the endpoint acts, the client is told 503
 
 
-# What AWS's SDKs send with every try of one call: the same value, and another for the next call.
+# INVOCATION_HEADER is sent by AWS's SDKs: the same value with every try of one call, a new one for
+# the next call.
 INVOCATION_HEADER = "amz-sdk-invocation-id"
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One request as the proxy saw it: its action, what names the call, and which try it is."""
+    """A request as the proxy saw it: its action, token and invocation id, and the try's number."""
 
     action: str
     client_token: str | None
@@ -50,10 +53,10 @@ class Passage:
 
     @property
     def call(self) -> tuple[str, str | None]:
-        """What the tries of one call share: the action, and its token.
+        """The key that all tries of one call share: the action, and its token.
 
-        A call without a token goes by its SDK's invocation id; all of an action that have neither
-        count as one call.
+        A call without a token goes by its SDK's invocation id; calls of one action that have
+        neither count as one call.
         """
         return self.action, self.client_token or self.invocation
 
@@ -68,7 +71,7 @@ class LossyProxy:
     url: str
     policy: Policy
     passages: list[tuple[Passage, Fate]] = field(default_factory=list)
-    # What went wrong here first, such as an error of the policy; raised at the end of the block.
+    # The first error in the proxy, such as one of the policy; raised at the end of the block.
     failure: BaseException | None = None
     _attempts: dict[tuple[str, str | None], int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -86,7 +89,7 @@ class LossyProxy:
             return fate
 
     def count(self, action: str, fate: Fate | None = None) -> int:
-        """How many requests for `action` were seen (and met `fate`)."""
+        """Count the requests for `action` that were seen (and met `fate`)."""
         with self._lock:
             return sum(
                 passage.action == action and fate in (None, met) for passage, met in self.passages
@@ -109,9 +112,10 @@ def pass_all(passage: Passage) -> Fate:
 
 @contextmanager
 def lossy_proxy(upstream: str, policy: Policy = pass_all) -> Iterator[LossyProxy]:
-    """A proxy before `upstream`, listening on a free loopback port for the block.
+    """Run a proxy before `upstream` on a free loopback port, until the block ends.
 
-    Raises `ValueError` for anything but an http URL; what the policy raised, at the end.
+    Raises `ValueError` for anything but an http URL, and at the end of the block the first error of
+    the policy.
     """
     address = urllib.parse.urlsplit(upstream)
     if address.scheme != "http" or address.hostname is None:
@@ -140,14 +144,14 @@ class _Server(ThreadingHTTPServer):
     target: tuple[str, int]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Keep what went wrong in a handler; a client that has gone away is nobody's mistake."""
+        """Keep the error of a handler; a client that has gone away is no error."""
         error = sys.exception()
         if not isinstance(error, OSError):
             self.proxy.failure = self.proxy.failure or error
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection of a client. Closed after each answer, so that a drop is a real one."""
+    """A connection of a client. It closes after each answer, so that a dropped reply stays lost."""
 
     protocol_version = "HTTP/1.1"
     server: _Server
@@ -216,7 +220,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.shutdown(socket.SHUT_RDWR)
 
     def handle_expect_100(self) -> bool:
-        # The body follows anyway; answering 100 here would break the byte-for-byte passage.
+        # Skip "100 Continue" here: the body follows anyway, and a 100 would break the byte-for-byte
+        # passage.
         self.send_response_only(100)
         self.end_headers()
         return True

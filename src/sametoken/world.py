@@ -14,12 +14,12 @@ import uuid
 from datetime import UTC, datetime
 from typing import Protocol
 
-# For those who only compare them: nothing else of that module goes around a `World`.
+# UUID is for type checks elsewhere; making one goes through a `World`, like all randomness.
 UUID = uuid.UUID
 
 
 class World(Protocol):
-    """What one node sees of the physical world."""
+    """The physical world as one node sees it."""
 
     def now(self) -> datetime:
         """The local wall clock, aware UTC. Never persisted: see `store.clock`."""
@@ -30,7 +30,7 @@ class World(Protocol):
         ...
 
     def random(self) -> float:
-        """A number in [0, 1): jitter and odds."""
+        """A random number in [0, 1), for jitter and odds."""
         ...
 
     def token_hex(self, length: int) -> str:

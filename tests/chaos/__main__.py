@@ -18,14 +18,14 @@ from chaos.checker import Checker
 from chaos.faults import Pace
 from chaos.run import Asked, run
 
-# A run of five minutes: one fault each five seconds.
+# FAULTS are those of a run of five minutes: one each five seconds.
 FAULTS = {"kill": 24, "stop": 10, "cut": 14, "restart": 4, "failover": 3}
 SECONDS, CREATES = 300.0, 20_000
 _SEEDS = 1_000_000
 
 
 def main() -> int:
-    """0: every promise was kept, and all that was asked was done."""
+    """Return 0 when every promise was kept, and the run did all that was asked of it."""
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run", help="break things for a while, then judge")
@@ -38,7 +38,7 @@ def main() -> int:
     checking = commands.add_parser("check", help="judge a history again")
     checking.add_argument("history", type=Path)
     words = parser.parse_args()
-    # As Ctrl-C does: what was started is ended.
+    # End as Ctrl-C does: every process that was started is ended.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if words.command == "run":
         say(f"seed {words.seed}; the history goes to {words.history}")

@@ -1,6 +1,6 @@
-"""Judges a history: what clients were told, against the database's rows at the end. No I/O.
+"""Judges a history: the answers that clients got, against the database's rows at the end. No I/O.
 
-Nothing of the product is used here, so that no mistake of its own can excuse it.
+The checker uses nothing of the product, so that no mistake of its own can excuse it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from chaos.history import Answer, Call, Event, History, Token
 
-# What each create makes.
+# KINDS are the resources that each create makes.
 KINDS = {
     "RunInstances": "instance",
     "CreateVolume": "volume",
@@ -20,7 +20,7 @@ KINDS = {
     "CreateNetworkAcl": "network-acl",
 }
 MISMATCH = "IdempotentParameterMismatch"
-# The virtual CPUs of what is launched.
+# Virtual CPUs of the instance types that are launched.
 _VCPUS = {"t3.micro": 2, "t3.small": 2}
 _WITH_A_VPC = frozenset({"route-table", "network-acl"})
 _PASSING = frozenset({"pending", "shutting-down", "stopping", "creating", "deleting"})
@@ -28,7 +28,7 @@ _PASSING = frozenset({"pending", "shutting-down", "stopping", "creating", "delet
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One broken promise.
+    """A broken promise.
 
     `kind`: lost, doubled, changed (a reply names other ids, or refuses what it must not), orphaned,
     unfinished (work, or the history itself), refused.
@@ -42,14 +42,15 @@ class Violation:
 
 
 class Checker:
-    """One history, indexed. `violations` is all there is to ask."""
+    """A history, indexed. Ask it for its `violations`."""
 
     def __init__(self, history: History) -> None:
         self._history = history
         self._calls: dict[Token, list[Call]] = defaultdict(list)
         for call in history.creates():
             self._calls[call.named].append(call)
-        # When each id was first asked to be removed, and whether that was answered.
+        # Removals by id: the moment when each was first asked, and the ids whose removal was
+        # answered.
         self._asked_away: dict[str, int] = {}
         self._removed: set[str] = set()
         for call in history.removals():
@@ -65,7 +66,7 @@ class Checker:
         return self._history.rows.get(table, [])
 
     def violations(self) -> list[Violation]:
-        """Every broken promise that the history shows; none is as it should be."""
+        """Every broken promise that the history shows; empty when all were kept."""
         if self._history.end is None:
             return [Violation("unfinished", "the history does not reach its end")]
         found: list[Violation] = []
@@ -81,10 +82,10 @@ class Checker:
         found += self._work()
         return found
 
-    # -- what clients were told -----------------------------------------------------------------
+    # -- answers to clients ------------------------------------------------------------------------
 
     def _replies(self, token: Token, told: list[tuple[Answer, Call]]) -> Iterator[Violation]:
-        """Every reply names the same ids, and the same parameters were sent for it."""
+        """Check that every reply names the same ids, for the same parameters."""
         if len({answer.ids for answer, _ in told}) > 1:
             yield Violation("changed", f"{token}: {sorted({answer.ids for answer, _ in told})}")
         if len({_intent(call) for _, call in told}) > 1:
@@ -93,7 +94,7 @@ class Checker:
     def _refusals(
         self, token: Token, calls: list[Call], told: list[tuple[Answer, Call]]
     ) -> Iterator[Violation]:
-        """A mismatch is for other parameters, or for what was removed; nothing else is refused."""
+        """Check the refusals: only other parameters, or a removed resource, may be a mismatch."""
         first = _intent(told[0][1]) if told else _intent(calls[0])
         for call in calls:
             for answer in call.answers:
@@ -108,12 +109,12 @@ class Checker:
         ids = {id for answer, _ in told for id in answer.ids}
         return any(self._asked_away.get(id, before) < before for id in ids)
 
-    # -- what there is --------------------------------------------------------------------------
+    # -- rows at the end ---------------------------------------------------------------------------
 
     def _holdings(
         self, token: Token, calls: list[Call], told: list[tuple[Answer, Call]]
     ) -> Iterator[Violation]:
-        """One set of resources, whole, and no more, for a token; at least what was named."""
+        """Check that a token has one whole set of resources, with every id that replies named."""
         entry = self._entries.get(token)
         held = set() if entry is None else set(entry["ids"])
         named = {id for answer, _ in told for id in answer.ids if not id.startswith("r-")}
@@ -132,7 +133,7 @@ class Checker:
             yield Violation(kind, f"{token}: {len(held)} for {_wanted(calls[0])}")
 
     def _entries_and_things(self) -> Iterator[Violation]:
-        """Each thing with a token is its entry's; each entry is somebody's, and has its outcome."""
+        """Check that entries were asked for and settled, and name the resources of their token."""
         for token, entry in self._entries.items():
             if token not in self._calls:
                 yield Violation("orphaned", f"{token}: nobody asked for it")
@@ -163,9 +164,9 @@ class Checker:
         }
 
     def _parts(self) -> Iterator[Violation]:
-        """What no entry names is part of a living instance, and addresses are held by the living.
+        """Check that unnamed resources and addresses belong to living ones.
 
-        Each VPC has a route table and a network ACL that came with it.
+        Each VPC also has a route table and a network ACL that came with it.
         """
         instances, interfaces = self._living("instance"), self._living("network-interface")
         came: Counter[tuple[str, str]] = Counter()
@@ -185,7 +186,7 @@ class Checker:
                 yield Violation("orphaned", f"{count} addresses of {holder}, which is gone")
 
     def _counters(self) -> Iterator[Violation]:
-        """Capacity and quota are held by what lives, and by nothing else."""
+        """Check that capacity and quota are held by living instances alone."""
         used: Counter[str] = Counter()
         for row in self._living("instance").values():
             used[f"capacity/{row['zone']}/{row['type']}"] += 1
@@ -199,7 +200,7 @@ class Checker:
     # -- launches -------------------------------------------------------------------------------
 
     def _machines(self) -> Iterator[Violation]:
-        """An instance has one machine, booted once, one volume and one interface."""
+        """Check that an instance has one machine, booted once, one volume and one interface."""
         instances = self._living("instance")
         machines = {row["instance"]: row for row in self._rows("machine")}
         for id, machine in machines.items():
@@ -224,7 +225,7 @@ class Checker:
                     yield Violation(wrong, f"{id} has {held[id, kind]} of {kind}")
 
     def _work(self) -> Iterator[Violation]:
-        """Nothing is under way any more."""
+        """Check that no work is under way any more."""
         for row in self._rows("work"):
             if row["due"]:
                 what = f"{row['instance']}: {row['plan']} is at step {row['step']}"
@@ -253,16 +254,16 @@ def _intent(call: Call) -> tuple[tuple[str, str], ...]:
 
 
 def _wanted(call: Call) -> int:
-    """How many things a create makes."""
+    """The number of resources that a create makes."""
     return int(call.parameters.get("MinCount", "1"))
 
 
 def _is_unsure(code: str) -> bool:
-    """Does the code say that the request may be repeated as it is?"""
+    """True when the code says that the request may be repeated as it is."""
     return code in _UNSURE
 
 
-# Of the codes that come with 5xx, and with throttling. `-`: a reply without one.
+# Codes that come with 5xx, and with throttling; `-` is a reply without a code.
 _UNSURE = frozenset(
     {
         "-",
@@ -276,5 +277,5 @@ _UNSURE = frozenset(
 
 
 def _has_removed(answer: Answer) -> bool:
-    """It was done, or had been done by an earlier try."""
+    """True when this try, or an earlier one, removed the resource."""
     return answer.outcome == "made" or answer.code.endswith(".NotFound")

@@ -1,4 +1,4 @@
-"""Clients that create, repeat, contradict and remove, and retry as SDKs do, at whichever node.
+"""Clients that create, repeat, contradict and remove, and retry as SDKs do, at any of the nodes.
 
 Every try and every reply is written to the history before the client goes on.
 """
@@ -17,23 +17,23 @@ from chaos.intents import Intent, Parameters, intent_of, removal
 from chaos.wire import LOST, Caller, Reply
 
 CLIENTS_PER_ACCOUNT = 2
-# As botocore's standard mode: tries of one call, then full jitter below a doubling bound. SDKs
+# Tries of one call, then full jitter below a doubling bound, as in botocore's standard mode. SDKs
 # begin with a second; here everything happens faster.
 TRIES = 4
 BACKOFF_SECONDS, BACKOFF_SECONDS_MAX = 0.05, 1.0
-# A caller whose SDK has given up asks again, the same token in a new call of the SDK.
+# Calls of one token: a caller whose SDK has given up asks again, in a new call of the SDK.
 CALLS_MAX = 60
-# Shorter than a node waits for locks and standbys: some replies come when nobody listens any more.
+# A time-out shorter than a node's waits for locks and standbys, so that some replies come too late.
 TIMEOUT_SECONDS = 5.0
 _THROTTLED = frozenset({"Throttling", "RequestLimitExceeded"})
-# What a client does next, in percent; the rest are creates.
+# Percent of a client's next acts; the rest are creates.
 _REPEATS, _CONTRADICTS, _REMOVES = 6, 4, 10
-# Of a hundred creates so many have a token that two clients send, about the same time.
+# Percent of creates whose token two clients send at about the same time.
 _JOINT = 6
 
 
 class Load:
-    """What all clients share: the history, and how far they are."""
+    """The state that all clients share: the history, and their progress."""
 
     def __init__(self, seed: int, history: Writer) -> None:
         self.seed = seed
@@ -56,12 +56,12 @@ class Load:
 
     @property
     def made(self) -> int:
-        """How many creates were acknowledged, each token once."""
+        """The number of creates that were acknowledged, each token once."""
         with self._changed:
             return len(self._made)
 
     def wait_for(self, count: int, seconds: float) -> bool:
-        """Wait until so many are; False when it took longer."""
+        """Wait until `made` is at least `count`; False when that took longer."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self._made) >= count, seconds)
 
@@ -76,7 +76,7 @@ class _Made:
 
 
 class Client:
-    """One caller of one account, in one thread."""
+    """A caller of one account, in one thread."""
 
     def __init__(self, number: int, account: Account, cluster: Cluster, load: Load) -> None:
         self._number = number
@@ -102,7 +102,7 @@ class Client:
         if old is None or chance >= _REPEATS + _CONTRADICTS + _REMOVES:
             self._create()
         elif chance < _REPEATS:
-            # After its removal a repeat is refused, but for instances.
+            # Skip repeats after a removal: EC2 refuses them, except for instances.
             if not old.is_removed or old.intent.action == "RunInstances":
                 self._call(old.intent.action, old.intent.parameters, token=old.intent.token)
         elif old.is_removed:
@@ -137,7 +137,7 @@ class Client:
         self, action: str, parameters: Parameters, *, token: str | None = None,
         about: tuple[str, ...] = (),
     ) -> Reply | None:  # fmt: skip
-        """One call, tried until it has an answer; None when it never had one."""
+        """Ask until there is an answer; None when there never was one."""
         call = self._load.next_call()
         self._load.history.write(
             "asked", call=call, client=self._number, account=self._account.keys.account,
@@ -160,7 +160,7 @@ class Client:
     def _try(
         self, call: int, action: str, parameters: Parameters, invocation: str, attempt: int
     ) -> Reply | None:
-        """One try, at any of the nodes. None when it shall be tried again."""
+        """Try once, at any of the nodes. None when the call must be tried again."""
         node = self._random.choice(self._nodes)
         history = self._load.history
         history.write("sent", call=call, attempt=attempt, node=node.name)
@@ -189,7 +189,7 @@ class Crowd:
         self._running: list[Future[None]] = [self._threads.submit(one.run) for one in clients]
 
     def finish(self, seconds: float) -> None:
-        """Let every client end its call; raises what one of them raised."""
+        """Let every client end its call; raises the error that one of them raised."""
         self._load.finishing.set()
         try:
             for one in self._running:
@@ -198,7 +198,7 @@ class Crowd:
             self.abort()
 
     def abort(self) -> None:
-        """End all of them, with or without an answer."""
+        """End all clients, with or without an answer."""
         self._load.finishing.set()
         self._load.aborted.set()
         self._threads.shutdown()

@@ -1,4 +1,4 @@
-"""Three nodes over a primary with a synchronous standby, and ways between them that can be cut.
+"""Three nodes over a primary with a synchronous standby; connections to them can be cut.
 
 Clients reach every node through a relay; the last node reaches the database through one as well.
 """
@@ -28,15 +28,15 @@ from store.standbys import Pair
 
 NODES = 3
 _NAME = "plane"
-# The store's clock is moved by this much once faults are over: longer than a lease.
+# _LEASE is longer than a lease: once faults are over, the store's clock is moved by it.
 _LEASE = {"minutes": 2}
-# Tokens are what is tried here, not quotas: these two kinds have small ones.
+# Quotas are no subject of this run; these two kinds have small ones.
 _QUOTAS = {"route-table/*/*": 1_000_000, "network-acl/*/*": 1_000_000}
 
 
 @dataclass(frozen=True)
 class Account:
-    """An account, and where in its default VPC things are made."""
+    """An account, with its default VPC's subnets and group."""
 
     keys: Keys
     vpc: str
@@ -45,14 +45,14 @@ class Account:
 
 
 class Node:
-    """One node: killed and started, stopped and resumed; clients find it at `port` always."""
+    """A node: killed and started, stopped and resumed; its `port` for clients stays."""
 
     def __init__(self, name: str, server: Server, relay: Relay) -> None:
         self.name = name
         self.server = server
         self._relay = relay
         self.port = relay.open(name)
-        # Held by whoever starts or ends its process.
+        # The lock is held by the thread that starts or ends the node's process.
         self.lock = threading.Lock()
 
     def start(self) -> None:
@@ -60,12 +60,12 @@ class Node:
         self._relay.aim(self.name, self.server.port)
 
     def cut(self) -> None:
-        """Reset the connections of all who talk to it."""
+        """Reset the connections of the node's callers."""
         self._relay.cut(self.name)
 
 
 class Cluster:
-    """All of it."""
+    """The nodes, the database pair and the relay between them."""
 
     def __init__(
         self, pair: Pair, nodes: Sequence[Node], accounts: Sequence[Account], relay: Relay
@@ -91,9 +91,10 @@ class Cluster:
             return int(row[0])
 
     def settle(self, unfinished: str, seconds: float) -> None:
-        """Once faults are over: have leases of the dead run out, and wait for the last work.
+        """Let leases of dead nodes run out, once faults are over, and wait for the last work.
 
-        `unfinished` counts what is left. Ends after `seconds` whatever is left: the checker tells.
+        `unfinished` counts the work that is left. Returns after `seconds` at the latest: the
+        checker tells what is unfinished.
         """
         self.nodes[0].server.advance(**_LEASE)
         try:
@@ -104,7 +105,7 @@ class Cluster:
 
 @contextmanager
 def running_cluster(folder: Path, accounts: int) -> Iterator[Cluster]:
-    """A cluster for the block, with so many accounts. Ends every process it started."""
+    """Run a cluster with so many accounts for the block. Ends every process it started."""
     with ExitStack() as stack:
         pair = Pair(folder)
         stack.callback(pair.stop)

@@ -9,9 +9,10 @@ import psycopg
 
 from chaos.history import Writer
 
-# Each row is one event; its columns are the members.
+# Queries of the tables. Each row becomes an event whose members are its columns.
 TABLES: Mapping[str, str] = {
-    # A client's token with what it made; steps of launches have entries of their own.
+    # Entries of clients' tokens with their resources; the steps of launches have entries of their
+    # own.
     "entry": (
         "SELECT account, region, action, client_token AS token,"
         " (SELECT count(*) FROM idempotency_outcome o"
@@ -31,7 +32,7 @@ TABLES: Mapping[str, str] = {
     "address": "SELECT holder FROM address",
     "counter": "SELECT name, used FROM counter",
 }
-# What is left to be done.
+# A query that counts the work left to do.
 UNFINISHED = (
     "SELECT (SELECT count(*) FROM work WHERE due_at IS NOT NULL)"
     " + (SELECT count(*) FROM resource WHERE state IN ('pending', 'shutting-down', 'stopping',"
@@ -40,7 +41,7 @@ UNFINISHED = (
 
 
 def write_rows(url: str, history: Writer) -> None:
-    """All of it, of one moment."""
+    """Write all rows, read in one snapshot."""
     with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as session:
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         for table, sql in TABLES.items():

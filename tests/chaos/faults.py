@@ -1,4 +1,4 @@
-"""What befalls the cluster while clients ask: drawn from the seed, spread over the run."""
+"""Faults of the cluster while clients ask: drawn from the seed, spread over the run."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from random import Random
 from chaos.clients import Load
 from chaos.cluster import NODES, Cluster, Node
 
-# A node that was killed is started again until it runs: its database may be away just then.
+# Starts of a killed node, at most: its database may be away for the first ones.
 _STARTS_MAX = 30
-# A stopped node stays so until the others have made some more, or for so long.
+# A stopped node stays stopped until the others have acknowledged this many creates, or this long.
 _STOPPED_CREATES, _STOPPED_SECONDS_MAX = 40, 1.5
-# Ends the wait for the moment of the next fault when clients get nowhere: then it comes anyway.
+# Ends the wait for the moment of the next fault when clients make no progress: then it comes
+# anyway.
 _STALL_SECONDS = 20.0
-# How often the commits that wait for the standby are cancelled before the primary crashes: at the
-# second time, callers whose first answer was an unknown outcome have come again.
+# Rounds of cancelling the commits that wait for the standby, before the primary crashes: in the
+# second, callers whose first answer was an unknown outcome have come again.
 _CANCELS = 2
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a run is: until so many creates were acknowledged, and so many seconds passed."""
+    """The length of a run: it ends after this many acknowledged creates and this many seconds."""
 
     creates: int
     seconds: float
 
     def fraction(self, made: int, seconds: float) -> float:
-        """How much of the run is over, from 0 to 1."""
+        """The part of the run that is over, from 0 to 1."""
         parts = [made / self.creates]
         if self.seconds:
             parts.append(seconds / self.seconds)
@@ -40,7 +41,7 @@ class Pace:
 
 
 class Faults:
-    """The deck of one run, and the hand that plays it."""
+    """The faults of one run, shuffled, and the thread that plays them."""
 
     def __init__(self, cluster: Cluster, load: Load, counts: Mapping[str, int], pace: Pace) -> None:
         self._cluster = cluster
@@ -62,7 +63,7 @@ class Faults:
         self._begun = time.monotonic()
 
     def play(self) -> None:
-        """Do all of it; returns when the run is over and every node runs again."""
+        """Play all faults; returns when the run is over and every node runs again."""
         try:
             for number, what in enumerate(self._deck, 1):
                 self._wait_for(number / (len(self._deck) + 1))
@@ -74,7 +75,7 @@ class Faults:
             self._threads.shutdown()
 
     def _wait_for(self, fraction: float) -> None:
-        """Wait until that much of the run is over, or the clients get nowhere."""
+        """Wait until that part of the run is over, or the clients make no progress."""
         while True:
             made, passed = self._load.made, time.monotonic() - self._begun
             if self._pace.fraction(made, passed) >= fraction:
@@ -88,12 +89,12 @@ class Faults:
         self._load.history.write("fault", what=what, where=where, count=count)
 
     def _node(self) -> Node:
-        """Any node, rather one that runs."""
+        """Choose a node, preferably one that runs."""
         free = [node for node in self._cluster.nodes if not node.lock.locked()]
         return self._random.choice(free or list(self._cluster.nodes))
 
     def _kill(self) -> None:
-        """kill -9, and start it again while the run goes on."""
+        """Kill a node (SIGKILL), and start it again while the run goes on."""
         node = self._node()
         node.lock.acquire()
         self._note("kill", node.name)
@@ -101,7 +102,7 @@ class Faults:
         self._starting.append(self._threads.submit(_start_again, node))
 
     def _stop(self) -> None:
-        """SIGSTOP, and SIGCONT when the others have gone on for a while."""
+        """Stop a node (SIGSTOP), and resume it (SIGCONT) when the others have gone on."""
         node = self._node()
         with node.lock:
             self._note("stop", node.name)
@@ -129,8 +130,8 @@ class Faults:
     def _fail_over(self) -> None:
         """Fence the primary and promote the standby.
 
-        Before, some commits are cancelled that the standby will never have: nobody may have been
-        told of them.
+        Cancel some commits first that the standby will never have: no client may have heard of them
+        as done.
         """
         pair = self._cluster.pair
         self._note("failover", pair.standby.folder.name)
@@ -144,14 +145,14 @@ class Faults:
 
 
 def _start_again(node: Node) -> None:
-    """As a supervisor does: until it runs."""
+    """Start the node until it runs, as a supervisor does."""
     try:
         for _ in range(_STARTS_MAX):
             with suppress(AssertionError):
                 node.start()
                 return
             with suppress(AssertionError):
-                # It has ended by itself, which is not how a killed one ends.
+                # The node has ended by itself, which is not how a killed one ends.
                 node.server.close()
         raise AssertionError(f"{node.name} does not start; log: {node.server.log.read_text()}")
     finally:

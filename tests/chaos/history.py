@@ -1,14 +1,14 @@
-"""What happened, one event a line: a file that can be checked without the database.
+"""The history of a run, one event a line: a file that can be checked without the database.
 
 Events, each with `n`, its place in the one order they were written in, and `at`, in seconds:
 
-- `start`: seed, and what was asked of the run.
+- `start`: seed, and the least that the run has to do.
 - `asked`: one call of a client: `call` names it; account, region, action, token, parameters, and
   `about`, the ids it is to remove.
 - `sent`: one try of a call, to a node.
-- `told`: what became of a try: `made` with ids, `refused` with a code, or `lost`: nobody knows.
+- `told`: the outcome of a try: `made` with ids, `refused` with a code, or `lost`, which is unknown.
 - `gave_up`: a client stopped asking.
-- `fault`: what was done, and where.
+- `fault`: its kind, and where it struck.
 - `row`: one row of the database at the end, with its `table`.
 - `end`: the history is whole.
 """
@@ -46,7 +46,7 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Where a client token counts, and the token."""
+    """A client token with its scope."""
 
     account: str
     region: str
@@ -59,7 +59,7 @@ class Token:
 
 @dataclass(slots=True)
 class Answer:
-    """What one try was told."""
+    """The answer to one try."""
 
     n: int
     outcome: str
@@ -69,7 +69,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Call:
-    """One call with all its tries. `token` is None for what removes."""
+    """A call with all its tries. `token` is None for a removal."""
 
     n: int
     account: str
@@ -90,7 +90,7 @@ class Call:
 
 @dataclass(slots=True)
 class History:
-    """All of it, in order."""
+    """All events of a run, in order."""
 
     start: Event = field(default_factory=dict)
     calls: dict[int, Call] = field(default_factory=dict)
@@ -112,7 +112,7 @@ def read(file: Path) -> History:
 
 
 def gather(events: Iterable[Event]) -> History:
-    """The history that events tell. Raises KeyError when one speaks of a call nobody asked."""
+    """Gather events into a history. Raises KeyError for a call that was never asked."""
     found = History()
     for event in events:
         match event["event"]:

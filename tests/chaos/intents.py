@@ -1,4 +1,4 @@
-"""What a token asks for: always the same, because it follows from the token alone."""
+"""The intent of a token: always the same, because it follows from the token alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from random import Random
 from chaos.cluster import Account
 from plane import IMAGE
 
-# Of a hundred creates so many: what is launched goes on behind the reply, and costs most.
+# Percent of creates. Launches are few: their work goes on behind the reply, and costs most.
 MIX: Mapping[str, int] = {
     "RunInstances": 6,
     "CreateVolume": 44,
@@ -17,7 +17,7 @@ MIX: Mapping[str, int] = {
     "CreateRouteTable": 20,
     "CreateNetworkAcl": 20,
 }
-# How each is removed: the action, and what names the thing in it.
+# The action that removes each create's resource, and its parameter for the id.
 REMOVED_BY: Mapping[str, tuple[str, str]] = {
     "RunInstances": ("TerminateInstances", "InstanceId.{}"),
     "CreateVolume": ("DeleteVolume", "VolumeId"),
@@ -26,7 +26,7 @@ REMOVED_BY: Mapping[str, tuple[str, str]] = {
     "CreateNetworkAcl": ("DeleteNetworkAcl", "NetworkAclId"),
 }
 _NOUNS = {"CreateRouteTable": "route-table", "CreateNetworkAcl": "network-acl"}
-# How many instances a launch asks for.
+# Numbers of instances that a launch asks for.
 _LAUNCHED = (1, 1, 1, 2)
 
 Parameters = dict[str, str]
@@ -34,7 +34,7 @@ Parameters = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One create: its action, its parameters, and others that differ, under one token."""
+    """A create: its action, its parameters, and `other` ones for the same token."""
 
     action: str
     token: str
@@ -43,7 +43,7 @@ class Intent:
 
 
 def intent_of(seed: int, account: Account, token: str) -> Intent:
-    """What `token` asks for in `account`."""
+    """The intent of `token` in `account`."""
     random = Random(f"{seed}/{account.keys.account}/{token}")
     [action] = random.choices(list(MIX), list(MIX.values()))
     zone, subnet = random.choice(account.subnets)

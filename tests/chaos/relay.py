@@ -1,8 +1,8 @@
 """A process that passes connections on, and cuts them when told to.
 
-Told by lines on its standard input, which also ends it: `open NAME` (it prints the port it listens
-on), `aim NAME PORT` (where new connections lead), `cut NAME` (reset every open one, both ways).
-A process of its own, so that nobody else's work delays what passes through.
+It reads orders, a line each, from its standard input, and ends with it: `open NAME` (it prints the
+port it listens on), `aim NAME PORT` (where new connections lead), `cut NAME` (reset every open one,
+both ways). It is a process of its own, so that other work does not delay the connections.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-# What is read at once. A reply of ours has some kilobytes.
+# Bytes that are read at once. A reply of ours has some kilobytes.
 _PIECE_BYTES = 65_536
-# Close with a reset, without sending what is left.
+# Close with a reset, without sending the rest.
 _RESET = struct.pack("ii", 1, 0)
 _END_SECONDS_MAX = 10.0
 
 
 class _Way:
-    """One listening port, where it leads, and what passes now."""
+    """A listening port, the port it leads to, and its open connections."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -85,7 +85,7 @@ async def _obey() -> None:
 
 
 class Relay:
-    """The process, for the block."""
+    """Starts the process for the block, and sends it orders."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -114,7 +114,7 @@ class Relay:
         self._order("aim", name, str(port))
 
     def cut(self, name: str) -> None:
-        """Reset every connection that passes now."""
+        """Reset every open connection."""
         self._order("cut", name)
 
     def _order(self, *words: str) -> None:

@@ -1,4 +1,4 @@
-"""What a run was and what the checker found, as lines of text."""
+"""The report: the numbers of a run and the checker's findings, as lines of text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAULTS: Mapping[str, str] = {
     "cancelled commit": "cancelled commits",
 }
 KINDS = ("lost", "doubled", "changed", "orphaned", "unfinished", "refused")
-# Of each kind so many are shown in full.
+# Violations of each kind that are shown in full.
 _SHOWN_MAX = 10
 
 
@@ -68,7 +68,7 @@ def lines(history: History, violations: list[Violation]) -> Iterator[str]:
 
 
 def shortfalls(history: History) -> list[str]:
-    """What was asked of the run and not reached."""
+    """The parts of the run's least that it did not reach."""
     found, asked = counts(history), history.start.get("asked", {})
     return [
         f"{what}: {found[what]:,} of {least:,} asked"

@@ -1,4 +1,4 @@
-"""One run: a cluster, a crowd, faults, and what is left at the end; all of it in a history."""
+"""A run: a cluster, a crowd, faults, and the rows at the end; all of it in a history."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from chaos.ending import UNFINISHED, write_rows
 from chaos.faults import Faults, Pace
 from chaos.history import Writer
 
-# Each account's Region is one lane: fewer would make clients queue for each other.
+# ACCOUNTS: each account's Region is one lane, and fewer would make clients queue for each other.
 ACCOUNTS = 8
-# What only a hang reaches: clients ending their calls, runners ending their work.
+# Limits that only a hang reaches: clients ending their calls, runners ending their work.
 _FINISH_SECONDS = 90.0
 _SETTLE_SECONDS = 120.0
-# What the seconds of a run are spent on.
+# Parts of a run whose seconds are reported.
 _PARTS = ("starting", "under load", "settling")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a run shall do at least."""
+    """The least that a run has to do."""
 
     seed: int
     pace: Pace
     faults: Mapping[str, int]
 
     def least(self) -> dict[str, int]:
-        """By the names of `report.counts`."""
+        """The least numbers, by the names of `report.counts`."""
         found = {f"{name}s": count for name, count in self.faults.items()}
-        # Each failover cancels at least one.
+        # Each failover cancels at least one commit.
         cancelled = {"cancelled commits": self.faults.get("failover", 0)}
         return {"creates": self.pace.creates, **found, **cancelled}
 
 
 def run(asked: Asked, folder: Path, file: Path) -> None:
-    """Do it in `folder` and write the history to `file`; raises when the run itself fails."""
+    """Run in `folder` and write the history to `file`; raises when the run itself fails."""
     moments = [time.monotonic()]
-    # By the line: a history of a run that was killed tells how far it came.
+    # Write line by line: the history of a killed run shows how far it came.
     with file.open("w", buffering=1) as lines:
         history = Writer(lines)
         history.write("start", seed=asked.seed, asked=asked.least())

@@ -1,4 +1,4 @@
-"""The checker is worth what it catches: a good history passes, and each planted wrong is told."""
+"""The checker's own tests: a good history passes, and each planted wrong is found."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chaos.checker import MISMATCH, Checker
 from chaos.history import Event
 
 _ACCOUNT, _REGION, _ZONE = "000000000001", "us-east-1", "us-east-1a"
-# Plants a wrong in a history.
+# A plant puts a wrong into a history.
 Plant = Callable[[list[Event]], None]
 _ASKED = {"creates": 3, "kills": 1}
 
@@ -30,7 +30,7 @@ class Tale:
     def call(
         self, number: int, action: str, token: str | None, *told: Event, **parameters: str
     ) -> None:
-        """One call of a client, and what each of its tries was told; what removes says of which."""
+        """Add a call of a client and the answers to its tries; a removal names its resource."""
         about = [parameters["VolumeId"]] if token is None else []
         self.events.append(
             {
@@ -81,7 +81,7 @@ LOST: Event = {"outcome": "lost", "why": "ConnectionResetError"}
 
 
 def good() -> list[Event]:
-    """Two instances of one token, and volumes: made, contradicted, removed, not heard of."""
+    """A good history: two instances of one token; volumes made, contradicted, removed, lost."""
     tale = Tale()
     two = {"MinCount": "2", "InstanceType": "t3.micro"}
     launched = made("r-1", "i-1", "i-2")
@@ -122,7 +122,7 @@ def kinds(events: list[Event]) -> set[str]:
 
 
 def find(events: list[Event], **members: Any) -> Event:
-    """The one event with these members."""
+    """Find the only event with these members."""
     [found] = [one for one in events if all(one.get(k) == v for k, v in members.items())]
     return found
 
@@ -143,7 +143,7 @@ def changed(found: dict[str, Any], **to: Any) -> Plant:
 
 
 def told(call: int, **to: Any) -> Plant:
-    """Another answer to the last try of a call."""
+    """Plant another answer to the last try of a call."""
 
     def plant(events: list[Event]) -> None:
         event = last(events, event="told", call=call)
@@ -154,12 +154,12 @@ def told(call: int, **to: Any) -> Plant:
 
 
 def another(like: dict[str, Any], **to: Any) -> Plant:
-    """A copy of an event, changed."""
+    """Plant a changed copy of an event."""
     return lambda events: events.insert(-1, {**find(events, **like), **to})
 
 
 def twin(id: str, **to: Any) -> Plant:
-    """Another resource like `id`."""
+    """Plant another resource like `id`."""
     return another({"id": id}, id=f"{id}-twin", **to)
 
 
@@ -177,7 +177,7 @@ def both(*plants: Plant) -> Plant:
 
 _MINE = {"table": "entry", "token": "kept"}
 _VCPUS = {"name": f"vcpus/{_ACCOUNT}/{_REGION}"}
-# What is wrong, as which kind it must be told, and how it is planted into the good history.
+# Wrongs by name: the kind that the checker must find, and the plant for the good history.
 PLANTED: dict[str, tuple[str, Plant]] = {
     "an acknowledged volume that is not there": ("lost", without(id="vol-1")),
     "an acknowledged create without its entry": ("lost", without(table="entry", token="kept")),

@@ -1,8 +1,8 @@
 """An owner stopped just before a create: its successor ends the launch; resumed, it makes nothing.
 
-Real processes on PostgreSQL. One node stops itself (SIGSTOP) at the point; another, which was
+Real processes on PostgreSQL. The owner stops itself (SIGSTOP) at the point; another node, which was
 stopped until then so that it could not take the work, goes on instead. The lease runs out by the
-store's clock, which is moved; nobody waits for it.
+store's clock, which is moved, so no test waits for it.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from clients.process import (
 )
 from sametoken.faults import STOP_VARIABLE, Point
 
-# Longer than the lease.
+# LEASE is longer than a lease.
 LEASE = {"minutes": 2}
-# What is left of a launch that has ended: tombstones, and the entries of what was asked.
+# Remains of a launch that has ended: tombstones, and the entries of its requests.
 _REMAINS = {
     "instance terminated", "volume deleted", "network-interface deleted", "placement deleted",
     "machine absent", "entries", "launch steps taken", "boots",
 }  # fmt: skip
 
-# How a service, and a driver, refuse a former owner.
+# Refusals of a former owner, by a service and by a driver.
 _TOO_LATE = re.compile("is too late|the driver has seen generation")
 
-# The moment before each service's create, the launch's steps being placement, volumes, networks
-# and machines; and for machines also the one before its driver is asked.
+# BEFORE: moments before each service's create, the launch's steps being placement, volumes,
+# networks and machines; and for machines also the moment before its driver is asked.
 BEFORE = {
     "placement": f"{Point.STEP_CLAIMED}:1",
     "volumes": f"{Point.STEP_RECORDED}:1",
@@ -51,7 +51,8 @@ BEFORE = {
     "machines": f"{Point.STEP_RECORDED}:3",
     "the machines' driver": f"{Point.MACHINES_TAKEN}:1",
 }
-# In the create's own transaction, which the server ends after a while: it must not wait for ever.
+# INSIDE: moments in the create's own transaction, which the server ends after a while, so that it
+# does not wait for ever.
 INSIDE = {
     "placement": f"{Point.PLACEMENT_CALLED}:1",
     "volumes": f"{Point.VOLUMES_CALLED}:1",
@@ -62,7 +63,7 @@ INSIDE = {
 
 @dataclass
 class Stage:
-    """One database and the node that takes over; the other nodes come and go."""
+    """A database and the node that takes over; the other nodes come and go."""
 
     shared: SharedDatabase
     successor: Server
@@ -77,7 +78,7 @@ class Stage:
         return bool(self.successor.rows(sql, instance, state))
 
     def end_open_transactions(self) -> None:
-        """What the server does of its own accord once their time is over."""
+        """End them as the server does of its own accord once their time is over."""
         with psycopg.connect(self.shared.url, autocommit=True) as session:
             session.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -104,7 +105,7 @@ class Paused:
     answer: Any
 
     def resume(self) -> None:
-        """Let it go on, until it has noticed that it is too late."""
+        """Resume the node, and wait until it has noticed that it is too late."""
         self.node.process.send_signal(signal.SIGCONT)
         until(lambda: _TOO_LATE.search(self.node.log.read_text()), "it is told that it is too late")
 
@@ -160,7 +161,7 @@ def check_unwound(stage: Stage, paused: Paused, token: str) -> None:
     stage.successor.settle()
     assert everything(stage) == before
     assert set(held(stage.successor)) <= _REMAINS
-    # Its client, kept waiting all the while, hears of the one launch there was.
+    # The owner's client, kept waiting all the while, hears of the one launch there was.
     assert identity(paused.answer.result()) == identity(launch(ec2, token))
 
 

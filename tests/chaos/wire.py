@@ -1,4 +1,4 @@
-"""One caller's way to the nodes: requests signed as SDKs sign them, on connections that are kept.
+"""A caller's way to the nodes: requests signed as SDKs sign them, on connections that are kept.
 
 botocore signs and a plain connection sends: a whole SDK for each call would be most of the load.
 """
@@ -20,7 +20,7 @@ from chaos.cluster import Account
 
 _VERSION = "2016-11-15"
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
-# The names of a new thing in its answer: a reservation and its instances in order, else itself.
+# Names of a new resource in its answer: a reservation and its instances in order, else itself.
 _NAMED = {
     "RunInstances": re.compile(r"(reservationId|instanceId)$"),
     "CreateVolume": re.compile(r"volumeId$"),
@@ -28,7 +28,7 @@ _NAMED = {
     "CreateRouteTable": re.compile(r"routeTableId$"),
     "CreateNetworkAcl": re.compile(r"networkAclId$"),
 }
-# Raised where nobody knows what became of a request.
+# LOST errors leave the outcome of a request unknown.
 LOST = (OSError, http.client.HTTPException, ET.ParseError)
 
 
@@ -42,7 +42,7 @@ class Reply:
 
 
 class Caller:
-    """One account's key, and one connection a node. For one thread."""
+    """The key of an account, and one connection to each node. For one thread."""
 
     def __init__(self, account: Account, timeout_seconds: float) -> None:
         self._signer = SigV4Auth(
@@ -80,7 +80,7 @@ class Caller:
             answer = connection.getresponse()
             return _reply(action, answer.status, answer.read())
         except LOST:
-            # Another of this caller's requests must not read what is left on it.
+            # Drop the connection: the caller's next request must not read the rest of this reply.
             del self._connections[port]
             connection.close()
             raise

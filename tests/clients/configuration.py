@@ -1,4 +1,4 @@
-"""The configuration that Terraform's tests share, and what an account holds, by its Describes."""
+"""The configuration that Terraform's tests share, and the account's resources by its Describes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from botocore import xform_name
 from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.kit.actions import Read
 
-# Thirty-odd resources, three of them machines.
+# ACCOUNT has thirty-odd resources, three of them machines.
 ACCOUNT = Path(__file__).parent / "account"
-# The variables of a first apply, and of one that changes each thing in place: tags, user data and
-# an instance type.
+# Variables of a first apply, and of one that changes each resource in place: tags, user data and an
+# instance type.
 FIRST = {"owner": "first", "script": "one", "size": "t3.micro"}
 SECOND = {"owner": "second", "script": "two", "size": "t3.small"}
 
 Document = dict[str, Any]
-# What it adds to an account, by the action that lists it. A VPC brings a main route table, a
-# network ACL and a security group with two rules; a NAT gateway and an instance bring an
-# interface. Tags are two of each owned resource, one by the template and two that name it.
+# MADE is what the configuration adds to an account, by the action that lists it. A VPC brings a
+# main route table, a network ACL and a security group with two rules; a NAT gateway and an instance
+# bring an interface. Tags are two of each owned resource, one by the template and two that name it.
 MADE = Counter(
     {
         "DescribeAddresses": 3,
@@ -46,7 +46,7 @@ MADE = Counter(
         "DescribeVpcs": 2,
     }
 )
-# Lists that are the same for every account, and one that must be told of which template.
+# Lists that are the same for every account, and one that needs the name of a template.
 _NOT_LISTED = frozenset(
     {
         "DescribeAccountAttributes",
@@ -59,9 +59,9 @@ _NOT_LISTED = frozenset(
         "DescribeRegions",
     }
 )
-# Lists that show what is others' unless one asks for one's own.
+# Lists that show other accounts' resources unless a parameter asks for the account's own.
 _OWN = {"DescribeImages": {"Owners": ["self"]}, "DescribeSnapshots": {"OwnerIds": ["self"]}}
-# What is shown for a while after its end.
+# States that are shown for a while after a resource's end.
 _GONE = frozenset({"deleted", "terminated"})
 
 
@@ -73,12 +73,12 @@ def standing(ec2: Any) -> dict[str, list[Document]]:
 
 
 def counts(held: dict[str, list[Document]]) -> Counter[str]:
-    """How many of each."""
+    """The number of resources in each list."""
     return Counter({name: len(many) for name, many in held.items()})
 
 
 def _lists(ec2: Any) -> list[str]:
-    """Every action that is served and lists what an account has."""
+    """Every served action that lists an account's resources."""
     model = ec2.meta.service_model
     return [
         name
@@ -103,5 +103,5 @@ def _is_gone(one: Document) -> bool:
 
 
 def _ids(one: Document) -> set[str]:
-    """The ids by which a document is a gone one's own, or tells of it."""
+    """Ids by which a document is a gone resource itself, or refers to one."""
     return {one[name] for name in ("InstanceId", "NatGatewayId", "ResourceId") if one.get(name)}

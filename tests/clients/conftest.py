@@ -13,7 +13,7 @@ from sdk import Keys
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Keys]:
-    """A closed database with an account whose default VPC is there; its key."""
+    """Make a closed database with an account and its default VPC; return its file and key."""
     database = tmp_path_factory.mktemp("template") / "prepared.db"
     return database, prepare(database)
 

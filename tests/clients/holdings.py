@@ -1,4 +1,4 @@
-"""What a database holds, read behind the server's back, against what launches may hold.
+"""Rows of a database, read behind the server's back, against those that launches may have.
 
 `assert held(server) == whole(running=1)` leaves no room for an orphan of any kind.
 """
@@ -13,7 +13,7 @@ _STEPS = 4  # placement, volumes, networks, machines: one internal entry each
 
 
 def whole(*, running: int = 0, terminated: int = 0) -> dict[str, int]:
-    """What so many whole launches of one instance each hold, and nothing else does."""
+    """The counts of so many whole launches of one instance each, and of no other rows."""
     return {
         name: count
         for name, count in {
@@ -38,7 +38,7 @@ def whole(*, running: int = 0, terminated: int = 0) -> dict[str, int]:
     }
 
 
-# Each asks for rows that nothing living explains.
+# Queries, each for rows that no living resource explains.
 _ORPHANS = {
     "an address without its living interface": (
         "SELECT holder FROM address WHERE holder NOT IN "
@@ -76,8 +76,7 @@ _ORPHANS = {
 
 
 def held(server: Server) -> dict[str, int]:
-    """Everything a launch may leave behind, counted; orphans too. What there is none of is left
-    out."""
+    """Count the rows that a launch may leave behind, orphans too; leave out zeroes."""
     counts = {
         f"{kind} {state}": count
         for kind, state, count in server.rows(

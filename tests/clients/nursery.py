@@ -1,9 +1,9 @@
 """Servers started in a twentieth of the time: forked by a process that has imported the program.
 
-What a start costs are imports and EC2's model, the same each time, and the tests start some two
-hundred servers. A forked one runs the command line as any other does, with an environment, an
-output, a process id and an end of its own. The demo's server, those of the documents' commands and
-of other releases are started as users start theirs.
+A start's cost are imports and EC2's model, the same each time, and the tests start some two hundred
+servers. A forked one runs the command line as any other does, with an environment, an output, a
+process id and an end of its own. The demo's server, and the servers of the documents' commands and
+of other releases, are started as users start theirs.
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ from importlib import import_module
 from typing import IO
 
 _ORDER_BYTES_MAX = 1 << 17
-# A number, in decimal: a process id, or what waitpid says.
+# A word is a number in decimal: a process id, or a status of waitpid.
 _WORD_BYTES = 8
-# What the program imports as late as it can, because not everyone needs it.
+# Modules that the program imports as late as it can, because not everyone needs them.
 _LATE = ("sametoken.cli", "sametoken.store.postgresql", "uvloop")
-# A nursery that has not ended by then hangs.
+# Seconds to end; a nursery that takes longer hangs.
 _END_SECONDS_MAX = 20
 
 
 class Forked:
-    """One forked process, as `subprocess.Popen` shows its own."""
+    """A forked process, with the methods of `subprocess.Popen`."""
 
     def __init__(self, pid: int, output: int, fates: int) -> None:
         self.pid = pid
         self.stdout: IO[str] = os.fdopen(output)
         self.returncode: int | None = None
-        # True while a signal holds it, as of the last look.
+        # True while a signal stops the process, as of the last look.
         self.is_stopped = False
         self._fates = os.fdopen(fates, "rb", buffering=0)
         self._looking = threading.Lock()
 
     def poll(self) -> int | None:
-        """Its exit status, a signal as a number below zero; None while it lives."""
+        """The exit status, a signal as a number below zero; None while the process lives."""
         return self._look(0)
 
     def wait(self, timeout: float) -> int:
-        """The same, once it has ended; raises `subprocess.TimeoutExpired`."""
+        """The exit status, once the process has ended; raises `subprocess.TimeoutExpired`."""
         code = self._look(timeout)
         if code is None:
             raise subprocess.TimeoutExpired("sametoken", timeout)
         return code
 
     def send_signal(self, number: int) -> None:
-        """Nothing happens to a process that has ended."""
+        """Send the signal, unless the process has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
@@ -109,14 +109,14 @@ class Nursery:
         return Forked(pid, output, fates)
 
     def close(self) -> None:
-        """End it, and with it every process that still runs."""
+        """End the nursery, and with it every process that still runs."""
         self._orders.close()
         self._process.wait(_END_SECONDS_MAX)
 
 
 @cache
 def nursery() -> Nursery:
-    """This process's own."""
+    """The nursery of this test process."""
     made = Nursery(dict(os.environ))
     atexit.register(made.close)
     return made
@@ -131,11 +131,11 @@ def _word(number: int) -> bytes:
 
 
 class _Tender:
-    """In the nursery's process: forks what is asked for, and tells how each one fares."""
+    """The nursery's side: forks servers on order, and reports the fate of each."""
 
     def __init__(self) -> None:
         self._orders = socket.socket(fileno=os.dup(0))
-        # Where each child's fate is told.
+        # File descriptors, one a child, to report its fate to.
         self._tells: dict[int, int] = {}
         # A byte for each signal, so that one wait is for orders and for children.
         self._woken, waker = os.pipe()
@@ -144,7 +144,7 @@ class _Tender:
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
 
     def tend(self) -> list[str] | None:
-        """Until nobody asks any more. In a child: returns at once, with the words to run."""
+        """Fork until the orders end. In a child: returns at once, with the words to run."""
         asked = self._orders.fileno()
         while True:
             ready, _, _ = select.select([asked, self._woken], [], [])
@@ -186,12 +186,12 @@ class _Tender:
         return False
 
     def _tell(self) -> None:
-        """What has happened to each child since one last looked."""
+        """Report every change of a child since the last look."""
         for pid, tell in list(self._tells.items()):
             found, status = os.waitpid(pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
             if not found:
                 continue
-            # Nobody may care any more.
+            # Ignore a closed pipe: the test may have ended.
             with suppress(BrokenPipeError):
                 os.write(tell, _word(status))
             if _is_over(status):
@@ -206,7 +206,7 @@ def _main() -> None:
         import_module(module)
     for service in ("ec2", "sts"):
         ServiceModel.load(service)
-    # What all have in common stays where it is: collecting it would copy it into each child.
+    # Freeze the objects that all children share: collecting them would copy them into each child.
     gc.collect()
     gc.freeze()
     words = _Tender().tend()

@@ -40,19 +40,19 @@ from sametoken.store.port import Tx
 from sdk import REGION, Keys, client
 from store import servers
 
-# Long enough that only a hang reaches it, on a machine that is busy with other things.
+# PATIENCE_SECONDS is so long that only a hang reaches it, even on a busy machine.
 PATIENCE_SECONDS = 30.0
-# What a service manager gives a process between SIGTERM and SIGKILL.
+# STOP_SECONDS_MAX is a service manager's time between SIGTERM and SIGKILL.
 STOP_SECONDS_MAX = 10.0
-# Between two looks at another process: short against what is waited for, cheap to repeat.
+# Seconds between two looks at another process: short against the wait, cheap to repeat.
 _LOOK_SECONDS = 0.02
-# What botocore raises when the connection was refused, or ended without an answer.
+# Errors of botocore when the connection was refused, or ended without an answer.
 NO_ANSWER: tuple[type[Exception], ...] = (HTTPClientError, CannotConnect)
 _FIRST_LINE = "sametoken serves EC2 at "
 
 
 def environment(**more: str) -> dict[str, str]:
-    """What a subprocess gets: this interpreter's package, and nothing of the user's AWS set-up."""
+    """The environment of a subprocess: this interpreter's package, no AWS set-up of the user's."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -77,7 +77,7 @@ def command(*words: str) -> list[str]:
 
 
 def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Look until `true()`; fail, saying `what` was waited for, after `seconds`."""
+    """Look until `true()`; fail after `seconds`, naming `what` was waited for."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
@@ -85,12 +85,12 @@ def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS)
 
 
 def prepare(database: Path) -> Keys:
-    """Make a database with one more account, whose default VPC is there; its key."""
+    """Make a database with one more account and its default VPC; return the account's key."""
     return prepare_at(f"sqlite:///{database}")
 
 
 def prepare_at(url: str) -> Keys:
-    """The same, for any database."""
+    """Prepare any database in that way."""
     with opened(url, create=True) as here:
 
         def run(tx: Tx) -> Keys:
@@ -103,7 +103,7 @@ def prepare_at(url: str) -> Keys:
 
 @dataclass(frozen=True)
 class SharedDatabase:
-    """A prepared PostgreSQL database, and what its nodes' environments need."""
+    """A prepared PostgreSQL database, and the variables that its nodes need."""
 
     url: str
     keys: Keys
@@ -115,7 +115,7 @@ class SharedDatabase:
 
 
 def new_shared_database(folder: Path) -> SharedDatabase:
-    """On this process's PostgreSQL server, with an account whose default VPC is there."""
+    """Make one on this process's PostgreSQL server, with an account and its default VPC."""
     url, key_file = servers.new_database(), folder / "shared.key"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(KEY_FILE_VARIABLE, str(key_file))
@@ -123,7 +123,7 @@ def new_shared_database(folder: Path) -> SharedDatabase:
 
 
 class Server:
-    """One database, and the process that serves it now, if any."""
+    """A database, and the process that serves it now, if any."""
 
     def __init__(
         self,
@@ -156,12 +156,12 @@ class Server:
 
     @classmethod
     def on_postgresql(cls, shared: SharedDatabase, folder: Path, **options: Any) -> Self:
-        """One of the nodes of a PostgreSQL database."""
+        """Make a node of a PostgreSQL database."""
         folder.mkdir(exist_ok=True)
         return cls(folder, shared.keys, postgresql=shared.url, settings=shared.settings, **options)
 
     def as_worker(self, folder: Path) -> Self:
-        """A worker of the same PostgreSQL database."""
+        """Make a worker of the same PostgreSQL database."""
         folder.mkdir()
         worker = type(self)(
             folder, self.keys, boot_seconds=self.boot_seconds, postgresql=self._postgresql,
@@ -211,17 +211,17 @@ class Server:
         self._end(PATIENCE_SECONDS, -signal.SIGKILL)
 
     def kill(self) -> None:
-        """kill -9: nothing is flushed, nobody says goodbye."""
+        """Kill the process (SIGKILL): it flushes nothing and closes no connection."""
         self.process.kill()
         self._end(PATIENCE_SECONDS, -signal.SIGKILL)
 
     def stop(self) -> None:
-        """SIGTERM, as a service manager does it, which then gives so many seconds."""
+        """Stop as a service manager does: SIGTERM, and so many seconds."""
         self.process.terminate()
         self._end(STOP_SECONDS_MAX, 0)
 
     def close(self) -> None:
-        """End whatever still runs, after a test that failed."""
+        """End the process if it still runs, after a test that failed."""
         if self._process is not None:
             self.kill()
 
@@ -240,7 +240,7 @@ class Server:
         return client(self.url, keys or self.keys, service, **config)
 
     def rows(self, sql: str, *parameters: object) -> list[Any]:
-        """What the database says, behind the server's back. Only reads."""
+        """Read rows behind the server's back."""
         if self._postgresql is not None:
             with psycopg.connect(self._postgresql) as session:
                 query = sql.replace("%", "%%").replace("?", "%s") if parameters else sql
@@ -261,7 +261,7 @@ class Server:
 
 @contextmanager
 def closing_server(server: Server) -> Iterator[Server]:
-    """`server` for the block; whatever still runs at its end is killed."""
+    """Give `server` to the block, and kill it at the end if it still runs."""
     try:
         yield server
     finally:
@@ -269,20 +269,21 @@ def closing_server(server: Server) -> Iterator[Server]:
 
 
 def launch(ec2: Any, token: str | None, **more: Any) -> Any:
-    """RunInstances as every test here sends it, unless `more` says otherwise."""
+    """Send the RunInstances that every test here sends, changed by `more`."""
     named = {} if token is None else {"ClientToken": token}
     return ec2.run_instances(**{**LAUNCH, **named, **more})
 
 
 def identity(answer: Any) -> tuple[str, ...]:
-    """What a repeat must answer again: the reservation and its instances, in order."""
+    """The reservation and its instances, in order: a repeat must answer with the same."""
     return (answer["ReservationId"], *(one["InstanceId"] for one in answer["Instances"]))
 
 
 def lasting_port() -> int:
     """A free port to which a restarted server can return.
 
-    It is below those that the kernel hands out by itself, so that nobody is given it meanwhile.
+    It is below those that the kernel hands out by itself, so that no other process gets it
+    meanwhile.
     """
     for port in range(20_000 + os.getpid() % 5_000, 30_000):
         with closing(socket.socket()) as trial:

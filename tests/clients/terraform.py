@@ -3,9 +3,9 @@
 It never reaches beyond this machine: the provider comes from a folder that an environment variable
 names, and the plane is its only endpoint.
 
-Most of what a command takes is the provider coming up, so one stays up for all commands of a
-configuration, as it does for whoever looks at it with a debugger. The endpoint is told to it by
-the environment: an `endpoints` block costs it four seconds of every command.
+Most of a command's time is the provider's start, so one provider stays up for all commands of a
+configuration, as under a debugger. It learns the endpoint from the environment: an `endpoints`
+block costs four seconds of every command.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from sdk import Keys
 # The folder that `terraform providers mirror` fills: HOST/NAMESPACE/TYPE/….
 PLUGINS_VARIABLE = "SAMETOKEN_TERRAFORM_PLUGINS"
 REGION = "us-east-1"
-# A destroy that waits in vain gives up much later by itself; no test here is to wait so long.
+# A destroy that waits in vain gives up much later by itself; no test may wait so long.
 _PATIENCE_SECONDS = 180.0
 _CHANGES = 2
-# What the provider says once, when it listens, and the variable that tells Terraform where.
+# The provider's only line, when it listens, and the variable that tells Terraform where.
 _ATTACH = "TF_REATTACH_PROVIDERS"
-# Much of what is made waits for nothing but its turn.
+# Concurrent operations: most wait for nothing but their turn.
 _AT_ONCE = 50
 
 _PROVIDER = """
@@ -67,11 +67,11 @@ def require_terraform() -> None:
 
 
 class Terraform:
-    """One configuration and its state, in `folder`; every command must succeed."""
+    """A configuration and its state, in `folder`; every command must succeed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # Nothing of the user's AWS or Terraform set-up.
+        # Drop the user's AWS and Terraform set-up.
         self.environment = {
             name: value
             for name, value in os.environ.items()
@@ -91,7 +91,7 @@ class Terraform:
         self.run("apply", "-auto-approve", f"-parallelism={_AT_ONCE}", *_as_flags(variables))
 
     def plan(self, **variables: str) -> str | None:
-        """What Terraform would change; None when nothing."""
+        """The changes that Terraform would make; None when there are none."""
         done = self.run("plan", "-detailed-exitcode", *_as_flags(variables), codes=(0, _CHANGES))
         return done.stdout if done.returncode == _CHANGES else None
 
@@ -118,7 +118,7 @@ class Terraform:
 
 @contextmanager
 def terraform(folder: Path, configuration: Path, url: str, keys: Keys) -> Iterator[Terraform]:
-    """The `.tf` files of `configuration`, in a new `folder`, against the plane at `url`.
+    """Start with the `.tf` files of `configuration`, in a new `folder`, against the plane at `url`.
 
     The provider runs for the length of the block.
     """
@@ -145,7 +145,7 @@ def terraform(folder: Path, configuration: Path, url: str, keys: Keys) -> Iterat
 
 
 def _address(lines: IO[str]) -> str:
-    """Where the provider listens, in the form Terraform reads: `…='{JSON}'`."""
+    """The provider's address, in the form Terraform reads: `…='{JSON}'`."""
     for line in lines:
         name, _, address = line.strip().partition("=")
         if name == _ATTACH:

@@ -95,7 +95,7 @@ def test_a_client_token_is_shown_and_its_instance_can_be_waited_for(served: Serv
 def test_a_token_with_blanks_inside_is_one_token_and_blanks_around_it_do_not_count(
     served: Server,
 ) -> None:
-    """As `--client-token "$(date)"` makes it."""
+    """A token as `--client-token "$(date)"` makes it."""
     token = "Mon Feb  3 04:05:06 UTC 2030"
     first = run_instances(served, token)
     again = run_instances(served, f" {token} ")

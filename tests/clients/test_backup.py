@@ -1,4 +1,4 @@
-"""Backups as docs/backup.md has them made and restored: its own commands, run in its order."""
+"""Backups made and restored as docs/backup.md shows: by its own commands, in its order."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from store import servers
 _PAGE = Path(__file__).parents[2] / "docs" / "backup.md"
 _SECTION = re.compile(r"^## (.*?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
-# Each is run by a test here.
+# Headings of that page; a test here runs each.
 BACK_UP_FILE, RESTORE_FILE = "Back up a SQLite file", "Restore a SQLite file"
 DUMP, RESTORE_DUMP = "Back up a PostgreSQL database", "Restore a PostgreSQL database"
 
@@ -61,7 +61,7 @@ def shown() -> dict[str, list[str]]:
 
 
 def follow(heading: str, folder: Path, **more: str) -> str:
-    """Do in `folder` what the page says under `heading`; what was printed."""
+    """Run the commands under `heading` in `folder`; return their output."""
     path = [str(Path(sys.executable).parent), str(servers.programs()), os.environ["PATH"]]
     done = subprocess.run(
         ["bash", "-euc", "\n".join(shown()[heading])], cwd=folder,
@@ -86,7 +86,7 @@ def refused(*words: str, **more: str) -> str:
 
 
 def instances(client: Any) -> dict[str, str]:
-    """The state of each instance there is."""
+    """The state of each instance."""
     found = client.describe_instances()["Reservations"]
     return {one["InstanceId"]: one["State"]["Name"] for each in found for one in each["Instances"]}
 
@@ -101,7 +101,7 @@ def test_every_command_of_the_page_is_run_here() -> None:
 def test_a_restored_file_replays_what_it_holds_and_makes_the_rest_once(
     template: tuple[Path, Keys], tmp_path: Path
 ) -> None:
-    # It boots for so long that it is not yet running when the copy is made.
+    # Boot slowly, so that the machine is not yet running when the copy is made.
     server = Server.copied(*template, tmp_path, boot_seconds=2.0)
     for end in ("", ".key"):
         Path(f"{server.database}{end}").rename(tmp_path / f"plane.db{end}")
@@ -123,7 +123,7 @@ def test_a_restored_file_replays_what_it_holds_and_makes_the_rest_once(
         again = [identity(launch(server.client(), f"before-{n}")) for n in range(3)]
         assert again == [ended, *held_by_copy]
         server.settle()
-        # Nobody had repeated it: the restored one knows nothing of it.
+        # The lost launch was not repeated, so the restored server knows nothing of it.
         assert set(instances(server.client())) == {id for _, id in again}
         made = [identity(launch(server.client(), "after")) for _ in range(2)]
         assert made[0] == made[1]
@@ -251,7 +251,7 @@ def other_key(folder: Path) -> Path:
 
 @contextmanager
 def restored_dump(database: Database, folder: Path) -> Iterator[Database]:
-    """A new database with what the dump holds."""
+    """Restore the dump into a new database."""
     url = f"{database.url.rpartition('/')[0]}/restored"
     follow(RESTORE_DUMP, folder, SAMETOKEN_DATABASE=database.url, RESTORED_DATABASE=url)
     yield replace(database, url=url)
@@ -283,7 +283,8 @@ def test_a_restored_dump_replays_what_it_holds_and_makes_the_rest_once(tmp_path:
             assert made[0] == made[1]
             assert not set(made[0]) & set(lost)
             ids = [id for _, id in [*held_by_copy, made[0]]]
-            # What a node was about to do when the dump was made is its own for so long.
+            # Wait out the lease: the work that a node held when the dump was made stays its own so
+            # long.
             plane.advance(LEASE)
             client.get_waiter("instance_running").wait(InstanceIds=ids, WaiterConfig=AT_ONCE)
             assert set(instances(client)) == set(ids)

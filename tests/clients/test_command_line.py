@@ -41,7 +41,7 @@ def new(tmp_path: Path) -> str:
 
 
 def sametoken(*words: str, database: str) -> str:
-    """What the command prints; it must succeed."""
+    """Run the command, which must succeed, and return its output."""
     done = CliRunner().invoke(main, [*words, "--database", database])
     assert done.exit_code == 0, done.output
     assert done.stderr == ""

@@ -1,7 +1,7 @@
 """kill -9 at every fault point of the real process: one launch, finished by its successor.
 
-The process kills itself the n-th time it reaches a point (`SAMETOKEN_CRASH_AT`); nothing is
-flushed and nobody says goodbye. Its successor is started on the same file without the variable.
+The process kills itself the n-th time it reaches a point (`SAMETOKEN_CRASH_AT`); it flushes nothing
+and closes no connection. Its successor is started on the same file without the variable.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ TOKEN = "crashed-launch"
 
 @dataclass(frozen=True)
 class Crash:
-    """Which time to die at a point, and whether the launch is in the database by then."""
+    """The time at a point to die at (`hit`), and whether the launch is committed by then."""
 
     hit: int
     committed: bool
 
 
-# A serving process commits twice before it serves (old leases, its digest key); the launch is its
-# third commit. The first `engine` points a launch meets are its own, the later ones its steps'.
+# _LAUNCH_COMMIT is the third: a serving process commits twice before it serves (old leases, its
+# digest key). The first `engine` points a launch meets are its own, the later ones its steps'.
 _LAUNCH_COMMIT = 3
 IN_LAUNCH: Mapping[Point, Crash] = {
     Point.ENGINE_CLAIMED: Crash(1, committed=False),
@@ -50,7 +50,7 @@ IN_LAUNCH: Mapping[Point, Crash] = {
     Point.STEP_ANSWERED: Crash(1, committed=True),
     Point.STEP_RECORDED: Crash(1, committed=True),
 }
-# The same points again, met by the steps of a launch that was answered.
+# IN_STEPS: the same points again, met by the steps of a launch that was answered.
 IN_STEPS = (
     (Point.ENGINE_CLAIMED, 3),
     (Point.ENGINE_RECORDED, 5),
@@ -60,7 +60,8 @@ IN_STEPS = (
     (Point.STEP_ANSWERED, 4),
     (Point.STEP_RECORDED, 4),
 )
-# The points a termination meets: five steps, the first of which closes all four services.
+# IN_TERMINATION: the points of a termination, five steps, the first of which closes all four
+# services.
 IN_TERMINATION = (
     (Point.REPLY_READY, 1),
     (Point.STORE_COMMITTED, _LAUNCH_COMMIT),
@@ -84,7 +85,7 @@ def try_launch(server: Server) -> tuple[str, ...] | None:
 
 
 def launch_into(server: Server, point: Point, hit: int) -> tuple[str, ...] | None:
-    """Send a launch to a server that dies at the point; what was acknowledged, if anything."""
+    """Send a launch to a server that dies at the point; return its identity if acknowledged."""
     server.start(crash_at=f"{point}:{hit}")
     answered = try_launch(server)
     server.wait_killed()
@@ -147,7 +148,7 @@ def test_a_step_whose_server_died_is_taken_once(server: Server, point: Point, hi
 
 
 def test_servers_that_die_one_after_another_still_finish_the_launch(server: Server) -> None:
-    """Each gets one commit further than its own start needs, and dies."""
+    """Let each server die one commit after those of its own start."""
     answered = launch_into(server, Point.STORE_COMMITTED, _LAUNCH_COMMIT + 1)
     for _ in range(3):
         server.start(crash_at=f"{Point.STORE_COMMITTED}:{_LAUNCH_COMMIT + 2}")
@@ -162,7 +163,7 @@ def test_servers_that_die_one_after_another_still_finish_the_launch(server: Serv
 def launched(
     template: tuple[Path, Keys], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Keys, Any]:
-    """A closed database with one running instance; the answer that launched it."""
+    """Make a closed database with one running instance; return the launch's answer too."""
     folder = tmp_path_factory.mktemp("launched")
     with closing_server(Server.copied(*template, folder)) as server:
         server.start()

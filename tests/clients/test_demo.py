@@ -11,12 +11,13 @@ import pytest
 from clients.process import command, environment
 
 AWS = Path(sys.executable).with_name("aws")
-# It says "under a minute"; on a busy machine it may take twice that before something is wrong.
+# The demo says "under a minute"; on a busy machine it may take twice that before it counts as
+# broken.
 SECONDS_MAX = 120
 
 
-# Most of it is waiting, in the AWS CLI's own waiters: a group of its own, so that no other test
-# of this module's worker has to wait behind it.
+# The demo mostly waits, in the AWS CLI's own waiters: a group of its own keeps other tests of this
+# module's worker from waiting behind it.
 @pytest.mark.xdist_group("demo")
 @pytest.mark.skipif(not AWS.exists(), reason=f"the AWS CLI is not beside {sys.executable}")
 def test_every_claim_of_the_demo_holds() -> None:

@@ -1,4 +1,4 @@
-"""kill -9 under load: what was acknowledged is there, once, and everything ends running."""
+"""kill -9 under load: acknowledged launches are there, once, and all of them end running."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from sametoken.faults import Point
 
 THREADS, LAUNCHES_EACH = 8, 12
 TOKENS = [f"load-{number}" for number in range(THREADS * LAUNCHES_EACH)]
-# The first server dies before it sends its so manieth answer, which has therefore to be repeated;
-# the next two are killed when so many launches were acknowledged, in the midst of the others.
+# The first server dies before it sends the answer of this number, which therefore has to be
+# repeated. The next two are killed at these numbers of acknowledged launches, in the midst of
+# others.
 DIES_AT_REPLY = 20
 KILLED_AT = (40, 70)
-# Once boto3 has used up its quota of retries, its next try is its last. What it is given here is
-# far more than the server is away.
+# Tries are far more than the server's absence needs: once boto3 has used up its quota of retries,
+# its next try is its last.
 TRIES, TRY_SECONDS = 150, 0.1
 
 
 class Acknowledged:
-    """What clients were told, by token; lets the killer wait for a number of them."""
+    """Acknowledged answers by token; the killer waits for a number of them."""
 
     def __init__(self) -> None:
         self.answers: dict[str, tuple[str, ...]] = {}
@@ -39,7 +40,7 @@ class Acknowledged:
 
 
 def insist(ec2: Any, token: str) -> Any:
-    """What a careful caller does: the same request again, whenever boto3 itself has given up."""
+    """Send the same request again, as a careful caller does, whenever boto3 itself has given up."""
     for _ in range(TRIES):
         try:
             return launch(ec2, token)

@@ -1,4 +1,4 @@
-"""Several real nodes on one PostgreSQL database: one answer, whoever is asked."""
+"""Several real nodes on one PostgreSQL database: the same answer from each."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def shared(tmp_path: Path) -> SharedDatabase:
 
 @pytest.fixture
 def nodes(shared: SharedDatabase, tmp_path: Path) -> Iterator[Sequence[Server]]:
-    """Two nodes, serving."""
+    """Start two nodes, serving."""
     with ExitStack() as stack:
         made = [
             stack.enter_context(closing_server(Server.on_postgresql(shared, tmp_path / name)))
@@ -62,7 +62,7 @@ def at_once(nodes: Sequence[Server], asked: Sequence[dict[str, Any]]) -> list[An
 
 
 def outcomes(nodes: Sequence[Server]) -> Counter[str]:
-    """How the nodes' logs say that launches ended."""
+    """Outcomes of launches in the nodes' logs."""
     words = [line for node in nodes for line in node.log_lines() if "action=RunInstances" in line]
     return Counter(line.partition("outcome=")[2].split()[0] for line in words)
 
@@ -79,7 +79,7 @@ def test_two_intents_under_one_token_over_two_nodes_are_never_mixed(
     nodes: Sequence[Server],
 ) -> None:
     types = [{"token": "mixed", "InstanceType": f"t3.{size}"} for size in ("micro", "small")]
-    # Both nodes are asked for both.
+    # Both nodes are asked for both types.
     answers = at_once(nodes, [types[number // 2 % 2] for number in range(32)])
     refused = [answer for answer in answers if isinstance(answer, str)]
     assert refused == ["IdempotentParameterMismatch"] * 16
@@ -95,7 +95,7 @@ def test_what_one_node_launched_another_tells_and_replays_when_the_first_is_gone
     first.kill()
     for number, answer in enumerate(answers):
         assert identity(launch(second.client(), f"lost-{number}")) == identity(answer)
-    # Steps that the dead node had claimed are free once their leases have run out.
+    # Move the clock: steps that the dead node had claimed are free once their leases have run out.
     second.advance(minutes=2)
     second.settle()
     assert held(second) == whole(running=6)

@@ -1,6 +1,6 @@
 """boto3 behind a bad network, in each of its retry modes: one instance per call.
 
-Its waits between tries are skipped: they are the client's own, and nothing here depends on them.
+The waits between its tries are skipped: they are the client's own, and no test depends on them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sdk import Keys, client
 
 MODES = ("legacy", "standard", "adaptive")
 TRIES = 5
-# What becomes of the first tries of a launch; the one after them passes.
+# Fates of the first tries of a launch; the next try passes.
 BAD_LUCK: Mapping[str, Sequence[Fate]] = {
     "the request is lost": (Fate.DROP_REQUEST,),
     "the reply is lost": (Fate.DROP_REPLY,),
@@ -37,9 +37,9 @@ BAD_LUCK: Mapping[str, Sequence[Fate]] = {
     "503 after the effect": (Fate.SERVER_ERROR,),
     "all of it in turn": (Fate.SERVER_ERROR, Fate.DROP_REQUEST, Fate.DROP_REPLY, Fate.DUPLICATE),
 }
-# How often the server hears of a request that meets this fate.
+# Times that the server hears of a request with this fate; once if not listed.
 ARRIVALS = {Fate.DROP_REQUEST: 0, Fate.DUPLICATE: 2}
-# After a cut reply botocore does not try again.
+# Fates after which botocore tries again: not after a cut reply.
 RETRIED = [fate for fate in Fate if fate is not Fate.CUT_REPLY]
 # Fates after which the client has its answer.
 ANSWERED = (Fate.PASS, Fate.DUPLICATE)
@@ -72,7 +72,7 @@ def in_turn(fates: Sequence[Fate]) -> Policy:
 
 
 def by_chance(seed: int) -> Policy:
-    """Any fate at any try, but for the last a client has."""
+    """Draw any fate for any try but the client's last, which passes."""
     chance = random.Random(seed)
 
     def policy(passage: Passage) -> Fate:
@@ -97,7 +97,7 @@ def instances(ec2: Any) -> list[Any]:
 
 
 def arrivals(plane: Plane, keys: Keys) -> int:
-    """How many launches the server has heard of, repeats included."""
+    """The number of launches that the server has heard of, repeats included."""
     query = sa.select(sa.func.sum(ENTRY.c.attempts)).where(
         ENTRY.c.account == keys.account, ENTRY.c.action == "RunInstances"
     )
@@ -105,7 +105,7 @@ def arrivals(plane: Plane, keys: Keys) -> int:
 
 
 def counts_when_running(plane: Plane, keys: Keys) -> tuple[int, int, int]:
-    """How many instances, volumes and interfaces the account has, once all instances run."""
+    """Wait until all instances run; count the account's instances, volumes and interfaces."""
     ec2 = client(plane.url, keys)
     until(
         lambda: all(one["State"]["Name"] == "running" for one in instances(ec2)), "all are running"
@@ -151,7 +151,7 @@ def test_many_calls_through_a_random_network_are_as_many_instances(plane: Plane,
 
 @in_every_mode
 def test_a_cut_reply_is_an_error_that_the_caller_may_repeat(plane: Plane, mode: str) -> None:
-    """With a token of its own: the one that botocore fills in is another for another call."""
+    """The caller gives its own token: botocore would fill in another one for another call."""
     keys = plane.account(f"{mode}: cut reply")
     with lossy_proxy(plane.url, in_turn([Fate.CUT_REPLY])) as proxy:
         ec2 = client_of(keys, proxy.url, mode)
@@ -176,7 +176,7 @@ def test_the_proxy_tells_calls_without_a_token_apart(plane: Plane) -> None:
 
 
 def test_without_a_token_a_lost_reply_doubles_the_launch(plane: Plane) -> None:
-    """The contrast: botocore fills a token in, unless it is taken out again before the call."""
+    """Show the contrast: remove the token that botocore fills in, before the call."""
     keys = plane.account("no token")
     with lossy_proxy(plane.url, drop_first_replies("RunInstances", 1)) as proxy:
         ec2 = client_of(keys, proxy.url, "standard")
@@ -206,7 +206,7 @@ def test_a_mistake_of_the_policy_fails_the_test_that_made_it(plane: Plane) -> No
 
 
 def test_an_endpoint_that_dies_inside_its_reply_is_a_502() -> None:
-    """And no mistake of the policy: the end of the block raises nothing."""
+    """Check also that the proxy does not blame the policy: the end of the block raises nothing."""
     asked = b"Action=DescribeVpcs"
     with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as thread:
 

@@ -41,7 +41,7 @@ NEXT = CONTRACTING.id
 
 @dataclass
 class Release:
-    """One release's commands on one database, its nodes among them."""
+    """A release's commands on one database, its nodes among them."""
 
     package: Path
     shared: SharedDatabase
@@ -66,7 +66,7 @@ class Release:
 
     @contextmanager
     def node(self, log: Path) -> Iterator[str]:
-        """The URL of a node that serves for the block, and is then told to stop."""
+        """Serve with a node for the block, and stop it at the end; yields its URL."""
         with log.open("w") as written:
             process = subprocess.Popen(
                 command("serve", "--port", "0", "--boot-seconds", "0.05"),
@@ -106,7 +106,7 @@ def test_nodes_of_two_releases_answer_each_others_tokens_and_only_then_may_it_co
     with later.node(tmp_path / "later.log") as new_url:
         new = client(new_url, keys)
         with now.node(tmp_path / "now") as old_url:
-            # The new one was there first: the old one starts on a database newer than itself.
+            # Start the new release first: the old one then starts on a database newer than itself.
             old = client(old_url, keys)
             assert "newer sametoken" in (tmp_path / "now").read_text()
             first = identity(launch(old, "by-the-old"))

@@ -1,4 +1,4 @@
-"""Terraform makes most of what an account can hold, keeps it, changes it, and takes it away."""
+"""Terraform makes most kinds of resource of an account, keeps them, changes them, deletes them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_an_account_is_applied_stays_unchanged_is_changed_in_place_and_destroyed
 
 
 def _as_applied(ec2: Any, made: dict[str, Any]) -> dict[str, str]:
-    """The variables that the account's resources show, each of them everywhere the same."""
+    """The variables that the account's resources show; all must show the same."""
     owned = ec2.describe_tags(
         Filters=[
             {"Name": "key", "Values": ["Owner"]},

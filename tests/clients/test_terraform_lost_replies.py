@@ -14,7 +14,7 @@ from sametoken.ec2.catalog import ACTIONS
 from sametoken.server.choices import Choices
 from sametoken.testing import Fate, LossyProxy, Passage, Policy, lossy_proxy
 
-# What the configuration makes with a client token.
+# Actions of the configuration that carry a client token.
 TAKE_TOKENS = {
     "CreateLaunchTemplate",
     "CreateNatGateway",
@@ -24,7 +24,7 @@ TAKE_TOKENS = {
     "CreateVolume",
     "RunInstances",
 }
-# Some of the many changes that EC2 gives no token, for the making and for the taking away.
+# Some of the many changes that EC2 gives no token, when making and when destroying.
 TAKE_NONE = {"AllocateAddress", "AttachVolume", "CreateRoute", "CreateVpc", "ImportKeyPair"}
 TAKE_AWAY = {"DeleteVpc", "DetachVolume", "ReleaseAddress", "TerminateInstances"}
 
@@ -39,7 +39,7 @@ def changes_something(passage: Passage) -> bool:
 
 
 def losing_first_replies(to: Callable[[Passage], bool]) -> Policy:
-    """Drop the reply to the first try of each call that is one of `to`."""
+    """Drop the reply to the first try of each call for which `to` is true."""
 
     def policy(passage: Passage) -> Fate:
         return Fate.DROP_REPLY if to(passage) and passage.attempt == 1 else Fate.PASS
@@ -48,7 +48,7 @@ def losing_first_replies(to: Callable[[Passage], bool]) -> Policy:
 
 
 def lost_by(proxy: LossyProxy, to: Callable[[Passage], bool]) -> set[str]:
-    """The actions whose every call lost a reply and was tried again; no other call lost one."""
+    """Actions whose every call lost a reply and was tried again; no other call may lose one."""
     calls = {passage.call for passage, _ in proxy.passages if to(passage)}
     lost = Counter(passage.call for passage, fate in proxy.passages if fate is Fate.DROP_REPLY)
     assert lost == dict.fromkeys(calls, 1)
@@ -58,7 +58,7 @@ def lost_by(proxy: LossyProxy, to: Callable[[Passage], bool]) -> set[str]:
 
 
 def check(plane: Plane, proxy: LossyProxy, folder: Path) -> None:
-    """One apply makes everything once, the plan after it is empty, one destroy takes it away."""
+    """Apply once, and find everything made once and the next plan empty; then destroy it once."""
     ec2 = plane.client()
     before = standing(ec2)
     with terraform(folder, ACCOUNT, proxy.url, plane.keys) as run:
@@ -70,7 +70,7 @@ def check(plane: Plane, proxy: LossyProxy, folder: Path) -> None:
 
 
 def test_one_apply_and_one_destroy_are_enough_whichever_replies_are_lost(tmp_path: Path) -> None:
-    """Side by side, since both spend their time on waits that the provider does not shorten."""
+    """Run both side by side: each spends its time on waits that the provider does not shorten."""
     require_terraform()
     by_token, by_invocation = tmp_path / "by_token", tmp_path / "by_invocation"
     by_token.mkdir()

@@ -1,7 +1,7 @@
-"""Hostile requests, from a seed: forms nobody sends by accident, most of them correctly signed.
+"""Hostile requests, from a seed: forms that no caller sends by accident, most correctly signed.
 
 A request that is not `may_succeed` has to be refused. The others ask only for reads, whose odd
-filters can be legitimate. Every mutating form has something in it that no state can satisfy.
+filters can be legitimate. Every mutating form has a field that no state can satisfy.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _TEXTS = (
     "9999-12-31T23:59:59-23:59", "AAAA====", "=", "10.0.0.0/33", "999.1.1.1", "us-east-1a",
     "us-east-1z", "t3.micro", "p9.tiny", "a" * 65, "b" * 300, "c" * 5_000,
 )  # fmt: skip
-# Texts that are well formed somewhere, and name nothing that is there.
+# Texts that are well formed somewhere, and name no existing resource.
 _NAMES = (
     "i-0123456789abcdef0", "vol-0123456789abcdef0", "eni-0123456789abcdef0", "r-0123456789abcdef0",
     "instance-state-name", "tag:a", "tag-key", "client-token", "running", "a*b?c", "us-east-1a",
@@ -65,7 +65,7 @@ _NAMES = (
 _PIECES = (
     b"%", b"%zz", b"%ff", b"%ED%A0%80", b"%00", b"&&&&", b"=", b"===", b";", b"+", b".",
 )  # fmt: skip
-# Parameters that name resources, and how such names begin.
+# Parameters that name resources, and the prefixes of such names.
 _ABOUT = {
     "AllocationId": "eipalloc-", "AssociationId": "", "DhcpOptionsId": "dopt-", "GroupId": "sg-",
     "GroupIds": "sg-", "Groups": "sg-", "InstanceId": "i-", "InstanceIds": "i-",
@@ -75,9 +75,9 @@ _ABOUT = {
     "VpcIds": "vpc-", "ImageId": "resolve:ssm:", "AvailabilityZone": "us-east-1a",
     "CidrBlock": "10.0.0.0/16", "DestinationCidrBlock": "10.0.0.0/16",
 }  # fmt: skip
-# A shape that contains itself would otherwise never be whole.
+# Fields of a form, at most: a shape that contains itself would otherwise never be whole.
 _FIELDS_MAX = 200
-# Deeper than any field of EC2's, and than the parser lets through.
+# _STEPS_MAX is deeper than any field of EC2's, and than the parser accepts.
 _STEPS_MAX = 18
 _INDEXES = ("1", "1", "2", "3", "0", "-1", "01", "10000", "10001", "9" * 25, "１", "x", "")
 _ACTIONS = ("", " ", "runinstances", "RunInstances ", "__init__", "é", "D" * 300, "Nope")
@@ -90,7 +90,7 @@ _TOKENS = (
 
 @dataclass(frozen=True)
 class Hostile:
-    """One request as bytes. `what` names its kind, for a failure's message."""
+    """A request as bytes. `what` names its kind, for a failure's message."""
 
     what: str
     method: str
@@ -101,14 +101,14 @@ class Hostile:
 
 
 def launch(keys: Keys, host: str) -> Hostile:
-    """A launch in order, in the first of the Regions."""
+    """Make a correct launch, in the first of the Regions."""
     return _Maker(random.Random(0), keys, host).plain()
 
 
 def odd_requests(
     seed: str, count: int, keys: Keys, host: str, existing: Sequence[str]
 ) -> Iterator[Hostile]:
-    """Forms of served actions about things that exist; what becomes of them is theirs to say."""
+    """Make forms of served actions about existing resources; they may succeed or be refused."""
     rng = random.Random(seed)
     maker = _Maker(rng, keys, host, (*_NAMES, *existing))
     actions = sorted(ACTIONS)
@@ -117,7 +117,7 @@ def odd_requests(
 
 
 def requests(seed: str, count: int, keys: Keys, host: str) -> Iterator[Hostile]:
-    """`count` requests; the same for the same seed, but for keys, host and the moment."""
+    """Make `count` requests; the same for the same seed, but for keys, host and the moment."""
     rng = random.Random(seed)
     maker = _Maker(rng, keys, host)
     kinds: tuple[Callable[[], Hostile], ...] = (
@@ -139,8 +139,8 @@ class _Maker:
         self._signers = {name: SigV4Auth(credentials, "ec2", name) for name in REGIONS}
 
     def launch(self) -> Hostile:
-        """A launch that names something which does not exist, with odd fields before it."""
-        # Of a field that a POST has twice the last one counts: nothing before it takes this away.
+        """Make a launch that names a missing resource, with odd fields before that."""
+        # Put the missing name last: if a POST has a field twice, the last one counts.
         absent = self._rng.choice(_ABSENT)
         form = [
             ("ImageId", IMAGE), ("MinCount", "1"), ("MaxCount", "1"),
@@ -150,13 +150,13 @@ class _Maker:
         return self._form("launch", "RunInstances", form, post=True)
 
     def token(self) -> Hostile:
-        """A launch that only its client token forbids."""
+        """Make a launch that only its client token forbids."""
         form = [("ImageId", IMAGE), ("MinCount", "1"), ("MaxCount", "1")]
         token = self._rng.choice(_TOKENS)
         return self._form("token", "RunInstances", [*form, ("ClientToken", token)])
 
     def served(self) -> Hostile:
-        """Any action that is served, with fields of its own shape."""
+        """Make a served action with fields of its own shape."""
         action = self._rng.choice(sorted(ACTIONS))
         form = self._fields(action, 4)
         declared = ACTIONS[action]
@@ -170,7 +170,7 @@ class _Maker:
         return self._form("plain", "RunInstances", form, post=True, region=REGIONS[0])
 
     def about(self, action: str) -> Hostile:
-        """A served action with what it requires, about things that exist, and odd fields."""
+        """Make a served action with its required fields, about existing resources, and odd ones."""
         form = self._fields(action, 2)
         shape = _SHAPES[_DESCRIPTION["operations"][action]["input"]["shape"]]
         required = shape.get("required", ())
@@ -203,12 +203,12 @@ class _Maker:
                 return [(name, self._value(shape))]
 
     def unserved(self) -> Hostile:
-        """Any action of EC2's model, served or not, with a field it does not have."""
+        """Make any action of EC2's model, served or not, with a field it does not have."""
         action = self._rng.choice(sorted(_DESCRIPTION["operations"]))
         return self._form("unserved", action, [*self._fields(action, 3), ("No.Such", "x")])
 
     def envelope(self) -> Hostile:
-        """An action or a version that does not exist, in a request or a place that may not be."""
+        """Make a request with an unknown action or version, perhaps in a wrong envelope."""
         rng = self._rng
         action, version = "DescribeInstances", VERSION
         if rng.random() < 0.5:
@@ -229,18 +229,18 @@ class _Maker:
                 return made
 
     def junk(self) -> Hostile:
-        """A body that is hardly a form, signed as it is."""
+        """Make a body that is hardly a form, signed as it is."""
         rng = self._rng
         whole = bytearray(f"Action=RunInstances&Version={VERSION}&ImageId={IMAGE}&".encode())
         for _ in range(rng.randrange(1, 12)):
             where = rng.randrange(len(whole) + 1)
             whole[where:where] = rng.choice((rng.choice(_PIECES), rng.randbytes(rng.randrange(9))))
-        # Whatever became of the rest, this refuses it: a launch has no such parameter.
+        # Add an unknown parameter, which is refused even if the rest is a form.
         whole += b"&No.Such.Parameter=1&MinCount=1&MaxCount=1"
         return self._signed("junk", bytes(whole))
 
     def signature(self) -> Hostile:
-        """A launch with nothing wrong but its signature."""
+        """Make a launch with nothing wrong but its signature."""
         rng = self._rng
         form = [("ImageId", IMAGE), ("MinCount", "1"), ("MaxCount", "1"), ("ClientToken", "forged")]
         made = self._form("signature", "RunInstances", form, post=True)
@@ -265,7 +265,7 @@ class _Maker:
                 return replace(made, headers=twice)
 
     def _poison(self, action: Any) -> tuple[str, str]:
-        """A field that refuses the form, whatever else is in it."""
+        """A field that makes the form refused, whatever its other fields."""
         if isinstance(action, Tokened) and self._rng.random() < 0.5:
             return "ClientToken", "x" * 1000
         return "No.Such.Parameter", self._rng.choice(_TEXTS)
@@ -297,7 +297,7 @@ class _Maker:
         return ".".join(steps) or "Nothing", self._value(shape)
 
     def _value(self, shape: Mapping[str, Any]) -> str:
-        """Half of the time something that the shape allows, so that forms get past the parser."""
+        """A value that, half of the time, the shape allows, so that forms get past the parser."""
         if self._rng.random() < 0.5:
             return self._rng.choice(_TEXTS)
         match shape["type"]:

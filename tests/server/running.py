@@ -1,6 +1,7 @@
-"""An `Edge` running in a thread, on a free port of the loopback, for the length of a `with`.
+"""Runs an `Edge` in a thread, on a free port of the loopback, for the length of a `with`.
 
-Anything the event loop would only have logged (an exception nobody awaited) is raised at the end.
+An error that the event loop would only have logged (an exception that was never awaited) is raised
+at the end.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from sametoken.server.limits import DEFAULT_LIMITS, Limits
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
-# A thread that has not ended after this long is stuck: the longest drain of any test, and slack.
+# JOIN_SECONDS is the longest drain of any test, and slack; a thread that takes longer is stuck.
 JOIN_SECONDS = 30.0
 
 
 class EdgeThread:
-    """The edge, its thread and its end. `stop` only asks; `join` waits and raises what failed."""
+    """The edge and its thread. `stop` only asks; `join` waits and raises what failed."""
 
     def __init__(
         self,
@@ -87,7 +88,7 @@ def running(
     tls_key: Path | None = None,
     loop_factory: LoopFactory = uvloop.new_event_loop,
 ) -> Iterator[tuple[str, int]]:
-    """Run `app` behind an edge; the value is (host, port)."""
+    """Run `app` behind an edge; yields (host, port)."""
     thread = EdgeThread(app, limits, tls_cert=tls_cert, tls_key=tls_key, loop_factory=loop_factory)
     try:
         yield thread.host, thread.port

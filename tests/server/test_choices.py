@@ -1,4 +1,4 @@
-"""What an operator chooses changes what is answered, and nothing else."""
+"""An operator's choices change certain answers, and nothing else."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_one_account_may_be_held_to_version_4(plane: Plane) -> None:
 
 
 def test_a_throttled_launch_binds_nothing_and_others_go_on(tmp_path: Path) -> None:
-    # So slow that no second token comes while the test runs.
+    # A rate so slow that no second token comes while the test runs.
     rates = {"RunInstances": Rate(0.0001, 1)}
     with running_plane(tmp_path, choices=Choices(rates=rates)) as plane:
         client, stranger = plane.client(), plane.client(keys=plane.account("stranger"))

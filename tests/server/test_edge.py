@@ -186,7 +186,8 @@ def test_a_content_length_over_the_limit_is_refused_before_any_body(
 def test_a_client_that_sends_its_whole_body_first_still_reads_the_413(
     loop_factory: LoopFactory,
 ) -> None:
-    # More than the sockets' buffers hold, so that the send only ends if the server reads on.
+    # The body is larger than the sockets' buffers, so that the send only ends if the server reads
+    # on.
     body = b"x" * 32 * KIB * KIB
     limits = replace(UNHURRIED, linger_bytes_max=len(body), linger_seconds_max=PATIENCE_SECONDS)
     head = POST + b"content-length: %d\r\n\r\n" % len(body)
@@ -301,7 +302,7 @@ def test_an_upgrade_is_refused_and_its_body_never_read_as_a_request(
 
 
 def test_nothing_of_a_reply_is_sent_before_all_of_it(loop_factory: LoopFactory) -> None:
-    """Callers try again when a connection ends, and not when it ends after a head."""
+    """Callers try again when a connection ends, but not when it ends after a head."""
 
     async def fail(scope: Message, receive: Receive, send: Send) -> None:
         headers = [(b"content-length", b"4")]

@@ -1,4 +1,4 @@
-"""How the HTTP edge ends things: slow callers, crowds, a stop, an address it cannot have; and TLS.
+"""Endings of the HTTP edge: slow callers, crowds, a stop, an address in use; and TLS.
 
 A wait here is always for an event on a socket. Limits are tiny where a test waits for them.
 """
@@ -115,7 +115,7 @@ def test_a_body_nobody_waits_for_is_still_bounded_in_time(loop_factory: LoopFact
     with running(judge_early, limits, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(POST + b"content-length: 10\r\n\r\n12345")
         assert client.read_reply()[0] == 405
-        # The one reply was sent: a second one, for the late body, would answer nothing.
+        # The only reply was sent: a second one, for the late body, would answer nothing.
         assert client.read_to_end() == b""
 
 
@@ -203,7 +203,7 @@ def test_one_connection_too_many_gets_a_503_and_room_is_made_again(
 
 
 def assert_eventually_served(where: tuple[str, int]) -> None:
-    """The server notices the closed connections in its own time; each refusal is one more try."""
+    """Try until served: the server notices closed connections in its own time."""
     for _ in range(1000):
         with wire(where) as client, suppress(ConnectionError, EOFError):
             client.send(GET)

@@ -1,7 +1,7 @@
 """Ten thousand hostile requests: only refusals, in well-formed XML, and nothing left behind.
 
-Raw-socket abuse of the connection itself is in test_edge*.py; this is what gets past it.
-Each test's name has its seed; another is given by SAMETOKEN_HOSTILE_SEED.
+Raw-socket abuse of the connection itself is in test_edge*.py; these requests get past it. Each
+test's name has its seed; another is given by SAMETOKEN_HOSTILE_SEED.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ SEED = os.environ.get("SAMETOKEN_HOSTILE_SEED", "1")
 SHARDS, REQUESTS_EACH = 4, 2_500
 OVER_THE_SOCKET = 300
 ABOUT_EXISTING = 1_500
-# So many at once, as a burst of callers would.
+# AT_ONCE requests come together, as a burst of callers would send them.
 AT_ONCE = 50
-# What 2,000 requests may add to this process: caches that fill up, and the allocator's slack. A
-# leak of one form (a few KiB each) would show.
+# Bytes that 2,000 requests may add to this process: caches that fill up, and the allocator's slack.
+# A leak of one form (a few KiB each) would show.
 GROWTH_BYTES_MAX = 24 * 1024 * 1024
 HOST = "127.0.0.1:4590"
 # Kinds whose signature is right, and codes that would say it is not.
@@ -49,13 +49,13 @@ RIGHTLY_SIGNED = {"launch", "token", "served", "unserved", "about", "plain"}
 ABOUT_SIGNATURES = {
     "SignatureDoesNotMatch", "IncompleteSignature", "AuthFailure", "RequestExpired",
 }  # fmt: skip
-# A signature that was taken out, or whose header the edge itself could not read.
+# Codes for a signature that was taken out, or whose header the edge itself could not read.
 UNSIGNED = {"MissingParameter", "MalformedHttpRequestException"}
 
 
 @dataclass(frozen=True)
 class Heard:
-    """What the caller was told."""
+    """The answer that the caller got."""
 
     status: int
     body: bytes
@@ -68,14 +68,14 @@ class Heard:
 
 
 def seed_regions(tx: Tx, account: str) -> None:
-    """What an account's first request in a Region makes, made before anything is compared."""
+    """Make an account's default resources in its Regions before anything is compared."""
     for region in REGIONS:
         vpcs.seed(tx, account, region)
 
 
 @contextmanager
 def application(database: Path) -> Iterator[tuple[App, Keys]]:
-    """The application over a new database, without a socket and without runners."""
+    """Open the application over a new database, without a socket and without runners."""
     here = database_of(database)
     with open_store(here, RealWorld()) as store:
         node = Node(Settings(here, runners=0), store)
@@ -89,7 +89,7 @@ def application(database: Path) -> Iterator[tuple[App, Keys]]:
 
 
 async def ask(app: App, hostile: Hostile) -> Heard:
-    """One ASGI call, as the edge makes it."""
+    """Make one ASGI call, as the edge makes it."""
     path, _, query = hostile.target.partition(b"?")
     scope: Message = {
         "type": "http",
@@ -113,7 +113,7 @@ async def ask(app: App, hostile: Hostile) -> Heard:
 
 
 def resident_bytes() -> int:
-    """This process's memory; 0 where the system does not say."""
+    """The memory of this process; 0 where the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:
@@ -123,7 +123,7 @@ def resident_bytes() -> int:
 
 
 def check(hostile: Hostile, heard: Heard) -> str:
-    """The reply's code; fails unless it is a refusal that says nothing of our insides."""
+    """Return the reply's code; fails unless it is a refusal that shows nothing of our insides."""
     code = heard.code()
     told = (hostile, heard)
     refused = 400 <= heard.status < 500 or heard.status == 503
@@ -138,7 +138,7 @@ def check(hostile: Hostile, heard: Heard) -> str:
 
 
 async def ask_all(app: App, hostile: Iterator[Hostile]) -> tuple[Counter[str], int]:
-    """Send them in bursts. How often each kind met which code; how much memory grew meanwhile."""
+    """Send in bursts; return the number of each kind with each code, and the growth of memory."""
     codes: Counter[str] = Counter()
     sent, before = 0, 0
     while burst := list(islice(hostile, AT_ONCE)):
@@ -160,7 +160,7 @@ def test_hostile_requests_are_refused_and_leave_nothing_behind(tmp_path: Path, s
         codes, growth = asyncio.run(ask_all(app, requests(seed, REQUESTS_EACH, keys, HOST)))
         after = everything(app.store)
     assert codes.total() == REQUESTS_EACH, codes
-    # The forms got as far as they were meant to: to the state, and to the token's grammar.
+    # Check that the forms got as far as they should: to the state, and to the token's grammar.
     assert sum(count for what, count in codes.items() if what.endswith(".NotFound")) > 100
     assert codes["token InvalidParameterValue"] > 50
     assert after == before
@@ -169,7 +169,7 @@ def test_hostile_requests_are_refused_and_leave_nothing_behind(tmp_path: Path, s
 
 @pytest.mark.parametrize("seed", [f"{SEED}/about"])
 def test_odd_requests_about_things_that_exist_never_meet_a_bug(tmp_path: Path, seed: str) -> None:
-    """Unlike the others these may succeed, and change what they name."""
+    """Let these, unlike the others, succeed and change existing resources."""
     database = tmp_path / "odd.db"
     with application(database) as (app, keys):
         launched = asyncio.run(ask(app, launch(keys, HOST)))

@@ -52,7 +52,7 @@ def test_a_signal_right_after_the_first_line_is_a_clean_end(
 
 
 def test_a_request_in_flight_at_sigterm_is_answered_before_the_end(server: Server) -> None:
-    """The test holds the database's gate, so that the server's one writer has to wait with it."""
+    """Hold the database's gate, so that the server's one writer has to wait with the request."""
     server.start()
     gate, turnstile = Gate(server.database), LockFile(Path(f"{server.database}-turn"))
 
@@ -129,7 +129,7 @@ def test_the_log_has_one_line_for_each_request_with_what_came_of_it(server: Serv
 
 @pytest.fixture
 def never_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets these tests call the command in this process: were it to serve, it would never end."""
+    """Let tests call the command in this process; fail if it serves, as it would never end."""
 
     def serves(*_: object) -> None:
         raise AssertionError("it was to be refused")
@@ -138,7 +138,7 @@ def never_serves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refused(*words: str) -> str:
-    """What `serve` says when it does not: a sentence or two, and no traceback."""
+    """The text with which `serve` refuses: a sentence or two, and no traceback."""
     done = CliRunner().invoke(main, ["serve", *words])
     assert isinstance(done.exception, SystemExit), done.exception
     assert (done.exit_code in (1, 2), done.stdout) == (True, "")

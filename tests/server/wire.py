@@ -17,14 +17,14 @@ from sametoken.server.edge import ClientGone, Message, Receive, Send, read_body
 from sametoken.server.limits import Limits
 from server.running import LoopFactory, running
 
-# The two event loops an edge may run on; each behaves in its own way at a connection's end.
+# The event loops an edge may run on; each behaves in its own way at a connection's end.
 LOOPS = [
     pytest.param(uvloop.new_event_loop, id="uvloop"),
     pytest.param(asyncio.new_event_loop, id="asyncio"),
 ]
-# Long enough that only a hang reaches it.
+# PATIENCE_SECONDS is so long that only a hang reaches it.
 PATIENCE_SECONDS = 15.0
-# Generous where a test is not about time, so that a busy machine changes nothing.
+# UNHURRIED is generous, for tests that are not about time: a busy machine changes nothing.
 UNHURRIED = Limits(linger_seconds_max=0.2)
 HASTY = replace(
     UNHURRIED,
@@ -97,7 +97,7 @@ class Wire:
         return int(head.split()[1]), head, body
 
     def read_to_end(self) -> bytes:
-        """Everything until the server closes or resets; a hang fails by its time-out."""
+        """Read until the server closes or resets; a hang fails by its time-out."""
         with suppress(ConnectionError, EOFError):
             while True:
                 self._receive()
@@ -113,7 +113,7 @@ class Wire:
         return bool(select.select([self.socket], [], [], seconds)[0])
 
     def send_until_cut(self, piece: bytes, total: int) -> int:
-        """How many bytes the server let us send before it answered or reset; at most `total`."""
+        """Send until the server answers or resets; return the bytes it took, at most `total`."""
         sent = 0
         with suppress(ConnectionError):
             while sent < total and not self.has_news():
@@ -130,7 +130,7 @@ def wire(where: tuple[str, int]) -> Iterator[Wire]:
 
 
 def exchange(loop_factory: LoopFactory, data: bytes, limits: Limits = UNHURRIED) -> bytes:
-    """Send bytes to a fresh edge, and give back everything it said until it closed."""
+    """Send bytes to a fresh edge, and return everything it sent until it closed."""
     with running(echo, limits, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(data)
         return client.read_to_end()

@@ -1,6 +1,6 @@
-"""Rules on what a module must not do: the world's doors, SQL, wide excepts, print.
+"""Rules on things that a module must not do: the world's doors, SQL, wide excepts, print.
 
-Pure: one source in, its violations out. They apply to the package, not to its tests.
+Pure: one source in, its violations out. Only the package is checked, not its tests.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from tidy.imports import imports_of
 from tidy.sources import Source
 
-# The one door to clock, sleep and randomness: a simulation replaces it and replays from a seed.
+# WORLD is the only door to clock, sleep and randomness: a simulation replaces it and replays from a
+# seed.
 WORLD = "world.py"
 WORLDLY_MODULES = {"time", "random", "uuid", "secrets"}
 WORLDLY_CALLS = {
@@ -29,7 +30,7 @@ WORLDLY_CALLS = {
 # The packages that own tables, and the store under them.
 SPEAKS_SQL = {"store", "idempotency", "resources", "workflow", "services", "migrations"}
 
-# Where any error at all is met, by (file, function), and why it may not go further.
+# EDGES, by (file, function), may meet any error at all; each with its reason.
 EDGES = {
     ("server/app.py", "_reply"): "a bug of ours is one request's 500",
     ("workflow/loop.py", "run_duty"): "a bug of ours met one piece of work; the others go on",
@@ -73,7 +74,7 @@ def sql_at_home(source: Source) -> Iterator[str]:
 
 
 def narrow_excepts(source: Source) -> Iterator[str]:
-    """Any error at all is met only at the declared edges, or to clean up and raise it again."""
+    """Only declared edges meet any error at all; other code cleans up and raises it again."""
     for function, handler in _handlers(source.tree, "<module>"):
         met = _is_wide(handler.type) and not _raises_again(handler)
         if met and (source.inside, function) not in EDGES:

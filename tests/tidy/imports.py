@@ -1,7 +1,7 @@
-"""Rules on who imports whom: design.md, section 4, and what it says must never be.
+"""Rules on imports: the order of docs/ARCHITECTURE.md, and its list of what must never be.
 
 Pure: sources in, violations out. Imports inside functions count for the order; for cycles only
-those that run when a module is loaded.
+imports that run when a module is loaded.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 from tidy.sources import PACKAGE, ROOT, Source
 
-# A unit may import its own ring's members not at all, and those of every ring below it.
+# RINGS: a unit may import units of every ring below its own, and none of its own ring.
 RINGS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("node",),
     ("background",),
-    # What an operator may set names the drivers' settings, and is read by node and cli alone.
+    # The settings name the drivers' settings, and are read by node and cli alone.
     ("settings",),
     ("server", "client", "web", "testing", "verify"),
     # The migrations see all tables and nothing above them; ec2 has none.
@@ -38,7 +38,7 @@ RINGS: tuple[tuple[str, ...], ...] = (
 )
 RING = {unit: number for number, ring in enumerate(RINGS) for unit in ring}
 
-# Narrower than the rings: who alone may import these.
+# ONLY_FOR is narrower than the rings: only these units may import the key.
 ONLY_FOR = {
     "migrations": {"migrations", "node", "cli"},
     "settings": {"settings", "node", "cli"},
@@ -46,16 +46,16 @@ ONLY_FOR = {
     "__init__": set[str](),
 }
 
-# services/: what they share, and the drivers' port. The rest are strangers to each other, because
-# each could be another team's program; only the janitor sweeps more than one.
+# A service may import SERVICES_SHARED. The others are strangers to each other, because each could
+# be another team's program; only housekeeping sweeps more than one.
 SERVICES_SHARED = {"fence", "steps"}
 SERVICES_MAY = {
     "simulated_machines": {"machines"},
     "housekeeping": {"simulated_machines"},
 }
 
-# Inside ec2 and resources: a room imports those to its right, never left, never sideways. The
-# families share a kit, and what they build on: an instance has interfaces and volumes.
+# STOREYS inside ec2 and resources: a room imports rooms to its right, never left, never sideways.
+# The families share a kit, and build on each other: an instance has interfaces and volumes.
 STOREYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "ec2": (
         ("catalog",),
@@ -79,12 +79,12 @@ STOREY = {
     for unit, rings in STOREYS.items()
 }
 
-# Bytes and values: the wire protocol knows no noun, no row and no store.
+# PROTOCOL is bytes and values: it knows no noun, no row and no store.
 PROTOCOL = "ec2/protocol/"
 PROTOCOL_KNOWS = {"ec2", "errors", "world"}
 
-# An operation runs inside an open transaction, so nothing in its rooms may call out: no service,
-# and none of the modules that reach another process.
+# IN_TRANSACTION: an operation runs inside an open transaction, so nothing in its rooms may call
+# out: no service, and none of the modules that reach another process.
 IN_TRANSACTION = {"ec2", "resources"}
 SERVICES = {"services"}
 CALLS_OUT = {
@@ -92,16 +92,16 @@ CALLS_OUT = {
     "smtplib", "socket", "socketserver", "ssl", "subprocess", "urllib.request",
 }  # fmt: skip
 
-# `pip install sametoken` brings only these: the engine must load with nothing else there.
+# ENGINE must load with nothing else there: `pip install sametoken` brings only ENGINE_NEEDS.
 ENGINE = {"__init__", "idempotency", "store", "retry", "faults", "errors", "world"}
 ENGINE_NEEDS = {"sqlalchemy"}
-# Loaded by `node` alone, and only for those who asked for `sametoken[postgresql]`.
+# Modules that `node` alone loads, and only for users of `sametoken[postgresql]`.
 POSTGRESQL = {"store/postgresql.py", "store/pgconnect.py", "store/pgsession.py", "store/news.py"}
 
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One imported name: `sametoken.store.port.Tx`, and whether loading the module imports it."""
+    """An imported name: `sametoken.store.port.Tx`, and whether loading the module imports it."""
 
     line: int
     name: str
@@ -128,7 +128,7 @@ def _imports_in(node: ast.AST, *, at_load: bool) -> Iterator[Import]:
 
 
 def _of_package(source: Source) -> Iterator[tuple[Import, str, str]]:
-    """(import, unit, module within the unit or "") of each import of our own package."""
+    """Yield (import, unit, module within the unit or "") for each import of our own package."""
     for found in imports_of(source):
         parts = found.name.split(".")
         if parts[0] == PACKAGE:
@@ -186,7 +186,7 @@ def protocol_alone(source: Source) -> Iterator[str]:
 
 
 def calls_nothing_out(source: Source) -> Iterator[str]:
-    """What runs inside a transaction imports no service and no network."""
+    """A module that runs inside a transaction imports no service and no network."""
     if source.unit not in IN_TRANSACTION:
         return
     for found, unit, _ in _of_package(source):
@@ -219,7 +219,7 @@ def engine_alone(source: Source) -> Iterator[str]:
 
 
 def declared(source: Source) -> Iterator[str]:
-    """What is imported from others is a dependency in pyproject.toml, not a lucky presence."""
+    """An import from another package is a dependency in pyproject.toml, not a lucky presence."""
     known = declared_names()
     for line, name in _third_parties(source):
         if name not in known:
@@ -234,7 +234,7 @@ def _third_parties(source: Source) -> Iterator[tuple[int, str]]:
 
 
 def declared_names(*, without: str = "") -> set[str]:
-    """The import names of the package's own dependencies, extras too: ours have equal names."""
+    """The import names of the package's own dependencies and extras, which are equal to theirs."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project.get("optional-dependencies", {})
     groups = [project["dependencies"], *(extras[name] for name in extras if name != without)]
@@ -242,7 +242,7 @@ def declared_names(*, without: str = "") -> set[str]:
 
 
 def distribution(requirement: str) -> str:
-    """`SQLAlchemy>=2.0` → `sqlalchemy`, dashes as an import has them."""
+    """The name of a requirement as an import has it: `SQLAlchemy>=2.0` → `sqlalchemy`."""
     end = next((i for i, c in enumerate(requirement) if c in " <>=!~;["), len(requirement))
     return requirement[:end].lower().replace("-", "_")
 
@@ -250,7 +250,7 @@ def distribution(requirement: str) -> str:
 def cycle(sources: Collection[Source]) -> str | None:
     """A ring of modules that import each other when loaded, as a chain; None when there is none.
 
-    What a package's `__init__` re-exports counts for those who import from it, not for its own.
+    The re-exports of a package's `__init__` count for modules that import from it, not for its own.
     """
     modules = {source.module for source in sources}
     graph = {

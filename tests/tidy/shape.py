@@ -1,4 +1,4 @@
-"""Rules on shape and wording: sizes, names, docstrings, excuses, and what must not leak.
+"""Rules on shape: sizes, names, docstrings, excuses, and texts that must not leak.
 
 Pure: one source in, its violations out.
 """
@@ -12,20 +12,20 @@ from pathlib import PurePosixPath
 
 from tidy.sources import Source
 
-# style.md, rule 6: a file is read in one sitting, a function on one screen.
+# FILE_LINES_MAX is read in one sitting, FUNCTION_LINES_MAX seen on one screen.
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 LINE_CHARACTERS_MAX = 100
 
-# If no noun fits, the code is in the wrong file.
+# NAMELESS: if no noun fits, the code is in the wrong file.
 NAMELESS = {"util", "utils", "common", "helper", "helpers", "base", "manager", "misc", "shared"}
 
-# A class of one letter here and there, so that this file does not hold what it looks for.
+# A class of one letter here and there keeps this file from matching its own patterns.
 _UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X]|HA[C]K)\b")
 _EXCUSE = re.compile(r"#\s*(noqa|type:\s*ignore|pragma)(?P<rest>.*)")
-# After the codes, a reason: at least two words of it.
+# After the codes comes a reason: at least two words.
 _CODES_AND_REASON = re.compile(r"(:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*|\[[\w-]+\])[\s#–:-]+\w\S*\s+\w.*")
-# Folders that only exist on somebody's machine; whose, an example may leave open.
+# Folders of one machine; an example may use the placeholder names of users.
 _MACHINE_PATH = re.compile(
     r"(?<![\w.~$}-])/((root|opt|work|tmp|mnt|srv|private|var/folders)/[\w.-]"
     r"|(home|Users)/(?!(somebody|user|you)\b)[\w.-])"
@@ -74,7 +74,7 @@ def named(source: Source) -> Iterator[str]:
 
 
 def excused(source: Source) -> Iterator[str]:
-    """Who silences a checker names the code and says why, on the same line."""
+    """A comment that silences a checker names the code and says why, on the same line."""
     for line, comment in source.comments():
         found = _EXCUSE.search(comment)
         if found and not _CODES_AND_REASON.match(found["rest"].strip()):
@@ -82,7 +82,7 @@ def excused(source: Source) -> Iterator[str]:
 
 
 def finished(source: Source) -> Iterator[str]:
-    """What is left to do is an issue, not a remark."""
+    """Work left to do is an issue, not a remark."""
     yield from _lines_with(_UNFINISHED, source, "finish it, or open an issue")
 
 
@@ -92,7 +92,7 @@ def no_machine(source: Source) -> Iterator[str]:
 
 
 def no_registry(source: Source) -> Iterator[str]:
-    """Where packages come from is the machine's business."""
+    """The address of a package registry is the machine's business."""
     yield from _lines_with(_REGISTRY, source, "the address of a package registry")
 
 

@@ -1,4 +1,4 @@
-"""What the tidy rules read: the files of this repository, as text and as syntax trees.
+"""Sources of the tidy rules: the files of this repository, as text and as syntax trees.
 
 Reads files and nothing else; no rule lives here.
 """
@@ -17,13 +17,13 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "sametoken"
-# Where a program of ours lives; everything else is text.
+# CODE are the folders of our programs; everything else is text.
 CODE = ("src/", "tests/", "benchmarks/", "examples/")
 
 
 @dataclass(frozen=True)
 class Source:
-    """One file: its path from the repository's root, with slashes, and its text."""
+    """A file: its path from the repository's root, with slashes, and its text."""
 
     path: str
     text: str
@@ -38,7 +38,7 @@ class Source:
 
     @cached_property
     def is_ours(self) -> bool:
-        """Whether it is a module of the package, not of its tests."""
+        """True for a module of the package, not of its tests."""
         return self.path.startswith(f"src/{PACKAGE}/")
 
     @cached_property
@@ -54,11 +54,11 @@ class Source:
 
     @cached_property
     def unit(self) -> str:
-        """The name design.md's import order knows it by: `store`, `node`, or `__init__`."""
+        """The name by which the import order knows it: `store`, `node`, or `__init__`."""
         return PurePosixPath(self.inside).parts[0].removesuffix(".py")
 
     def comments(self) -> Iterator[tuple[int, str]]:
-        """(line number, comment) of each comment; what only looks like one is left out."""
+        """Yield (line number, comment) of each comment; a `#` inside a string is none."""
         for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
             if token.type == tokenize.COMMENT:
                 yield token.start[0], token.string
@@ -69,12 +69,12 @@ class Source:
 
 
 def every_text() -> list[Source]:
-    """Every text file that git would take: all but what .gitignore names."""
+    """Return every text file that git would take: all but those .gitignore names."""
     return [Source(path, text) for path in sorted(_kept_paths()) if (text := _text(path))]
 
 
 def every_module(texts: list[Source]) -> list[Source]:
-    """The Python files among `texts` that are programs of ours."""
+    """Return the Python files among `texts` that are programs of ours."""
     return [text for text in texts if text.path.endswith(".py") and text.path.startswith(CODE)]
 
 
@@ -87,7 +87,7 @@ def _kept_paths() -> Iterator[str]:
     for folder, folders, files in os.walk(ROOT):
         folders[:] = [name for name in folders if name != ".git" and not _matches(name, ignored)]
         for name in files:
-            # In a worktree .git is a file.
+            # Skip .git: in a worktree it is a file.
             if name != ".git" and not _matches(name, ignored):
                 yield Path(folder, name).relative_to(ROOT).as_posix()
 

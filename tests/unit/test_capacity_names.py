@@ -1,4 +1,4 @@
-"""Which setting limits a counter: its own, else its families', the most particular first."""
+"""The settings that limit a counter: its own, else its families', the most particular first."""
 
 from __future__ import annotations
 

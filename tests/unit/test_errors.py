@@ -1,4 +1,4 @@
-"""Who is at fault, and whether a repeat can help, can be told from the error alone."""
+"""An error alone tells whose fault it is, and whether a repeat can help."""
 
 from __future__ import annotations
 

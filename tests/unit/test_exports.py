@@ -17,9 +17,9 @@ ERRORS = {
     "IdempotentParameterMismatch", "InvalidClientToken", "Misconfigured", "SametokenError",
     "ServiceError", "Transient",
 }  # fmt: skip
-# What an application hands to the engine, from the layers below it.
+# BELOW are names of lower layers that an application hands to the engine.
 BELOW = {"Tx"}
-# What only the control plane needs: an application that imports the engine does not load it.
+# CONTROL_PLANE are packages that an application does not load when it imports the engine.
 CONTROL_PLANE = {
     "alembic", "botocore", "boto3", "click", "cryptography", "httptools", "platformdirs", "rich",
     "uvicorn", "uvloop",

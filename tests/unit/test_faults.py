@@ -1,4 +1,4 @@
-"""Fault points do nothing unless somebody listens; then every one of them is heard."""
+"""Fault points do nothing without an injector; with one, each of them reaches it."""
 
 from __future__ import annotations
 

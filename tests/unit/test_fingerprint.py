@@ -1,4 +1,4 @@
-"""Intent as it is kept: what is equal, what differs and how it is named, what stays secret."""
+"""Intent in its stored form: equality, the names of differences, and secrecy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def differing(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, ...]:
     return differing_fields(digests(one), digests(other))
 
 
-# What a launch of every kind of field looks like. Its digests are pinned below.
+# PINNED is a launch with every kind of field. Its digests are pinned below.
 PINNED = {
     "ImageId": "ami-0123456789abcdef0",
     "MinCount": 1,
@@ -51,8 +51,9 @@ PINNED = {
     "Tags": {"a.b": "é", "": ""},
     "Filters": [],
 }
-# Recorded when rule version 1 was released. Entries of running deployments hold such digests: if
-# this fails, honest retries would be refused after an upgrade. Make a new rule version instead.
+# GOLDEN was recorded when rule version 1 was released. Entries of running deployments hold such
+# digests: if this fails, honest retries would be refused after an upgrade. Make a new rule version
+# instead.
 GOLDEN = {
     "EbsOptimized": "735d0362d5ee209277e41a29",
     "Filters": "65b3431a76fe85d9a788757a",
@@ -182,7 +183,7 @@ def test_values_of_different_types_are_never_alike(one: Any, other: Any) -> None
 def test_names_with_dots_and_brackets_never_share_a_path(
     one: dict[str, Any], other: dict[str, Any]
 ) -> None:
-    """Tags and other maps of callers' own names: one field must not hide another."""
+    """Tags and other maps have names of callers' own: one field must not hide another."""
     assert differing(one, other) != ()
 
 
@@ -258,7 +259,7 @@ def test_fingerprints_are_equal_exactly_when_the_parameters_are(
 
 
 def typed(value: Any) -> Any:
-    """`value` with its types spelt out: for Python True == 1, for us they are two."""
+    """Spell out the types of `value`: for Python True == 1, for us they are two."""
     if isinstance(value, dict):
         return {name: typed(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -286,7 +287,7 @@ def test_any_changed_leaf_differs_and_is_the_one_that_is_named(
 
 
 def leaves(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The place of each leaf; an empty list or structure is one."""
+    """Yield the place of each leaf; an empty list or structure is a leaf."""
     if isinstance(value, dict) and value:
         for name, inner in value.items():
             yield from leaves(inner, (*place, name))

@@ -42,7 +42,7 @@ def test_an_id_names_one_kind() -> None:
 
 @EVERY
 def test_every_state_leads_to_an_end(kind: Kind) -> None:
-    """Nothing may be stuck: a resource that cannot end keeps its entry for ever."""
+    """A resource that cannot end keeps its entry for ever."""
     can_end = set(kind.ends)
     for _ in kind.transitions:
         can_end |= {state for state, after in kind.transitions.items() if after & can_end}

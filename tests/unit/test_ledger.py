@@ -1,4 +1,4 @@
-"""What a token-bearing call must do: every case of the design's table (§3), decided purely."""
+"""The decision about a token-bearing call: every combination of entry and request. Pure."""
 
 from __future__ import annotations
 
@@ -43,9 +43,10 @@ def entry(*outcomes: Outcome) -> Entry:
 
 
 MISMATCH = "mismatch"
-# What the entry holds: (zone, state, the parameter "P"). What is asked: (zone, "P"). What follows.
+# CASES: outcomes of the entry (zone, state, the parameter "P"); the request (zone, "P"); the
+# decision.
 CASES = [
-    # A token nobody used.
+    # A token that was never used.
     ([], (REGIONAL, 1), Perform(REGIONAL)),
     ([], (A, 1), Perform(A)),
     # Equal parameters: replayed when settled, evaluated anew when failed.
@@ -129,7 +130,7 @@ def test_a_mismatch_without_a_zone_names_what_differs_from_the_most_similar_outc
 
 
 def test_an_entry_is_compared_by_the_rules_it_was_written_with() -> None:
-    """An upgrade that takes `Groups` for a set must not refuse an honest retry of before."""
+    """An upgrade that makes `Groups` a set must not refuse an honest retry from before it."""
     old, new = Rules(1), Rules(2, sets=frozenset({"Groups"}))
     written = call(rules=(old,), Groups=["b", "a"]).fingerprint(KEY)
     claimed = entry(Outcome(REGIONAL, SETTLED, written, {"made": 1}, "request"))
@@ -180,7 +181,7 @@ HELD = st.dictionaries(
 def test_a_decision_never_acts_twice_under_one_token_and_zone(
     held: Mapping[str, tuple[OutcomeState, int]], zone: str, value: int
 ) -> None:
-    """Perform never lands on a settled outcome, and never beside a Regional one."""
+    """Check that Perform never lands on a settled outcome, and never beside a Regional one."""
     claimed = entry(*(outcome(at, state, P=p) for at, (state, p) in held.items()))
     try:
         decision = decide(call(zone, P=value), claimed, KEY)

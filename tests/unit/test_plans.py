@@ -11,7 +11,7 @@ from sametoken.workflow.work import LEASE
 
 EVERY = pytest.mark.parametrize("plan", PLANS.values(), ids=lambda plan: plan.name)
 
-# The state an instance is in while a plan is followed; the request puts it there.
+# DURING is the state of an instance while a plan is followed; the request puts it there.
 DURING = {
     "launch": InstanceState.PENDING,
     "start": InstanceState.PENDING,
@@ -45,7 +45,7 @@ def test_a_plan_ends_in_a_state_that_its_instance_can_reach(plan: Plan) -> None:
 
 @EVERY
 def test_a_plan_that_can_fail_has_a_way_back_that_cannot(plan: Plan) -> None:
-    """Also from where the instance is when it fails: a way back needs no other request first."""
+    """Check that the way back needs no other request first, from the state of the failure."""
     if plan.on_failure is None:
         assert plan.deadline is None, "who gives up must know what to do instead"
         return

@@ -1,4 +1,4 @@
-"""EC2's refusals: code and status as EC2 has them, a sentence with the value, and what to do."""
+"""EC2's refusals: its codes and statuses, a sentence with the value, and what to do."""
 
 from __future__ import annotations
 

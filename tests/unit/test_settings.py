@@ -1,4 +1,4 @@
-"""What an operator can set: the database's URL, and defaults that are safe."""
+"""An operator's settings: the database's URL, and defaults that are safe."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_path_that_leads_nowhere_is_refused_in_words(path: str) -> None:
 
 
 def test_two_names_of_one_file_are_one_database(tmp_path: Path) -> None:
-    """Else each name had a lock of its own, and two servers the file."""
+    """With a lock for each name, two servers could open one file."""
     (tmp_path / "real").mkdir()
     file = tmp_path / "real" / "plane.db"
     file.touch()

@@ -1,4 +1,4 @@
-"""Token buckets: what a caller may ask at once and per second, and what it costs to remember."""
+"""Token buckets: the requests a caller may send at once and per second, and their memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from store.worlds import SetWorld
 
 
 def admitted(throttle: Throttle, count: int, action: str, account: str = "1") -> int:
-    """How many of `count` requests at one moment are let through."""
+    """The number of `count` requests at one moment that are let through."""
     passed = 0
     for _ in range(count):
         try:

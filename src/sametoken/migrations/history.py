@@ -1,6 +1,7 @@
-"""Which revisions a database has had, and what each did to older programs. One row a revision.
+"""The revisions that a database has had, and what each did to older programs.
 
-Alembic keeps only the newest one's name, which tells nothing to a program that does not know it.
+A row for each. Alembic keeps only the newest revision's name, which tells nothing to a program that
+does not know it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
-# Only adds: a program that does not know the revision works on beside one that does.
+# An EXPAND only adds: a program that does not know the revision works on beside one that does.
 EXPAND = "expand"
-# Takes away, or changes what is there: only for programs that know it.
+# A CONTRACT takes away or changes what is there: only programs that know the revision can work on.
 CONTRACT = "contract"
 
-# `version` is the program's that applied it. Revisions are named so that they sort by age.
+# The `version` is that of the program that applied the revision. Revisions are named so that they
+# sort by age.
 APPLIED = sa.Table(
     "schema_revision",
     metadata,
@@ -28,7 +30,7 @@ APPLIED = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """One revision that a database has had."""
+    """A revision that a database has had."""
 
     revision: str
     phase: str
@@ -41,7 +43,7 @@ def record(connection: sa.Connection, applied: Applied) -> None:
 
 
 def applied(connection: sa.Connection) -> list[Applied]:
-    """All that a database has had, the oldest first; nothing for one that is not ours."""
+    """All revisions that a database has had, the oldest first; none if it is not ours."""
     if not sa.inspect(connection).has_table(APPLIED.name):
         return []
     rows = connection.execute(sa.select(APPLIED).order_by(APPLIED.c.revision))

@@ -1,9 +1,10 @@
-"""Brings a database to this program's schema: expand, then contract.
+"""Bring a database to this program's schema: expand, then contract.
 
 A revision that *expands* only adds: nodes of the release before work on beside those of this one,
-so opening a database applies it. One that *contracts* takes away what older programs may use, and
-waits for `sametoken migrate --contract`, which is refused while a node lives that does not know it.
-A program serves a database that is newer than itself as long as all it does not know are additions.
+so opening a database applies it. A revision that *contracts* takes away what older programs may
+use, and waits for `sametoken migrate --contract`, which is refused while a node lives that does not
+know it. A program serves a database that is newer than itself as long as all revisions that it does
+not know are additions.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from sametoken.store.nodes import FRESH, Heartbeat
 
 log = logging.getLogger(__name__)
 
-# Where this program's revisions are, as Alembic spells it. Tests name other releases'.
+# The folder of this program's revisions, as Alembic spells it. Tests name those of other releases.
 SCRIPTS = "sametoken:migrations"
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One step of the schema, as this program knows it."""
+    """A revision of the schema, as this program knows it."""
 
     id: str
     phase: str
@@ -42,7 +43,7 @@ class Revision:
 
 @cache
 def revisions(scripts: str = SCRIPTS) -> tuple[Revision, ...]:
-    """All that this program knows, the oldest first.
+    """All revisions that this program knows, the oldest first.
 
     Read once: a newer version may be installed over the files of a program that runs.
     """
@@ -63,9 +64,9 @@ def current(connection: sa.Connection) -> str | None:
 
 
 def upgrade(connection: sa.Connection, scripts: str = SCRIPTS) -> None:
-    """Apply what only adds. The caller has begun a transaction, and commits it.
+    """Apply the revisions that only add. The caller has begun a transaction, and commits it.
 
-    An empty database, which nobody uses, gets everything. Raises `Misconfigured` for a database
+    An empty database has no users, so it gets every revision. Raises `Misconfigured` for a database
     that this program cannot serve.
     """
     missing = _missing(connection, scripts)
@@ -88,10 +89,10 @@ def contract(
     living: Callable[[], Sequence[Heartbeat]],
     scripts: str = SCRIPTS,
 ) -> None:
-    """Apply all that is missing. The caller has begun a transaction, and commits it.
+    """Apply all missing revisions. The caller has begun a transaction, and commits it.
 
-    `living` says which nodes the database has, and sees to it that there will not be others before
-    the commit. Raises `Misconfigured` when one of them may use what would be taken away.
+    `living` returns the nodes of the database, and keeps others from joining before the commit.
+    Raises `Misconfigured` when one of them may use what would be taken away.
     """
     missing = _missing(connection, scripts)
     if current(connection) is not None:
@@ -119,7 +120,7 @@ def _check_replaced(late: Sequence[Heartbeat], revision: Revision) -> None:
 
 
 def _knows(node: Heartbeat, revision: Revision, scripts: str) -> bool:
-    """Does the program that `node` runs know `revision`? One that is newer than ours does."""
+    """True when the program that `node` runs knows `revision`, as every newer program does."""
     ids = [one.id for one in revisions(scripts)]
     return node.revision not in ids or ids.index(node.revision) >= ids.index(revision.id)
 
@@ -130,7 +131,7 @@ def waiting(connection: sa.Connection, scripts: str = SCRIPTS) -> list[str]:
 
 
 def check(connection: sa.Connection, scripts: str = SCRIPTS) -> None:
-    """Raise `Misconfigured` when what this program uses may have been taken away."""
+    """Raise `Misconfigured` when something that this program uses may be gone."""
     known = {one.id for one in revisions(scripts)}
     foreign = [one for one in history.applied(connection) if one.revision not in known]
     contracted = [one.revision for one in foreign if one.phase != EXPAND]
@@ -143,7 +144,7 @@ def check(connection: sa.Connection, scripts: str = SCRIPTS) -> None:
 
 
 def _check_known(connection: sa.Connection, scripts: str) -> None:
-    """Raise `Misconfigured` when the database has had revisions that this program cannot bear."""
+    """Raise `Misconfigured` for a revision that this program cannot work beside."""
     check(connection, scripts)
     known = {one.id for one in revisions(scripts)}
     found = current(connection)
@@ -162,7 +163,7 @@ def _check_known(connection: sa.Connection, scripts: str) -> None:
 
 
 def _missing(connection: sa.Connection, scripts: str) -> list[Revision]:
-    """What this program knows and the database has not had, the oldest first."""
+    """Revisions that this program knows and the database has not had, the oldest first."""
     had = {one.revision for one in history.applied(connection)}
     return [one for one in revisions(scripts) if one.id not in had]
 
@@ -179,7 +180,7 @@ def _version() -> str:
 
 def _config(scripts: str, connection: sa.Connection | None = None) -> Config:
     config = Config()
-    # Its values are templates to Alembic, where a % stands for something.
+    # Escape the path: Alembic's options are templates in which a % begins a placeholder.
     config.set_main_option("script_location", scripts.replace("%", "%%"))
     config.attributes["connection"] = connection
     return config

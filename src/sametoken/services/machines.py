@@ -19,7 +19,7 @@ from sametoken.store.port import Store, Tx
 from sametoken.workflow.plans import MACHINES
 from sametoken.workflow.ports import Progress, StepCall, Verb
 
-# What a driver is told of a machine; None means that there shall be none.
+# The members of a machine that a driver is told; None means that there must be no machine.
 MachineSpec = Mapping[str, Any]
 
 
@@ -46,7 +46,7 @@ class Machines:
     def call(self, verb: Verb, call: StepCall) -> Progress:
         if verb is Verb.CLOSE:
             close_instance(self.store, MACHINES, call)
-            # The driver hears of the higher generation too, even where it has no machine yet.
+            # Tell the driver the higher generation even where it has no machine yet.
             return self.driver.ensure(call.instance, call.generation, None)
         power = {Verb.ENSURE: "on", Verb.HALT: "off", Verb.RELEASE: "absent"}[verb]
         take_step(
@@ -60,4 +60,4 @@ class Machines:
 
 
 def _nothing(tx: Tx) -> None:
-    """The machine's own state is the driver's; the step only has to be taken once."""
+    """Change no row: the machine's state is the driver's; the step is only taken once."""

@@ -47,7 +47,7 @@ class Networks:
 
 
 def _close_public(tx: Tx, instance: str) -> None:
-    """A stopped instance keeps its interfaces, but not its automatic public addresses."""
+    """Give back automatic public addresses; a stopped instance keeps its interfaces."""
     for interface in interfaces.attached_to(tx, instance):
         interfaces.close_public(tx, interface)
 

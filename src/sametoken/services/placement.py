@@ -1,4 +1,4 @@
-"""The placement service: a host for the capacity that the request has debited already."""
+"""The placement service: finds a host for the capacity that the request has already debited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How every service takes a step: through the fence, then once, in one transaction of its own."""
+"""The way every service takes a step: past the fence, once, in a transaction of its own."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sametoken.services.fence import pass_fence
 from sametoken.store.port import Store, Tx
 from sametoken.workflow.ports import StepCall, Verb
 
-# Not an account number: no access key leads here, so no caller can guess their way into a step
-# (promise P10).
+# INTERNAL_ACCOUNT is no account number: no access key leads to it, so no caller can guess the way
+# into a step (promise P10).
 INTERNAL_ACCOUNT = "internal"
 
-# What a step does to rows, in the service's own transaction.
+# The row changes of a step, made in the service's own transaction.
 Effect = Callable[[Tx], None]
 
 
@@ -34,7 +34,7 @@ def take_step(
 ) -> None:
     """Have `effect` happen once for the call's token, unless the caller is a former owner.
 
-    Raises `StaleOwner`, what `effect` refuses with, or `Transient`.
+    Raises `StaleOwner`, `Transient`, or the refusals of `effect`.
     """
 
     def perform(tx: Tx) -> Made:
@@ -48,7 +48,8 @@ def take_step(
 
     def in_one_transaction(tx: Tx) -> None:
         if verb in (Verb.HALT, Verb.RELEASE):
-            # What the instance holds is listed, then changed; its owner may be detaching it now.
+            # Lock the Region first: the effect lists what the instance holds and then changes it,
+            # and the owner may be detaching some of it now.
             vpcs.lock_region(tx, call.account, call.region)
         pass_fence(tx, service, verb, call)
         scope = Scope(INTERNAL_ACCOUNT, call.region, f"{service}.{verb}")
@@ -62,5 +63,5 @@ def take_step(
 
 
 def close_instance(store: Store, service: str, call: StepCall) -> None:
-    """Shut the door behind the instance's last owner. Repeats change nothing."""
+    """Close the service to the instance's earlier owners. Repeats change nothing."""
     store.run(lambda tx: pass_fence(tx, service, Verb.CLOSE, call))

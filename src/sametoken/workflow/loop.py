@@ -1,7 +1,7 @@
-"""The loop of everything that is done in the background: do what is due, wait for more, repeat.
+"""The loop of a background duty: do all that is due, wait for more, repeat.
 
-One of the few places that catch every exception (see `server.app`): a bug that meets one piece of
-work must not stop the others.
+This is one of the few places that catch every exception (see `server.app`): a bug that meets one
+piece of work must not stop the others.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ _POLL_SECONDS_MIN = 0.005
 
 
 class Duty(Protocol):
-    """Something to be done whenever it is due."""
+    """A piece of background work that is repeated whenever something is due."""
 
     @property
     def channel(self) -> str:
-        """Commits that make new work wake this channel."""
+        """The channel that commits wake when they make new work."""
         ...
 
     def run_once(self) -> bool:
-        """Do what is due now. False when nothing was."""
+        """Do all that is due now. False when nothing was."""
         ...
 
     def next_due(self, tx: Tx) -> datetime | None:
-        """When there will be something to do; None when nothing is planned."""
+        """The moment when something will be due; None when nothing is planned."""
         ...
 
 
@@ -46,7 +46,7 @@ def run_duty(
 ) -> None:
     """Repeat the duty until `stop` is set, waiting in between for news or for the next due time.
 
-    `news` listens to the duty's channel. Who sets `stop` sets it too, afterwards, to be heard now.
+    `news` listens to the duty's channel. To stop without delay, set `stop` first and then `news`.
     """
     while True:
         news.clear()
@@ -65,7 +65,7 @@ def run_duty(
 
 
 def seconds_to_next(duty: Duty, store: Store) -> float:
-    """How long there is nothing to do, as far as is known; at most the polling floor."""
+    """Seconds until something is due, as far as is known; at most the polling floor."""
 
     def ask(tx: Tx) -> float:
         moment = duty.next_due(tx)
@@ -75,7 +75,7 @@ def seconds_to_next(duty: Duty, store: Store) -> float:
 
 
 class Ripener:
-    """The duty of `resources.ripening`: resources that reach a state by themselves."""
+    """The duty of `resources.kit.ripening`: resources that reach a state by themselves."""
 
     channel = ripening.CHANNEL
 

@@ -1,8 +1,8 @@
 """The plans that drive an instance to a known good state, as tables of steps. Pure.
 
-A plan is walked step by step; each step is one call (or one per service, for closing). A plan
-that fails for good is replaced by its `on_failure`; one without is repeated until it succeeds,
-because giving up would leave something behind.
+A plan is walked step by step; each step is one call (or one per service, for closing). A plan that
+fails for good is replaced by its `on_failure`. A plan without `on_failure` is repeated until it
+succeeds, because giving up would leave something behind.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ _ALL = (
         ),
         InstanceState.STOPPED,
     ),
-    # Close everywhere first, then release in reverse order: an owner that was paused before one
-    # of its creates, and resumes after this, finds every door shut.
+    # Close everywhere first, then release in reverse order: an owner that was paused before one of
+    # its creates, and resumes after this, finds every door shut.
     Plan(
         "terminate",
         (

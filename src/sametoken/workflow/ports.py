@@ -1,4 +1,4 @@
-"""What the workflow needs of the services behind a launch. `node` binds the real ones.
+"""The services behind a launch, as the workflow sees them. `node` binds the real ones.
 
 Every call carries a token derived from (instance, epoch, step) and the generation of the caller's
 lease: the token makes a repeat a repeat, the generation makes a former owner harmless.
@@ -15,7 +15,7 @@ from sametoken.errors import SametokenError
 
 
 class Verb(StrEnum):
-    """What a service can be asked to do for one instance. Each may be repeated at will."""
+    """A request to a service about one instance. Each may be repeated at will."""
 
     ENSURE = "ensure"  # provision the given ids, as the spec says
     HALT = "halt"  # power off and give up what a stopped instance does not keep
@@ -25,7 +25,7 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepCall:
-    """One call of one step. `spec` is pinned: the same at every attempt of the step."""
+    """A call of one step. `spec` is pinned: the same at every attempt of the step."""
 
     instance: str
     account: str
@@ -38,12 +38,12 @@ class StepCall:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The service is in the state that was asked for."""
+    """The service has reached the state that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """On its way; ask again in `seconds`."""
+    """The service is on its way there; ask again in `seconds`."""
 
     seconds: float
 
@@ -52,15 +52,17 @@ Progress = Done | Later
 
 
 class StaleOwner(SametokenError):
-    """A lower generation than the service has seen, or a closed instance: the caller has lost
-    its lease to a successor and must do nothing more."""
+    """The caller has lost its lease to a successor, and must do nothing more.
+
+    Its generation is lower than the service has seen, or the instance is closed.
+    """
 
 
 class Service(Protocol):
-    """One of the four services.
+    """A service that acts for instances; the launch has four.
 
-    `call` raises `StaleOwner`; `Transient` or a 5xx `ServiceError` when a repeat may succeed; a
-    4xx `ServiceError` when none will.
+    `call` raises `StaleOwner`; `Transient` or a 5xx `ServiceError` when a repeat may succeed; a 4xx
+    `ServiceError` when no repeat will.
     """
 
     def call(self, verb: Verb, call: StepCall) -> Progress: ...

@@ -1,8 +1,8 @@
-"""The runner: claim due work, call one service at a time, record what came of it.
+"""The runner: claim due work, call one service at a time, record the outcome.
 
 Recovery is the ordinary path. A runner that dies leaves a lease that runs out; its successor
-repeats the step with the same derived token, which is an ordinary repeated request. No
-transaction is open while a service is called.
+repeats the step with the same derived token, which is an ordinary repeated request. No transaction
+is open while a service is called.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from sametoken.world import World
 log = logging.getLogger(__name__)
 
 
-# Few enough that the last of them still starts well within its lease.
+# CLAIM_MAX is so few that the last of them still starts well within its lease.
 CLAIM_MAX = 8
 
-# The state reason of a launch that ended for a cause of ours, in EC2's words.
+# The state reason, in EC2's words, of a launch that ended for an internal cause.
 INTERNAL_FAILURE = (
     "Server.InternalError",
     "Server.InternalError: Internal error on launch",
@@ -60,7 +60,7 @@ _Fate = Done | Later | _Retry | _Failed
 
 @dataclass(slots=True)
 class Runner:
-    """Drives instances to where they are wanted. One per thread; any number per store."""
+    """Drives instances to the state that is wanted. A thread has its own; any number per store."""
 
     store: Store
     services: Services
@@ -72,7 +72,7 @@ class Runner:
     channel = works.CHANNEL
 
     def run_once(self) -> bool:
-        """Claim what is due and drive each as far as it goes. False when nothing was due."""
+        """Claim the work that is due and drive it as far as it goes. False when nothing was due."""
         if not self.store.read(works.is_due):
             return False
         claimed = self.store.run(lambda tx: works.claim(tx, CLAIM_MAX))
@@ -87,7 +87,7 @@ class Runner:
         return works.next_due(tx)
 
     def _drive(self, work: Work) -> None:
-        """Step after step under one lease, until it is done, must wait, or is no longer ours."""
+        """Take step after step under one lease, until done, waiting, or no longer the owner."""
         held: Work | None = work
         while held is not None:
             try:
@@ -125,7 +125,7 @@ class Runner:
         return _Retry(service)
 
     def _record(self, tx: Tx, work: Work, fate: _Fate) -> Work | None:
-        """Write the step's fate down. The work as it goes on now, or None when it does not."""
+        """Record the step's fate. Returns the work to go on with under this lease, or None."""
         match fate:
             case Done():
                 return self._step_done(tx, work)
@@ -152,7 +152,7 @@ class Runner:
     def _step_done(self, tx: Tx, work: Work) -> Work | None:
         if work.is_last_step:
             done = replace(work, step=0, attempt=0, deadline_at=None)
-            # Its row before its work: the order in which requests lock them.
+            # Lock the row before its work, in the order in which requests lock them.
             row = rows.find(tx, work.instance, lock=True)
             if works.record(tx, work, done, due_at=None, keeps_lease=False):
                 assert row is not None, f"{work.instance} has work, and is gone"
@@ -162,7 +162,7 @@ class Runner:
         return further if works.record(tx, work, further, due_at=tx.now, keeps_lease=True) else None
 
     def _give_up(self, tx: Tx, work: Work, reason: tuple[str, str]) -> Work | None:
-        """Follow the plan's way back; a plan without one is repeated, for it must not be left."""
+        """Switch to the plan's `on_failure`; without one repeat the plan, to leave nothing made."""
         instead = work.the_plan.on_failure
         if instead is None:
             self._put_off(tx, work, replace(work, attempt=work.attempt + 1), BACKOFF_CAP_SECONDS)
@@ -176,7 +176,7 @@ class Runner:
 
 
 def _arrive(tx: Tx, work: Work, row: Row) -> None:
-    """The plan is done: put the instance, locked, into the state it was driven to."""
+    """Put the instance, locked, into the state in which its plan ends."""
     state = work.the_plan.ends_in
     if row.state == state.value:
         return

@@ -1,4 +1,4 @@
-# Who may pass: network ACLs and security groups, in every form their rules are written in.
+# Access rules: network ACLs and security groups, in every form their rules are written in.
 
 resource "aws_network_acl" "front" {
   vpc_id     = aws_vpc.net.id

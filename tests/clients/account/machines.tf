@@ -1,4 +1,4 @@
-# Three machines, each made another way, and what hangs on them.
+# Three machines, each made another way, with their volumes, interfaces and addresses.
 
 variable "owner" { type = string }
 variable "script" { type = string }
@@ -56,7 +56,7 @@ resource "aws_instance" "private" {
   }
 }
 
-# Without user data: the provider hashes what an instance has from a template twice, and plans to
+# Omit user data: the provider hashes twice the data that an instance has from a template, and plans to
 # change it for ever (hashicorp/terraform-provider-aws, issues 30825 and 39476).
 resource "aws_launch_template" "web" {
   name_prefix   = "web-"
@@ -124,7 +124,7 @@ resource "aws_eip" "front" {
   network_interface         = aws_network_interface.front.id
   associate_with_private_ip = "10.7.1.50"
   tags                      = local.tags
-  # As the provider's documentation asks.
+  # The provider's documentation asks for this.
   depends_on = [aws_internet_gateway.out]
 }
 resource "aws_eip" "web" { domain = "vpc" }
@@ -141,7 +141,7 @@ output "instances" {
     templated = aws_instance.templated.id
   }
 }
-# All that carries the owner's tags, machines included.
+# The resources that carry the owner's tags, machines included.
 output "tagged" {
   value = [
     aws_ebs_volume.data.id, aws_eip.front.id, aws_eip.nat.id, aws_instance.plain.id,

@@ -63,7 +63,7 @@ resource "aws_main_route_table_association" "private" {
   route_table_id = aws_route_table.private.id
 }
 
-# The provider waits ten seconds after each switch of these, so they stand where nothing waits for
+# The provider waits ten seconds after each switch of these, so this VPC has nothing that waits for
 # them.
 resource "aws_vpc" "slow" {
   cidr_block           = "10.8.0.0/16"
@@ -75,7 +75,7 @@ resource "aws_subnet" "slow" {
   map_public_ip_on_launch = true
 }
 
-# What was there before, and is only looked at.
+# The default VPC and a subnet of it, which exist before and are only read.
 data "aws_vpc" "default" { default = true }
 data "aws_subnet" "default" {
   vpc_id            = data.aws_vpc.default.id

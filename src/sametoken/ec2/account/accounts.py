@@ -1,4 +1,4 @@
-"""DescribeAccountAttributes: what an account may have in a Region."""
+"""DescribeAccountAttributes: limits and defaults of an account in a Region."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from sametoken.resources.network import vpcs
 from sametoken.resources.network.elastic_addresses import ELASTIC_ADDRESS
 from sametoken.store.port import Tx
 
-# What EC2 answers for attributes of which nothing here depends. Instances are limited by vCPUs and
-# zone, not by number; the value is EC2's own for a new account.
+# _FIXED are answers that depend on nothing here. Instances are limited by vCPUs and zone, not by
+# number; the value is EC2's own for a new account.
 _FIXED = {
     "max-instances": "20",
     "supported-platforms": "VPC",
     "vpc-max-security-groups-per-interface": "5",
 }
 _DEFAULT_VPC = "default-vpc"
-# The quota of Elastic addresses, under its older name too.
+# Names of the Elastic addresses' quota, the older one too.
 _ADDRESSES = ("max-elastic-ips", "vpc-max-elastic-ips")
 
 
 def describe_account_attributes(tx: Tx, request: Request) -> Document:
-    """The attributes asked for; every one when none is named."""
+    """Return the attributes asked for; all of them when the request names none."""
     default = vpcs.find_default_vpc(tx, request.account, request.region)
     addresses = quotas.maximum(tx, ELASTIC_ADDRESS.name, request.account, request.region)
-    # EC2 says "none" of an account without a default VPC.
+    # EC2 answers "none" for an account without a default VPC.
     values = {
         **_FIXED,
         **dict.fromkeys(_ADDRESSES, str(addresses)),

@@ -35,11 +35,11 @@ ZONE_FILTERS: Mapping[str, Getter[Mapping[str, Any]]] = {
 
 
 def describe_regions(request: Request) -> Document:
-    """The Regions the account can use; with `AllRegions`, or by name, the others too."""
+    """Return the Regions the account can use; with `AllRegions`, or by name, the others too."""
     params = request.params
     passes = compile_filters(params.get("Filters"), REGION_FILTERS)
     names = params.get("RegionNames") or []
-    # Of several unknown names EC2 reports the first in the order of the alphabet.
+    # Sort the names: of several unknown ones EC2 reports the first in alphabetical order.
     _refuse_unknown(sorted(names), REGIONS, "region")
     shown = [_region(one) for one in REGIONS.values() if not names or one.name in names]
     everything = names or params.get("AllRegions")
@@ -53,7 +53,7 @@ def describe_regions(request: Request) -> Document:
 
 
 def describe_availability_zones(request: Request) -> Document:
-    """The zones of the request's Region; with `AllAvailabilityZones` those not opted in to, too."""
+    """Return the zones of the request's Region; `AllAvailabilityZones` adds those not opted in."""
     params = request.params
     passes = compile_filters(params.get("Filters"), ZONE_FILTERS)
     zones = zones_of(request.region)

@@ -36,7 +36,8 @@ def _as_tags(shown: Document) -> dict[str, str]:
     return {shown["Key"]: shown["Value"]}
 
 
-# The kinds whose missing ids EC2 calls by their own code; any other's is an invalid one.
+# Kinds for which EC2 returns a NotFound of their own; for any other missing id it returns
+# InvalidID.
 _KINDS: dict[str, Kind] = {
     kind.prefix: kind
     for kind in (
@@ -54,7 +55,7 @@ _KINDS: dict[str, Kind] = {
     )
 }
 
-# Placements no caller can know of, and associations that EC2 tags no more than it lists.
+# A placement is a kind of our own, unknown to callers; EC2 tags no associations.
 _UNTAGGED = frozenset({PLACEMENT.name, ASSOCIATION.name})
 
 _FILTERS = {**getters(TAG_FILTERS), **tag_filters(_as_tags)}
@@ -81,13 +82,13 @@ def create_tags(tx: Tx, request: Request) -> Document:
 
 
 def validate_delete(request: Request) -> None:
-    """Every tag to remove has a key; a value alone names none."""
+    """Refuse a tag without a key: a value alone names no tag to remove."""
     if any("Key" not in tag for tag in request.params.get("Tags", ())):
         raise refusals.missing_parameter("Tag.Key")
 
 
 def delete_tags(tx: Tx, request: Request) -> Document:
-    """Remove tags: those named (with that value, if one is given), or all when none is named."""
+    """Remove the named tags (with that value, if one is given), or all tags when none is named."""
     named = request.params.get("Tags")
     for row in _lock(tx, request):
         kept = tags.of(row)
@@ -125,10 +126,10 @@ def _order(shown: Document) -> str:
 
 
 def _lock(tx: Tx, request: Request) -> list[Row]:
-    """The living resources named.
+    """Lock the living resources that the request names.
 
-    Raises `InvalidID` for what cannot be an id, and the kind's own `NotFound` for one that the
-    account does not have.
+    Raises `InvalidID` for text that cannot be an id, and the kind's own `NotFound` for an id that
+    the account does not have.
     """
     ids = request.params["Resources"]
     found = rows.by_ids(tx, ids, lock=True)

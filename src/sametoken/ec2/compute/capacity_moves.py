@@ -1,4 +1,4 @@
-"""Capacity moved between reservations, or split off into a new one. None is freed or taken.
+"""Capacity moved between reservations, or split off into a new one; the total stays the same.
 
 "If you move all capacity from your source reservation, the Capacity Reservation will be
 automatically canceled" (EC2 user guide, "Move capacity between Capacity Reservations").
@@ -23,8 +23,8 @@ from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
 _SOURCE, _DESTINATION = "SourceCapacityReservationId", "DestinationCapacityReservationId"
-# What two reservations have in common where capacity moves between them (the same page); their
-# end, too, which is kept apart.
+# Members that must be equal in two reservations between which capacity moves (the same page).
+# EndDate must be equal too; it is kept in another form, and compared apart.
 _ALIKE = ("InstanceType", "InstancePlatform", "AvailabilityZone", "Tenancy", "EndDateType")
 
 
@@ -44,7 +44,7 @@ def _lock(tx: Tx, request: Request, name: str) -> Row:
 
 
 def _take(tx: Tx, request: Request, source: Row) -> int:
-    """Take the capacity asked for out of a reservation, which ends with the last of it."""
+    """Take the capacity asked for out of a reservation, which is cancelled when none is left."""
     count: int = request.params["InstanceCount"]
     left = source.doc["TotalInstanceCount"] - count
     if left < 0:
@@ -60,7 +60,7 @@ def _take(tx: Tx, request: Request, source: Row) -> int:
 
 
 def _build(tx: Tx, request: Request, parents: Parents) -> Document:
-    """As the source, but for the tags."""
+    """Copy the source's document but its tags, with the capacity that was split off."""
     source = _lock(tx, request, _SOURCE)
     count = _take(tx, request, source)
     kept = {name: value for name, value in source.doc.items() if name != "Tags"}
@@ -79,10 +79,10 @@ def _perform_split(tx: Tx, request: Request) -> Made:
 
 
 def _source(tx: Tx, request: Request) -> tuple[Identities, list[str]]:
-    """How the identities name the source, which is in every answer; and what to outlive for that.
+    """Return the source's part of the identities, and the resources to retain for it.
 
-    One that has just ended is kept as it is now, and for good: an entry kept for what has ended
-    already would never hear of its end.
+    Every answer shows the source. If it has just ended, store a snapshot of it instead: the ledger
+    was already told of its end, so an entry that retained it would never expire.
     """
     id: str = request.params[_SOURCE]
     row = rows.by_ids(tx, [id])[id]
@@ -114,7 +114,8 @@ def _shown(tx: Tx, id: str) -> Document:
 
 
 def _perform_move(tx: Tx, request: Request) -> Made:
-    # In the order of their ids, so that two moves in opposite directions do not block each other.
+    # Lock in the order of their ids, so that two moves in opposite directions do not block each
+    # other.
     names = sorted((_SOURCE, _DESTINATION), key=lambda name: str(request.params[name]))
     found = {name: _lock(tx, request, name) for name in names}
     source, destination = found[_SOURCE], found[_DESTINATION]

@@ -38,7 +38,7 @@ PATHS = {
 
 
 def zone_of(tx: Tx, request: Request) -> str:
-    """The zone that capacity is asked in."""
+    """The zone in which the request asks for capacity."""
     params = request.params
     by_id = {zone.id: zone.name for zone in geography.zones_of(request.region)}
     return str(params.get("AvailabilityZone", by_id.get(params.get("AvailabilityZoneId", ""), "")))

@@ -1,4 +1,4 @@
-"""Describe- and ModifyInstanceAttribute, for what a launch sets."""
+"""DescribeInstanceAttribute and ModifyInstanceAttribute, for attributes that a launch sets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from sametoken.store.port import Tx
 
 _Changes = dict[str, Any]
 
-# Attribute -> the private member that holds it. Their results and requests wrap it in `Value`.
+# Attribute -> the private member that holds it. Results and requests wrap these attributes in
+# `Value`.
 _PRIVATE = {
     "disableApiStop": "DisableApiStop",
     "disableApiTermination": "DisableApiTermination",
@@ -41,7 +42,8 @@ _SHOWN = {
     "rootDeviceName": "RootDeviceName",
     "sourceDestCheck": "SourceDestCheck",
 }
-# Attributes of EC2's that instances here never have, as EC2 shows them then; refused when set.
+# Attributes that instances here never have, in the form EC2 shows for such instances; setting them
+# is refused.
 _EMPTY: dict[str, _Changes] = {
     "enclaveOptions": {"EnclaveOptions": {"Enabled": False}},
     "kernel": {"KernelId": {}},
@@ -54,12 +56,12 @@ _ONLY_STOPPED = frozenset({"instanceType", "userData", "ebsOptimized"})
 
 
 def _member(attribute: str) -> str:
-    """The model's spelling: `instanceType` -> `InstanceType`."""
+    """The model's spelling of an attribute: `instanceType` -> `InstanceType`."""
     return attribute[0].upper() + attribute[1:]
 
 
 def describe_instance_attribute(tx: Tx, request: Request) -> Document:
-    """One attribute of one instance."""
+    """Return an attribute of an instance."""
     attribute = request.params["Attribute"]
     row = _get(tx, request)
     result: Document = {"InstanceId": row.id}
@@ -88,7 +90,7 @@ def validate_modify(request: Request) -> None:
 
 
 def modify_instance_attribute(tx: Tx, request: Request) -> Document:
-    """Set one attribute; setting what it is already changes nothing and succeeds."""
+    """Set one attribute; setting it to the value that it has changes nothing and succeeds."""
     row = _get(tx, request, lock=True)
     [(attribute, value)] = _asked(request.params).items()
     stopped = row.state == InstanceState.STOPPED
@@ -103,7 +105,7 @@ def modify_instance_attribute(tx: Tx, request: Request) -> Document:
 
 
 def _asked(params: Mapping[str, Any]) -> _Changes:
-    """The attributes a request sets, in either of its two spellings, by EC2's attribute name."""
+    """The attributes that a request sets, in either of its two forms, by EC2's attribute name."""
     asked: _Changes = {}
     for name, value in params.items():
         if name in ("InstanceId", "DryRun", "Attribute", "Value"):
@@ -128,7 +130,7 @@ def _asked(params: Mapping[str, Any]) -> _Changes:
     if isinstance(asked.get("userData"), bytes):
         asked["userData"] = base64.b64encode(asked["userData"]).decode()
     if asked.get("userData") == "":
-        # No user data is what an instance has that was launched without.
+        # Store None, as for an instance that was launched without user data.
         asked["userData"] = None
     return asked
 
@@ -170,7 +172,7 @@ def _set_type(tx: Tx, row: Row, name: str) -> None:
             f"The instance '{row.id}' has architecture {row.doc['Architecture']}, "
             f"which {name} does not run."
         )
-    # The cores that were chosen of one type say nothing of another.
+    # Reset the cores: those chosen for one type need not exist in another.
     cores = {"CoreCount": kind.cores, "ThreadsPerCore": kind.threads_per_core}
     if name != row.doc["InstanceType"]:
         rows.change(tx, INSTANCE, row, InstanceType=name, CpuOptions=cores)
@@ -189,7 +191,7 @@ def _set_groups(tx: Tx, row: Row, ids: list[str]) -> None:
 
 
 def _set_mapping(tx: Tx, row: Row, mapping: Document) -> None:
-    """Of an attached device only what becomes of it at the end can be changed."""
+    """Change DeleteOnTermination of an attached device; EC2 changes nothing else of one."""
     deletes = mapping.get("Ebs", {}).get("DeleteOnTermination")
     if "DeviceName" not in mapping or deletes is None:
         raise refusals.missing_parameter(
@@ -209,7 +211,7 @@ _CREDIT_FILTERS = getters({"instance-id": "InstanceId"})
 
 
 def describe_credit_specifications(tx: Tx, request: Request) -> Document:
-    """The CPU credits of burstable instances; others have none, and are left out."""
+    """Return the CPU credits of burstable instances; others have none, and are left out."""
     account, region = request.account, request.region
     ids = request.params.get("InstanceIds")
     matches = compile_filters(request.params.get("Filters"), _CREDIT_FILTERS)

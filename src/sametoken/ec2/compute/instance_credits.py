@@ -1,7 +1,7 @@
 """CPU credits of burstable instances: ModifyInstanceCreditSpecification, under its client token.
 
-The answer says of each instance whether it was changed. A repeat hears the same, and changes
-nothing, whatever became of the instances or their credits meanwhile.
+The answer tells for each instance whether it was changed. A repeat hears the same, and changes
+nothing, even if the instances or their credits have changed since.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sametoken.resources.kit import rows
 from sametoken.store.port import Tx
 
 _CHOICES = ("standard", "unlimited")
-# The codes that the model lists for an instance that is not changed.
+# A code that the model lists for an instance that cannot be changed.
 _UNSUPPORTED = "InstanceCreditSpecification.NotSupported"
 
 

@@ -1,4 +1,4 @@
-"""Where DescribeInstances' and DescribeInstanceStatus' filters look. Pure data.
+"""Paths of DescribeInstances' and DescribeInstanceStatus' filters. Pure data.
 
 Source: EC2 API reference, "Filters" of each action; a test holds both tables against the model.
 """

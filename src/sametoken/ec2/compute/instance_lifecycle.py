@@ -1,7 +1,7 @@
-"""Start, stop, reboot and terminate: change what is wanted, and let the workflow get there.
+"""Start, stop, reboot and terminate: change the wanted state, and let the workflow get there.
 
-Each may be repeated: asking for the state an instance is in, or on its way to, succeeds and says
-so. Several ids are taken together or not at all.
+Each may be repeated: asking for the state an instance is in, or on its way to, succeeds and returns
+that state. Several ids are taken together or not at all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sametoken.store.columns import to_microseconds
 from sametoken.store.port import Tx
 from sametoken.workflow import work
 
-# StateReason of what a caller asked for, in EC2's words.
+# The StateReason of a stop or end that a caller asked for, in EC2's words.
 _USER_SHUTDOWN = (
     "Client.UserInitiatedShutdown",
     "Client.UserInitiatedShutdown: User initiated shutdown",
@@ -34,9 +34,9 @@ _USER_SHUTDOWN = (
 def terminate_instances(tx: Tx, request: Request) -> Document:
     """End instances for good. "If you terminate an instance more than once, each call succeeds."
 
-    Protected instances: those of other zones are terminated, those of the protected one's zone
-    are not, and the call fails (EC2 API reference, TerminateInstances). We refuse the whole call:
-    a caller who repeats it must not find half of it done.
+    If an instance is protected, EC2 terminates the instances of other zones, keeps those of the
+    protected one's zone, and fails the call (EC2 API reference, TerminateInstances). We refuse the
+    whole call: a caller who repeats it must not find half of it done.
     """
     found = _lock(tx, request)
     for row in found:
@@ -115,7 +115,7 @@ def _start(tx: Tx, row: Row) -> Row:
     work.redirect(tx, row.id, "start", instance_type=kind.name)
     row = instances.set_private(tx, row, held=held, launched_us=to_microseconds(tx.now))
     row = instances.move(tx, row, InstanceState.PENDING, cause="StartInstances")
-    # Stopping gave the automatic public address back; what comes now is another.
+    # Open a new public address: stopping gave the automatic one back.
     for interface in interfaces.attached_to(tx, row.id):
         interfaces.open_public(tx, interface)
     instances.hold(tx, row)
@@ -162,7 +162,7 @@ def _move_for_user(tx: Tx, row: Row, target: InstanceState) -> Row:
 
 
 def _change(tx: Tx, row: Row, change: Callable[[Tx, Row], Row]) -> Document:
-    """Apply `change`; EC2's InstanceStateChange, which names the states before and after."""
+    """Apply `change`; return EC2's InstanceStateChange, which names the states before and after."""
     changed = change(tx, row)
     return {
         "InstanceId": row.id,

@@ -1,7 +1,7 @@
-"""Detailed monitoring of instances, on and off. Nothing here measures; it is a fact of the row.
+"""Detailed monitoring of instances, on and off. It is a member of the row; no metric is measured.
 
 EC2 answers with the state on the way (`pending`, `disabling`); the next Describe shows the end of
-it. Both calls may be repeated: what is so already is answered as it is.
+it. Both calls may be repeated: an instance that is already so is answered as it is.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from sametoken.resources.kit import rows
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
-# Source: EC2 API reference, Monitoring `State`: what a change to each state is called meanwhile.
+# States that EC2 shows while monitoring changes. Source: EC2 API reference, Monitoring `State`.
 _ON_THE_WAY = {"enabled": "pending", "disabled": "disabling"}
 
 
 def monitor(tx: Tx, request: Request) -> Document:
-    """Switch it on (EC2 API reference, MonitorInstances)."""
+    """Switch monitoring on (EC2 API reference, MonitorInstances)."""
     return _switch(tx, request, "enabled")
 
 
 def unmonitor(tx: Tx, request: Request) -> Document:
-    """Switch it off (EC2 API reference, UnmonitorInstances)."""
+    """Switch monitoring off (EC2 API reference, UnmonitorInstances)."""
     return _switch(tx, request, "disabled")
 
 
 def _switch(tx: Tx, request: Request, state: Literal["enabled", "disabled"]) -> Document:
-    """All of the instances or none. Raises for one that is ending: it has nothing to watch."""
+    """Switch all of the instances, or none. Refuses an instance that is ending."""
     ids = request.params["InstanceIds"]
     if not ids:
         raise refusals.missing_parameter("InstanceId")

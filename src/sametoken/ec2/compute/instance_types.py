@@ -1,7 +1,7 @@
 """DescribeInstanceTypes and DescribeInstanceTypeOfferings, from the built-in catalogue. No store.
 
-Every zone of every Region offers every type; there are no Outposts, so asked for those the
-offerings are empty.
+Every zone of every Region offers every type. There are no Outposts, so no offerings either for that
+`LocationType`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _EBS = "EbsInfo.EbsOptimizedInfo"
 
 
 def _joined(path: str) -> Getter[Mapping[str, Any]]:
-    """The members of a list one by one, and all of them as EC2's filters write them: `1,2`."""
+    """Get the members of a list one by one, and all of them as EC2's filters write them: `1,2`."""
     one_by_one = member(path)
 
     def getter(document: Mapping[str, Any]) -> list[str]:
@@ -119,12 +119,12 @@ OFFERING_FILTERS: Mapping[str, Getter[Mapping[str, Any]]] = {
 
 @cache
 def _described() -> Mapping[str, Document]:
-    """Every type as it is shown. Made once; answers share it, so nobody may change them."""
+    """Every type in its Describe form. Made once and shared by all answers, so never change it."""
     return {name: instance_types.describe(one) for name, one in INSTANCE_TYPES.items()}
 
 
 def describe_instance_types(request: Request) -> Document:
-    """The types asked for, by name or filter. Raises InvalidInstanceType for an unknown name."""
+    """Return the types asked for, by name or filter; `InvalidInstanceType` for unknown names."""
     params = request.params
     passes = compile_filters(params.get("Filters"), TYPE_FILTERS)
     described = _described()
@@ -148,7 +148,7 @@ def _known(names: list[str]) -> list[str]:
 
 
 def describe_instance_type_offerings(request: Request) -> Document:
-    """Which types each location of the Region offers; `LocationType` is `region` unless given."""
+    """Return the types that each location offers; `LocationType` is `region` unless given."""
     params = request.params
     passes = compile_filters(params.get("Filters"), OFFERING_FILTERS)
     location_type = params.get("LocationType") or "region"

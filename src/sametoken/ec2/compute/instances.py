@@ -1,4 +1,4 @@
-"""Instances as EC2 shows them: the view of a launch, and DescribeInstances with its relatives."""
+"""Instances in EC2's form: the view of a launch, and DescribeInstances with its relatives."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _STATUS_FILTERS = getters(STATUS_FILTERS)
 
 # Members of the stored document that EC2's Instance does not have.
 _HIDDEN = frozenset({"private"})
-# Final and nearly final states show neither devices nor addresses.
+# EC2 shows neither devices nor addresses of an instance in these states.
 _LEAVING = frozenset({InstanceState.TERMINATED.value})
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An instance with what is attached to it, and its EC2 form."""
+    """An instance with its volumes and interfaces, and its EC2 form."""
 
     row: Row
     interfaces: list[Row]
@@ -86,8 +86,8 @@ def _show_one(row: Row, attached: list[Row]) -> Shown:
         "ProductCodes": [],
     }
     if not document["Tags"]:
-        # As EC2 (from memory): who reads the tags of an instance that has none fails there, and
-        # shall fail here.
+        # Omit Tags where there are none, as EC2 does (from memory): code that reads them fails
+        # there, so it must fail here too.
         del document["Tags"]
     if leaving:
         for name in ("PrivateIpAddress", "SubnetId", "VpcId"):
@@ -96,7 +96,7 @@ def _show_one(row: Row, attached: list[Row]) -> Shown:
         document["SecurityGroups"] = []
     document["PublicDnsName"] = ""
     association = interfaces[0].doc.get("Association") if interfaces else None
-    # An Elastic address stays with a stopped instance, an automatic one comes with running.
+    # Show an Elastic address even of a stopped instance, an automatic one only while it runs.
     if association and (row.state == InstanceState.RUNNING or "AllocationId" in association):
         document["PublicIpAddress"] = association["PublicIp"]
         document["PublicDnsName"] = public_dns_name(row.region, association["PublicIp"])
@@ -108,7 +108,7 @@ def _reservation(id: str, account: str, instances: list[Document]) -> Document:
 
 
 def describe_instances(tx: Tx, request: Request) -> Document:
-    """Reservations, each with those of its instances that were asked for."""
+    """Return reservations, each with those of its instances that were asked for."""
     matches = compile_filters(request.params.get("Filters"), _FILTERS)
 
     def passes(one: Shown) -> bool:
@@ -125,7 +125,7 @@ def describe_instances(tx: Tx, request: Request) -> Document:
 
 
 def describe_instance_status(tx: Tx, request: Request) -> Document:
-    """Status of running instances, of all with IncludeAllInstances."""
+    """Return the status of running instances; with IncludeAllInstances of all."""
     matches = compile_filters(request.params.get("Filters"), _STATUS_FILTERS)
     every = request.params.get("IncludeAllInstances", False)
     listed = _page(
@@ -140,7 +140,7 @@ def describe_instance_status(tx: Tx, request: Request) -> Document:
 
 
 def validate(request: Request) -> None:
-    """A page of a list that the caller wrote himself is a mistake, as EC2 sees it."""
+    """Refuse a page of a list of ids, as EC2 does: a caller with a list has no use for pages."""
     if "InstanceIds" in request.params and "MaxResults" in request.params:
         raise refusals.invalid_combination(
             "The parameter instancesSet cannot be used with the parameter maxResults"
@@ -148,7 +148,7 @@ def validate(request: Request) -> None:
 
 
 def _page(tx: Tx, request: Request, passes: Callable[[Shown], bool]) -> Page[Shown]:
-    """The page asked for of the instances that pass; no more of them are shown than it takes."""
+    """Return the page asked for, of the instances that pass. Shows only as many as it needs."""
 
     def found(after: str) -> Iterator[Shown]:
         for piece in _candidates(tx, request, after):
@@ -166,7 +166,7 @@ def _page(tx: Tx, request: Request, passes: Callable[[Shown], bool]) -> Page[Sho
 
 
 def _candidates(tx: Tx, request: Request, after: str) -> Iterator[list[Row]]:
-    """The rows that may match, narrowed by index where ids or tokens are given exactly."""
+    """Rows that may match, narrowed by index where ids or tokens are given exactly."""
     asked, given = request.params.get("InstanceIds"), request.params.get("Filters")
     ids = exact_values(given, "instance-id")
     if ids is not None and not asked:
@@ -206,7 +206,7 @@ def _status(one: Shown) -> Document:
 
 
 def get_console_output(tx: Tx, request: Request) -> Document:
-    """What the machine printed while booting, base64 as EC2 sends it; none before it boots."""
+    """Return the machine's boot output, base64 as EC2 sends it; empty before it boots."""
     ids = [request.params["InstanceId"]]
     row = rows.get(tx, INSTANCE, request.account, request.region, ids)[0]
     moves = rows.transitions(tx, row.id)

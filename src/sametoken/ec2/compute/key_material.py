@@ -1,8 +1,8 @@
-"""SSH key pairs: generated, or read from what a caller has, with fingerprints as EC2 shows them.
+"""SSH key pairs: generated, or read from a caller's key, with fingerprints in EC2's form.
 
-Pure but for the operating system's entropy. Slow for RSA (a twentieth of a second and more), so
-never called in a transaction. Source of the fingerprints: EC2 user guide, "Verify the fingerprint
-of your key pair".
+Pure but for the operating system's entropy. RSA is slow (a twentieth of a second and more), so
+never call this in a transaction. Source of the fingerprints: EC2 user guide, "Verify the
+fingerprint of your key pair".
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from sametoken.errors import ServiceError
 
-# EC2's own keys, and the lengths it imports.
+# RSA_BITS is the length of the keys that EC2 makes, RSA_BITS_IMPORTED those that it takes.
 RSA_BITS = 2048
 RSA_BITS_IMPORTED = (1024, 2048, 4096)
-# The only exponent in use: the fourth Fermat prime.
+# _RSA_EXPONENT is the only exponent in use: the fourth Fermat prime.
 _RSA_EXPONENT = 65537
 
 _RFC4716_BEGIN, _RFC4716_END = "---- BEGIN SSH2 PUBLIC KEY ----", "---- END SSH2 PUBLIC KEY ----"
@@ -40,7 +40,7 @@ _RFC4716_BEGIN, _RFC4716_END = "---- BEGIN SSH2 PUBLIC KEY ----", "---- END SSH2
 class KeyMaterial:
     """A key pair. `public` is OpenSSH's line without its comment.
 
-    `private` is a PEM text that is given to the caller once and kept nowhere; None for a key that
+    `private` is a PEM text that is given to the caller once and never stored; None for a key that
     was read.
     """
 
@@ -51,7 +51,7 @@ class KeyMaterial:
 
 
 def generate(type: str) -> KeyMaterial:
-    """A new pair, `rsa` or `ed25519`, in the formats that EC2 hands out."""
+    """Make a new pair, `rsa` or `ed25519`, in the formats that EC2 returns."""
     match type:
         case "rsa":
             return _generate_rsa()
@@ -77,7 +77,7 @@ def _generate_ed25519() -> KeyMaterial:
 
 
 def read_public(material: bytes) -> KeyMaterial:
-    """A public key in one of the forms EC2 imports: OpenSSH's line, RFC 4716, DER in base64, PEM.
+    """Read a public key in a form that EC2 imports: OpenSSH's line, RFC 4716, DER in base64, PEM.
 
     Raises `InvalidKey.Format`.
     """
@@ -114,7 +114,7 @@ def _load(text: str) -> object:
 
 
 def _rfc4716_blob(text: str) -> bytes:
-    """The key of RFC 4716, section 3: headers have a colon and may go on after a backslash."""
+    """Decode RFC 4716, section 3: headers have a colon and may go on after a backslash."""
     lines = text.splitlines()
     if lines[-1].strip() != _RFC4716_END:
         raise ValueError("no end")
@@ -136,7 +136,7 @@ def _openssh(key: RSAPublicKey | Ed25519PublicKey) -> str:
 
 
 def _sha256(public: str) -> str:
-    """OpenSSH's fingerprint of its own form, with the padding that EC2 keeps."""
+    """The fingerprint that OpenSSH shows for its own form, with the padding that EC2 keeps."""
     blob = base64.b64decode(public.split()[1])
     return base64.b64encode(hashlib.sha256(blob).digest()).decode()
 

@@ -1,7 +1,8 @@
 """Key pairs: created, imported, described and deleted. Their name is their natural key.
 
-No client token: a repeated create is refused as a duplicate. A private key is in the answer that
-made it and nowhere else, so a caller who lost that answer deletes the pair and makes another.
+EC2 takes no client token here: a repeated create is refused as a duplicate. A private key is in the
+answer that made it and is not stored, so a caller who lost that answer deletes the pair and makes
+another.
 """
 
 from __future__ import annotations
@@ -57,12 +58,12 @@ def _read(request: Request) -> KeyMaterial:
 
 
 def create(tx: Tx, request: Request) -> Document:
-    """A new pair. Its private key is in this answer, and is not kept."""
+    """Make a new pair. Its private key is in this answer, and is not stored."""
     return {**_keep(tx, request), "KeyMaterial": request.prepared.private}
 
 
 def import_key(tx: Tx, request: Request) -> Document:
-    """A pair whose private key stays with its owner."""
+    """Import a public key; the private key stays with its owner."""
     return _keep(tx, request)
 
 
@@ -90,7 +91,7 @@ def _keep(tx: Tx, request: Request) -> Document:
 
 
 def describe_key_pairs(tx: Tx, request: Request) -> Document:
-    """Key pairs by name, by id, by filter; all at once, as EC2 gives them."""
+    """Return key pairs by name, by id, by filter; all at once, as EC2 does."""
     params = request.params
     names = params.get("KeyNames", [])
     if names:
@@ -112,7 +113,7 @@ def _shown(row: Row, more: Document) -> Document:
 
 
 def delete(tx: Tx, request: Request) -> Document:
-    """Remove a pair by id, or by name; one that is not there is removed already (captured).
+    """Delete a pair by id or by name. Deleting one that does not exist succeeds (captured).
 
     Instances launched with it keep its name, and their owners the private key.
     """
@@ -124,7 +125,7 @@ def delete(tx: Tx, request: Request) -> Document:
 
 
 def _find(tx: Tx, request: Request) -> Row | None:
-    """The pair that is to be removed, locked. Its id decides where both are given."""
+    """Find the pair to be deleted, and lock it. If both id and name are given, the id decides."""
     params, account, region = request.params, request.account, request.region
     if "KeyPairId" in params:
         KEY_PAIR.check_id(params["KeyPairId"])

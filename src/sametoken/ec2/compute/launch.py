@@ -1,8 +1,8 @@
 """RunInstances: look up what the request names, mint every id, insert the rows, queue the work.
 
-All in the request's own transaction. Nothing is provisioned here: the workflow drives the four
-services to it. Order: reads first, then inserts, and the debits of the counters everybody shares
-last, so that they are held only until the commit.
+All in the request's own transaction. The workflow drives the four services afterwards, which
+provision the instances. Reads come first, then inserts. The debits of the counters that all
+accounts share come last, so that these rows are locked only until the commit that follows.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from sametoken.ec2.compute import launch_parameters, launch_templates, placement_groups
 from sametoken.ec2.compute.launch_capacity import insufficient_capacity
-from sametoken.ec2.compute.launch_documents import Plan, instance_document
+from sametoken.ec2.compute.launch_documents import Blueprint, instance_document
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
@@ -32,12 +32,12 @@ from sametoken.resources.storage import account_images
 from sametoken.store.port import Tx
 from sametoken.workflow import work
 
-# What EC2 launches when a request names no type.
+# DEFAULT_TYPE is launched when a request names no type, as by EC2.
 DEFAULT_TYPE = "m1.small"
 
 
 def zone_of(tx: Tx, request: Request) -> str:
-    """The zone the request itself names: by placement, subnet or interface; "" when it does not.
+    """The zone that the request names, by placement, subnet or interface; "" when it names none.
 
     A subnet's zone stays known after its deletion, so that a late retry still finds its outcome.
     """
@@ -58,24 +58,24 @@ def zone_of(tx: Tx, request: Request) -> str:
 
 
 def perform(tx: Tx, request: Request) -> Made:
-    """Launch. Identities: the reservation and its instances, in launch order."""
+    """Launch. The identities are the reservation and its instances, in launch order."""
     resolved, origin = launch_templates.laid_under(tx, request)
     if resolved is not request:
         launch_parameters.validate(resolved)
-    plan = _plan(tx, resolved, origin)
+    blueprint = _blueprint(tx, resolved, origin)
     reservation = mint(tx, "r")
-    launched = [_lay_out(tx, plan, reservation, index) for index in range(plan.count)]
-    # A new interface is pending until the network service brings it up; an existing one, attached
-    # to the instance, is in use already.
+    launched = [_lay_out(tx, blueprint, reservation, index) for index in range(blueprint.count)]
+    # Insert only new interfaces: they are pending until the network service brings them up. An
+    # existing one is in use as soon as it is attached.
     new = [row for _, attached, _ in launched for row in attached if row.state == "pending"]
     rows.insert(tx, [*(row for row, _, _ in launched), *new])
     work.enqueue_launches(tx, [(row, spec) for row, _, spec in launched])
-    instances.hold(tx, launched[0][0], count=plan.count)
+    instances.hold(tx, launched[0][0], count=blueprint.count)
     ids = [row.id for row, _, _ in launched]
     return Made({"reservation": reservation, "instances": ids}, resources=ids)
 
 
-def _plan(tx: Tx, request: Request, origin: list[Document]) -> Plan:
+def _blueprint(tx: Tx, request: Request, origin: list[Document]) -> Blueprint:
     params = request.params
     image = _find_image(tx, request)
     instance_type = instance_types.INSTANCE_TYPES[params.get("InstanceType", DEFAULT_TYPE)]
@@ -95,7 +95,7 @@ def _plan(tx: Tx, request: Request, origin: list[Document]) -> Plan:
     zone, count = _choose_zone(tx, request, instance_type, candidates)
     subnet = candidates[zone]
     groups = _groups(tx, request, subnet, _primary(params).get("Groups"))
-    return Plan(request, image, instance_type, zone, subnet, groups, count, origin)
+    return Blueprint(request, image, instance_type, zone, subnet, groups, count, origin)
 
 
 def _find_image(tx: Tx, request: Request) -> Document:
@@ -120,7 +120,7 @@ def _find_image(tx: Tx, request: Request) -> Document:
 
 
 def _primary(params: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The interface at device index 0, as the request gives it; empty when it gives none."""
+    """The request's interface at device index 0; empty when the request has none."""
     for interface in params.get("NetworkInterfaces", ()):
         if interface.get("DeviceIndex", 0) == 0:
             found: Mapping[str, Any] = interface
@@ -129,7 +129,7 @@ def _primary(params: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _candidate_subnets(tx: Tx, request: Request) -> dict[str, Row]:
-    """The subnets the launch may use, by zone: the named one's, else the default ones."""
+    """The subnets that the launch may use, by zone: the named one, else the default ones."""
     params, account, region = request.params, request.account, request.region
     primary = _primary(params)
     named = params.get("SubnetId", primary.get("SubnetId"))
@@ -159,7 +159,7 @@ def _candidate_subnets(tx: Tx, request: Request) -> dict[str, Row]:
 def _choose_zone(
     tx: Tx, request: Request, instance_type: InstanceType, candidates: Mapping[str, Row]
 ) -> tuple[str, int]:
-    """The zone, and how many: as many as fit, up to MaxCount, if MinCount do."""
+    """The zone, and the number of instances: as many as fit, from MinCount to MaxCount."""
     least, most = request.params["MinCount"], request.params["MaxCount"]
     vcpus = counters.vcpus_name(request.account, request.region)
     names = {zone: counters.capacity_name(zone, instance_type.name) for zone in candidates}
@@ -205,53 +205,55 @@ def _groups(tx: Tx, request: Request, subnet: Row, interface_groups: list[str] |
 
 
 def _lay_out(
-    tx: Tx, plan: Plan, reservation: str, index: int
+    tx: Tx, blueprint: Blueprint, reservation: str, index: int
 ) -> tuple[Row, list[Row], dict[str, Any]]:
-    """One instance: its row, its interfaces' rows, and the pinned spec of its launch."""
+    """Lay out an instance: its row, its interfaces' rows, and the pinned spec of its launch."""
     id = mint(tx, INSTANCE.prefix)
-    attached = _interfaces(tx, plan, id)
+    attached = _interfaces(tx, blueprint, id)
     primary = attached[0]
     row = Row(
         id,
         INSTANCE.name,
-        plan.request.account,
-        plan.request.region,
+        blueprint.request.account,
+        blueprint.request.region,
         "pending",
-        instance_document(plan, reservation, index, primary, id),
+        instance_document(blueprint, reservation, index, primary, id),
         tx.now,
-        plan.zone,
-        client_token=plan.params.get("ClientToken"),
+        blueprint.zone,
+        client_token=blueprint.params.get("ClientToken"),
     )
     spec = {
-        "instance_type": plan.instance_type.name,
-        "volumes": block_devices.plan_volumes(tx, plan.request, plan.image, plan.tags("volume")),
+        "instance_type": blueprint.instance_type.name,
+        "volumes": block_devices.plan_volumes(
+            tx, blueprint.request, blueprint.image, blueprint.tags("volume")
+        ),
         "interfaces": [interface.id for interface in attached],
     }
     return row, attached, spec
 
 
-def _interfaces(tx: Tx, plan: Plan, instance: str) -> list[Row]:
-    """New interfaces laid out and existing ones attached, by device index."""
-    asked = plan.params.get("NetworkInterfaces") or [{"DeviceIndex": 0}]
+def _interfaces(tx: Tx, blueprint: Blueprint, instance: str) -> list[Row]:
+    """Lay out new interfaces, and attach existing ones, by device index."""
+    asked = blueprint.params.get("NetworkInterfaces") or [{"DeviceIndex": 0}]
     ordered = sorted(asked, key=lambda one: one.get("DeviceIndex", 0))
-    return [_interface(tx, plan, instance, one) for one in ordered]
+    return [_interface(tx, blueprint, instance, one) for one in ordered]
 
 
-def _interface(tx: Tx, plan: Plan, instance: str, asked: Mapping[str, Any]) -> Row:
-    account, region = plan.request.account, plan.request.region
+def _interface(tx: Tx, blueprint: Blueprint, instance: str, asked: Mapping[str, Any]) -> Row:
+    account, region = blueprint.request.account, blueprint.request.region
     device = asked.get("DeviceIndex", 0)
     if "NetworkInterfaceId" in asked:
         given = rows.get(tx, INTERFACE, account, region, [asked["NetworkInterfaceId"]], lock=True)
         return interfaces.attach(
-            tx, given[0], instance=instance, device_index=device, zone=plan.zone
+            tx, given[0], instance=instance, device_index=device, zone=blueprint.zone
         )
-    subnet, groups = plan.subnet, plan.groups
+    subnet, groups = blueprint.subnet, blueprint.groups
     if device != 0 and "SubnetId" in asked:
         subnet = rows.get(tx, vpcs.SUBNET, account, region, [asked["SubnetId"]])[0]
-        if subnet.zone != plan.zone:
+        if subnet.zone != blueprint.zone:
             raise refusals.invalid_combination("All interfaces must be in one Availability Zone")
     if device != 0:
-        groups = _groups(tx, plan.request, subnet, asked.get("Groups"))
+        groups = _groups(tx, blueprint.request, subnet, asked.get("Groups"))
     public = asked.get(
         "AssociatePublicIpAddress", subnet.doc["MapPublicIpOnLaunch"] and device == 0
     )
@@ -262,13 +264,13 @@ def _interface(tx: Tx, plan: Plan, instance: str, asked: Mapping[str, Any]) -> R
         region=region,
         subnet=subnet,
         groups=groups,
-        address=asked.get("PrivateIpAddress", plan.params.get("PrivateIpAddress")),
+        address=asked.get("PrivateIpAddress", blueprint.params.get("PrivateIpAddress")),
         instance=instance,
         spec={
             "Description": asked.get("Description", ""),
             "DeviceIndex": device,
             "DeleteOnTermination": asked.get("DeleteOnTermination", True),
             "PublicIp": public,
-            "Tags": plan.tags("network-interface"),
+            "Tags": blueprint.tags("network-interface"),
         },
     )

@@ -1,4 +1,4 @@
-"""EC2's refusal of a launch for which there is no room."""
+"""EC2's refusal of a launch for which capacity is missing."""
 
 from __future__ import annotations
 

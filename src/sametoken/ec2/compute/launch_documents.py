@@ -1,7 +1,7 @@
-"""What a launch resolved to, and the documents of its instances. No I/O.
+"""The blueprint of a launch, and the documents of its instances. No I/O.
 
-Everything that RunInstances accepted is kept here, shown or private, with EC2's defaults where the
-request gives none.
+Documents hold everything that RunInstances accepted, shown or private, with EC2's defaults for
+members that the request leaves out.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from sametoken.resources.kit.rows import Row
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a launch resolved to: everything its instances have in common.
+class Blueprint:
+    """The properties that all instances of a launch share, after every look-up.
 
-    `origin` are the tags by which EC2 says which template an instance comes from.
+    `origin` are the tags by which EC2 shows which template an instance comes from.
     """
 
     request: Request
@@ -47,26 +47,26 @@ class Plan:
 
 
 def instance_document(
-    plan: Plan, reservation: str, index: int, primary: Row, id: str
+    blueprint: Blueprint, reservation: str, index: int, primary: Row, id: str
 ) -> dict[str, Any]:
-    """EC2's Instance, without what changes by itself; see `instances.view`."""
-    params, image = plan.params, plan.image
+    """EC2's Instance, without the members that change by themselves; see `instances.view`."""
+    params, image = blueprint.params, blueprint.image
     doc: dict[str, Any] = {
         "ImageId": image["ImageId"],
-        "InstanceType": plan.instance_type.name,
+        "InstanceType": blueprint.instance_type.name,
         "AmiLaunchIndex": index,
         "Architecture": image["Architecture"],
         "EbsOptimized": params.get("EbsOptimized", False),
         "EnaSupport": True,
         # "The value xen is used for both Xen and Nitro hypervisors" (EC2 API reference, Instance).
         "Hypervisor": "xen",
-        "CurrentInstanceBootMode": _boot_mode(plan),
+        "CurrentInstanceBootMode": _boot_mode(blueprint),
         "RootDeviceName": image["RootDeviceName"],
         "RootDeviceType": "ebs",
         "VirtualizationType": image["VirtualizationType"],
         "PlatformDetails": image["PlatformDetails"],
         "UsageOperation": image["UsageOperation"],
-        "Placement": _placement(plan),
+        "Placement": _placement(blueprint),
         "PrivateIpAddress": primary.doc["PrivateIpAddress"],
         "PrivateDnsName": primary.doc["PrivateDnsName"],
         "SecurityGroups": primary.doc["Groups"],
@@ -76,10 +76,10 @@ def instance_document(
         "Monitoring": {
             "State": "enabled" if params.get("Monitoring", {}).get("Enabled") else "disabled"
         },
-        "Tags": [*plan.tags("instance"), *plan.origin],
+        "Tags": [*blueprint.tags("instance"), *blueprint.origin],
         "StateTransitionReason": "",
-        **_options(plan),
-        "private": _private(plan, reservation),
+        **_options(blueprint),
+        "private": _private(blueprint, reservation),
     }
     for name in ("ClientToken", "KeyName"):
         if name in params:
@@ -89,15 +89,15 @@ def instance_document(
             doc[name] = image[name]
     profile = params.get("IamInstanceProfile")
     if profile:
-        doc["IamInstanceProfile"] = _profile(plan.request.account, profile, id)
+        doc["IamInstanceProfile"] = _profile(blueprint.request.account, profile, id)
     return doc
 
 
-def _placement(plan: Plan) -> Document:
-    given = plan.params.get("Placement", {})
+def _placement(blueprint: Blueprint) -> Document:
+    given = blueprint.params.get("Placement", {})
     shown = {
-        "AvailabilityZone": plan.zone,
-        "AvailabilityZoneId": plan.subnet.doc["AvailabilityZoneId"],
+        "AvailabilityZone": blueprint.zone,
+        "AvailabilityZoneId": blueprint.subnet.doc["AvailabilityZoneId"],
         "GroupName": given.get("GroupName", ""),
         "Tenancy": given.get("Tenancy", "default"),
     }
@@ -106,21 +106,21 @@ def _placement(plan: Plan) -> Document:
     return shown
 
 
-def _boot_mode(plan: Plan) -> str:
-    """What the machine boots with: of the image's wishes, the one its type can grant."""
-    wanted = plan.image.get("BootMode")
-    if plan.image["Architecture"] == "arm64" or wanted == "uefi":
+def _boot_mode(blueprint: Blueprint) -> str:
+    """The boot mode: the image's preference, as far as the instance type supports it."""
+    wanted = blueprint.image.get("BootMode")
+    if blueprint.image["Architecture"] == "arm64" or wanted == "uefi":
         return "uefi"
-    return "uefi" if wanted == "uefi-preferred" and plan.instance_type.nitro else "legacy-bios"
+    return "uefi" if wanted == "uefi-preferred" and blueprint.instance_type.nitro else "legacy-bios"
 
 
-def _options(plan: Plan) -> dict[str, Any]:
-    """The option structures, with EC2's defaults where the request gives none."""
-    params, kind = plan.params, plan.instance_type
+def _options(blueprint: Blueprint) -> dict[str, Any]:
+    """The option structures, with EC2's defaults for members that the request leaves out."""
+    params, kind = blueprint.params, blueprint.instance_type
     given = params.get("MetadataOptions", {})
     # An image that supports version 2 of the metadata service makes it the only one, and reachable
     # from a container on the machine (EC2 user guide, "Configure the Instance Metadata Service").
-    v2_only = plan.image.get("ImdsSupport") == "v2.0"
+    v2_only = blueprint.image.get("ImdsSupport") == "v2.0"
     cores = params.get("CpuOptions", {})
     names = params.get("PrivateDnsNameOptions", {})
     return {
@@ -154,9 +154,9 @@ def _options(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _private(plan: Plan, reservation: str) -> dict[str, Any]:
-    """What DescribeInstances does not show: attributes, and what the instance holds."""
-    params, kind = plan.params, plan.instance_type
+def _private(blueprint: Blueprint, reservation: str) -> dict[str, Any]:
+    """Members that DescribeInstances does not show: attributes, and the capacity held."""
+    params, kind = blueprint.params, blueprint.instance_type
     credits_default = "standard" if kind.name.startswith("t2.") else "unlimited"
     return {
         "ReservationId": reservation,
@@ -172,7 +172,11 @@ def _private(plan: Plan, reservation: str) -> dict[str, Any]:
             else None
         ),
         "held": instances.holding(
-            plan.request.account, plan.request.region, plan.zone, kind.name, kind.vcpus
+            blueprint.request.account,
+            blueprint.request.region,
+            blueprint.zone,
+            kind.name,
+            kind.vcpus,
         ),
     }
 

@@ -1,7 +1,7 @@
-"""What RunInstances accepts, and the checks that need no look-up. Pure.
+"""The parameters that RunInstances accepts, and the checks that need no look-up. Pure.
 
 Every member of the model is either accepted (used, or stored and echoed where EC2 echoes it) or
-refused by name; nothing is silently dropped, because a caller who asked for it would be misled.
+refused by name. No member is silently dropped: the caller would be misled.
 """
 
 from __future__ import annotations
@@ -94,18 +94,18 @@ ACCEPTED: Accepted = {
     "UserData": None,
 }  # fmt: skip
 
-# What RunInstances may tag.
+# TAGGABLE are the types that RunInstances can tag.
 TAGGABLE = ("instance", "volume", "network-interface")
 # EC2's own limit, before base64.
 USER_DATA_BYTES_MAX = 16 * 1024
-# EC2 launches at most this many in one request by default quotas; more would only hold the writer.
+# EC2's default quotas allow at most this many in one request; more would only hold the writer.
 COUNT_MAX = 1000
-# The most hops that the metadata service's answers may be given (EC2 API reference).
+# HOPS_MAX is EC2's largest HttpPutResponseHopLimit (EC2 API reference).
 HOPS_MAX = 64
 
 
 def validate(request: Request) -> None:
-    """Refuse what can be refused from the request alone."""
+    """Raise a refusal for every mistake that shows without a look-up."""
     params = request.params
     refuse_unsupported("", params, ACCEPTED)
     _check_counts(params)
@@ -194,7 +194,7 @@ def _check_interfaces(interfaces: list[Document], most: int) -> None:
         _check_interface(interface, most, alone=len(interfaces) == 1)
 
 
-# What EC2 takes for an interface that the launch makes, not for one that exists.
+# Members that EC2 takes only for an interface that the launch makes.
 _NEW_INTERFACES_ONLY = (
     "SubnetId", "Groups", "PrivateIpAddress", "AssociatePublicIpAddress", "DeleteOnTermination",
     "Description",
@@ -220,7 +220,7 @@ def _check_interface(interface: Document, most: int, *, alone: bool) -> None:
     if given is not None:
         INTERFACE.check_id(given)
         for name in _NEW_INTERFACES_ONLY:
-            # Only true says something of an existing interface; false is what it gets anyway.
+            # Let false pass: it asks for nothing that an existing interface does not have.
             if interface.get(name, False) is not False:
                 raise refusals.invalid_combination(
                     f"{name} cannot be given for the existing interface {given}"

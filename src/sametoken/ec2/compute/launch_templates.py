@@ -1,4 +1,4 @@
-"""Launch templates: create, versions, default version, and what a launch takes from one."""
+"""Launch templates: create, versions, default version, and their data in a launch."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from sametoken.store.port import Tx
 
 # The model documents 128 characters for these three actions.
 GRAMMAR = TokenGrammar(characters_max=128)
-# Captured: also for an identical repeat, once versions were added.
+# EC2 refuses even an identical repeat in this way, once versions were added (captured).
 USED = "Client token already used before."
 # Source: EC2 API reference, "Filters" of DescribeLaunchTemplates.
 FILTERS = {"create-time": "CreateTime", "launch-template-name": "LaunchTemplateName"}
-# The same of DescribeLaunchTemplateVersions.
+# Source: EC2 API reference, "Filters" of DescribeLaunchTemplateVersions.
 VERSION_FILTERS = {
     "create-time": "CreateTime",
     "ebs-optimized": "LaunchTemplateData.EbsOptimized",
@@ -52,12 +52,12 @@ VERSION_FILTERS = {
     "network-card-index": "LaunchTemplateData.NetworkInterfaces[].NetworkCardIndex",
     "ram-disk-id": "LaunchTemplateData.RamDiskId",
 }
-# No template has a version number of more digits; a longer one only means "all".
+# No template has a version number of more digits, so a longer bound is cut to this many.
 _VERSION_DIGITS_MAX = 18
 _VERSION_MAX = 10**_VERSION_DIGITS_MAX - 1
-# The names that stand for a version of any template.
+# Names that stand for a version of any template.
 _STANDING_FOR = {"$Latest", "$Default"}
-# What a page holds, of templates and of versions.
+# Least and most items of a page, of templates and of versions.
 _PAGES = (1, 200)
 
 
@@ -171,7 +171,7 @@ def delete(tx: Tx, request: Request) -> Document:
 
 
 def delete_versions(tx: Tx, request: Request) -> Document:
-    """Delete versions; the default one stays, and each refusal is told beside the successes."""
+    """Delete versions except the default one; return successes and refusals side by side."""
     template = _template(tx, request, lock=True)
     gone: list[Document] = []
     kept: list[Document] = []
@@ -212,8 +212,11 @@ def describe_templates(tx: Tx, request: Request) -> Document:
 
 
 def describe_versions(tx: Tx, request: Request) -> Document:
-    """Versions of one template: those named, or a range, or all. Without a template the latest or
-    the default version of each, or both: "You cannot specify numbers" (EC2 API reference)."""
+    """Return versions of one template: the named ones, a range, or all.
+
+    Without a template return the latest or the default version of each, or both: "You cannot
+    specify numbers" (EC2 API reference).
+    """
     params = request.params
     matches = compile_filters(params.get("Filters"), getters(VERSION_FILTERS))
     least, most = _bound(params, "MinVersion", 1), _bound(params, "MaxVersion", None)
@@ -225,7 +228,7 @@ def describe_versions(tx: Tx, request: Request) -> Document:
     ]
     listed = page(
         (one for one in shown if matches(one)),
-        # Of each template the newest first, as EC2 lists them.
+        # Sort by template, then the newest version first, as EC2 lists them.
         lambda one: (
             f"{one['LaunchTemplateId']}:"
             f"{_VERSION_MAX - one['VersionNumber']:0{_VERSION_DIGITS_MAX}}"
@@ -240,7 +243,7 @@ def describe_versions(tx: Tx, request: Request) -> Document:
 
 
 def _chosen(tx: Tx, request: Request) -> Iterator[tuple[Row, Row]]:
-    """The versions that a request names, each with its template."""
+    """Yield the versions that a request names, each with its template."""
     named = request.params.get("Versions", [])
     names_template = {"LaunchTemplateId", "LaunchTemplateName"} & request.params.keys()
     if not names_template and named and set(named) <= _STANDING_FOR:
@@ -258,7 +261,7 @@ def _chosen(tx: Tx, request: Request) -> Iterator[tuple[Row, Row]]:
 
 
 def _bound(params: Mapping[str, Any], name: str, default: int | None) -> int | None:
-    """One end of a range of versions, which the model has as a text."""
+    """A bound of a range of versions, which the model has as text."""
     given = params.get(name)
     if given is None:
         return default
@@ -276,10 +279,10 @@ def _template(tx: Tx, request: Request, *, lock: bool = False) -> Row:
 
 
 def laid_under(tx: Tx, request: Request) -> tuple[Request, list[Document]]:
-    """A launch request with its template's data under its own parameters, and the tags that say so.
+    """Lay the template's data under the request's own parameters; return the origin tags too.
 
-    What `$Latest` and `$Default` stand for is looked up here, at the first run; a replay never
-    comes here. EC2 tags the instances with the template and its version.
+    `$Latest` and `$Default` are resolved here, at the first run; a replay never comes here. By the
+    origin tags EC2 marks the instances with the template and its version.
     """
     specification = request.params.get("LaunchTemplate")
     if specification is None:

@@ -31,7 +31,7 @@ PATHS = {
     "operator.managed": "=false",
     "operator.principal": "",
 }
-# EC2 gives a partition group this many where its caller names no number.
+# EC2's number of partitions where the caller names none.
 _PARTITIONS = 2
 
 
@@ -71,7 +71,7 @@ GROUPS = Noun(
 
 
 def require(tx: Tx, account: str, region: str, name: str) -> Row:
-    """The group called `name`, or EC2's refusal."""
+    """Return the group called `name`, or raise EC2's refusal."""
     found = rows.find_named(tx, PLACEMENT_GROUP, account, region, name)
     if found is None:
         raise ServiceError(

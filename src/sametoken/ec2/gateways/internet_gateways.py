@@ -38,7 +38,7 @@ def _refuse_attached(tx: Tx, row: Row) -> None:
 
 
 def attach(tx: Tx, request: Request) -> Document:
-    """Attach a gateway to a VPC. Repeated it is refused, as EC2 has it."""
+    """Attach a gateway to a VPC. A repeat is refused, as by EC2."""
     vpc, gateway = get_vpc(tx, request, lock=True), _gateway(tx, request)
     for one in gateway.doc["Attachments"]:
         raise ServiceError(

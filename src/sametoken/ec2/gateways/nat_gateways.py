@@ -1,4 +1,4 @@
-"""NAT gateways: an interface in a subnet, an Elastic address before it, and a while to come up."""
+"""NAT gateways: each has an interface and an Elastic address, and takes a while to come up."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sametoken.resources.network.interfaces import INTERFACE
 from sametoken.store.columns import from_microseconds, to_microseconds
 from sametoken.store.port import Tx
 
-# Long enough that people see `pending` and `deleting`; EC2 takes minutes.
+# CHANGE_SECONDS is long enough that callers see `pending` and `deleting`; EC2 takes minutes.
 CHANGE_SECONDS = 2.0
 
 
@@ -50,10 +50,10 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
 
 
 def _furnish(tx: Tx, row: Row) -> None:
-    """Give the new gateway its interface, and put the Elastic address before it.
+    """Give the new gateway its interface, and associate the Elastic address with it.
 
-    An address that stands before another interface is no refusal: EC2 answers with the gateway,
-    which ends `failed` (terraform-provider-aws, issue 709).
+    An address that has an association already is no refusal: EC2 answers with the gateway, which
+    ends `failed` (terraform-provider-aws, issue 709).
     """
     elastic = _address_of(tx, row)
     if elastic is not None and elastic.doc.get("AssociationId") is not None:
@@ -104,7 +104,7 @@ def _new_interface(tx: Tx, row: Row) -> Row:
 
 
 def _fail(tx: Tx, row: Row, allocation: str) -> None:
-    """Let the gateway end `failed`. It holds nothing, and stands in nobody's way."""
+    """Let the gateway end `failed`, without interface or address; its subnet can be deleted."""
     failure = {
         "FailureCode": "Resource.AlreadyAssociated",
         "FailureMessage": f"Elastic IP address [{allocation}] is already associated",
@@ -116,7 +116,7 @@ def _fail(tx: Tx, row: Row, allocation: str) -> None:
     ripening.plan(tx, row, "failed", CHANGE_SECONDS, cause=failure["FailureMessage"])
 
 
-# What EC2 does not show of one.
+# Members of the document that EC2 does not show.
 _HIDDEN = ("private", "AvailabilityZone")
 
 

@@ -1,8 +1,8 @@
 """Site-to-Site VPN connections between a customer gateway and a virtual private gateway.
 
 CreateVpnConnection takes no client token: "This is an idempotent operation. If you perform the
-operation more than once, Amazon EC2 doesn't return an error" (EC2 API reference). An equal request,
-tags apart, answers with the connection that stands; its tunnels stay down, for no device is here.
+operation more than once, Amazon EC2 doesn't return an error" (EC2 API reference). A request that is
+equal apart from tags answers with the standing connection. Tunnels stay down: no device is here.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import public_addresses
 from sametoken.store.port import Tx
 
-# Long enough that people see `pending` and `deleting`; EC2 takes minutes.
+# CHANGE_SECONDS is long enough that callers see `pending` and `deleting`; EC2 takes minutes.
 CHANGE_SECONDS = 2.0
 _IPSEC = "ipsec.1"
-# The states in which EC2 shows how a device is set up.
+# States in which EC2 shows the device's configuration.
 _CONFIGURABLE = ("pending", "available")
 
 # Source: EC2 API reference, DescribeVpnConnections, "Filters"; `bgp-asn` is looked up apart.
@@ -52,7 +52,7 @@ _OPTION_DEFAULTS: Document = {
     "TunnelBandwidth": "standard",
     "TunnelInsideIpVersion": "ipv4",
 }
-# What a virtual private gateway cannot do; a transit gateway could, and there is none here.
+# Options that only a transit gateway can change from their defaults; here are none.
 _ONLY_DEFAULT = (
     "EnableAcceleration", "OutsideIpAddressType", "TunnelBandwidth", "TunnelInsideIpVersion",
 )  # fmt: skip
@@ -84,14 +84,14 @@ def _validate_connection(request: Request) -> None:
 
 
 def _intent(request: Request) -> Document:
-    """The options of a request with EC2's defaults, as two requests compare."""
+    """The options of a request with EC2's defaults, in the form in which two requests compare."""
     given = request.params.get("Options", {})
     tunnels = vpn_tunnels.intent(given.get("TunnelOptions", ()))
     return {**_OPTION_DEFAULTS, **given, "TunnelOptions": tunnels}
 
 
 def _standing_connection(tx: Tx, request: Request) -> Row | None:
-    """The connection that an equal request made. Another between the same two is refused.
+    """The connection that an equal request made; any other between the two gateways is a conflict.
 
     The customer gateway is locked, so that of two requests at once the second sees the first's.
     """
@@ -150,7 +150,7 @@ def _created(tx: Tx, row: Row) -> None:
 
 
 def show(row: Row) -> Document:
-    """EC2's VpnConnection. The device's configuration, keys and all, only while it lives."""
+    """EC2's VpnConnection; with the device's configuration, keys and all, only while it lives."""
     document = {name: value for name, value in row.doc.items() if name != "private"}
     tunnels = row.private["tunnels"]
     shown: Document = {
@@ -191,7 +191,7 @@ CONNECTIONS = Noun(
 def delete(tx: Tx, request: Request) -> Document:
     """Delete a connection: its addresses and keys go at once, its record lingers.
 
-    A repeat succeeds while it is on its way.
+    A repeat succeeds while the connection is `deleting`.
     """
     row = living(tx, request, VPN_CONNECTION, request.params["VpnConnectionId"], lock=True)
     if row.state == "deleting":
@@ -217,7 +217,7 @@ def describe_connections(tx: Tx, request: Request) -> Document:
 
 
 def _by_customers(tx: Tx, request: Request, by_asn: Document) -> Document:
-    """The filter `bgp-asn` as one by customer gateway: the number is theirs."""
+    """Turn the filter `bgp-asn` into one by customer gateway: the ASN is a member of those."""
     matches = compile_filters([by_asn], getters(CUSTOMER_GATEWAYS.filters))
     found = rows.listing(tx, CUSTOMER_GATEWAY, request.account, request.region)
     ids = [row.id for row in found if matches(CUSTOMER_GATEWAYS.shown(row))]

@@ -1,8 +1,8 @@
-"""The two ends of a Site-to-Site VPN: customer gateways, and virtual private gateways.
+"""The gateways at both ends of a Site-to-Site VPN: customer gateways, virtual private gateways.
 
-Neither create takes a client token. CreateCustomerGateway is idempotent by what it asks for: "An
+EC2 takes no client token for either. CreateCustomerGateway is idempotent by its parameters: "An
 identical request returns information about the existing customer gateway; it doesn't create a new
-customer gateway" (EC2 API reference). Tags are no part of that. CreateVpnGateway repeated makes
+customer gateway" (EC2 API reference); tags are not compared. A repeated CreateVpnGateway makes
 another.
 """
 
@@ -27,7 +27,7 @@ from sametoken.resources.kit.rows import Row
 from sametoken.resources.network.vpcs import ROUTE_TABLE, VPC
 from sametoken.store.port import Tx
 
-# Source: EC2 API reference, CreateCustomerGateway: the ASN of those who name none, and the ranges.
+# Source: EC2 API reference, CreateCustomerGateway: the default ASN, and the ranges.
 _CUSTOMER_ASN = 65_000
 _ASN_RANGES = {"BgpAsn": (1, 2**31 - 1), "BgpAsnExtended": (2**31, 2**32 - 1)}
 _DEVICE_CHARACTERS_MAX = 255
@@ -58,7 +58,7 @@ def _validate_customer(request: Request) -> None:
 
 
 def _customer(request: Request) -> Document:
-    """The members of the customer gateway that a request asks for: its identity, too."""
+    """The members of the customer gateway that a request asks for; they are its identity."""
     params = request.params
     asn = "BgpAsnExtended" if "BgpAsnExtended" in params else "BgpAsn"
     document = {"Type": params["Type"], asn: str(params.get(asn, _CUSTOMER_ASN))}
@@ -70,7 +70,7 @@ def _customer(request: Request) -> Document:
 
 
 def _customer_key(document: Document) -> str:
-    """Its natural key, short enough for a column whatever the device is called."""
+    """The natural key of a customer gateway: a digest, as members may not fit the column."""
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
@@ -137,7 +137,7 @@ def _gateway(tx: Tx, request: Request, parameter: str) -> Row:
 
 
 def attach(tx: Tx, request: Request) -> Document:
-    """Attach a gateway to a VPC: one each. Repeated it is refused."""
+    """Attach a gateway to a VPC; each has at most one. A repeat is refused."""
     gateway = _gateway(tx, request, "VpnGatewayId")
     vpc = living(tx, request, VPC, request.params["VpcId"], lock=True)
     other = vpn.attached_vpc(gateway)
@@ -153,7 +153,7 @@ def attach(tx: Tx, request: Request) -> Document:
 
 
 def detach(tx: Tx, request: Request) -> Document:
-    """Detach a gateway. Repeated, there is no attachment to be found any more."""
+    """Detach a gateway. A repeat is refused: there is no attachment any more."""
     gateway, vpc = _gateway(tx, request, "VpnGatewayId"), request.params["VpcId"]
     if vpn.attached_vpc(gateway) != vpc:
         raise ServiceError(
@@ -180,7 +180,7 @@ def enable_propagation(tx: Tx, request: Request) -> Document:
 
 
 def disable_propagation(tx: Tx, request: Request) -> Document:
-    """Have it learn no more. Idempotent by nature."""
+    """Stop a table from learning routes from a gateway. Idempotent by nature."""
     table = living(tx, request, ROUTE_TABLE, request.params["RouteTableId"], lock=True)
     gateway = _gateway(tx, request, "GatewayId")
     vpn.set_propagating(tx, table, [one for one in vpn.propagating(table) if one != gateway.id])

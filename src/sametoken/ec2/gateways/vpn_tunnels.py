@@ -1,7 +1,7 @@
-"""The two tunnels of a VPN connection: what may be asked of them, and how a device is set up.
+"""The two tunnels of a VPN connection: their options, and the configuration of the device.
 
 The pre-shared keys are made here, or given by the caller. EC2 shows them in every answer about a
-connection that lives, so they are kept as long, and no longer.
+living connection, so they are stored as long as it lives, and no longer.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from sametoken.resources.network import public_addresses
 from sametoken.store.port import Tx
 
 TUNNELS = 2
-# Source: EC2 API reference, VpnTunnelOptionsSpecification, as are the tables below. The least and
-# the most of each number; None: no most. The rekey margin's depends on another number.
+# Least and most of each number; None means no most. The most of the rekey margin depends on another
+# number. Source of this table and those below: EC2 API reference, VpnTunnelOptionsSpecification.
 _RANGES: Mapping[str, tuple[int, int | None]] = {
     "DPDTimeoutSeconds": (30, None),
     "Phase1LifetimeSeconds": (900, 28_800),
@@ -56,7 +56,7 @@ _DEFAULTS: Document = {
     "ReplayWindowSize": 1_024,
     "StartupAction": "add",
 }
-# What the answer's shape spells unlike the request's.
+# Names that the shape of the answer spells unlike the request's.
 _SHOWN_AS = {
     "DPDTimeoutAction": "DpdTimeoutAction",
     "DPDTimeoutSeconds": "DpdTimeoutSeconds",
@@ -80,12 +80,12 @@ _KEY_CHARACTERS = 32
 _INSIDE = ipaddress.IPv4Network("169.254.0.0/16")
 _INSIDE_PREFIX = 30
 _RESERVED = frozenset({*(f"169.254.{third}.0/30" for third in range(6)), "169.254.169.252/30"})
-# With a hundred tunnels of the 16,384 taken, that many probes never all miss.
+# Number of probes. With a hundred of the 16,384 blocks taken, this many never all miss.
 _PROBES = 64
 
 
 def check(given: Sequence[Document]) -> None:
-    """Raise what EC2 refuses tunnel options with. A pre-shared key is never repeated."""
+    """Raise EC2's refusals of tunnel options. No refusal repeats a pre-shared key."""
     if len(given) > TUNNELS:
         raise refusals.invalid_value("TunnelOptions", len(given), f"There are {TUNNELS} tunnels.")
     for tunnel in given:
@@ -131,12 +131,12 @@ def _check_inside(block: str) -> None:
 
 
 def _values(given: Any) -> list[Any]:
-    """The values of a choice, which is one text or a list of `Value`s."""
+    """The values of a choice, which is either one text or a list of `Value`s."""
     return [given] if isinstance(given, str) else [one.get("Value") for one in given]
 
 
 def intent(given: Sequence[Document]) -> list[Document]:
-    """What a request asks of both tunnels, in the one form in which two requests compare."""
+    """The options of both tunnels, in the form in which two requests compare."""
     filled = []
     for tunnel in [*given, *[{}] * (TUNNELS - len(given))]:
         lists = {
@@ -151,10 +151,10 @@ def intent(given: Sequence[Document]) -> list[Document]:
 def lay_out(
     tx: Tx, holder: str, given: Sequence[Document], standing: Sequence[Row]
 ) -> list[Document]:
-    """Both tunnels as EC2 shows them, with addresses and keys of their own.
+    """Lay out both tunnels as EC2 shows them, with addresses and keys of their own.
 
-    `holder` is the connection's id; `standing` are the connections of its gateway, from whose
-    inside blocks those of the new tunnels must differ. Raises `InvalidCidr.InUse`.
+    `holder` is the connection's id; `standing` are the connections of its gateway, whose inside
+    blocks must differ from the new ones. Raises `InvalidCidr.InUse`.
     """
     taken = {one["TunnelInsideCidr"] for row in standing for one in row.private["tunnels"]}
     asked = [one["TunnelInsideCidr"] for one in given if "TunnelInsideCidr" in one]
@@ -171,7 +171,7 @@ def lay_out(
             made["TunnelInsideCidr"] = _free_inside(tx, taken)
             taken.add(made["TunnelInsideCidr"])
         if made["PreSharedKey"] is None:
-            # A letter first, because a key does not start with a zero.
+            # Start the key with a letter, because EC2 takes no key that starts with a zero.
             made["PreSharedKey"] = f"k{tx.world.token_hex(_KEY_CHARACTERS - 1)}"
         shown = {_SHOWN_AS.get(name, name): value for name, value in made.items()}
         tunnels.append({"OutsideIpAddress": public_addresses.hold(tx, holder), **shown})
@@ -190,7 +190,7 @@ def _free_inside(tx: Tx, taken: set[str]) -> str:
 
 
 def without_keys(tunnels: Sequence[Document]) -> list[Document]:
-    """What is left of the tunnels when their connection goes."""
+    """The tunnels as they stay in the row of a connection that has ended."""
     return [
         {name: value for name, value in one.items() if name != "PreSharedKey"} for one in tunnels
     ]

@@ -1,4 +1,4 @@
-"""DHCP options: sets that VPCs are associated with. What is in them is kept, and not served."""
+"""DHCP options: sets that VPCs are associated with. Their values are stored, and not served."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _VALUES_MAX = {
     "netbios-node-type": 1,
     "ntp-servers": 8,
 }
-# What AssociateDhcpOptions calls "no options at all".
+# _NONE is AssociateDhcpOptions' id for no options at all.
 _NONE = "default"
 
 
@@ -68,7 +68,7 @@ DHCP_OPTION_SETS = Noun(
 
 
 def associate(tx: Tx, request: Request) -> Document:
-    """Give a VPC another set, or none; the one it has already succeeds."""
+    """Associate a VPC with another set, or none. Repeating this succeeds."""
     wanted, vpc = request.params["DhcpOptionsId"], get_vpc(tx, request, lock=True)
     if wanted != _NONE:
         rows.get(tx, DHCP_OPTIONS, request.account, request.region, [wanted], lock=True)

@@ -1,9 +1,9 @@
 """Elastic IP addresses: allocated, associated, disassociated and released.
 
-None of these takes a client token. Associating and disassociating are idempotent by nature: the
-same target again succeeds with the same association, a second disassociation succeeds (EC2
-developer guide, "Ensuring idempotency in Amazon EC2 API requests"). AllocateAddress repeated
-allocates another, until the quota; ReleaseAddress repeated finds nothing.
+EC2 takes no client token for any of these. Associating and disassociating are idempotent by nature:
+the same target again succeeds with the same association, a second disassociation succeeds (EC2
+developer guide, "Ensuring idempotency in Amazon EC2 API requests"). A repeated AllocateAddress
+allocates another, until the quota; a repeated ReleaseAddress finds no address.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _lay_out(tx: Tx, request: Request, parents: Parents) -> Row:
 
 
 def _instances(tx: Tx, found: Sequence[Row]) -> list[Document]:
-    """The instance each address leads to: that of its interface, wherever that is attached now."""
+    """The instance that each address leads to: the one its interface is attached to now."""
     wanted = [row.doc.get("NetworkInterfaceId") for row in found]
     attached = rows.by_ids(tx, [id for id in wanted if id is not None])
     shown = []
@@ -82,7 +82,7 @@ def _allocated(row: Row) -> Document:
 
 
 def describe_addresses(tx: Tx, request: Request) -> Document:
-    """Addresses by allocation, by public address, by filter; all at once, as EC2 gives them."""
+    """Return addresses by allocation, by public address, by filter; all at once, as EC2 does."""
     named = request.params.get("PublicIps", [])
     if named:
         ids = [*request.params.get("AllocationIds", [])]
@@ -96,7 +96,7 @@ def describe_addresses(tx: Tx, request: Request) -> Document:
 
 
 def describe_attribute(tx: Tx, request: Request) -> Document:
-    """The domain names of addresses. Here none has one; which addresses there are is shown."""
+    """Return the addresses, without domain names: no address here has one."""
     return describe(
         tx, request, ELASTIC_ADDRESS, _named, "Addresses", {}, ids="AllocationIds",
         sizes=(1, PAGE_MAXIMUM),
@@ -108,7 +108,7 @@ def _named(row: Row) -> Document:
 
 
 def associate(tx: Tx, request: Request) -> Document:
-    """Put an address before an instance or interface. There already: the same association."""
+    """Associate an address with an instance or interface. A repeat returns the same association."""
     params = request.params
     row = _lock_address(tx, request)
     interface = _target(tx, request)
@@ -121,7 +121,7 @@ def associate(tx: Tx, request: Request) -> Document:
 
 
 def _target(tx: Tx, request: Request) -> Row:
-    """The interface meant, locked: by itself, or the only one of the instance."""
+    """Lock the interface that is meant: the named one, or the only one of the instance."""
     params = request.params
     if ("InstanceId" in params) == ("NetworkInterfaceId" in params):
         raise refusals.invalid_combination("Give either InstanceId or NetworkInterfaceId.")
@@ -160,7 +160,7 @@ def _private_address(request: Request, interface: Row) -> str:
 
 
 def _refuse_associated(row: Row, interface: Row, private_address: str) -> None:
-    """What the caller forbade to take away from another."""
+    """Raise a refusal when the address or the private address has an association already."""
     standing = {row.id: row.doc.get("AssociationId")}
     for one in interfaces.addresses_of(interface):
         association = one.get("Association", {})
@@ -182,7 +182,7 @@ def _check_gateway(tx: Tx, vpc: str) -> None:
 
 
 def disassociate(tx: Tx, request: Request) -> Document:
-    """End an association. One that has ended already: nothing to do."""
+    """End an association. Repeats succeed."""
     params = request.params
     if ("AssociationId" in params) == ("PublicIp" in params):
         raise refusals.invalid_combination("Give either AssociationId or PublicIp.")
@@ -206,7 +206,7 @@ def _is_own(request: Request, row: Row) -> bool:
 
 
 def release(tx: Tx, request: Request) -> Document:
-    """Give an address up for good; it must be associated with nothing."""
+    """Release an address for good; it must not be associated."""
     group = request.params.get("NetworkBorderGroup", request.region)
     if group != request.region:
         raise refusals.invalid_combination(f"No address is allocated in {group}.")

@@ -1,4 +1,4 @@
-"""Flow logs: one call makes one for each resource it names. The logs themselves stay empty."""
+"""Flow logs: one call makes a flow log for each resource it names. Their logs stay empty."""
 
 from __future__ import annotations
 
@@ -72,10 +72,11 @@ def validate(request: Request) -> None:
 
 
 def perform(tx: Tx, request: Request) -> Made:
-    """One flow log for each resource, or none: a repeat must find all of them, or none."""
+    """Make a flow log for each resource, or none, so that a repeat finds all of them or none."""
     params = request.params
     kind = _WATCHED[params["ResourceType"]]
-    # Locked, so that of two equal flow logs asked for at once the second sees the first.
+    # Lock the resources, so that of two equal requests at once the second sees the first's flow
+    # logs.
     watched = rows.get(tx, kind, request.account, request.region, params["ResourceIds"], lock=True)
     document = {"LogDestinationType": "cloud-watch-logs", "LogFormat": _FORMAT,
                 "MaxAggregationInterval": _INTERVAL}  # fmt: skip
@@ -95,7 +96,7 @@ def perform(tx: Tx, request: Request) -> Made:
 
 
 def _refuse_existing(tx: Tx, request: Request, watched: Sequence[Row], document: Document) -> None:
-    """A resource has no two flow logs that say the same: a repeat without token is refused."""
+    """Refuse a second, equal flow log of a resource, and so a repeat without token."""
     wanted = [{**document, "ResourceId": one.id} for one in watched]
     for row in rows.listing(tx, FLOW_LOG, request.account, request.region):
         if {name: value for name, value in row.doc.items() if name != "Tags"} in wanted:
@@ -107,7 +108,7 @@ def _refuse_existing(tx: Tx, request: Request, watched: Sequence[Row], document:
 
 
 def _check_quota(tx: Tx, request: Request, watched: Sequence[Row]) -> None:
-    """A flow log does not stand under what it watches, so those of each resource are counted."""
+    """Count the flow logs of each resource here: they do not stand under it, so the kit cannot."""
     account, region = request.account, request.region
     standing = [row.doc["ResourceId"] for row in rows.listing(tx, FLOW_LOG, account, region)]
     for one in watched:

@@ -1,4 +1,4 @@
-"""The private addresses of interfaces: those asked for at creation, and more or fewer later."""
+"""The private addresses of interfaces: asked for at creation, assigned and unassigned later."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sametoken.resources.network import addresses, elastic_addresses, interfaces
 from sametoken.resources.network.interfaces import INTERFACE
 from sametoken.store.port import Tx
 
-# What the largest instance types take, and so all that an interface can be of use with.
+# ADDRESSES_MAX is the limit of the largest instance types: no interface can use more.
 ADDRESSES_MAX = 50
 
 
 def check_asked(params: Mapping[str, Any]) -> None:
-    """What a new interface's addresses must be, whatever is in use. Raises EC2's refusals."""
+    """Raise EC2's refusals of a new interface's addresses, before any look-up."""
     listed, count = params.get("PrivateIpAddresses", []), _count(params)
     primaries = [one for one in listed if one.get("Primary")]
     if len(primaries) > 1 or (primaries and "PrivateIpAddress" in params):
@@ -48,7 +48,7 @@ def primary_asked(params: Mapping[str, Any]) -> str | None:
 
 
 def secondary_asked(params: Mapping[str, Any]) -> Document:
-    """The secondary ones, as `interfaces.plan_row` takes them."""
+    """The secondary addresses that a request names, as `interfaces.plan_row` takes them."""
     listed = params.get("PrivateIpAddresses", [])
     named = [one["PrivateIpAddress"] for one in listed if not one.get("Primary")]
     return {"Secondary": named, "SecondaryCount": _count(params)}
@@ -62,7 +62,7 @@ def _count(params: Mapping[str, Any]) -> int:
 
 
 def _room_of(tx: Tx, row: Row) -> int:
-    """How many private addresses the interface may have, where it is attached."""
+    """The most private addresses that the interface may have, given its instance's type."""
     attachment = row.doc.get("Attachment")
     if attachment is None:
         return ADDRESSES_MAX
@@ -73,8 +73,9 @@ def _room_of(tx: Tx, row: Row) -> int:
 def assign(tx: Tx, request: Request) -> Document:
     """Give an interface more addresses: those named, or as many as asked.
 
-    Naming one that it has already changes nothing, so a repeat of named ones succeeds. A repeat
-    of a number assigns as many again: there is no client token to know it by.
+    Naming an address that the interface already has changes nothing, so a repeat with names
+    succeeds. A repeat with a number assigns as many again: no client token tells it from a new
+    request.
     """
     params = request.params
     refuse_unsupported("", params, dict.fromkeys(_ASSIGNED_WITH))
@@ -121,7 +122,7 @@ def _take_from_other(tx: Tx, subnet: Row, address: str) -> None:
 
 
 def unassign(tx: Tx, request: Request) -> Document:
-    """Take secondary addresses off an interface, and Elastic ones off those."""
+    """Take secondary addresses from an interface, and end their Elastic associations."""
     params = request.params
     refuse_unsupported("", params, dict.fromkeys(("NetworkInterfaceId", "PrivateIpAddresses")))
     row = _lock(tx, request)

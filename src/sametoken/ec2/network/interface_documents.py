@@ -1,4 +1,4 @@
-"""Network interfaces as EC2 shows them, by themselves and inside their instance. Pure."""
+"""Network interfaces in EC2's form, by themselves and inside their instance. Pure."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def show(row: Row) -> Document:
         "AvailabilityZoneId": geography.zone_id_of(row.zone),
         "NetworkInterfaceId": row.id,
         "OwnerId": row.account,
-        # From the request of a launch on it is in use, though its attachment takes a moment.
+        # EC2 shows a launched interface as in use at once, though its attachment takes a moment.
         "Status": "in-use" if document.get("Attachment") or is_served(row) else row.state,
         "PrivateIpAddresses": addresses_of(row),
         "TagSet": row.doc.get("Tags", []),
@@ -55,7 +55,7 @@ def show(row: Row) -> Document:
 
 
 def instance_interface(row: Row) -> Document:
-    """EC2's InstanceNetworkInterface: the same as its instance shows it."""
+    """EC2's InstanceNetworkInterface: the same interface in the form its instance shows."""
     attachment = attachment_form(row.doc["Attachment"])
     shared = (
         "Description", "Groups", "Ipv6Addresses", "MacAddress", "PrivateDnsName",

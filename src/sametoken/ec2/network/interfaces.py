@@ -36,7 +36,7 @@ from sametoken.resources.network.interfaces import INTERFACE
 from sametoken.resources.network.vpcs import SECURITY_GROUP, SUBNET
 from sametoken.store.port import Tx
 
-# Kinds of interface a caller can make here. The others need hardware or services behind them.
+# _TYPES are the interfaces a caller can make here. EC2's others need hardware or services.
 _TYPES = ("interface", "efa", "efa-only")
 _CREATED_WITH = (
     "Description", "Groups", "InterfaceType", "PrivateIpAddress", "SecondaryPrivateIpAddressCount",
@@ -53,7 +53,7 @@ def _validate_create(request: Request) -> None:
 
 
 def _lay_out(tx: Tx, request: Request, parents: Parents) -> Row:
-    """The new interface with every address it asks for. A replay never comes here."""
+    """Lay out the new interface with every address it asks for. A replay never comes here."""
     params, subnet = request.params, parents["SubnetId"]
     groups = _groups(tx, request, subnet.doc["VpcId"], params.get("Groups"))
     return interfaces.plan_row(
@@ -75,7 +75,7 @@ def _lay_out(tx: Tx, request: Request, parents: Parents) -> Row:
 
 
 def _groups(tx: Tx, request: Request, vpc: str, ids: list[str] | None) -> list[Row]:
-    """The security groups of those ids, all of the VPC; its default one without ids."""
+    """The security groups with these ids, all of the VPC; without ids the VPC's default group."""
     account, region = request.account, request.region
     if not ids:
         return [vpcs.default_group(tx, account, region, vpc)]
@@ -110,7 +110,7 @@ INTERFACES = Noun(
 
 
 def delete_interface(tx: Tx, request: Request) -> Document:
-    """End an interface nobody uses. Elastic addresses come off it and stay the account's."""
+    """Delete an unused interface. Elastic addresses are disassociated, and stay the account's."""
     row = _lock(tx, request)
     interfaces.refuse_used(row)
     row = elastic_addresses.take_off(tx, row, cause="its interface was deleted")
@@ -168,7 +168,7 @@ def _check_room(tx: Tx, owner: Row, row: Row, device_index: int) -> None:
 
 
 def detach_interface(tx: Tx, request: Request) -> Document:
-    """Take an interface off its instance. `Force` changes nothing: nothing here can hang."""
+    """Detach an interface from its instance. `Force` changes nothing: no detachment hangs here."""
     id = request.params["AttachmentId"]
     row = interfaces.by_attachment(tx, request.account, request.region, id)
     attachment = row.doc["Attachment"]
@@ -186,7 +186,7 @@ def detach_interface(tx: Tx, request: Request) -> Document:
 
 
 def modify_attribute(tx: Tx, request: Request) -> Document:
-    """Set one attribute; setting what it is already changes nothing and succeeds."""
+    """Set one attribute; setting it to the value that it has changes nothing and succeeds."""
     params = request.params
     refuse_unsupported("", params, dict.fromkeys((*_CHANGEABLE, "NetworkInterfaceId", "DryRun")))
     asked = [name for name in _CHANGEABLE if name in params]
@@ -208,7 +208,7 @@ def modify_attribute(tx: Tx, request: Request) -> Document:
 
 
 def _primary_owner(tx: Tx, row: Row) -> Row | None:
-    """The instance whose primary interface this is, locked: it shows the same."""
+    """The instance whose primary interface this is, locked; it shows the same SourceDestCheck."""
     attachment = row.doc.get("Attachment")
     if attachment is None or attachment["DeviceIndex"] != 0:
         return None
@@ -249,7 +249,7 @@ def _set_attachment(tx: Tx, row: Row, asked: Mapping[str, Any]) -> None:
 
 
 def describe_attribute(tx: Tx, request: Request) -> Document:
-    """One attribute of one interface."""
+    """Return an attribute of an interface."""
     ids = [request.params["NetworkInterfaceId"]]
     row = rows.get(tx, INTERFACE, request.account, request.region, ids)[0]
     result: Document = {"NetworkInterfaceId": row.id}
@@ -276,7 +276,7 @@ def _lock(tx: Tx, request: Request) -> Row:
 
 
 ACTIONS: tuple[Action, ...] = (
-    # Captured: tags are no part of what is compared, nor is the order of groups.
+    # EC2 compares neither tags nor the order of groups (captured).
     creating(
         INTERFACES,
         "CreateNetworkInterface",

@@ -1,4 +1,4 @@
-"""Network ACLs: their entries, and which subnets they stand before."""
+"""Network ACLs: their entries, and the subnets that they filter."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NETWORK_ACL_PATHS = {
     "entry.ipv6-cidr": "Entries[].Ipv6CidrBlock",
 }
 
-# Rules 1 to 32766 are the caller's; the last one denies everything and stays.
+# Rules 1 to 32766 are the caller's; the last rule denies everything and stays.
 RULE_NUMBER_MAX = 32766
 _ENTRY = (
     "CidrBlock", "Egress", "IcmpTypeCode", "Ipv6CidrBlock", "PortRange", "Protocol", "RuleAction",
@@ -40,7 +40,7 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
     return {
         "VpcId": parents["VpcId"].id,
         "IsDefault": False,
-        # A new ACL lets nothing pass until entries say so.
+        # Deny everything in a new ACL, until entries allow traffic.
         "Entries": [one for one in vpcs.default_acl_entries() if one["RuleAction"] == "deny"],
         "Associations": [],
     }
@@ -78,7 +78,10 @@ def create_entry(tx: Tx, request: Request) -> Document:
 
 
 def _check_quota(tx: Tx, acl: Row, new: Document) -> None:
-    """So many each way, "enforced separately for IPv4 rules and IPv6 rules" (VPC user guide)."""
+    """Check the quota of each direction.
+
+    It is "enforced separately for IPv4 rules and IPv6 rules" (VPC user guide).
+    """
     standing = [
         one
         for one in acl.doc["Entries"]
@@ -106,7 +109,7 @@ def delete_entry(tx: Tx, request: Request) -> Document:
 
 
 def replace_association(tx: Tx, request: Request) -> Document:
-    """Put a subnet before another ACL. Repeated, it answers with the association there is.
+    """Move a subnet to another ACL. A repeat returns the association that the first call made.
 
     "Idempotent by default, no token" (EC2 developer guide, "Ensuring idempotency").
     """
@@ -142,7 +145,7 @@ def _move(tx: Tx, old: Row, new: Row, association: Document) -> Document:
         "SubnetId": association["SubnetId"],
     }
     associations = [*new.doc["Associations"], moved]
-    # Which association this one replaced, as long as it stands: a repeat asks by the old name.
+    # Remember the replaced association as long as the new one stands: a repeat names the old id.
     standing = {one["NetworkAclAssociationId"] for one in associations}
     replaced = {was: now for was, now in new.private.get("replaced", {}).items() if now in standing}
     replaced[association["NetworkAclAssociationId"]] = id
@@ -184,7 +187,7 @@ def _require_entry(acl: Row, wanted: Document) -> Document:
 
 
 def _set_entries(tx: Tx, acl: Row, entries: list[Document]) -> None:
-    # Outbound first, then by number, as EC2 lists them.
+    # Sort outbound entries first, then by number, as EC2 lists them.
     ordered = sorted(entries, key=lambda one: (not one["Egress"], one["RuleNumber"]))
     rows.change(tx, NETWORK_ACL, acl, Entries=ordered)
 

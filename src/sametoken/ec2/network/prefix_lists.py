@@ -29,9 +29,9 @@ PREFIX_LIST = Kind(
                        deleted=""),
     quota=Quota(100),
 )  # fmt: skip
-# What a page holds, of lists and of the entries of one.
+# Least and most entries of a page.
 PAGES = (1, 100)
-# CreateManagedPrefixList documents up to 255 characters; ours stay ASCII as everywhere.
+# CreateManagedPrefixList documents up to 255 characters; here they are ASCII, as in every action.
 GRAMMAR = TokenGrammar(characters_max=255)
 
 
@@ -45,7 +45,7 @@ def _validate(request: Request) -> None:
 
 
 def _refuse_twice(entries: Sequence[Document]) -> None:
-    """A block is an entry once: it is what names it."""
+    """Refuse a block that is given twice: the block is the entry's name."""
     blocks = [one["Cidr"] for one in entries]
     for block in blocks:
         if blocks.count(block) > 1:

@@ -1,4 +1,4 @@
-"""Route tables: their routes and their associations. The local route is theirs for life."""
+"""Route tables: their routes and their associations. A table never loses its local route."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from sametoken.resources.network import vpcs
 from sametoken.resources.network.vpcs import ROUTE_TABLE, SUBNET, VPC
 from sametoken.store.port import Tx
 
-# The wording EC2 was seen to use for route tables and network ACLs.
+# The wordings that EC2 was seen to use for route tables and network ACLs.
 MISMATCH = "Wrong arguments for request with token {token}"
 DELETED = (
     "An error occurred (IdempotentParameterMismatch) when calling this operation: The client token "
     "and arguments used in this request were used in a prior request that was associated with a "
     "resource which is now deleted."
 )
-# Only blanks count as no token here, and nowhere else (captured).
+# Count a token of only blanks as no token, as EC2 does for these actions alone (captured).
 GRAMMAR = TokenGrammar(blank_is_absent=True)
 
-# The origin of a table's local route, which stays whatever it leads to.
+# The origin of a table's local route, which stays even when it gets another target.
 _OF_THE_VPC = "CreateRouteTable"
 _Network = type[ipaddress.IPv4Network] | type[ipaddress.IPv6Network]
 _BLOCKS: Mapping[str, _Network] = {
@@ -84,7 +84,10 @@ def create_route(tx: Tx, request: Request) -> Document:
 
 
 def _check_quota(tx: Tx, table: Row, new: Document) -> None:
-    """ "This quota is enforced separately for IPv4 routes and IPv6 routes" (VPC user guide)."""
+    """Check the quota.
+
+    "This quota is enforced separately for IPv4 routes and IPv6 routes" (VPC user guide).
+    """
     [family] = [name for name in _DESTINATIONS if name in new]
     standing = [
         one for one in table.doc["Routes"] if family in one and one["Origin"] == "CreateRoute"
@@ -93,7 +96,7 @@ def _check_quota(tx: Tx, table: Row, new: Document) -> None:
 
 
 def replace_route(tx: Tx, request: Request) -> Document:
-    """Give an existing route another target; only the VPC's own one may be local again."""
+    """Give an existing route another target; only the VPC's local route may become local again."""
     table = _table(tx, request)
     new = _asked_route(tx, request, table)
     existing = _route_to(table, new)
@@ -122,7 +125,7 @@ def delete_route(tx: Tx, request: Request) -> Document:
 
 
 def associate_route_table(tx: Tx, request: Request) -> Document:
-    """Put a subnet under a table. The same again answers with the same association."""
+    """Associate a subnet with a table. A repeat returns the same association."""
     params = request.params
     table = _table(tx, request)
     if "SubnetId" not in params:
@@ -235,7 +238,7 @@ def _canonical_block(name: str, block: str, network: _Network) -> str:
 
 
 def _asked_route(tx: Tx, request: Request, table: Row) -> Document:
-    """The route as asked for: its destination, and a target that is there."""
+    """The route asked for: its destination, and its target, which exists."""
     destination = _asked_destination(request)
     if "DestinationPrefixListId" in destination:
         id = destination["DestinationPrefixListId"]

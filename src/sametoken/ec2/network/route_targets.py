@@ -1,7 +1,8 @@
-"""What routes lead to: whether it exists where the table's VPC can reach it, and is there still.
+"""The targets of routes: checked when a route is made, and looked at when it is shown.
 
-A route keeps the id of its target and no state: whether it is `active` or a `blackhole`, and which
-instance an interface belongs to, is read from the targets whenever the route is shown.
+A target must exist where the table's VPC can reach it. A route keeps the id of its target and no
+state: whether it is `active` or a `blackhole`, and which instance an interface belongs to, is read
+from the targets whenever the route is shown.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ LOCAL = "local"
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """One way to name a target: the kinds it may be of, and EC2's code for one that is not there.
+    """A parameter that names a target: the kinds it may be of, and EC2's code for a missing one.
 
-    No kinds: there are none such here, so that none is ever found.
+    `kinds` is empty for targets that do not exist here, so none is ever found.
     """
 
     code: str
@@ -39,7 +40,8 @@ class _Target:
     kinds: tuple[str, ...] = ()
 
 
-# By parameter. Codes: "Error codes for the Amazon EC2 API", and, of gateways, as seen in answers.
+# Targets by parameter. Source of the codes: "Error codes for the Amazon EC2 API" and, for gateways,
+# answers seen.
 _TARGETS: Mapping[str, _Target] = {
     "GatewayId": _Target("InvalidGatewayID", "gateway", (INTERNET_GATEWAY.name, VPN_GATEWAY.name)),
     "NatGatewayId": _Target("InvalidNatGatewayID", "natGateway", (NAT_GATEWAY.name,)),
@@ -55,15 +57,15 @@ _TARGETS: Mapping[str, _Target] = {
     "TransitGatewayId": _Target("InvalidTransitGatewayID", "transitGateway"),
     "VpcPeeringConnectionId": _Target("InvalidVpcPeeringConnectionID", "vpcPeeringConnection"),
 }
-# Targets of EC2's that are of no use here.
+# EC2's targets that are unsupported here.
 _UNSUPPORTED = ("LocalGatewayId", "CoreNetworkArn", "OdbNetworkArn")
-# The members of a stored route, one of which names its target.
+# MEMBERS are those of a stored route that can name its target; each route has exactly one.
 MEMBERS = tuple(name for name in _TARGETS if name not in ("InstanceId", "VpcEndpointId"))
 _DEAD = frozenset({"failed", "deleting", "deleted"})
 
 
 def asked(tx: Tx, request: Request, vpc: str) -> Document:
-    """The member of a route that names the target asked for, checked. `vpc` is the table's."""
+    """The checked member of a route that names the request's target. `vpc` is the table's."""
     params = request.params
     for name in _UNSUPPORTED:
         if name in params:
@@ -84,7 +86,7 @@ def asked(tx: Tx, request: Request, vpc: str) -> Document:
             f"{row.doc['VpcEndpointType']} endpoint.",
         )
     if vpc not in _networks(row):
-        # EC2's wording, as seen for internet gateways.
+        # EC2 was seen to say "network gateway" here, for internet gateways.
         noun = {"gateway": "network gateway"}.get(_TARGETS[name].noun, _TARGETS[name].noun)
         raise ServiceError(
             "InvalidParameterValue",
@@ -107,7 +109,7 @@ def _find(tx: Tx, request: Request, name: str) -> Row:
 
 
 def _networks(row: Row) -> list[str]:
-    """The VPCs a target stands in, or is attached to."""
+    """The VPCs that a target stands in, or is attached to."""
     if row.kind == VPN_GATEWAY.name:
         return [one for one in [vpn.attached_vpc(row)] if one is not None]
     if "Attachments" in row.doc:
@@ -116,7 +118,10 @@ def _networks(row: Row) -> list[str]:
 
 
 def _only_interface(tx: Tx, instance: Row) -> Row:
-    """The interface through which an instance routes. Wording as seen with several."""
+    """Return the interface through which an instance routes, which must be its only one.
+
+    The wording of the refusal is as seen with several.
+    """
     attached = interfaces.attached_to(tx, instance.id)
     if len(attached) != 1:
         raise ServiceError(
@@ -128,7 +133,7 @@ def _only_interface(tx: Tx, instance: Row) -> Row:
 
 
 def shown(tx: Tx, tables: Sequence[Row]) -> list[Document]:
-    """For each route table, its routes as they are now."""
+    """Return the routes of each table as they are now."""
     found = rows.by_ids(tx, {id for table in tables for id in _named(table)})
     held = (_holder(row) for row in found.values())
     instances = rows.by_ids(tx, {id for id in held if id is not None})
@@ -149,7 +154,7 @@ def _named(table: Row) -> Iterator[str]:
 
 
 def _holder(row: Row) -> str | None:
-    """The instance an interface is attached to."""
+    """The instance that an interface is attached to."""
     attachment = row.doc.get("Attachment") if row.kind == INTERFACE.name else None
     return None if attachment is None else attachment.get("InstanceId")
 
@@ -172,7 +177,7 @@ def _shown_route(
 
 
 def _forwards(row: Row, instance: Row | None) -> bool:
-    """Is somebody behind it? An interface alone, or of a stopped instance, forwards nothing."""
+    """True when the target passes traffic on; an interface does so only in a running instance."""
     if row.kind != INTERFACE.name or row.doc["InterfaceType"] != "interface":
         return True
     return instance is not None and instance.state in (

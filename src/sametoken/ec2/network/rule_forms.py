@@ -1,7 +1,7 @@
-"""IpPermissions and rules of security groups: each spelling into the other. Pure.
+"""IpPermissions and rules of security groups: each form turned into the other. Pure.
 
 A permission is a protocol, ports and many peers; a rule has one peer, and an id. Requests use
-either; both are compared and kept as rules.
+either form; both are compared and stored as rules.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.resources.network.security_groups import PEERS
 
-# Protocols EC2 names; it shows these names also for their numbers.
+# Names that EC2 shows for protocols, even when a request gives their numbers.
 _NAMES = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6", "all": "-1"}
 _WITH_PORTS = frozenset({"tcp", "udp"})
 _WITH_TYPES = frozenset({"icmp", "icmpv6"})
@@ -24,7 +24,7 @@ PORT_MAX = 65535
 ICMP_MAX = 255
 PROTOCOL_MAX = 255
 DESCRIPTION_CHARACTERS_MAX = 255
-# What a request of the flat form has instead of a permission.
+# Parameters of the flat form, which a request may have instead of a permission.
 _FLAT = ("IpProtocol", "FromPort", "ToPort")
 _FLAT_SOURCE = ("SourceSecurityGroupName", "SourceSecurityGroupOwnerId")
 FLAT = (*_FLAT, "CidrIp", *_FLAT_SOURCE)
@@ -54,7 +54,7 @@ def asked_permissions(params: Mapping[str, Any]) -> list[Document]:
 
 
 def _full_access(flat: Document) -> list[Document]:
-    """What a source group by name is granted: "full ICMP, UDP, and TCP access"."""
+    """The permissions for a source group given by name: "full ICMP, UDP, and TCP access"."""
     pair = {"GroupName": flat.get("SourceSecurityGroupName", "")}
     if "SourceSecurityGroupOwnerId" in flat:
         pair["UserId"] = flat["SourceSecurityGroupOwnerId"]
@@ -66,10 +66,10 @@ def _full_access(flat: Document) -> list[Document]:
 
 
 def to_rules(permission: Rule, *, is_egress: bool) -> Iterator[Document]:
-    """One rule a peer, in the members of EC2's SecurityGroupRule.
+    """Turn a permission into a rule for each peer, in the members of EC2's SecurityGroupRule.
 
-    A peer that is a group keeps the request's pair as ReferencedGroupInfo: who it is, is for the
-    caller to look up.
+    A peer that is a group keeps the request's pair as ReferencedGroupInfo: the caller looks the
+    group up.
     """
     protocol, first, last = _traffic(permission)
     peers = list(_peers(permission))
@@ -109,7 +109,7 @@ def checked_description(text: str | None) -> Document:
 
 
 def _traffic(permission: Rule) -> tuple[str, int, int]:
-    """Protocol, and first and last port (for ICMP: type and code); -1 is every one."""
+    """The protocol, and first and last port (for ICMP: type and code); -1 means all."""
     given = str(permission.get("IpProtocol", "")).lower()
     protocol = _NAMES.get(given, given)
     named = protocol in _WITH_PORTS | _WITH_TYPES | {"-1"}
@@ -146,7 +146,7 @@ def _icmp(number: int | None) -> int:
 
 
 def _peers(permission: Rule) -> Iterator[tuple[Document, str | None]]:
-    """Each peer as the rule's member, with its description."""
+    """Yield each peer as a member of the rule, with its description."""
     for one in permission.get("IpRanges", ()):
         yield {"CidrIpv4": _block(ipaddress.IPv4Network, one, "CidrIp")}, one.get("Description")
     for one in permission.get("Ipv6Ranges", ()):
@@ -174,7 +174,7 @@ def _block(
 
 
 def identity(rule: Rule) -> tuple[Any, ...]:
-    """What makes two rules the same: everything but description, tags and id."""
+    """The key by which two rules are the same: all but description, tags and id."""
     group = rule.get("ReferencedGroupInfo") or {}
     peer = [rule.get(name) for name in PEERS if name != "ReferencedGroupInfo"]
     traffic = [rule[name] for name in ("IsEgress", "IpProtocol", "FromPort", "ToPort")]
@@ -182,7 +182,7 @@ def identity(rule: Rule) -> tuple[Any, ...]:
 
 
 def spoken(rule: Rule) -> str:
-    """A rule as EC2's refusals write it."""
+    """A rule in the wording of EC2's refusals."""
     group = (rule.get("ReferencedGroupInfo") or {}).get("GroupId")
     peers = [rule.get(name) for name in PEERS if name != "ReferencedGroupInfo"]
     peer = next(one for one in (*peers, group) if one)
@@ -194,7 +194,7 @@ def spoken(rule: Rule) -> str:
 
 
 def to_permissions(rules: Iterable[Rule]) -> list[Document]:
-    """The rules of one direction as EC2's IpPermissions: those of equal traffic in one."""
+    """The rules of one direction as EC2's IpPermissions; rules of equal traffic share one."""
     found: dict[tuple[Any, ...], Document] = {}
     for rule in rules:
         traffic = (rule["IpProtocol"], rule["FromPort"], rule["ToPort"])

@@ -1,6 +1,6 @@
-"""Rules of security groups, in both of EC2's spellings: IpPermissions, and rules with ids.
+"""Rules of security groups, in both of EC2's forms: IpPermissions, and rules with ids.
 
-No action here takes a client token: a repeated Authorize is refused as a duplicate.
+EC2 takes no client token for any of these: a repeated Authorize is refused as a duplicate.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _Run = Callable[[Tx, Request], Document]
 
 def _show(row: Row) -> Document:
     form = RULES.generic(row)
-    # A rule that was modified has None where its earlier peer was.
+    # Drop None: a modified rule has it in the member of its earlier peer.
     shown = {name: value for name, value in form.items() if value is not None}
     return {**shown, "SecurityGroupRuleArn": arn(row)}
 
@@ -57,7 +57,7 @@ def _validate_authorize(request: Request) -> None:
 
 
 def _asked(request: Request, *, is_egress: bool) -> list[Document]:
-    """The rules a request describes by permissions: at least one, none twice."""
+    """The rules that a request describes by permissions: at least one, and no rule twice."""
     permissions = asked_permissions(request.params)
     asked = [rule for one in permissions for rule in to_rules(one, is_egress=is_egress)]
     if not asked:
@@ -129,7 +129,7 @@ def _refuse_duplicates(asked: Sequence[Document], existing: Sequence[Row]) -> No
 
 
 def _check_quota(tx: Tx, group: Row, asked: Sequence[Document], *, is_egress: bool) -> None:
-    """So many rules inbound, and so many outbound."""
+    """Check the quota of rules, inbound and outbound apart."""
     existing = security_groups.rules_of(tx, [group.id])[group.id]
     count = sum(row.doc["IsEgress"] is is_egress for row in existing) + len(asked)
     quotas.refuse_beyond(tx, RULE.name, group.account, group.region, count)
@@ -139,7 +139,8 @@ def _revoking(*, is_egress: bool) -> _Run:
     def run(tx: Tx, request: Request) -> Document:
         group = find_group(tx, request)
         unwanted, unknown = _chosen(tx, request, group, is_egress=is_egress)
-        # "For a default VPC … no error is returned" (EC2 API reference, RevokeSecurityGroup…).
+        # EC2 does not refuse this for the default VPC's groups: "For a default VPC … no error is
+        # returned" (API reference, RevokeSecurityGroup…).
         if unknown and not _vpc_of(tx, group).doc["IsDefault"]:
             raise _no_such_rule()
         security_groups.remove_rules(tx, unwanted, cause=request.action)
@@ -158,9 +159,9 @@ def _vpc_of(tx: Tx, group: Row) -> Row:
 def _chosen(
     tx: Tx, request: Request, group: Row, *, is_egress: bool
 ) -> tuple[list[Row], list[Document]]:
-    """The group's rules that a request names, by id or by permission; and those it has not.
+    """The group's rules that a request names, by id or by permission; and the rules it lacks.
 
-    Rules named by id all exist, or `InvalidSecurityGroupRuleId.NotFound`.
+    Rules named by id all exist, or `InvalidSecurityGroupRuleId.NotFound` is raised.
     """
     existing = security_groups.rules_of(tx, [group.id])[group.id]
     if "SecurityGroupRuleIds" in request.params:
@@ -187,7 +188,7 @@ def _no_such_rule() -> ServiceError:
 def _by_ids(
     group: Row, existing: Sequence[Row], ids: Sequence[str], is_egress: bool | None
 ) -> list[Row]:
-    """The rules of `ids`, which must be the group's, of that direction unless it is None."""
+    """The group's rules with these ids, of that direction unless it is None."""
     for id in ids:
         RULE.check_id(id)
     here = {row.id: row for row in existing if is_egress in (None, row.doc["IsEgress"])}
@@ -207,7 +208,7 @@ def _revoked(row: Row) -> Document:
 
 
 def modify_rules(tx: Tx, request: Request) -> Document:
-    """Give rules other contents; ids, tags and directions stay."""
+    """Change the contents of rules; ids, tags and directions stay."""
     group = find_group(tx, request)
     existing = security_groups.rules_of(tx, [group.id])[group.id]
     changes = request.params["SecurityGroupRules"]

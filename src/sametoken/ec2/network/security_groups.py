@@ -47,10 +47,10 @@ SECURITY_GROUP_PATHS = {
     "owner-id": "OwnerId",
     "vpc-id": "VpcId",
 }  # fmt: skip
-# Source: EC2 API reference, CreateSecurityGroup: "Up to 255 characters in length", and which.
+# Source of length and characters: EC2 API reference, CreateSecurityGroup.
 TEXT_CHARACTERS_MAX = 255
 _TEXT = re.compile(rf"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{{}}!$*]{{1,{TEXT_CHARACTERS_MAX}}}\Z")
-# What the value of a filter would not take literally.
+# Characters that a filter does not take literally.
 _WILDCARD = re.compile(r"[\\*?]")
 
 
@@ -79,7 +79,7 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
         vpc = rows.get(tx, VPC, account, region, [params["VpcId"]], lock=True)[0].id
     else:
         vpc = _default_vpc(tx, request)
-        # Locked, so that of two equal names asked for at once the second sees the first.
+        # Lock the VPC, so that of two equal names asked for at once the second sees the first.
         rows.by_ids(tx, [vpc], lock=True)
     name = params["GroupName"]
     if rows.find_named(tx, SECURITY_GROUP, account, region, f"{vpc}/{name}") is not None:
@@ -139,7 +139,7 @@ def _made(row: Row) -> Document:
 
 
 def find_group(tx: Tx, request: Request) -> Row:
-    """The group that the request names, by id or, in the default VPC, by name; locked."""
+    """Find the group that the request names, by id or, in the default VPC, by name; lock it."""
     params, account, region = request.params, request.account, request.region
     if "GroupId" in params:
         return rows.get(tx, SECURITY_GROUP, account, region, [params["GroupId"]], lock=True)[0]
@@ -150,7 +150,7 @@ def find_group(tx: Tx, request: Request) -> Row:
 
 
 def named_group(tx: Tx, account: str, region: str, vpc: str, name: str) -> Row:
-    """The VPC's group of that name."""
+    """Return the VPC's group of that name, or raise EC2's refusal."""
     found = rows.find_named(tx, SECURITY_GROUP, account, region, f"{vpc}/{name}")
     if found is None:
         raise ServiceError(
@@ -161,7 +161,7 @@ def named_group(tx: Tx, account: str, region: str, vpc: str, name: str) -> Row:
 
 
 def delete_security_group(tx: Tx, request: Request) -> Document:
-    """Remove a group and its rules. Refused while interfaces or other groups' rules name it."""
+    """Delete a group and its rules. Refused while interfaces or other groups' rules name it."""
     group = find_group(tx, request)
     if group.doc["GroupName"] == vpcs.DEFAULT_GROUP:
         raise ServiceError(
@@ -183,7 +183,7 @@ def describe_security_groups(tx: Tx, request: Request) -> Document:
 
 
 def _with_name_filter(tx: Tx, request: Request, names: list[str]) -> Request:
-    """The request with its names, which must exist, as one more filter."""
+    """Add the names, which must exist, to the request as a filter."""
     every = rows.listing(tx, SECURITY_GROUP, request.account, request.region)
     known = {row.doc["GroupName"] for row in every}
     for name in names:

@@ -1,6 +1,6 @@
-"""Subnets: a block of their VPC, in one zone, behind an ACL from the start.
+"""Subnets: each has a block of its VPC, in one zone, and an ACL from the start.
 
-CreateSubnet takes no client token: a repeat conflicts with the subnet that is there.
+CreateSubnet takes no client token: a repeat conflicts with the existing subnet.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ SUBNET_PATHS = {
     "cidrBlock": "CidrBlock",
     "defaultForAz": "DefaultForAz",
 }
-# What a name-based attribute of ModifySubnetAttribute is called inside the subnet.
+# Name-based attributes of ModifySubnetAttribute -> their names inside the subnet.
 _NAME_OPTIONS = {
     "PrivateDnsHostnameTypeOnLaunch": "HostnameType",
     "EnableResourceNameDnsARecordOnLaunch": "EnableResourceNameDnsARecord",
     "EnableResourceNameDnsAAAARecordOnLaunch": "EnableResourceNameDnsAAAARecord",
 }
-# These need IPv6 or an Outpost, which no subnet here has: they can only be switched off.
+# Flags that need IPv6 or an Outpost, which no subnet here has: they can only be switched off.
 _ONLY_OFF = ("AssignIpv6AddressOnCreation", "EnableDns64", "MapCustomerOwnedIpOnLaunch")
 _ASSOCIATED: tuple[Kind, ...] = (ROUTE_TABLE, NETWORK_ACL)
 
@@ -67,7 +67,7 @@ def _validate(request: Request) -> None:
 
 
 def _named_zone(request: Request) -> Zone | None:
-    """The zone the request names; None when it leaves the choice to us."""
+    """The zone that the request names; None when any will do."""
     params, zones = request.params, geography.zones_of(request.region)
     for parameter, part in (("AvailabilityZone", "name"), ("AvailabilityZoneId", "id")):
         if parameter in params:
@@ -84,7 +84,7 @@ def _named_zone(request: Request) -> Zone | None:
 
 
 def _build(tx: Tx, request: Request, parents: Parents) -> Document:
-    # Locked, so that of two overlapping blocks created at once the second sees the first.
+    # Lock the VPC, so that of two overlapping blocks created at once the second sees the first.
     vpc = rows.by_ids(tx, [parents["VpcId"].id], lock=True)[parents["VpcId"].id]
     block = canonical_block(request.params["CidrBlock"], "InvalidSubnet.Range")
     wanted = ipaddress.IPv4Network(block)
@@ -100,7 +100,7 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
 
 
 def _blocks(tx: Tx, vpc: Row) -> list[ipaddress.IPv4Network]:
-    """What the VPC's subnets occupy."""
+    """The blocks of the VPC's subnets."""
     standing = rows.children(tx, [vpc.id], SUBNET)[vpc.id]
     return [ipaddress.IPv4Network(row.doc["CidrBlock"]) for row in standing]
 
@@ -115,7 +115,7 @@ def _put_behind_default_acl(tx: Tx, subnet: Row) -> None:
 
 
 def _leave_associations(tx: Tx, subnet: Row) -> None:
-    """Take a deleted subnet out of the route table and the ACL it was associated with."""
+    """End a deleted subnet's associations with its route table and its ACL."""
     vpc = subnet.doc["VpcId"]
     for kind in _ASSOCIATED:
         for row in rows.children(tx, [vpc], kind)[vpc]:

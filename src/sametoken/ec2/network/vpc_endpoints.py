@@ -100,12 +100,12 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
 
 
 def _refuse_conflict(tx: Tx, wanted: Document, *, but: str = "") -> None:
-    """Of endpoints for one service, one may stand in a route table, and one have its names.
+    """Refuse a second endpoint for one service in a route table, or with the same private names.
 
     `but` is the endpoint itself, when it exists. Wordings as seen in eksctl's and Terraform's
     issues.
     """
-    # Locked, so that of two such endpoints asked for at once the second sees the first.
+    # Lock the VPC, so that of two such endpoints asked for at once the second sees the first.
     vpc = rows.by_ids(tx, [wanted["VpcId"]], lock=True)[wanted["VpcId"]].id
     for other in rows.children(tx, [vpc], ENDPOINT)[vpc]:
         if other.id == but or other.doc["ServiceName"] != wanted["ServiceName"]:
@@ -135,7 +135,7 @@ def _of_vpc(tx: Tx, request: Request, kind: Kind, ids: Sequence[str], vpc: Row) 
 
 
 def _furnish(tx: Tx, row: Row) -> None:
-    """An interface in each subnet that the request names."""
+    """Make an interface in each subnet that the request names."""
     ids = []
     subnets = rows.by_ids(tx, row.doc["SubnetIds"])
     groups = rows.by_ids(tx, [group["GroupId"] for group in row.doc["Groups"]])
@@ -190,7 +190,7 @@ ENDPOINTS = Noun(
 
 
 def delete(tx: Tx, request: Request) -> Document:
-    """Delete endpoints with their interfaces; those that do not exist are told beside."""
+    """Delete endpoints with their interfaces; return ids that do not exist as unsuccessful."""
     missing: list[Document] = []
     for id in request.params["VpcEndpointIds"]:
         row = rows.find_living(tx, ENDPOINT, request.account, request.region, id, lock=True)
@@ -207,7 +207,7 @@ def delete(tx: Tx, request: Request) -> Document:
 
 
 def modify(tx: Tx, request: Request) -> Document:
-    """Change the policy, or which route tables and groups an endpoint is in."""
+    """Change the policy, the route tables or the groups of an endpoint."""
     params = request.params
     for name in ("AddSubnetIds", "RemoveSubnetIds", "DnsOptions", "SubnetConfigurations"):
         if name in params:
@@ -245,7 +245,7 @@ PREFIX_LIST_FILTERS = {"prefix-list-id": "", "prefix-list-name": ""}
 
 
 def describe_prefix_lists(tx: Tx, request: Request) -> Document:
-    """AWS's own lists of its services' blocks: there are none behind these endpoints."""
+    """Return no lists: AWS's lists of its services' blocks do not exist here."""
     compile_filters(request.params.get("Filters"), getters(PREFIX_LIST_FILTERS))
     return {"PrefixLists": []}
 

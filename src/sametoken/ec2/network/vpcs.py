@@ -1,6 +1,6 @@
 """VPCs: made with their main route table, default ACL and default group, which end with them.
 
-CreateVpc takes no client token: a repeat makes a second VPC, as EC2 has it.
+CreateVpc takes no client token: a repeat makes a second VPC, as in EC2.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ VPC_PATHS = {
     "ipv6-cidr-block-association.ipv6-pool": "",
     "ipv6-cidr-block-association.association-id": "",
     "ipv6-cidr-block-association.state": "",
+    # Older spellings that EC2 still takes.
     "isDefault": "IsDefault",
     "dhcpOptionsId": "DhcpOptionsId",
 }
@@ -44,7 +45,7 @@ _ATTRIBUTES = {
 
 
 def canonical_block(block: str, code: str) -> str:
-    """The IPv4 block with its host bits cleared, as EC2 stores it. `code` refuses its size."""
+    """The IPv4 block with its host bits cleared, as EC2 stores it; `code` refuses its size."""
     try:
         network = parse_block(ipaddress.IPv4Network, block)
     except ValueError:
@@ -57,7 +58,7 @@ def canonical_block(block: str, code: str) -> str:
 
 
 def refuse_ipv6(request: Request, *flags: str) -> None:
-    """Flags that many clients send as false; true asks for what is not served."""
+    """Refuse true for these flags; false, which many clients send, asks for nothing."""
     for flag in flags:
         if request.params.get(flag):
             raise refusals.unsupported(flag)
@@ -95,7 +96,7 @@ VPCS = Noun(
 
 
 def get_vpc(tx: Tx, request: Request, *, lock: bool = False) -> Row:
-    """The VPC that the request names."""
+    """Return the VPC that the request names."""
     ids = [request.params["VpcId"]]
     return rows.get(tx, VPC, request.account, request.region, ids, lock=lock)[0]
 

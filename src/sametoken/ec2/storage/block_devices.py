@@ -1,4 +1,7 @@
-"""Block devices of a launch: the image's mappings with the request's laid over them. No I/O."""
+"""Block devices of a launch: the image's mappings with the request's laid over them.
+
+The only I/O is to look up the size of a snapshot that the request names.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from sametoken.resources.storage import snapshots
 from sametoken.resources.storage.volumes import VOLUME
 from sametoken.store.port import Tx
 
-# The least and the most GiB of a volume of each type (EBS user guide).
+# Least and most GiB of a volume of each type (EBS user guide).
 SIZES_GIB = {
     "standard": (1, 1024),
     "gp2": (1, 16384),
@@ -23,22 +26,22 @@ SIZES_GIB = {
     "st1": (125, 16384),
     "sc1": (125, 16384),
 }
-# The least and the most IOPS, and MiB/s, of the types whose callers choose them.
+# Least and most IOPS, and MiB/s, of the types whose callers choose them.
 IOPS = {"gp3": (3000, 80000), "io1": (100, 64000), "io2": (100, 256000)}
 THROUGHPUT_MIBPS = {"gp3": (125, 2000)}
 DEFAULT_TYPE = "gp2"
-# What EC2 gives a gp3 volume that asks for nothing.
+# EC2's defaults for a gp3 volume.
 _GP3_IOPS, GP3_THROUGHPUT = 3000, 125
-# gp2: three IOPS a GiB, at least 100, at most 16,000.
+# EC2 gives gp2 three IOPS a GiB, at least 100, at most 16,000.
 _GP2_IOPS_PER_GIB, _GP2_IOPS_MIN, _GP2_IOPS_MAX = 3, 100, 16000
 
 
 def plan_volumes(
     tx: Tx, request: Request, image: Document, tags: list[Document]
 ) -> list[dict[str, Any]]:
-    """The volumes one instance gets, ids minted, in EC2's names; see `volumes.create_attached`.
+    """Plan the volumes of one instance, ids minted, in EC2's names; see `volumes.create_attached`.
 
-    Raises `InvalidBlockDeviceMapping` and its like.
+    Raises `InvalidBlockDeviceMapping` and the refusals of `measured`.
     """
     return [
         {**volume, "VolumeId": mint(tx, VOLUME.prefix), "Tags": tags}
@@ -75,9 +78,9 @@ def _root_snapshot(image: Document) -> str:
 
 
 def _merged_ebs(tx: Tx, request: Request, own: Document, given: Document) -> Document:
-    """The image's device with the request's laid over it, as large as its snapshot at least."""
+    """Lay the request's device over the image's; the snapshot's size is the least."""
     if given.get("VolumeType", own.get("VolumeType")) != own.get("VolumeType"):
-        # What was measured out for one type says nothing of another.
+        # Drop the image's figures: they are for its volume type, not for the one asked for.
         own = {name: own[name] for name in own if name not in ("Iops", "Throughput")}
     ebs = {"SnapshotId": "", **own, **given}
     snapshot_gib: int = own.get("VolumeSize", 0)
@@ -98,7 +101,7 @@ def _check_size(size: int, snapshot: str, snapshot_gib: int) -> None:
 
 
 def _volume(mapping: Document) -> dict[str, Any] | None:
-    """One EBS volume's spec; None for an instance-store device, which makes no volume."""
+    """The spec of an EBS volume; None for an instance-store device, which makes no volume."""
     if "VirtualName" in mapping:
         return None
     ebs, device = mapping["Ebs"], mapping["DeviceName"]
@@ -110,10 +113,10 @@ def _volume(mapping: Document) -> dict[str, Any] | None:
 
 
 def measured(ebs: Document, *, whose: str) -> dict[str, Any]:
-    """The members of a volume as asked for, with EC2's defaults; in EC2's names for a volume.
+    """The members of a volume as asked for, with EC2's defaults, in EC2's names for a volume.
 
     `ebs` has VolumeSize, VolumeType, Iops, Throughput, Encrypted, KmsKeyId, SnapshotId. Raises
-    what EC2 refuses a volume with.
+    EC2's refusals of a volume.
     """
     kind = ebs.get("VolumeType", DEFAULT_TYPE)
     size = ebs.get("VolumeSize")
@@ -139,7 +142,7 @@ def measured(ebs: Document, *, whose: str) -> dict[str, Any]:
 
 
 def _check_performance(kind: str, ebs: Document) -> None:
-    """Refuse figures that the type does not take, and types that miss theirs."""
+    """Refuse figures that the type does not take, and types without figures that they need."""
     for name, limits in (("Iops", IOPS), ("Throughput", THROUGHPUT_MIBPS)):
         parameter = name.lower()
         if kind not in limits:

@@ -38,22 +38,24 @@ MISMATCH = (
     "Parameters on this idempotent request are inconsistent with parameters used in previous "
     "request(s)"
 )
-# What EC2 fills in before it compares two requests.
+# DEFAULTS are filled in before two requests are compared, as EC2 does; SETS are compared without
+# order.
 SETS = frozenset({"TagSpecifications", "TagSpecifications[].Tags"})
 DEFAULTS = {
     "VolumeType": DEFAULT_TYPE,
     "Throughput": Only(GP3_THROUGHPUT, where="VolumeType", equals="gp3"),
 }
-# Long enough that people see `creating`.
+# CREATING_SECONDS is long enough that callers see `creating`.
 CREATING_SECONDS = 1.0
-# Long enough that people see `optimizing`, and that a repeat whose reply was lost is still told.
+# MODIFYING is long enough that callers see `optimizing`, and that a repeat whose reply was lost
+# still hears it.
 MODIFYING = timedelta(seconds=2)
 _KEY_ID = re.compile(r"(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z")
 _DEFAULT_KEY = "alias/aws/ebs"
 
 
 def zone_of(tx: Tx, request: Request) -> str:
-    """The zone the volume is to be in."""
+    """The zone that the request asks for."""
     params = request.params
     if "AvailabilityZone" in params:
         return str(params["AvailabilityZone"])
@@ -86,7 +88,7 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
 
 
 def _created(tx: Tx, row: Row) -> None:
-    """Available in a while; or gone without a word, when its key cannot be used.
+    """Plan the volume's next state: available, or deleted when its key cannot be used.
 
     EC2 answers 200 `creating`, rolls back, and refuses the token from then on (EBS CSI driver,
     issues 1951 and 3010).
@@ -98,7 +100,7 @@ def _created(tx: Tx, row: Row) -> None:
 
 
 def _is_usable(key: str, row: Row) -> bool:
-    """There is no key service here: any key id, and ARNs of the caller's own keys, will do."""
+    """True for any key id and for ARNs of the caller's own keys: there is no key service here."""
     own = f"arn:aws:kms:{row.region}:{row.account}:key/"
     return key == _DEFAULT_KEY or _KEY_ID.match(key.removeprefix(own)) is not None
 
@@ -182,7 +184,7 @@ def _attachment(row: Row, instance: str, state: str) -> Document:
 
 
 def modify_volume(tx: Tx, request: Request) -> Document:
-    """Change size, type or performance: at once, as far as anyone can see.
+    """Change size, type or performance; the change is complete at once, as far as a caller can see.
 
     "You must wait for that modification to reach the completed state before you can initiate
     another modification for the same volume" (EC2 API reference).
@@ -219,7 +221,7 @@ def modify_volume(tx: Tx, request: Request) -> Document:
 
 
 def _completed_at(row: Row) -> datetime:
-    """When the volume's latest modification is, or was, completed."""
+    """The moment at which the volume's latest modification is, or was, completed."""
     return from_microseconds(row.private["modification"]["started_us"]) + MODIFYING
 
 
@@ -265,7 +267,7 @@ def _modification(tx: Tx, row: Row) -> Document:
 
 
 def describe_status(tx: Tx, request: Request) -> Document:
-    """Every volume is well: its disk is simulated."""
+    """Return a good status for every volume: its disk is simulated."""
     return describe(
         tx, request, VOLUME, _status, "VolumeStatuses", forms.STATUS_FILTERS, ids="VolumeIds"
     )

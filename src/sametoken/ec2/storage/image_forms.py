@@ -24,8 +24,8 @@ from sametoken.errors import ServiceError
 from sametoken.resources.catalogues import images
 from sametoken.resources.kit import kinds
 
-# EC2 documents no bounds for this action's pages; these are those of its other actions, but for
-# the minimum: EC2 takes smaller pages here.
+# EC2 documents no bounds for this action's pages. These are the bounds of its other actions, except
+# that EC2 takes smaller pages here.
 PAGE_MIN = 1
 PAGE_MAX = 1000
 
@@ -36,7 +36,7 @@ _OWNER_ALIASES = frozenset({"amazon", "aws-backup-vault", "aws-marketplace"})
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An image as it would be shown, and what selects it but is not shown."""
+    """An image in its shown form, with members that select it but are not shown."""
 
     shown: Document
     parameters: tuple[str, ...] = ()
@@ -49,12 +49,12 @@ def _member(path: str) -> Getter[Candidate]:
 
 
 def _platform(candidate: Candidate) -> list[str]:
-    # The filter knows `windows` only; the model's enum writes `Windows`.
+    # The filter takes `windows` in lower case only; the model's enum writes `Windows`.
     return [value.lower() for value in member("Platform")(candidate.shown)]
 
 
 def _parameters(candidate: Candidate) -> Iterable[str]:
-    """The names as EC2 documents them, `aws/service/…`, and as everybody writes them."""
+    """The parameters in both spellings: EC2 documents `aws/service/…`, users put a slash first."""
     for name in candidate.parameters:
         yield from (name, name.removeprefix("/"))
 
@@ -127,7 +127,7 @@ IMAGE_FILTERS: Mapping[str, Getter[Candidate]] = {
 
 
 def describe_images(request: Request, own: Sequence[Document] = ()) -> Document:
-    """The images that the account can launch; `own` are those it registered, as to be shown.
+    """Return the images that the account can launch; `own` are those it registered, in EC2's form.
 
     An image asked for by its id is shown even when it is deprecated or disabled. Raises
     InvalidAMIID.Malformed and InvalidAMIID.NotFound when one of the ids is wrong.
@@ -152,7 +152,7 @@ def _candidates(region: str, own: Sequence[Document]) -> list[Candidate]:
 
 
 def _chosen(candidates: Sequence[Candidate], request: Request) -> Sequence[Candidate]:
-    """Those of the ids asked for, else all but what has to be asked for."""
+    """The images with the ids asked for, else all that are neither deprecated nor disabled."""
     params = request.params
     ids: list[str] = params.get("ImageIds") or []
     if ids:
@@ -186,7 +186,7 @@ def _check_ids(ids: Sequence[str], known: Mapping[str, Candidate]) -> None:
 
 
 def _owned_by(owners: Sequence[str], account: str) -> Callable[[Document], bool]:
-    """Whether an image belongs to one of `owners`: account ids, `self` and EC2's aliases."""
+    """True for an image that belongs to one of `owners`: account ids, `self` and EC2's aliases."""
     for owner in owners:
         if owner != "self" and owner not in _OWNER_ALIASES and not _ACCOUNT.fullmatch(owner):
             raise kinds.malformed_id("InvalidUserID", "user", owner[:200])

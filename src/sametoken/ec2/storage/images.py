@@ -1,4 +1,4 @@
-"""Images of one's own: from an instance, from snapshots, or copied; and their attributes."""
+"""Images of an account: made from an instance, from snapshots, or copied; and their attributes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _EBS: Accepted = dict.fromkeys(
     )
 )  # fmt: skip
 _DEVICES: Accepted = {"DeviceName": None, "NoDevice": None, "VirtualName": None, "Ebs": _EBS}
-# What an image of an instance inherits from the image it was launched from.
+# Members that an image of an instance inherits from the image it was launched from.
 _INHERITED = ("Architecture", "PlatformDetails", "UsageOperation", "BootMode", "Platform")
 
 
@@ -55,7 +55,7 @@ def _of_instance(tx: Tx, request: Request, parents: Parents) -> Document:
 
 
 def _snapshot_of(tx: Tx, request: Request, volume: Row) -> Document:
-    """Snapshot one volume of the instance; the image's device that it becomes."""
+    """Snapshot a volume of the instance; return the device of the image that it becomes."""
     doc = {
         "VolumeId": volume.id,
         "VolumeSize": volume.doc["Size"],
@@ -198,7 +198,7 @@ FROM_IMAGE = _noun(
 
 
 def deregister_image(tx: Tx, request: Request) -> Document:
-    """Take an image away; instances launched from it stay, and so do its snapshots."""
+    """Deregister an image; instances launched from it stay, and so do its snapshots."""
     row = _own(tx, request, lock=True)
     endings.end(tx, IMAGE, row, cause="DeregisterImage")
     return {"Return": True}
@@ -239,7 +239,7 @@ def describe_image_attribute(tx: Tx, request: Request) -> Document:
 
 
 def modify_image_attribute(tx: Tx, request: Request) -> Document:
-    """Set the description, or the accounts that may launch it. Saying so again changes nothing."""
+    """Set the description, or the accounts that may launch the image. Repeats change nothing."""
     params = request.params
     row = _own(tx, request, lock=True)
     by_name = params if params.get("Attribute") == "description" else {}
@@ -261,7 +261,7 @@ def modify_image_attribute(tx: Tx, request: Request) -> Document:
 
 
 def _own(tx: Tx, request: Request, *, lock: bool = False) -> Row:
-    """The account's image that is named. A deregistered one is `Unavailable` (captured)."""
+    """Return the account's image that is named; a deregistered one is `Unavailable` (captured)."""
     id, owner = request.params["ImageId"], (IMAGE.name, request.account, request.region)
     row = rows.find(tx, id)
     if row is not None and row.gone_at and (row.kind, row.account, row.region) == owner:

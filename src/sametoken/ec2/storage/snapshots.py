@@ -1,4 +1,4 @@
-"""Snapshots: of a volume, or copies of others. Neither create takes a client token in EC2."""
+"""Snapshots: of a volume, or copies of others. EC2 takes no client token for either create."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sametoken.resources.storage.snapshots import SNAPSHOT
 from sametoken.resources.storage.volumes import VOLUME
 from sametoken.store.port import Tx
 
-# Long enough that people see `pending` and a progress.
+# COMPLETING_SECONDS is long enough that callers see `pending` and a progress.
 COMPLETING_SECONDS = 2.0
 
 # Filters of DescribeSnapshots whose names are not their paths.
@@ -58,7 +58,7 @@ def _document(request: Request, volume: str, gib: int, *, encrypted: bool) -> Do
     }
 
 
-# A copy names no volume that exists; EC2 shows this one.
+# The volume that EC2 shows for a copy; no such volume exists.
 _NO_VOLUME = "vol-ffffffff"
 
 
@@ -116,7 +116,7 @@ def _refuse_used(tx: Tx, row: Row) -> None:
 
 
 def describe_snapshots(tx: Tx, request: Request) -> Document:
-    """The account's own snapshots; nobody shares any here, and built-in ones are not listed."""
+    """Return the account's own snapshots: none are shared here, and EC2's own are not listed."""
     owners = request.params.get("OwnerIds", [])
     if owners and not {"self", request.account} & set(owners):
         return {"Snapshots": []}
@@ -124,7 +124,7 @@ def describe_snapshots(tx: Tx, request: Request) -> Document:
 
 
 def describe_snapshot_attribute(tx: Tx, request: Request) -> Document:
-    """No snapshot is shared, and none has product codes."""
+    """Return no attribute: no snapshot is shared, and none has product codes."""
     ids = [request.params["SnapshotId"]]
     row = rows.get(tx, SNAPSHOT, request.account, request.region, ids)[0]
     match request.params["Attribute"]:

@@ -1,4 +1,4 @@
-"""CopyVolumes: a volume like another, in its zone. The source stays as it is, and may go."""
+"""CopyVolumes: a copy of a volume, in its zone. The source stays as it is, and can be deleted."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _COPY = creating(
 
 
 def _view(tx: Tx, request: Request, identities: Identities) -> Document:
-    """The result has a list, of the one volume."""
+    """Return the volume in a list of one, as EC2's result has it."""
     return {"Volumes": [_COPY.view(tx, request, identities)]}
 
 

@@ -1,4 +1,4 @@
-"""Volumes as EC2 shows them. Their creation outside a launch is an action of its own."""
+"""Volumes in EC2's form. `ebs` has the actions that create and change them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ VOLUME_FILTERS = {
     "volume-type": "VolumeType",
 }
 
-# Source: the same of DescribeVolumeStatus. No disk here ever has an event or waits for an action.
+# Source: EC2 API reference, DescribeVolumeStatus. No disk here ever has an event or waits for an
+# action.
 STATUS_FILTERS = {
     "action.code": "",
     "action.description": "",
@@ -54,7 +55,7 @@ STATUS_FILTERS = {
     "volume-status.details-status": "VolumeStatus.Details[].Status",
     "volume-status.status": "VolumeStatus.Status",
 }
-# Source: the same of DescribeVolumesModifications.
+# Source: EC2 API reference, DescribeVolumesModifications.
 MODIFICATION_FILTERS = {
     "modification-state": "ModificationState",
     "original-iops": "OriginalIops",

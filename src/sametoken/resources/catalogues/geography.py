@@ -2,7 +2,7 @@
 
 Region names, long names, countries, opt-in states and the naming of zones, zone ids and zone groups
 are EC2's. Simplified on purpose: zone `a` is always `az1` (EC2 shuffles the letters per account),
-every Region has the letters a, b, c and us-east-1 and us-west-2 more, and there are no Local or
+every Region has the zones a, b and c, us-east-1 and us-west-2 have more, and there are no Local or
 Wavelength Zones. Regions that need an opt-in count as opted in.
 """
 
@@ -30,7 +30,7 @@ _NAME = re.compile(r"(?P<area>[a-z]{2})-(?P<direction>[a-z]+)-(?P<number>\d)")
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """`state` is the part of the country that EC2 names for its zones, empty where it does not."""
+    """A Region. `state` is the part of the country that EC2 names for its zones; empty for most."""
 
     name: str
     long_name: str
@@ -46,7 +46,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """One Availability Zone. Requests use its `name`; its `id` is the same for every account."""
+    """An Availability Zone. Requests use its `name`; its `id` is the same for every account."""
 
     name: str
     id: str
@@ -56,7 +56,7 @@ class Zone:
     country: str
     state: str
 
-    # EC2 says this of every Availability Zone, in opted-in Regions too.
+    # The status EC2 gives every Availability Zone, in opted-in Regions too.
     opt_in_status: str = OPT_IN_NOT_REQUIRED
     type: str = "availability-zone"
 
@@ -114,7 +114,7 @@ REGIONS: Mapping[str, Region] = MappingProxyType(
 
 
 def _zone_id_prefix(region: str) -> str:
-    """`use1` for us-east-1, `apse2` for ap-southeast-2."""
+    """The prefix of a Region's zone ids: `use1` for us-east-1, `apse2` for ap-southeast-2."""
     found = _NAME.fullmatch(region)
     assert found is not None, f"{region} is not named as Regions are"
     return found["area"] + _DIRECTIONS[found["direction"]] + found["number"]
@@ -143,7 +143,7 @@ assert len(_BY_ID) == len(_BY_NAME), "two zones share an id"
 
 
 def zones_of(region: str) -> tuple[Zone, ...]:
-    """The zones of a Region, in the order of their letters; none of a Region that is unknown."""
+    """The zones of a Region, in the order of their letters; none of an unknown Region."""
     return _ZONES.get(region, ())
 
 
@@ -152,7 +152,7 @@ def zone_by_name(name: str) -> Zone | None:
 
 
 def zone_id_of(name: str) -> str:
-    """The id of a zone that exists; "" for the empty name of what is in no zone."""
+    """The id of an existing zone; "" for the empty name, which rows outside any zone have."""
     return _BY_NAME[name].id if name else ""
 
 

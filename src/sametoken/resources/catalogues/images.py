@@ -1,12 +1,12 @@
 """The built-in images: those that most templates, tutorials and SDK examples look up by name.
 
-Names, owners, devices and sizes are those of the real images; ids are made from Region and name, so
+Names, owners, devices and sizes are those of the real images. Ids are made from Region and name, so
 that every installation has the same ones. Each family has two dated versions, so that "the most
 recent" means something.
 
 The catalogue does not age: whether an image is deprecated is judged at `CATALOGUE_AT`, never by a
-clock, so that an installation does not lose its images one day. Not here: the images that accounts
-register, which are rows of the store.
+clock, so that an installation does not lose its images one day. Images that accounts register are
+not here: they are rows of the store.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from sametoken.resources.catalogues.geography import REGIONS
 
-# The day on which this catalogue was as listed here.
+# CATALOGUE_AT is the day whose images are listed here.
 CATALOGUE_AT = datetime(2025, 11, 1, tzinfo=UTC)
 
 AMAZON_LINUX = "137112412989"
@@ -39,10 +39,10 @@ _DEBIAN_ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One built-in image of one Region.
+    """A built-in image of one Region.
 
-    `parameters` are the public parameters that resolve to this very version or, for the newest,
-    to "the latest"; `instance_stores` are further devices, mapped to ephemeral volumes.
+    `parameters` are the public parameters that resolve to this very version or, for the newest, to
+    "the latest"; `instance_stores` are further devices, mapped to ephemeral volumes.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Image:
 
     @property
     def deprecation_at(self) -> datetime:
-        """EC2 deprecates every public image two years after its creation, at the latest."""
+        """The moment of deprecation, in EC2 at the latest two years after creation."""
         return self.created_at.replace(year=self.created_at.year + 2, second=0)
 
     @property
@@ -81,7 +81,7 @@ class Image:
 
 
 def all_images(region: str) -> tuple[Image, ...]:
-    """The built-in images of a Region, ordered by name; none of a Region that is unknown."""
+    """The built-in images of a Region, ordered by name; none of an unknown Region."""
     return _catalogue(region) if region in REGIONS else ()
 
 
@@ -96,7 +96,7 @@ def _by_id(region: str) -> dict[str, Image]:
 
 
 def snapshot_gib(region: str, snapshot: str) -> int | None:
-    """The size of a built-in image's snapshot; None for any other."""
+    """The size of a built-in image's snapshot; None for any other snapshot."""
     sizes = (image.volume_gib for image in all_images(region) if image.snapshot_id == snapshot)
     return next(sizes, None)
 
@@ -104,8 +104,8 @@ def snapshot_gib(region: str, snapshot: str) -> int | None:
 def resolve_parameter(region: str, path: str) -> str | None:
     """The id of the image that a public parameter names, with or without `resolve:ssm:`.
 
-    None for a parameter that is not built in, and for one with a version or label (`path:3`): what
-    the numbers mean is known to the real service only.
+    None for a parameter that is not built in, and for one with a version or label (`path:3`): only
+    the real service knows what version numbers mean.
     """
     wanted = path.removeprefix(_RESOLVE)
     found = (image for image in all_images(region) if wanted in image.parameters)
@@ -120,7 +120,7 @@ def describe(image: Image) -> dict[str, Any]:
         "Name": image.name,
         "Description": image.description,
         "OwnerId": image.owner_id,
-        # Every publisher listed here is one whose images EC2 shows under this alias.
+        # EC2 shows the images of every publisher listed here under this alias.
         "ImageOwnerAlias": "amazon",
         "ImageLocation": f"amazon/{image.name}",
         "ImageType": "machine",
@@ -161,7 +161,7 @@ def _devices(image: Image) -> list[dict[str, Any]]:
         "VolumeType": image.volume_type,
     }
     if image.volume_type == "gp3":
-        root |= {"Iops": 3000, "Throughput": 125}  # what every gp3 volume has at least
+        root |= {"Iops": 3000, "Throughput": 125}  # the least that a gp3 volume has
     return [
         {"DeviceName": image.root_device_name, "Ebs": root},
         *(
@@ -199,8 +199,8 @@ def _catalogue(region: str) -> tuple[Image, ...]:
 def _amazon_linux_2023() -> Iterator[Image]:
     for version, day in (("2023.9.20251014.0", 14), ("2023.9.20251027.0", 27)):
         for architecture in ("x86_64", "arm64"):
-            # The standard image comes after the minimal one, so that a pattern that fits both, as
-            # `al2023-ami-*-x86_64` does, finds the one that people mean.
+            # The standard image comes after the minimal one, so that a pattern that fits both, such
+            # as `al2023-ami-*-x86_64`, finds the image that people mean.
             for hour, minimal, gib in ((17, "minimal-", 2), (18, "", 8)):
                 stem = f"/aws/service/ami-amazon-linux-latest/al2023-ami-{minimal}kernel-"
                 yield Image(
@@ -241,7 +241,7 @@ def _amazon_linux_2() -> Iterator[Image]:
 
 
 def _ubuntu() -> Iterator[Image]:
-    # The older 20.04 is older than two years: it is the catalogue's deprecated image.
+    # Release 20.04 has a version that is more than two years old: the catalogue's deprecated image.
     for release, serials in (
         ("20.04", ("20230907", "20250821")),
         ("22.04", ("20251001", "20251015")),
@@ -333,7 +333,7 @@ def _windows() -> Iterator[Image]:
 
 
 def _day(serial: str, *, hour: int) -> datetime:
-    """The moment that a serial number such as 20251006-2257 stands for, in the catalogue."""
+    """The moment in the catalogue for a serial number such as 20251006-2257."""
     year, month, day = int(serial[:4]), int(serial[4:6]), int(serial[6:8])
     return datetime(year, month, day, hour, 30, tzinfo=UTC)
 

@@ -1,8 +1,8 @@
 """The instance families of the built-in catalogue, one declaration each. Data only.
 
-What sizes have is in `instance_sizes`; here is what the sizes of a family share. Families of before
-the fifth generation, other than t2, i3 and p3, are left out: nobody starts new work on them. Of the
-first there is m1.small, which EC2 starts when a request names no type.
+A family declares what its sizes share; `instance_sizes` has what differs between them. Families of
+before the fifth generation, other than t2, i3 and p3, are left out: nobody starts new work on them.
+Of the first generation there is m1.small, which EC2 starts when a request names no type.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ INTEL, AMD, AWS = "Intel", "AMD", "AWS"
 
 @dataclass(frozen=True, slots=True)
 class Accelerator:
-    """`kind` says which part of the answer shows it: `gpu` or `inference`."""
+    """An accelerator card. `kind` says which part of the answer shows it: `gpu` or `inference`."""
 
     kind: str
     name: str
@@ -47,10 +47,10 @@ class Accelerator:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """What the sizes of one family share.
+    """The properties that all sizes of a family share.
 
-    `own_volume_slots`: volumes do not share 28 slots with interfaces and disks. `efa` names the
-    sizes that take an Elastic Fabric Adapter.
+    `own_volume_slots`: volumes have slots of their own, and do not share 28 slots with interfaces
+    and disks. `efa` names the sizes that take an Elastic Fabric Adapter.
     """
 
     name: str
@@ -223,7 +223,7 @@ _T2 = """
     xlarge  4  16   3/15 Moderate        -
     2xlarge 8  32   3/15 Moderate        -
 """
-# Its clock was never published; its one spinning disk is left out.
+# EC2 never published the clock rate of m1; its single spinning disk is left out.
 _FIRST = Family(
     "m1",
     INTEL,

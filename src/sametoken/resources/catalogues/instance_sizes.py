@@ -1,9 +1,9 @@
 """The sizes of an instance family: grown by ladders, or listed row by row. Pure.
 
 Most families grow by one law: a size's vCPUs decide its memory, network, interfaces and EBS
-bandwidth. Those name a ladder for each; the other families list a row per size.
-Figures are those of EC2's "Instance types" pages and of DescribeInstanceTypes, as far as known;
-interfaces agree with the published number of pods per type (amazon-vpc-cni, eni-max-pods).
+bandwidth. Such a family names a ladder for each; the other families list a row per size. Figures
+are those of EC2's "Instance types" pages and of DescribeInstanceTypes, as far as known; interfaces
+agree with the published number of pods per type (amazon-vpc-cni, eni-max-pods).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """One row: `disks` of `disk_gb` each; `ebs_…` in Mbps and IOPS, None where not optimized."""
+    """A size: `disks` of `disk_gb` each; `ebs_…` in Mbps and IOPS, None where not optimized."""
 
     name: str
     vcpus: int
@@ -32,7 +32,7 @@ class Size:
     accelerators: int = 0
 
 
-# A ladder: the value for as many vCPUs as its key, and for fewer down to the next key.
+# A ladder's value is for as many vCPUs as its key, and for fewer down to the next lower key.
 Figures = tuple[int, int]
 Ladder = Mapping[int, T]
 _ANY = 1_000  # more vCPUs than any size has
@@ -52,7 +52,7 @@ NETWORK_FLEX = {32: "~12.5", 48: "~18.75", _ANY: "~25"}
 
 @dataclass(frozen=True, slots=True)
 class Ebs:
-    """Mbps and IOPS. The maximum is the largest of `baseline`, `burst` and `ceiling`."""
+    """EBS bandwidth in Mbps and IOPS. The maximum is the largest of all three."""
 
     baseline: Ladder[Figures]
     burst: Figures
@@ -155,7 +155,7 @@ def _step(ladder: Ladder[T], vcpus: int) -> T:
 
 
 def _vcpus(size: str) -> int:
-    """`large` 2, `xlarge` 4, `12xlarge` 48; a name with `=` says it: `metal=96`."""
+    """The vCPUs of a size: `large` 2, `xlarge` 4, `12xlarge` 48; `metal=96` states the number."""
     name, _, said = size.partition("=")
     if said:
         return int(said)
@@ -173,7 +173,7 @@ def _network(code: str) -> str:
 def grown(
     names: str, gib_per_vcpu: int, network: Ladder[str], ebs: Ebs, disks: str = ""
 ) -> tuple[Size, ...]:
-    """Sizes by ladder. `disks` has one `1x75` for each name, where the family has disks."""
+    """Sizes by ladder. `disks` has a `1x75` for each name; empty in a family without disks."""
     return tuple(_grow(names, gib_per_vcpu, network, ebs, disks))
 
 
@@ -206,12 +206,12 @@ def _grow(
 def listed(table: str, burst: Figures = (0, 0)) -> tuple[Size, ...]:
     """Sizes by row: name, vCPUs, GiB, interfaces/addresses, network, EBS, disks, accelerators.
 
-    The last two may be left out. A row without an EBS figure has `-`: it is not EBS-optimized.
+    A row may leave out the last two. `-` as EBS figure means that the size is not EBS-optimized.
     """
     return tuple(_listed_row(row.split(), burst) for row in table.strip().splitlines())
 
 
-# What stands for the columns that a row leaves out, at their places.
+# Defaults for the columns that a row leaves out; only its last columns can be.
 _NOTHING = ["", "", "", "", "", "-", "0x0", "0"]
 
 

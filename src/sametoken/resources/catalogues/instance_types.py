@@ -1,7 +1,8 @@
-"""The built-in catalogue of instance types: what each has, and how DescribeInstanceTypes shows it.
+"""The built-in catalogue of instance types: their figures, and their DescribeInstanceTypes form.
 
-Every Region and zone offers every type. Not here: how many of a type there is room for, which is
-`capacity`'s; prices; the newest members of EC2's answer that say nothing of the machine itself.
+Every Region and zone offers every type. Not here: how many instances of a type there is room for,
+which `counters` has; prices; the newest members of EC2's answer that tell nothing about the machine
+itself.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _FREE = frozenset(["t2.micro", "t3.micro", "t3.small", "t4g.micro", "t4g.small"]
     "c7i-flex.large",
     "m7i-flex.large",
 }
-# EC2 still runs 32-bit images on the small ones of its oldest families.
+# EC2 still runs 32-bit images on the small sizes of its oldest families.
 _ALSO_32_BIT = frozenset(f"t2.{size}" for size in ("nano", "micro", "small", "medium")) | {
     "m1.small"
 }
@@ -28,14 +29,14 @@ _ALSO_32_BIT = frozenset(f"t2.{size}" for size in ("nano", "micro", "small", "me
 _SHARED_SLOTS = 27
 _METAL_SLOTS = 31
 _XEN_SLOTS = 39
-# Slots of a type whose volumes share with nothing, by vCPUs; metal sizes have fewer.
+# Slots, by vCPUs, of a type whose volumes have slots of their own; metal sizes have fewer.
 _OWN_SLOTS = {48: 32, 64: 48, 96: 64, 128: 88, 192: 128}
 _OWN_METAL_SLOTS = {96: 39, 192: 79}
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceType:
-    """One type. `size` has its own figures, `family` what it shares with its siblings."""
+    """An instance type. `size` has its own figures, `family` those it shares with its siblings."""
 
     name: str
     family: Family
@@ -51,7 +52,7 @@ class InstanceType:
 
     @property
     def architectures(self) -> tuple[str, ...]:
-        """In EC2's words; the usual one last."""
+        """The architectures in EC2's words; the usual one last."""
         if self.family.manufacturer == AWS:
             return ("arm64",)
         return ("i386", "x86_64") if self.name in _ALSO_32_BIT else ("x86_64",)
@@ -62,12 +63,12 @@ class InstanceType:
 
     @property
     def hypervisor(self) -> str | None:
-        """None for bare metal."""
+        """The hypervisor; None for bare metal."""
         return None if self.bare_metal else self.family.hypervisor
 
     @property
     def nitro(self) -> bool:
-        """The machine has Nitro's cards, as every bare-metal one does."""
+        """True when the machine has Nitro's cards, as every bare-metal machine does."""
         return self.hypervisor != "xen"
 
     @property
@@ -148,7 +149,7 @@ _STRATEGIES = ("partition", "spread")
 
 
 def _platform(instance_type: InstanceType) -> dict[str, Any]:
-    """What the machine can start and protect, and how it recovers."""
+    """The boot modes and protections that the machine supports, and how it recovers."""
     metal, nitro = instance_type.bare_metal, instance_type.nitro
     arm = instance_type.architectures == ("arm64",)
     enclaves = nitro and not metal and not instance_type.burstable and instance_type.cores >= 2
@@ -173,7 +174,7 @@ def _vcpu_info(instance_type: InstanceType) -> dict[str, Any]:
         "DefaultCores": cores,
         "DefaultThreadsPerCore": threads,
     }
-    if not instance_type.bare_metal:  # which CPU options does not take
+    if not instance_type.bare_metal:  # bare metal takes no CPU options
         step = 2 if threads == 2 and cores > 2 else 1
         shown["ValidCores"] = list(range(step, cores + 1, step))
         shown["ValidThreadsPerCore"] = list(range(1, threads + 1))

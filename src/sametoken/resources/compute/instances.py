@@ -1,4 +1,4 @@
-"""Instances: their states and what a launch holds. Alone writes instance rows."""
+"""Instances: their states, and the capacity and quota that a launch holds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STATE_CODES = {
 }
 
 # Source: EC2 user guide, "Instance lifecycle". A launch that fails goes from pending to terminated
-# by itself; a start that fails, back to stopped.
+# by itself; a start that fails goes back to stopped.
 INSTANCE = Kind(
     "instance",
     "i",
@@ -50,7 +50,8 @@ INSTANCE = Kind(
     ),
     ends=frozenset({"terminated"}),
     leaving=frozenset({"shutting-down"}),
-    # "usually less than one hour" (EC2 API reference, DescribeInstances).
+    # EC2 shows a terminated instance "usually less than one hour" (API reference,
+    # DescribeInstances).
     lingers=timedelta(hours=1),
 )
 
@@ -63,7 +64,7 @@ def hold(tx: Tx, row: Row, *, count: int = 1) -> None:
 
 
 def holding(account: str, region: str, zone: str, instance_type: str, vcpus: int) -> dict[str, Any]:
-    """What an instance holds of capacity and quota while it is not stopped or terminated."""
+    """The capacity and quota that an instance holds while it is not stopped or terminated."""
     return {
         "capacity": counters.capacity_name(zone, instance_type),
         "vcpus": counters.vcpus_name(account, region),
@@ -72,7 +73,7 @@ def holding(account: str, region: str, zone: str, instance_type: str, vcpus: int
 
 
 def let_go(tx: Tx, row: Row) -> Row:
-    """Credit what the instance holds, once: its row, locked, says whether it still does."""
+    """Credit the capacity and quota that the instance holds, once: its locked row tells whether."""
     held = row.private["held"]
     if held is None:
         return row
@@ -113,14 +114,14 @@ def set_groups(tx: Tx, row: Row, groups: list[dict[str, str]]) -> None:
 
 
 def set_source_dest_check(tx: Tx, row: Row, *, checks: bool) -> None:
-    """The instance shows what its primary interface does."""
+    """Set SourceDestCheck on the primary interface, and on the instance, which shows the same."""
     rows.change(tx, INSTANCE, row, SourceDestCheck=checks)
     for interface in _primary_interfaces(tx, row):
         rows.change(tx, INTERFACE, interface, SourceDestCheck=checks)
 
 
 def _primary_interfaces(tx: Tx, row: Row) -> list[Row]:
-    """The interface at device index 0, locked; none once the instance has given it back."""
+    """The interface at device index 0, locked; none once the instance has given it up."""
     ids = [
         child.id
         for child in rows.children(tx, [row.id])[row.id]

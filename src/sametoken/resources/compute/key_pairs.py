@@ -1,4 +1,4 @@
-"""Key pairs: named by their callers. Alone writes their rows."""
+"""Key pairs: named by their callers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def lay_out(
 ) -> Row:
     """The row of a new key pair, to be inserted. Raises `InvalidKeyPair.Duplicate`.
 
-    `doc` has KeyType, KeyFingerprint and, private, the public key. There is no place for the
-    other half: it is the caller's alone.
+    `doc` has KeyType, KeyFingerprint and, private, the public key. The private key is the caller's
+    alone: no member of a row is for it.
     """
     if rows.find_named(tx, KEY_PAIR, account, region, name) is not None:
         raise ServiceError("InvalidKeyPair.Duplicate", f"The keypair '{name}' already exists.")
@@ -39,7 +39,7 @@ def lay_out(
 
 
 def require(tx: Tx, account: str, region: str, name: str) -> Row:
-    """The key pair called `name`, or `InvalidKeyPair.NotFound`."""
+    """Return the key pair called `name`, or raise `InvalidKeyPair.NotFound`."""
     found = rows.find_named(tx, KEY_PAIR, account, region, name)
     if found is None:
         raise ServiceError("InvalidKeyPair.NotFound", f"The key pair '{name}' does not exist")

@@ -1,7 +1,7 @@
-"""Launch templates and their versions. Alone writes their rows.
+"""Launch templates and their versions.
 
-A version is a row of its own under its template, named by the template's id and its number; it
-never changes, so what a launch resolved to stays what it was.
+A version is a row of its own under its template, named by the template's id and its number. It
+never changes, so a launch keeps meaning the version that it resolved to.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ VERSION = Kind(
 def find(
     tx: Tx, account: str, region: str, *, id: str | None, name: str | None, lock: bool = False
 ) -> Row:
-    """The template by id or by name. Raises EC2's refusals, one for each way to name it."""
+    """Find the template by id or by name. Raises a different EC2 refusal for each."""
     if (id is None) == (name is None):
         raise ServiceError(
             "InvalidParameterCombination" if id is not None else "MissingParameter",
@@ -82,7 +82,7 @@ def versions(tx: Tx, template: Row) -> list[Row]:
 
 
 def number_of(template: Row, wanted: str | None) -> int:
-    """The number that `$Latest`, `$Default`, a number or nothing (the default) stands for now."""
+    """The number of a wanted version: `$Latest`, `$Default`, a number; None is the default."""
     match wanted:
         case None | "$Default":
             return int(template.doc["DefaultVersionNumber"])
@@ -104,7 +104,7 @@ def find_version(tx: Tx, template: Row, number: int) -> Row | None:
 
 
 def version(tx: Tx, template: Row, wanted: str | None) -> Row:
-    """One version of the template. Raises `…VersionNotFound`."""
+    """Return a version of the template, or raise `…VersionNotFound`."""
     number = number_of(template, wanted)
     row = find_version(tx, template, number)
     if row is None:

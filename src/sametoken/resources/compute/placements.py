@@ -1,4 +1,4 @@
-"""Where instances run: one placement row each. Not shown by EC2; counted by the auditor."""
+"""Placements: the host of each instance, a row each. Not shown by EC2; counted by the auditor."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PLACEMENT = Kind(
     ends=frozenset({"deleted"}),
 )
 
-# Hosts of a zone; enough that neighbours differ, few enough to recognise in a log.
+# HOSTS_PER_ZONE are enough that neighbours differ, and few enough to recognise one in a log.
 HOSTS_PER_ZONE = 64
 
 
 def placement_id(instance: str) -> str:
-    """An instance has one placement, so its id follows from the instance's."""
+    """The id of an instance's only placement, which follows from the instance's id."""
     return instance.replace("i-", "placement-", 1)
 
 
@@ -46,7 +46,7 @@ def reserve(tx: Tx, instance: str) -> None:
 
 
 def leave(tx: Tx, instance: str, *, for_good: bool) -> None:
-    """Leave the host, until the next start or for good. Does nothing when that is so already."""
+    """Leave the host, until the next start or for good. Does nothing when already left."""
     row = rows.find(tx, placement_id(instance), lock=True)
     if row is None or row.gone_at is not None:
         return

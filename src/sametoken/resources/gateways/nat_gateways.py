@@ -1,4 +1,4 @@
-"""NAT gateways: their states. `ec2.gateways.nat_gateways` has what they are made of."""
+"""NAT gateways: their states. `ec2.gateways.nat_gateways` has the rest."""
 
 from __future__ import annotations
 

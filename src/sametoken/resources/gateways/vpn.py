@@ -1,6 +1,6 @@
 """Site-to-Site VPN: states of its gateways and connections, and where gateways are attached.
 
-`ec2.gateways.vpn_gateways` and `vpn_connections` have what they are made of.
+`ec2.gateways.vpn_gateways` and `ec2.gateways.vpn_connections` have the rest.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from sametoken.resources.kit.rows import Row
 from sametoken.resources.network.vpcs import ROUTE_TABLE
 from sametoken.store.port import Tx
 
-# Deleted ones stay visible "for a while" (their `State` has a value for it); EC2 says no more.
+# Deleted gateways and connections stay visible "for a while" (their `State` has a value for it);
+# EC2 says no more.
 _LINGERS = timedelta(hours=1)
 _STATES = states(available="deleted", deleted="")
 
@@ -68,7 +69,7 @@ def attach(tx: Tx, gateway: Row, vpc: str) -> None:
 
 
 def detach(tx: Tx, gateway: Row, vpc: str) -> None:
-    """Take the gateway, locked, from its VPC; no table there learns routes from it any more."""
+    """Detach the gateway, locked, from its VPC, whose tables stop learning routes from it."""
     rows.change(tx, VPN_GATEWAY, gateway, VpcAttachments=[{"State": "detached", "VpcId": vpc}])
     rows.unlink(tx, vpc, gateway.id)
     for table in rows.children(tx, [vpc], ROUTE_TABLE)[vpc]:
@@ -83,5 +84,5 @@ def propagating(table: Row) -> list[str]:
 
 
 def set_propagating(tx: Tx, table: Row, gateways: Sequence[str]) -> None:
-    """Have the table, locked, learn routes from these gateways and no others."""
+    """Make the table, locked, learn routes from exactly these gateways."""
     rows.change(tx, ROUTE_TABLE, table, PropagatingVgws=[{"GatewayId": one} for one in gateways])

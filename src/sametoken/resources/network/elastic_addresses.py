@@ -1,8 +1,7 @@
 """Elastic IP addresses: allocated to an account, associated with private addresses of interfaces.
 
-Alone writes their rows and those of their associations. An association that has ended stays as a
-tombstone for a day, like every resource: that is how a repeated DisassociateAddress is told from
-one that names what never was.
+An association that has ended stays as a tombstone for a day, like every resource. So a repeated
+DisassociateAddress, which succeeds, is told from one that names an association that never was.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ ELASTIC_ADDRESS = Kind(
     ends=frozenset({"released"}),
     quota=Quota(5, "AddressLimitExceeded"),
 )
-# Not a resource to EC2's callers: it has no tags and no Describe of its own.
+# ASSOCIATION is no resource to EC2's callers: it has no tags and no Describe of its own.
 ASSOCIATION = Kind(
     "elastic-ip-association",
     "eipassoc",
@@ -36,12 +35,12 @@ ASSOCIATION = Kind(
     ends=frozenset({"disassociated"}),
 )
 
-# What an associated address shows beside what it always shows; None while it is not.
+# Members that only an associated address shows; None while it is not associated.
 _TARGET = ("AssociationId", "NetworkInterfaceId", "NetworkInterfaceOwnerId", "PrivateIpAddress")
 
 
 def lay_out(tx: Tx, account: str, region: str, tags: list[dict[str, str]]) -> Row:
-    """Hold a public address for the account until it is released. A row to be inserted."""
+    """Hold a public address for the account until it is released. Returns a row to be inserted."""
     id = mint(tx, ELASTIC_ADDRESS.prefix)
     address = public_addresses.hold(tx, id)
     doc: dict[str, Any] = {
@@ -55,17 +54,17 @@ def lay_out(tx: Tx, account: str, region: str, tags: list[dict[str, str]]) -> Ro
 
 
 def release(tx: Tx, row: Row) -> None:
-    """Give the address back to the pool. It must be locked, and associated with nothing."""
+    """Give the address back to the pool. It must be locked, and not associated."""
     assert row.doc.get("AssociationId") is None, f"{row.id} is associated"
     public_addresses.free(tx, row.id)
     endings.end(tx, ELASTIC_ADDRESS, row, cause="ReleaseAddress")
 
 
 def associate(tx: Tx, row: Row, interface: Row, private_address: str) -> str:
-    """Put the address before one private address of an interface; the association's id.
+    """Associate the address with one private address of an interface; the association's id.
 
-    Both rows must be locked. Where they are associated already nothing changes. Whatever was
-    associated with either ends.
+    Both rows must be locked. Where they are associated already nothing changes. Any other
+    association of either ends.
     """
     if is_associated(row, interface, private_address):
         return str(row.doc["AssociationId"])
@@ -93,7 +92,7 @@ def associate(tx: Tx, row: Row, interface: Row, private_address: str) -> str:
 
 
 def is_associated(row: Row, interface: Row, private_address: str) -> bool:
-    """Does the address stand before that private address?"""
+    """True when the address is associated with that private address."""
     target = (row.doc.get("NetworkInterfaceId"), row.doc.get("PrivateIpAddress"))
     return target == (interface.id, private_address)
 
@@ -117,9 +116,9 @@ def disassociate(tx: Tx, row: Row, *, cause: str) -> Row:
 def take_off(
     tx: Tx, interface: Row, *, cause: str, private_addresses: Sequence[str] | None = None
 ) -> Row:
-    """End the associations of an interface, or of some of its addresses, that are to go.
+    """End the associations of an interface, or of some of its private addresses.
 
-    The interface must be locked. Answers with it as it is now.
+    The interface must be locked. Returns its row after the change.
     """
     for row in rows.by_ids(tx, interfaces.allocations(interface), lock=True).values():
         if private_addresses is None or row.doc["PrivateIpAddress"] in private_addresses:
@@ -130,7 +129,7 @@ def take_off(
 def release_from(tx: Tx, instance: str, *, cause: str) -> None:
     """Delete or detach each interface of an instance that ends, as DeleteOnTermination says.
 
-    Elastic addresses are disassociated from those deleted, and stay with the others.
+    Elastic addresses are disassociated from deleted interfaces, and stay with detached ones.
     """
     for interface in interfaces.attached_to(tx, instance):
         if interface.doc["Attachment"]["DeleteOnTermination"]:
@@ -139,7 +138,7 @@ def release_from(tx: Tx, instance: str, *, cause: str) -> None:
 
 
 def _end(tx: Tx, row: Row, interface: Row, *, cause: str) -> tuple[Row, Row]:
-    """Both as they are without their association."""
+    """End the association of both; return them as they are without it."""
     assert row.doc["NetworkInterfaceId"] == interface.id, f"{row.id} is not on {interface.id}"
     association = rows.by_ids(tx, [row.doc["AssociationId"]], lock=True)[row.doc["AssociationId"]]
     endings.end_regardless(tx, ASSOCIATION, association, cause=cause)
@@ -149,7 +148,7 @@ def _end(tx: Tx, row: Row, interface: Row, *, cause: str) -> tuple[Row, Row]:
 
 
 def _clear(tx: Tx, interface: Row, private_address: str) -> Row:
-    """The interface with nothing public before that private address any more."""
+    """Remove the public address, Elastic or automatic, from a private one; the interface after."""
     interface = take_off(
         tx, interface, cause="replaced by another", private_addresses=[private_address]
     )
@@ -159,7 +158,7 @@ def _clear(tx: Tx, interface: Row, private_address: str) -> Row:
 
 
 def _runs(tx: Tx, interface: Row) -> bool:
-    """Is it attached to a running instance?"""
+    """True when the interface is attached to a running instance."""
     attachment = interface.doc.get("Attachment")
     if attachment is None:
         return False

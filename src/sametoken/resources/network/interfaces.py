@@ -1,4 +1,4 @@
-"""Network interfaces: their states, addresses and who holds them. Alone writes their rows."""
+"""Network interfaces: their states, addresses and attachments."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ INTERFACE = Kind(
     quota=Quota(5_000, "NetworkInterfaceLimitExceeded"),
 )
 
-# Terraform's provider waits until it has seen an attachment `detached`, and asks at least every ten
-# seconds. If it never does it waits on for minutes.
+# DETACHED_SHOWN: Terraform's provider waits until it has seen an attachment `detached`, and asks at
+# least every ten seconds. If it never sees it, it waits on for minutes.
 DETACHED_SHOWN = timedelta(seconds=15)
-# How an interface ends: `endings.end` or `endings.end_regardless`.
+# The way an interface ends: `endings.end` or `endings.end_regardless`.
 End = Callable[..., Row]
-# Types that a gateway or an endpoint makes for itself: they come and go with it, and nobody else
-# attaches or deletes them.
+# Types that a gateway or an endpoint makes for itself: they come and go with it, and no caller can
+# attach or delete them.
 _SERVED = frozenset({"nat_gateway", "vpc_endpoint"})
 
 
@@ -59,9 +59,9 @@ def plan_row(
 
     With `instance` it is attached at once as EC2 shows it, `attaching` until the network service
     has brought it up; without, it is available. `spec` has EC2's names: Description, DeviceIndex,
-    DeleteOnTermination, InterfaceType, Tags, PublicIp (wanted or not), SourceDestCheck; Secondary
-    are more addresses, SecondaryCount how many of the subnet's choice. Raises what `addresses`
-    refuses with.
+    DeleteOnTermination, InterfaceType, Tags, PublicIp (wanted or not), SourceDestCheck. Two names
+    are not EC2's: Secondary lists more addresses, SecondaryCount is the number of addresses that
+    the subnet chooses. Raises the refusals of `addresses`.
     """
     address, secondary = _hold_addresses(tx, subnet, id, address, spec)
     doc: dict[str, Any] = {
@@ -100,9 +100,10 @@ def plan_row(
 def _hold_addresses(
     tx: Tx, subnet: Row, id: str, address: str | None, spec: dict[str, Any]
 ) -> tuple[str, list[str]]:
-    """The interface's address (`address`, or any) and its secondary ones, all held for it."""
+    """Hold the interface's address (`address`, or any) and its secondary ones, and return them."""
     cidr = subnet.doc["CidrBlock"]
-    # Those named first: one drawn at random might be one of them.
+    # Hold the secondary addresses named in the request first: one drawn at random might be one of
+    # them.
     secondary = [
         addresses.hold_exactly(tx, subnet.id, cidr, one, id) for one in spec.get("Secondary", ())
     ]
@@ -120,8 +121,8 @@ def attach(
 ) -> Row:
     """Attach an existing interface to an instance of its zone. The row must be locked.
 
-    `status` is `attached` where no network service will bring it up: the machine is made already.
-    Raises `InvalidNetworkInterface.InUse` and `InvalidParameterCombination`.
+    `status` is `attached` where the machine runs already, and no network service will bring the
+    interface up. Raises `InvalidNetworkInterface.InUse` and `InvalidParameterCombination`.
     """
     refuse_used(row)
     if row.zone != zone:
@@ -131,7 +132,7 @@ def attach(
     rows.link(tx, instance, row.id)
     attachment = _attachment(tx, row.account, instance, device_index, deletes=False)
     attachment["Status"] = status
-    # While attached an interface is found by its attachment, too.
+    # Store the attachment's id as the row's name: callers find an attached interface by either id.
     row = replace(row, name=attachment["AttachmentId"])
     return rows.change(
         tx, INTERFACE, row, state="in-use", cause=f"attached to {instance}", Attachment=attachment
@@ -139,14 +140,14 @@ def attach(
 
 
 def is_served(row: Row) -> bool:
-    """Does the interface belong to a gateway or an endpoint, which always uses it?"""
+    """True when the interface belongs to a gateway or an endpoint, which always uses it."""
     return row.doc["InterfaceType"] in _SERVED
 
 
 def refuse_used(row: Row) -> None:
-    """Raise `InvalidNetworkInterface.InUse` unless nobody uses the interface.
+    """Raise `InvalidNetworkInterface.InUse` when the interface is in use.
 
-    Of what a gateway or an endpoint uses EC2 says so in another code (cloud-nuke, issue 431).
+    For an interface of a gateway or an endpoint EC2 uses another code (cloud-nuke, issue 431).
     """
     if is_served(row):
         raise ServiceError(
@@ -160,7 +161,7 @@ def refuse_used(row: Row) -> None:
 
 
 def detach(tx: Tx, row: Row, *, cause: str) -> Row:
-    """Take an interface off its instance. The row must be locked. Elastic addresses stay."""
+    """Detach an interface from its instance. The row must be locked. Elastic addresses stay."""
     attachment = row.doc["Attachment"]
     rows.unlink(tx, attachment["InstanceId"], row.id)
     row = replace(close_public(tx, row), name=None)
@@ -170,7 +171,7 @@ def detach(tx: Tx, row: Row, *, cause: str) -> Row:
 
 
 def lately_detached(tx: Tx, row: Row) -> dict[str, Any] | None:
-    """The attachment that ended a moment ago, for those who still look for it."""
+    """The attachment that ended a moment ago, for callers that still wait to see it end."""
     was: dict[str, Any] | None = row.private.get("Detached")
     if was is None or row.state != "available":
         return None
@@ -212,7 +213,7 @@ def _attachment(
 
 
 def bring_up(tx: Tx, id: str, *, cause: str) -> None:
-    """Attach the interface for good, with a public address when one was asked for."""
+    """Attach the interface for good, with a public address when its launch asked for one."""
     row = rows.by_ids(tx, [id], lock=True)[id]
     if row.doc["Attachment"]["Status"] == "attached":
         return
@@ -222,7 +223,7 @@ def bring_up(tx: Tx, id: str, *, cause: str) -> None:
 
 
 def open_public(tx: Tx, row: Row) -> Row:
-    """Give the interface an automatic public address, where it is to have one and has none."""
+    """Give the interface an automatic public address, when it is to have one and has none."""
     if not row.private["PublicIp"] or row.doc.get("Association"):
         return row
     address = public_addresses.hold(tx, row.id)
@@ -244,7 +245,7 @@ def close_public(tx: Tx, row: Row) -> Row:
 
 
 def addresses_of(row: Row) -> list[dict[str, Any]]:
-    """Its private addresses with their public ones, in EC2's form, the primary first."""
+    """The interface's private addresses with their public ones, in EC2's form; primary first."""
     stored = [{**row.doc, "Primary": True}]
     stored += [{**one, "Primary": False} for one in row.private.get("Secondary", ())]
     listed = []
@@ -262,7 +263,7 @@ def addresses_of(row: Row) -> list[dict[str, Any]]:
 
 
 def set_association(tx: Tx, row: Row, address: str, association: dict[str, Any] | None) -> Row:
-    """Put an Elastic address before one private address, or take it away. The row is locked."""
+    """Set the Elastic address of one private address; None removes it. The row is locked."""
     if address == row.doc["PrivateIpAddress"]:
         return rows.change(tx, INTERFACE, row, Association=association)
     secondary = [
@@ -273,13 +274,13 @@ def set_association(tx: Tx, row: Row, address: str, association: dict[str, Any] 
 
 
 def add_secondary(tx: Tx, row: Row, held: Sequence[str]) -> Row:
-    """Show more private addresses, which the interface holds already."""
+    """Show more private addresses, which the interface already holds."""
     more = [{"PrivateIpAddress": address} for address in held]
     return set_private(tx, row, Secondary=[*row.private["Secondary"], *more])
 
 
 def drop_secondary(tx: Tx, row: Row, given_up: Sequence[str]) -> Row:
-    """Show fewer of them."""
+    """Stop showing private addresses that the interface has given up."""
     kept = [one for one in row.private["Secondary"] if one["PrivateIpAddress"] not in given_up]
     return set_private(tx, row, Secondary=kept)
 
@@ -301,8 +302,8 @@ def set_groups(tx: Tx, row: Row, groups: list[dict[str, str]]) -> None:
 def release_from(tx: Tx, instance: str, *, cause: str) -> None:
     """Delete or detach each interface of an instance that ends, as DeleteOnTermination says.
 
-    Those to be deleted must have no Elastic address any more: `elastic_addresses.release_from`
-    sees to it.
+    An interface to be deleted must have no Elastic address any more, so call
+    `elastic_addresses.release_from` instead: it removes them first.
     """
     for row in attached_to(tx, instance):
         if row.doc["Attachment"]["DeleteOnTermination"]:

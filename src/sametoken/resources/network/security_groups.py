@@ -1,7 +1,7 @@
 """Rules of security groups: a row each, so that each has an id and tags of its own.
 
-A rule stands under its group, and under the group or prefix list it refers to, which therefore
-cannot be deleted before it. No knowledge here of how requests spell rules.
+A rule stands under its group, and under the group or prefix list it refers to; neither can be
+deleted before it. This module does not know how requests spell rules.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ RULE = Kind(
     quota=Quota(60, "RulesPerSecurityGroupLimitExceeded", per="GroupId"),
     goes_with={"security-group": lambda row, group: row.doc["GroupId"] == group.id},
 )
-# Where a rule's traffic comes from or goes to: it has exactly one of these members.
+# PEERS are the sources or destinations of a rule's traffic: a rule has exactly one of these
+# members.
 PEERS = ("CidrIpv4", "CidrIpv6", "PrefixListId", "ReferencedGroupInfo")
 
 
 def rule(tx: Tx, group: Row, spec: Mapping[str, Any], tags: Sequence[Any] = ()) -> Row:
-    """A new rule of `group`. `spec` has the members of EC2's SecurityGroupRule: IsEgress,
-    IpProtocol, FromPort, ToPort, one of `PEERS`, perhaps Description.
+    """The row of a new rule of `group`, to be inserted.
+
+    `spec` has the members of EC2's SecurityGroupRule: IsEgress, IpProtocol, FromPort, ToPort, one
+    of `PEERS`, perhaps Description.
     """
     doc = {**spec, "GroupId": group.id, "GroupOwnerId": group.account, "Tags": list(tags)}
     return Row(
@@ -39,7 +42,7 @@ def rule(tx: Tx, group: Row, spec: Mapping[str, Any], tags: Sequence[Any] = ()) 
 
 
 def refers_to(spec: Mapping[str, Any]) -> Iterator[str]:
-    """What must stay as long as the rule does."""
+    """The ids of the resources that cannot be deleted while the rule stands."""
     if "ReferencedGroupInfo" in spec:
         yield spec["ReferencedGroupInfo"]["GroupId"]
     if "PrefixListId" in spec:
@@ -47,12 +50,12 @@ def refers_to(spec: Mapping[str, Any]) -> Iterator[str]:
 
 
 def outbound_rule() -> dict[str, Any]:
-    """What every new group lets its members reach: everything."""
+    """The rule of every new group that lets its members reach everything."""
     return _everything(IsEgress=True, CidrIpv4="0.0.0.0/0")
 
 
 def members_rule(group: Row) -> dict[str, Any]:
-    """Who reaches the members of a VPC's default group: each other."""
+    """The rule of a VPC's default group that lets its members reach each other."""
     peer = {"GroupId": group.id, "UserId": group.account}
     return _everything(IsEgress=False, ReferencedGroupInfo=peer)
 
@@ -63,7 +66,7 @@ def _everything(**members: Any) -> dict[str, Any]:
 
 def rules_of(tx: Tx, groups: Sequence[str]) -> dict[str, list[Row]]:
     """The rules of each group, oldest first: one query for all of them."""
-    # Other groups' rules that refer to one of these are under it as well.
+    # Filter by group: rules of other groups that refer to one of these stand under it as well.
     return {
         group: sorted(
             (row for row in found if row.doc["GroupId"] == group),

@@ -1,4 +1,4 @@
-"""Images an account has registered, beside the built-in ones. Alone writes their rows."""
+"""Images that accounts have registered, beside the built-in ones."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ IMAGE = Kind(
 
 
 def find_document(tx: Tx, account: str, region: str, image_id: str) -> dict[str, Any] | None:
-    """EC2's Image: a built-in one, else the account's own; None when there is neither."""
-    # First, because most launches use one, and it needs no query. No account has its id.
+    """EC2's Image: a built-in one, else the account's own; None when neither exists."""
+    # Look here first, because most launches use a built-in image, and it needs no query. No
+    # account's image has its id.
     built_in = images.find(region, image_id)
     if built_in is not None:
         return images.describe(built_in)

@@ -1,4 +1,4 @@
-"""Snapshots of volumes. Alone writes their rows."""
+"""Snapshots of volumes: their states and sizes."""
 
 from __future__ import annotations
 

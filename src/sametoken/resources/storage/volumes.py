@@ -1,4 +1,4 @@
-"""EBS volumes: their states, and who holds them. Alone writes volume rows."""
+"""EBS volumes: their states, and the instances that hold them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def create_attached(
 ) -> Row:
     """Make the volume that a launch planned, attached to its instance.
 
-    `spec` has also Device and DeleteOnTermination. The caller has checked that `id` is new.
+    Beside the members of `document`, `spec` has Device and DeleteOnTermination. The caller has
+    checked that `id` is new.
     """
     doc = document(spec)
     deletes = spec["DeleteOnTermination"]
@@ -60,7 +61,7 @@ def create_attached(
 
 
 def attach(tx: Tx, row: Row, *, instance: str, device: str) -> Row:
-    """Attach an available volume. The row must be locked. It outlives its instance."""
+    """Attach an available volume, to outlive its instance. The row must be locked."""
     rows.link(tx, instance, row.id)
     made = _attachment(tx, row.id, instance, device, deletes=False)
     attachments = [*row.doc["Attachments"], made]
@@ -70,7 +71,7 @@ def attach(tx: Tx, row: Row, *, instance: str, device: str) -> Row:
 
 
 def detach(tx: Tx, row: Row, *, instance: str) -> Row:
-    """Take the volume from the instance. The row must be locked."""
+    """Detach the volume from the instance. The row must be locked."""
     rows.unlink(tx, instance, row.id)
     kept = [one for one in row.doc["Attachments"] if one["InstanceId"] != instance]
     state = "in-use" if kept else "available"
@@ -92,7 +93,7 @@ def _attachment(
 
 
 def set_delete_on_termination(tx: Tx, instance: str, device: str, *, deletes: bool) -> None:
-    """Say what becomes of an attached volume when its instance ends."""
+    """Set whether an attached volume is deleted when its instance ends."""
     for child in rows.children(tx, [instance])[instance]:
         attachments = child.doc.get("Attachments", [])
         if child.kind == VOLUME.name and any(one["Device"] == device for one in attachments):
