@@ -72,6 +72,11 @@ def described(client: Any, id: str) -> dict[str, Any]:
     return found
 
 
+def default_vpc(client: Any) -> str:
+    """The default VPC of the client's Region."""
+    return str(client.describe_vpcs(Filters=by_filter("is-default", "true"))["Vpcs"][0]["VpcId"])
+
+
 def by_filter(name: str, *values: str) -> list[dict[str, Any]]:
     return [{"Name": name, "Values": list(values)}]
 

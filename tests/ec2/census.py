@@ -15,8 +15,8 @@ from typing import Any
 from botocore.model import Shape
 
 from ec2 import peer
+from exercises.catalogue import ACTIONS, own
 from plane import Plane
-from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.kit.actions import Read
 from sametoken.ec2.kit.request import Request
 from sametoken.store.port import Tx
@@ -33,8 +33,6 @@ _BUILT_IN = frozenset(
         "DescribeRegions",
     }
 )
-# Lists that show what is others' unless one asks for one's own.
-_OWN = {"DescribeImages": {"Owners": ["self"]}, "DescribeSnapshots": {"OwnerIds": ["self"]}}
 # Parts that have a list of their own: the list that names their wholes, its id member, theirs.
 _PARTS = {
     "GetManagedPrefixListEntries": ("DescribeManagedPrefixLists", "PrefixLists", "PrefixListId"),
@@ -87,7 +85,7 @@ def taken(plane: Plane, account: str, region: str = "us-east-1") -> Census:
         return action.run(tx, request)
 
     def ask_all(tx: Tx) -> Document:
-        shown = {name: ask(tx, name, _OWN.get(name, {})) for name in LISTS}
+        shown = {name: ask(tx, name, own(name)) for name in LISTS}
         for name, (wholes, many, member) in _PARTS.items():
             for whole in shown[wholes][many]:
                 shown[f"{name} of {whole[member]}"] = ask(tx, name, {member: whole[member]})

@@ -12,6 +12,7 @@ from botocore.model import OperationModel, Shape
 
 from ec2 import peer
 from ec2.asking import by_filter, refusal, running
+from exercises.catalogue import own
 from plane import LAUNCH, Plane
 from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.kit.actions import NOT_INTENT, Read, Tokened
@@ -169,8 +170,6 @@ def required(name: str, seen: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 # What stands for an id of a kind of which the account has none: refused, but never a crash.
 NOBODYS = "nobodys"
-# Lists that also show what is others'.
-OWN = {"DescribeImages": {"Owners": ["self"]}, "DescribeSnapshots": {"OwnerIds": ["self"]}}
 
 
 @pytest.fixture(scope="module")
@@ -188,9 +187,9 @@ def seen(lived_in: Plane) -> dict[str, Any]:
                     values.setdefault(name, inner)
                 gather(inner)
 
-    for name in sorted(READS, key=lambda one: one not in OWN):
+    for name in sorted(READS, key=lambda one: not own(one)):
         if model(name).input_shape is None or not model(name).input_shape.required_members:
-            gather(ask(lived_in, name, **OWN.get(name, {})))
+            gather(ask(lived_in, name, **own(name)))
     assert {"InstanceId", "VolumeId", "ImageId", "SnapshotId"} <= values.keys()
     return values
 

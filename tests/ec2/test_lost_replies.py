@@ -1,7 +1,7 @@
 """Every mutating reply is lost, and the request made again: what EC2 does then, we do.
 
-`ec2.repeats` says what that is. Counted are resources, by Describe; never calls. Who adds an action
-that changes anything adds its row there, and a request of it here.
+`ec2.kit.repeats` says what that is. Counted are resources, by Describe; never calls. A new action
+that changes anything has a row there, and an exercise that asks it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ from botocore.exceptions import ClientError
 from ec2.asking import found
 from ec2.census import Census, ids_in
 from ec2.ground import Ground, Switched
-from ec2.requests_of_machines import REQUESTS as MACHINES
-from ec2.requests_of_machines import Ask
-from ec2.requests_of_networks import REQUESTS as NETWORKS
-from ec2.samples import SAMPLES, Sample
+from exercises.catalogue import ACTIONS, REPEATS, Does, Repeat, changing
+from exercises.gateways import default_gateway
+from exercises.requests import request, requests, with_token
 from plane import LAUNCH, Plane, running_plane
-from sametoken.ec2.catalog import ACTIONS, REPEATS
 from sametoken.ec2.kit.actions import Change
-from sametoken.ec2.kit.repeats import EVIDENCE, Does, Repeat
+from sametoken.ec2.kit.repeats import EVIDENCE
 from sametoken.server.choices import Choices
 
 Document = dict[str, Any]
@@ -31,25 +29,13 @@ Document = dict[str, Any]
 INVOCATION = "0b0c6ac5-54f5-4b5c-8d2a-1f3c4c1f1a11"
 
 
-def sampled(sample: Sample) -> Ask:
-    return lambda ground: sample.asked(ground.client)
-
-
-# Those that take a client token have a sample for more tests than these.
-REQUESTS = {
-    **{action: sampled(one) for action, one in SAMPLES.items()},
-    **MACHINES,
-    **NETWORKS,
-}
 # What is made the second time holds nothing, because the first has it.
 EMPTY_HANDED = frozenset({"CreateNatGateway with the same address"})
-CHANGING = sorted(name for name, action in ACTIONS.items() if action.mutates)
 
 
 def test_every_action_that_changes_anything_says_what_a_repeat_does_and_is_asked_twice() -> None:
-    """Whoever adds an action: a row in `ec2.repeats`, and a request in `requests_of_…`."""
-    assert sorted({one.action for one in REPEATS}) == CHANGING
-    assert sorted(REQUESTS) == sorted(one.asked for one in REPEATS)
+    assert sorted({one.action for one in REPEATS}) == changing()
+    assert sorted(requests()) == sorted(one.asked for one in REPEATS)
 
 
 @pytest.mark.parametrize("repeat", REPEATS, ids=lambda one: one.asked)
@@ -74,10 +60,9 @@ def on(plane: Plane) -> On:
 
 
 @pytest.fixture(scope="module")
-def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[On]:
+def alone(still: Plane) -> On:
     """On a plane where nothing goes on by itself."""
-    with running_plane(tmp_path_factory.mktemp("still"), runners=0) as running:
-        yield on(running)
+    return on(still)
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +115,13 @@ def attempt(ground: Ground, action: str, asked: Document) -> tuple[Document, set
 
 
 @pytest.mark.parametrize("repeat", REPEATS, ids=lambda one: one.asked)
-def test_a_repeat_after_a_lost_reply_does_what_ec2s_does(still: On, repeat: Repeat) -> None:
-    ground = still(repeat.asked)
-    asked = REQUESTS[repeat.asked](ground)
+def test_a_repeat_after_a_lost_reply_does_what_ec2s_does(alone: On, repeat: Repeat) -> None:
+    ground = alone(repeat.asked)
+    asked = request(repeat.asked).ask(ground)
     before = ground.census()
     with tokenless(ground, repeat.action):
         lost, refused = attempt(ground, repeat.action, asked)
-        assert refused == set(), "the first try is done"
+        assert refused == set(), request(repeat.asked).says("its first try is refused")
         once = ground.census()
         told, refused = attempt(ground, repeat.action, asked)
     twice = ground.census()
@@ -155,10 +140,10 @@ def test_a_repeat_after_a_lost_reply_does_what_ec2s_does(still: On, repeat: Repe
             assert ids_in(told) <= ids_in(lost), "it speaks of the same"
 
 
-@pytest.mark.parametrize("action", SAMPLES)
-def test_with_a_token_a_repeat_after_a_lost_reply_is_the_same(still: On, action: str) -> None:
-    ground = still(f"{action} with a token")
-    asked = {**REQUESTS[action](ground), "ClientToken": "lost"}
+@pytest.mark.parametrize("action", [one.action for one in with_token()])
+def test_with_a_token_a_repeat_after_a_lost_reply_is_the_same(alone: On, action: str) -> None:
+    ground = alone(f"{action} with a token")
+    asked = {**request(action).ask(ground), "ClientToken": "lost"}
     lost, _ = attempt(ground, action, asked)
     once = ground.census()
     told, refused = attempt(ground, action, asked)
@@ -170,10 +155,10 @@ def test_with_a_token_a_repeat_after_a_lost_reply_is_the_same(still: On, action:
 @pytest.mark.parametrize("repeat", REPEATS, ids=lambda one: one.asked)
 def test_one_invocation_has_one_effect_where_that_is_chosen(deduping: On, repeat: Repeat) -> None:
     ground = deduping(repeat.asked)
-    asked = REQUESTS[repeat.asked](ground)
+    asked = request(repeat.asked).ask(ground)
     with tokenless(ground, repeat.action, INVOCATION):
         lost, refused = attempt(ground, repeat.action, asked)
-        assert refused == set(), "the first try is done"
+        assert refused == set(), request(repeat.asked).says("its first try is refused")
         once = ground.census()
         told, refused = attempt(ground, repeat.action, asked)
     assert ground.census() == once
@@ -185,14 +170,14 @@ def test_one_invocation_has_one_effect_where_that_is_chosen(deduping: On, repeat
         assert ids_in(told) == ids_in(lost)
 
 
-def test_a_census_sees_each_resource_and_each_part_of_one(still: On) -> None:
+def test_a_census_sees_each_resource_and_each_part_of_one(alone: On) -> None:
     """The judge is judged: it must see a difference as small as one route or one tag."""
-    ground = still("census")
-    table = ground.table()
+    ground = alone("census")
+    table = ground.own("route-table")
     seen: list[Census] = [ground.census()]
     for action, asked in (
         ("CreateRoute", {"RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0",
-                         "GatewayId": ground.default_gateway()}),
+                         "GatewayId": default_gateway(ground)}),
         ("CreateTags", {"Resources": [table], "Tags": [{"Key": "a", "Value": "b"}]}),
         ("CreateKeyPair", {"KeyName": "mine", "KeyType": "ed25519"}),
     ):  # fmt: skip
@@ -200,14 +185,14 @@ def test_a_census_sees_each_resource_and_each_part_of_one(still: On) -> None:
         seen.append(ground.census())
         assert seen[-1].counts() - seen[-2].counts()
     before = ground.census()
-    ground.call("ModifyVpcAttribute", VpcId=ground.default_vpc, EnableDnsHostnames={"Value": False})
+    ground.call("ModifyVpcAttribute", VpcId=ground.vpc(), EnableDnsHostnames={"Value": False})
     ground.call("CreateTags", Resources=[table], Tags=[{"Key": "a", "Value": "changed"}])
     assert ground.census() != before
 
 
-def test_ansibles_way_describes_by_token_before_it_creates_and_makes_one(still: On) -> None:
+def test_ansibles_way_describes_by_token_before_it_creates_and_makes_one(alone: On) -> None:
     """A client that keeps its token asks what the token has made, and creates only if nothing."""
-    ground = still("ansible")
+    ground = alone("ansible")
     token = "32-hex-digits-as-ansible-has-it"
     launched = []
     for _ in range(3):

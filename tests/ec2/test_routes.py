@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from ec2.asking import by_filter, code, described, refusal, running, wait
-from ec2.samples import in_subnet
-from ec2.samples import vpc as default_vpc
+from ec2.asking import by_filter, code, default_vpc, described, refusal, running, wait
 from plane import Plane
 
 ABROAD = "203.0.113.0/24"
@@ -156,7 +154,8 @@ def test_an_endpoint_that_takes_no_routes_is_refused(ec2: Any, table: str) -> No
 
 
 def test_a_route_to_a_deleted_nat_gateway_leads_nowhere(plane: Plane, ec2: Any, table: str) -> None:
-    asked = {**in_subnet(ec2), "ConnectivityType": "private"}
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    asked = {"SubnetId": subnet, "ConnectivityType": "private"}
     id = ec2.create_nat_gateway(**asked)["NatGateway"]["NatGatewayId"]
     ec2.create_route(**to(table, NatGatewayId=id))
     assert state(ec2, table) == "active"

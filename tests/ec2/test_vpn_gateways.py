@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from ec2.asking import code
-from ec2.samples import vpc as default_vpc
+from ec2.asking import code, default_vpc
 from ec2.vpn_ends import customer, gateway
 from plane import Plane
 

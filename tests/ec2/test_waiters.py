@@ -7,7 +7,7 @@ clock moves on at every question, and nobody sleeps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,7 +17,8 @@ from botocore.session import get_session
 from botocore.waiter import AcceptorConfig
 
 from ec2.ground import Ground
-from plane import LAUNCH, Plane, running_plane
+from exercises.storage import attached_volume
+from plane import Plane
 from sametoken.ec2.catalog import ACTIONS
 
 Document = dict[str, Any]
@@ -51,8 +52,13 @@ def absent(member: str, prefix: str) -> Ask:
     return lambda ground: {member: [f"{prefix}-00000000000000001"]}
 
 
-def pending(ground: Ground) -> str:
-    return str(ground.call("RunInstances", **LAUNCH)["Instances"][0]["InstanceId"])
+def one(kind: str) -> Callable[[Ground], str]:
+    return lambda ground: ground.own(kind)
+
+
+def new(kind: str) -> Callable[[Ground], str]:
+    """One that is on its way still."""
+    return lambda ground: ground.new(kind)
 
 
 def changed(action: str, of: Callable[[Ground], str]) -> Callable[[Ground], str]:
@@ -67,32 +73,19 @@ def changed(action: str, of: Callable[[Ground], str]) -> Callable[[Ground], str]
 
 
 def terminated(ground: Ground) -> str:
-    id = changed("TerminateInstances", Ground.instance)(ground)
+    id = changed("TerminateInstances", one("instance"))(ground)
     ground.later()
     return id
 
 
-def creating(ground: Ground) -> str:
-    made = ground.call("CreateVolume", AvailabilityZone=ground.zone, Size=8)
-    return str(made["VolumeId"])
-
-
-def snapshotted(ground: Ground) -> str:
-    return str(ground.call("CreateSnapshot", VolumeId=ground.volume())["SnapshotId"])
-
-
-def imaged(ground: Ground) -> str:
-    return str(ground.call("CreateImage", InstanceId=ground.instance(), Name="new")["ImageId"])
-
-
 def nat(ground: Ground, **more: Any) -> str:
-    asked = {"SubnetId": ground.default_subnet, "ConnectivityType": "private", **more}
+    asked = {"SubnetId": ground.subnet(), "ConnectivityType": "private", **more}
     return str(ground.call("CreateNatGateway", **asked)["NatGateway"]["NatGatewayId"])
 
 
 def failing_nat(ground: Ground) -> str:
     """One whose Elastic address is another's."""
-    public = {"ConnectivityType": "public", "AllocationId": ground.allocation()}
+    public = {"ConnectivityType": "public", "AllocationId": ground.own("elastic-ip")}
     nat(ground, **public)
     return nat(ground, **public)
 
@@ -110,13 +103,13 @@ def long_deleted_nat(ground: Ground) -> str:
 
 
 def deleted_customer(ground: Ground) -> str:
-    id = ground.customer_gateway()
+    id = ground.own("customer-gateway")
     ground.call("DeleteCustomerGateway", CustomerGatewayId=id)
     return id
 
 
 def deleted_connection(ground: Ground) -> str:
-    id = ground.vpn_connection()
+    id = ground.own("vpn-connection")
     ground.call("DeleteVpnConnection", VpnConnectionId=id)
     return id
 
@@ -135,37 +128,37 @@ def key(ground: Ground) -> Document:
 SAMPLES: dict[str, Ask] = {
     "CustomerGatewayAvailable failure deleted": ids("CustomerGatewayIds", deleted_customer),
     "CustomerGatewayAvailable success available": ids(
-        "CustomerGatewayIds", Ground.customer_gateway
+        "CustomerGatewayIds", one("customer-gateway")
     ),
-    "ImageAvailable success available": ids("ImageIds", imaged),
+    "ImageAvailable success available": ids("ImageIds", new("image")),
     "ImageExists retry InvalidAMIID.NotFound": absent("ImageIds", "ami"),
-    "ImageExists success True": ids("ImageIds", imaged),
+    "ImageExists success True": ids("ImageIds", new("image")),
     "InstanceExists retry InvalidInstanceID.NotFound": absent("InstanceIds", "i"),
-    "InstanceExists success True": ids("InstanceIds", pending),
+    "InstanceExists success True": ids("InstanceIds", new("instance")),
     "InstanceRunning failure shutting-down": ids(
-        "InstanceIds", changed("TerminateInstances", Ground.instance)
+        "InstanceIds", changed("TerminateInstances", one("instance"))
     ),
     "InstanceRunning failure stopping": ids(
-        "InstanceIds", changed("StopInstances", Ground.instance)
+        "InstanceIds", changed("StopInstances", one("instance"))
     ),
     "InstanceRunning failure terminated": ids("InstanceIds", terminated),
     "InstanceRunning retry InvalidInstanceID.NotFound": absent("InstanceIds", "i"),
-    "InstanceRunning success running": ids("InstanceIds", pending),
+    "InstanceRunning success running": ids("InstanceIds", new("instance")),
     "InstanceStatusOk retry InvalidInstanceID.NotFound": absent("InstanceIds", "i"),
-    "InstanceStatusOk success ok": ids("InstanceIds", pending),
-    "InstanceStopped failure pending": ids("InstanceIds", pending),
+    "InstanceStatusOk success ok": ids("InstanceIds", new("instance")),
+    "InstanceStopped failure pending": ids("InstanceIds", new("instance")),
     "InstanceStopped failure terminated": ids("InstanceIds", terminated),
     "InstanceStopped success stopped": ids(
-        "InstanceIds", changed("StopInstances", Ground.instance)
+        "InstanceIds", changed("StopInstances", one("instance"))
     ),
-    "InstanceTerminated failure pending": ids("InstanceIds", pending),
+    "InstanceTerminated failure pending": ids("InstanceIds", new("instance")),
     "InstanceTerminated failure stopping": ids(
-        "InstanceIds", changed("StopInstances", Ground.instance)
+        "InstanceIds", changed("StopInstances", one("instance"))
     ),
     "InstanceTerminated success terminated": ids(
-        "InstanceIds", changed("TerminateInstances", Ground.instance)
+        "InstanceIds", changed("TerminateInstances", one("instance"))
     ),
-    "InternetGatewayExists success True": ids("InternetGatewayIds", Ground.gateway),
+    "InternetGatewayExists success True": ids("InternetGatewayIds", one("internet-gateway")),
     "KeyPairExists retry InvalidKeyPair.NotFound": lambda ground: {"KeyNames": ["nobodys"]},
     "KeyPairExists success True": key,
     "NatGatewayAvailable failure deleted": ids("NatGatewayIds", long_deleted_nat),
@@ -178,22 +171,24 @@ SAMPLES: dict[str, Ask] = {
     "NetworkInterfaceAvailable failure InvalidNetworkInterfaceID.NotFound": absent(
         "NetworkInterfaceIds", "eni"
     ),
-    "NetworkInterfaceAvailable success available": ids("NetworkInterfaceIds", Ground.interface),
+    "NetworkInterfaceAvailable success available": ids(
+        "NetworkInterfaceIds", one("network-interface")
+    ),
     "SecurityGroupExists retry InvalidGroup.NotFound": absent("GroupIds", "sg"),
-    "SecurityGroupExists success True": ids("GroupIds", Ground.group),
-    "SnapshotCompleted success completed": ids("SnapshotIds", snapshotted),
-    "SubnetAvailable success available": ids("SubnetIds", Ground.subnet),
-    "SystemStatusOk success ok": ids("InstanceIds", pending),
-    "VolumeAvailable success available": ids("VolumeIds", creating),
+    "SecurityGroupExists success True": ids("GroupIds", one("security-group")),
+    "SnapshotCompleted success completed": ids("SnapshotIds", new("snapshot")),
+    "SubnetAvailable success available": ids("SubnetIds", one("subnet")),
+    "SystemStatusOk success ok": ids("InstanceIds", new("instance")),
+    "VolumeAvailable success available": ids("VolumeIds", new("volume")),
     "VolumeDeleted success InvalidVolume.NotFound": absent("VolumeIds", "vol"),
-    "VolumeInUse success in-use": ids("VolumeIds", Ground.attached_volume),
-    "VpcAvailable success available": ids("VpcIds", Ground.vpc),
+    "VolumeInUse success in-use": ids("VolumeIds", attached_volume),
+    "VpcAvailable success available": ids("VpcIds", one("vpc")),
     "VpcExists retry InvalidVpcID.NotFound": absent("VpcIds", "vpc"),
-    "VpcExists success 200": ids("VpcIds", Ground.vpc),
+    "VpcExists success 200": ids("VpcIds", one("vpc")),
     "VpnConnectionAvailable failure deleted": ids("VpnConnectionIds", long_deleted_connection),
     "VpnConnectionAvailable failure deleting": ids("VpnConnectionIds", deleted_connection),
-    "VpnConnectionAvailable success available": ids("VpnConnectionIds", Ground.vpn_connection),
-    "VpnConnectionDeleted failure pending": ids("VpnConnectionIds", Ground.vpn_connection),
+    "VpnConnectionAvailable success available": ids("VpnConnectionIds", new("vpn-connection")),
+    "VpnConnectionDeleted failure pending": ids("VpnConnectionIds", new("vpn-connection")),
     "VpnConnectionDeleted success deleted": ids("VpnConnectionIds", deleted_connection),
 }
 # What the model waits for, and why it cannot come true here.
@@ -214,13 +209,6 @@ def test_every_acceptor_of_a_served_waiter_has_a_sample_or_a_reason() -> None:
     """Who serves another action that botocore waits on adds what its waiter should see."""
     assert sorted({**SAMPLES, **NEVER}) == sorted(ACCEPTORS)
     assert not SAMPLES.keys() & NEVER.keys()
-
-
-@pytest.fixture(scope="module")
-def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    """A plane where nothing goes on unless it is driven."""
-    with running_plane(tmp_path_factory.mktemp("still"), runners=0) as running:
-        yield running
 
 
 def seen(ground: Ground, name: str, asked: Document) -> AcceptorConfig | None:

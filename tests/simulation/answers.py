@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from exercises.exercise import at
 from simulation.acts import ENDING
 from simulation.history import ApiCall, Delivery, Fate
-from simulation.makings import MAKINGS, Making, at
+from simulation.makings import MAKINGS, Making
 from simulation.promises import require
 from simulation.snapshot import OutcomeRow
 
@@ -44,7 +45,7 @@ def judge(book: Auditor, delivery: Delivery) -> None:
         _refused(book, delivery, making, fate)
     elif making is not None:
         _left_nothing(book, delivery)
-    elif fate.status == 200 and call.action in ENDING:
+    if fate.status == 200 and call.action in ENDING:
         _ends(book, call)
     elif fate.result is not None and call.action in _SHOWN:
         for id in _SHOWN[call.action](fate.result):

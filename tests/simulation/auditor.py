@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from exercises.storage import NO_KEY
 from simulation import answers, endstate, invariants
 from simulation.acts import ENDED_BY, USED_UP_BY
 from simulation.attachments import available_addresses
 from simulation.database import Database
-from simulation.drafts import NO_KEY
 from simulation.history import Delivery, Fate, History, prefix_of
 from simulation.promises import require
 from simulation.scheduler import HOUR

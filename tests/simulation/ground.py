@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from exercises import catalogue
 from simulation.history import prefix_of
+
+V = TypeVar("V")
 
 # Callers act on what they heard of lately, so that their actions meet.
 _LATELY = 5
@@ -54,30 +57,47 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A request being thought up: where, by which chance, and under what name."""
+    """A request being thought up: where, by which chance, and under what name.
+
+    `exercises.exercise.Ground`, whose names are of what the callers have heard of. `known` and
+    `own` raise `NothingThereError`.
+    """
 
     ground: Ground
     rng: random.Random
     mark: str
 
-    def known(self, prefix: str) -> str:
-        """One of what there is. Raises `NothingThereError`."""
+    @property
+    def account(self) -> str:
+        return self.ground.account
+
+    @property
+    def region(self) -> str:
+        return self.ground.region
+
+    def known(self, kind: str) -> str:
+        return self.heard(catalogue.prefix_of(kind))
+
+    def heard(self, prefix: str) -> str:
+        """As `known`, of what has ids and is no kind."""
         found = self.ground.pick(prefix, self.rng)
         if found is None:
             raise NothingThereError(prefix)
         return found
 
-    def own(self, prefix: str) -> str:
-        """One of what the callers made themselves. Raises `NothingThereError`."""
-        if not self.made(prefix):
-            raise NothingThereError(prefix)
-        return self.known(prefix)
+    def own(self, kind: str) -> str:
+        if not self.has(kind):
+            raise NothingThereError(kind)
+        return self.known(kind)
 
-    def made(self, prefix: str) -> bool:
-        return bool(self.ground.own.get(prefix))
+    def knows(self, kind: str) -> bool:
+        return bool(self.ground.ids.get(catalogue.prefix_of(kind)))
 
-    def knows(self, prefix: str) -> bool:
-        return bool(self.ground.ids.get(prefix))
+    def has(self, kind: str) -> bool:
+        return bool(self.ground.own.get(catalogue.prefix_of(kind)))
+
+    def vpc(self) -> str:
+        return self.ground.vpc
 
     def zone(self) -> str:
         """One of two of the Region's zones, mostly the first: what meets nowhere tells nothing."""
@@ -86,7 +106,13 @@ class Draft:
     def subnet(self) -> str:
         return self.ground.subnets[self.zone()]
 
-    def either(self, *values: str) -> str:
+    def name(self, *few: str) -> str:
+        return self.rng.choice(few)
+
+    def number(self, few: int) -> int:
+        return self.rng.randint(1, few)
+
+    def either(self, *values: V) -> V:
         return self.rng.choice(values)
 
     def happens(self, odds: float) -> bool:

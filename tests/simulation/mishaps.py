@@ -13,7 +13,7 @@ from sametoken.store.port import Tx
 from simulation.cluster import Cluster, Node
 from simulation.hazards import log_uniform
 from simulation.scheduler import HOUR, MINUTE, SECOND
-from simulation.usage import QUOTAS
+from simulation.usage import COUNTED
 
 _TICK_US_MIN, _TICK_US_MAX = 2_000, 20 * MINUTE
 # Enough to disturb every phase of a schedule; more would only be spent on long breaks.
@@ -71,7 +71,7 @@ class Operator:
     def _set_limit(self, node: Node) -> None:
         """Mostly too little for what callers want, now and then enough again."""
         held = ("capacity/*/t3.micro", "capacity/*/*", "capacity/*/*", "vcpus/*/*")
-        quotas = [f"{kind}/*/*" for kind in QUOTAS]
+        quotas = [f"{kind}/*/*" for kind in COUNTED]
         name = self.rng.choice(held if self.rng.random() < 0.6 else quotas)
         maximum = self.rng.choice((0, 1, 2, 3, 50))
         if name.startswith("vcpus"):

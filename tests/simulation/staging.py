@@ -6,11 +6,11 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from exercises.compute import IMAGE
 from sametoken import faults
 from simulation.auditor import Auditor
 from simulation.cluster import Cluster, Node
 from simulation.database import ACCOUNTS, REGIONS, database
-from simulation.drafts import IMAGE
 from simulation.hazards import Hazards
 from simulation.history import ApiCall, Fate, History, in_form
 from simulation.network import Network

@@ -5,35 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from exercises.catalogue import QUOTAS, ZONE, Quota
+from exercises.requests import brought_by, mixed, parent_of
 from simulation.promises import require
 from simulation.snapshot import ResourceRow, Snapshot, Touched
 
-# EC2's quotas of a new account (Service Quotas), of what nothing but a caller's request makes: how
-# many, and what one count is of: "" a Region, else a member of the resource. None: no limit
-# that callers here could meet.
-_QUOTAS: dict[str, tuple[int | None, str]] = {
-    "elastic-ip": (5, ""),
-    "natgateway": (5, "SubnetId"),
-    "carrier-gateway": (1, "VpcId"),
-    "egress-only-internet-gateway": (5, ""),
-    "vpc-flow-log": (2, "ResourceId"),
-    "vpc": (5, ""),
-    "internet-gateway": (5, ""),
-    "vpn-gateway": (5, ""),
-    "customer-gateway": (50, ""),
-    "vpn-connection": (50, ""),
-    "key-pair": (None, ""),
-    "subnet": (None, "VpcId"),
-    "route-table": (None, "VpcId"),
-    "network-acl": (None, "VpcId"),
-    "prefix-list": (None, ""),
-    "vpc-endpoint": (None, "VpcId"),
-    "launch-template": (None, ""),
-    "capacity-reservation": (None, ""),
-}
-QUOTAS = tuple(_QUOTAS)
-# A VPC's first comes with it, whatever the quota.
-_WITH_ITS_VPC = ("route-table", "network-acl")
+
+def _counted() -> dict[str, Quota]:
+    """The quotas of what callers make, but for kinds that come with something of another kind."""
+    made = [one.kind for one in mixed() if one.makes and one.kind in QUOTAS]
+    alone = [kind for kind in made if brought_by(kind) in ("", "account", parent_of(kind))]
+    return {kind: QUOTAS[kind] for kind in alone}
+
+
+# EC2's quotas of a new account: how many, and what one count is of.
+COUNTED = _counted()
+# A parent's first comes with it, whatever the quota.
+_WITH_ITS_PARENT = {kind for kind in COUNTED if brought_by(kind) == parent_of(kind) != ""}
 # vCPUs of the types that the callers launch.
 VCPUS = {"t3.micro": 2, "t3.small": 2}
 
@@ -52,13 +40,14 @@ class Usage:
 
     def follow(self, before: ResourceRow | None, row: ResourceRow) -> None:
         """One resource came, changed or ended."""
-        if row.kind not in _QUOTAS:
+        per = _per(row)
+        if per is None:
             return
         # A gateway that is being deleted has left its subnet, though its record stays.
         counts = row.is_living and row.state != "deleting"
         counted = before is not None and before.is_living and before.state != "deleting"
         name = f"{row.kind}/{row.account}/{row.region}"
-        one = (name, str(row.doc.get(_QUOTAS[row.kind][1], "")))
+        one = (name, per)
         self._living[one] += counts - counted
         if counts and not counted:
             self._grown[one] = None
@@ -72,9 +61,9 @@ class Usage:
         for one in self._grown:
             name, taken = one[0], self._living[one]
             kind = name.partition("/")[0]
-            if taken == 1 and kind in _WITH_ITS_VPC:
+            if taken == 1 and kind in _WITH_ITS_PARENT:
                 continue
-            default = _QUOTAS[kind][0]
+            default = COUNTED[kind].maximum
             _require_within(name, taken, [_maximum(limits, name, default) for limits in allowed])
         self._grown.clear()
         for name in touched.get("counter", ()):
@@ -84,6 +73,20 @@ class Usage:
             self._used[name] = taken
         if "counter_limit" in touched:
             self.limits = dict(seen.limits)
+
+
+def _per(row: ResourceRow) -> str | None:
+    """What the row is counted in; None where it is not counted, or only its parent knows in what.
+
+    Rules of a group are counted by their direction.
+    """
+    if row.kind not in COUNTED:
+        return None
+    per = COUNTED[row.kind].per
+    if per == ZONE:
+        return row.zone
+    within = row.doc.get(per) if per else ""
+    return None if within is None else f"{within}{row.doc.get('IsEgress', '')}"
 
 
 def _require_within(name: str, taken: int, maxima: list[int | None]) -> None:

@@ -21,7 +21,9 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from ec2.asking import AT_ONCE, hand_runner, wait
-from ec2.samples import SAMPLES
+from ec2.ground import Ground
+from exercises.requests import Request as Asking
+from exercises.requests import with_token
 from plane import LAUNCH, Plane, running_plane
 from sametoken import faults
 from sametoken.faults import Point
@@ -64,16 +66,19 @@ def _write(release: Path, store: str, database: Database) -> None:
 
 
 def _live(database: Database) -> Kept:
-    """A life of the database, in two nodes one after another; what its tokens answer in the end.
+    """A life of the database, in three nodes one after another; what its tokens answer in the end.
 
-    The second node has no runners: what it is asked for is driven here, and not to its end.
+    The first and the last have no runners: what they are asked for is driven here, and by the last
+    not to its end.
     """
     assert database.key_file is not None, "it is beside the database"
     folder = database.key_file.parent
-    with running_plane(folder, database=database) as plane:
+    with running_plane(folder, database=database, runners=0) as plane:
         keys = plane.account("kept")
+        ground = Ground(plane, keys)
+        requests = [_exercised(ground, asking) for asking in with_token()]
+    with running_plane(folder, database=database) as plane:
         client = plane.client(keys=keys)
-        requests = [_sampled(client, action) for action in SAMPLES]
         requests += [*_in_both_zones(client), *_lived(client)]
         requests += [_failed(plane, client), _removed(client)]
         ending = _running(client, "ends")
@@ -103,11 +108,12 @@ def _ask(client: Any, request: Request) -> list[str]:
     return found
 
 
-def _sampled(client: Any, action: str) -> Request:
-    sample = SAMPLES[action]
-    asked = sample.asked(client)
-    request = Request(action, f"sample-{action}", asked, sample.other(asked), [])
-    _ask(client, request)
+def _exercised(ground: Ground, asking: Asking) -> Request:
+    asked = asking.ask(ground)
+    token = f"exercise-{asking.action}"
+    request = Request(asking.action, token, asked, asking.others(asked), [])
+    _ask(ground.client, request)
+    ground.later()
     return request
 
 

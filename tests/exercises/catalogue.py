@@ -1,0 +1,179 @@
+"""What the suites read of the program and of botocore's model, in one place.
+
+The suites ask here which actions and kinds there are, what a repeat does, what a quota is; and, of
+the model, which members an action has. Nothing here knows an exercise.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from botocore.model import OperationModel, Shape
+from botocore.serialize import create_serializer
+from botocore.session import get_session
+
+from ec2 import peer
+from sametoken import ec2, resources
+from sametoken.ec2.catalog import ACTIONS, REPEATS
+from sametoken.ec2.kit.actions import Read, Tokened, regional
+from sametoken.ec2.kit.nouns import Noun
+from sametoken.ec2.kit.repeats import Does, Repeat
+from sametoken.ec2.protocol.model import ServiceModel
+from sametoken.resources.kit.kinds import ZONE, Kind, Quota
+from sametoken.resources.kit.quotas import QUOTAS
+
+__all__ = ["ACTIONS", "QUOTAS", "REPEATS", "ZONE", "Does", "Quota", "Read", "Repeat", "Tokened"]
+
+Document = dict[str, Any]
+_PAGINATORS = get_session().get_paginator_model("ec2")._paginator_config
+_SERIALIZER = create_serializer("ec2", include_validation=False)
+
+
+def changing() -> list[str]:
+    """The actions that change anything."""
+    return sorted(name for name, action in ACTIONS.items() if action.mutates)
+
+
+def with_token() -> list[str]:
+    """The actions that take a client token, as the model has it."""
+    return sorted(name for name in ACTIONS if "ClientToken" in inputs(name))
+
+
+def paged() -> list[str]:
+    """The lists that botocore pages."""
+    return sorted(_PAGINATORS.keys() & ACTIONS.keys())
+
+
+def pages_of(action: str) -> str:
+    """The member of a paged list's answer that holds what it lists."""
+    return str(_PAGINATORS[action]["result_key"])
+
+
+def tokened(action: str) -> Tokened:
+    """The action, which goes through the engine."""
+    found = ACTIONS[action]
+    assert isinstance(found, Tokened), f"{action} takes a client token and ignores it"
+    return found
+
+
+def token_characters_max(action: str) -> int:
+    """How long a client token of the action may be."""
+    documented = ServiceModel.load("ec2").operation(action).token_characters_max
+    return tokened(action).token_grammar(documented).characters_max
+
+
+def repeats_of(action: str) -> list[Repeat]:
+    return [one for one in REPEATS if one.action == action]
+
+
+def repeat_of(asked: str) -> Repeat | None:
+    return next((one for one in REPEATS if one.asked == asked), None)
+
+
+@cache
+def kinds() -> Mapping[str, Kind]:
+    """Every kind that a module of the program declares, by its name."""
+    found: dict[str, Kind] = {}
+    for package in (resources, ec2):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            for value in vars(importlib.import_module(module.name)).values():
+                kind = value.kind if isinstance(value, Noun) else value
+                if isinstance(kind, Kind):
+                    found[kind.name] = kind
+    return found
+
+
+def prefix_of(kind: str) -> str:
+    """What the ids of a kind begin with."""
+    return kinds()[kind].prefix
+
+
+@cache
+def _prefixes() -> Mapping[str, str]:
+    return {kind.prefix: name for name, kind in kinds().items()}
+
+
+def kind_of(id: str) -> str:
+    """The kind that an id is of."""
+    return _prefixes()[id.rpartition("-")[0]]
+
+
+@cache
+def _families() -> Mapping[str, str]:
+    """The folder of each action: of the module that lists it, or has its function."""
+    found: dict[str, str] = {}
+    for name, action in ACTIONS.items():
+        function = action.perform if isinstance(action, Tokened) else action.run
+        found[name] = function.__module__.split(".")[2]
+    for module in pkgutil.walk_packages(ec2.__path__, f"{ec2.__name__}."):
+        for action in getattr(importlib.import_module(module.name), "ACTIONS", ()):
+            if module.name.count(".") == 3:
+                found[action.name] = module.name.split(".")[2]
+    return found
+
+
+def family_of(action: str) -> str:
+    """The family whose folder has the action."""
+    return _families().get(action, "FAMILY")
+
+
+def model(action: str) -> OperationModel:
+    return peer.service("ec2").operation_model(action)
+
+
+@cache
+def inputs(action: str) -> Mapping[str, Shape]:
+    """The parameters of an action."""
+    shape = model(action).input_shape
+    return {} if shape is None else dict(shape.members)
+
+
+@cache
+def outputs(action: str) -> Mapping[str, Shape]:
+    """The members of an action's result."""
+    shape = model(action).output_shape
+    return {} if shape is None else dict(shape.members)
+
+
+def required(action: str) -> list[str]:
+    shape = model(action).input_shape
+    return [] if shape is None else [one for one in shape.required_members if one != "DryRun"]
+
+
+def takes_tags(action: str) -> bool:
+    """Whether an intent under a token may differ from another by its tags."""
+    found = ACTIONS[action]
+    ignored = found.rules[-1].ignored if isinstance(found, Tokened) else frozenset()
+    return "TagSpecifications" in inputs(action) and "TagSpecifications" not in ignored
+
+
+def zone_in(action: str) -> str | None:
+    """The name, in a form, of the parameter that scopes the token by zone; None for a Regional."""
+    found = ACTIONS[action]
+    if not isinstance(found, Tokened) or found.zone is regional:
+        return None
+    return next(
+        one
+        for one, member in (
+            ("AvailabilityZone", "AvailabilityZone"),
+            ("Placement.AvailabilityZone", "Placement"),
+        )
+        if member in inputs(action)
+    )
+
+
+def form_of(action: str, params: Mapping[str, Any]) -> dict[str, str]:
+    """Parameters as boto3 takes them, as the fields of a form that a client sends."""
+    body = _SERIALIZER.serialize_to_request(params, model(action))["body"]
+    return {name: str(value) for name, value in body.items() if name not in peer.ENVELOPE}
+
+
+def own(action: str) -> Document:
+    """What a list is asked so that it shows the account's own, and not what others share."""
+    if "OwnerIds" in inputs(action):
+        return {"OwnerIds": ["self"]}
+    return {"Owners": ["self"]} if "Owners" in inputs(action) else {}

@@ -1,0 +1,227 @@
+"""Exercises of networks: VPCs, what is in them, and what watches them."""
+
+from __future__ import annotations
+
+from exercises import network_rules
+from exercises.exercise import (
+    Document,
+    Exercise,
+    Ground,
+    Live,
+    changed,
+    nothing_more,
+    of,
+)
+from exercises.gateways import default_gateway
+
+
+def _without_default_vpc(ground: Live) -> Document:
+    asked = {"InternetGatewayId": default_gateway(ground), "VpcId": ground.vpc()}
+    ground.call("DetachInternetGateway", **asked)
+    for subnet in ground.call("DescribeSubnets")["Subnets"]:
+        ground.call("DeleteSubnet", SubnetId=subnet["SubnetId"])
+    ground.call("DeleteVpc", VpcId=asked["VpcId"])
+    return {}
+
+
+def _without_default_subnet(ground: Live) -> Document:
+    ground.call("DeleteSubnet", SubnetId=ground.subnet())
+    return {"AvailabilityZone": ground.zone()}
+
+
+def _subnet(ground: Ground) -> Document:
+    # Few ranges, so that one is taken already now and then.
+    block = f"10.0.{ground.number(3)}.0/24"
+    return {"VpcId": ground.own("vpc"), "CidrBlock": block, "AvailabilityZone": ground.zone()}
+
+
+def _dhcp_options(ground: Ground) -> Document:
+    return {"DhcpConfigurations": [{"Key": "domain-name", "Values": ["example.com"]}]}
+
+
+def _interface(ground: Ground) -> Document:
+    # Its tags are no part of what is compared, as seen of EC2: the description tells intents apart.
+    asked: Document = {"SubnetId": ground.subnet(), "Description": ground.mark}
+    if ground.happens(0.3):
+        asked["SecondaryPrivateIpAddressCount"] = ground.either(1, 2)
+    return asked
+
+
+def _attaching(ground: Ground) -> Document:
+    ids = {"NetworkInterfaceId": ground.own("network-interface")}
+    return {**ids, "InstanceId": ground.known("instance"), "DeviceIndex": 1}
+
+
+def _attachment(ground: Live) -> Document:
+    made = ground.call("AttachNetworkInterface", **_attaching(ground))
+    return {"AttachmentId": made["AttachmentId"]}
+
+
+def _assigned(ground: Live) -> Document:
+    named = {"NetworkInterfaceId": ground.own("network-interface")}
+    made = ground.call("AssignPrivateIpAddresses", **named, SecondaryPrivateIpAddressCount=1)
+    addresses = [one["PrivateIpAddress"] for one in made["AssignedPrivateIpAddresses"]]
+    return {**named, "PrivateIpAddresses": addresses}
+
+
+def _free_address(ground: Live) -> Document:
+    asked = _assigned(ground)
+    ground.call("UnassignPrivateIpAddresses", **asked)
+    return asked
+
+
+def _associating(ground: Ground) -> Document:
+    interface = ground.own("network-interface")
+    return {"AllocationId": ground.own("elastic-ip"), "NetworkInterfaceId": interface}
+
+
+def _associated(ground: Live) -> Document:
+    made = ground.call("AssociateAddress", **_associating(ground))
+    return {"AssociationId": made["AssociationId"]}
+
+
+def _prefix_list(ground: Ground) -> Document:
+    name = ground.name("partners")
+    return {"PrefixListName": name, "AddressFamily": "IPv4", "MaxEntries": 5}
+
+
+def _long_list(ground: Live) -> Document:
+    asked = {**_prefix_list(ground), "MaxEntries": 20}
+    blocks = [{"Cidr": f"10.{n}.0.0/16"} for n in range(7)]
+    made = ground.call("CreateManagedPrefixList", **asked, Entries=blocks)
+    return {"PrefixListId": made["PrefixList"]["PrefixListId"]}
+
+
+def _flow_logs(ground: Ground) -> Document:
+    asked: Document = {
+        "TrafficType": ground.either("ALL", "REJECT"),
+        "LogGroupName": ground.name("flows"),
+        "DeliverLogsPermissionArn": f"arn:aws:iam::{ground.account}:role/flows",
+    }
+    if ground.happens(0.6):
+        # Two at once: all of them, or none.
+        both = dict.fromkeys((ground.subnet(), ground.subnet()))
+        return {**asked, "ResourceType": "Subnet", "ResourceIds": list(both)}
+    watched = [ground.known("network-interface")]
+    return {**asked, "ResourceType": "NetworkInterface", "ResourceIds": watched}
+
+
+def _endpoint(ground: Ground) -> Document:
+    asked = {"VpcId": ground.vpc(), "ServiceName": f"com.amazonaws.{ground.region}.s3"}
+    if ground.happens(0.5):
+        return {**asked, "VpcEndpointType": "Interface", "SubnetIds": [ground.subnet()]}
+    if ground.knows("route-table"):
+        return {**asked, "RouteTableIds": [ground.known("route-table")]}
+    return asked
+
+
+EXERCISES = (
+    *network_rules.EXERCISES,
+    Exercise(
+        kind="vpc",
+        make="CreateVpc",
+        ask=lambda ground: {"CidrBlock": "10.0.0.0/16"},
+        end="DeleteVpc",
+        brought_by="account",
+        changes={
+            "AssociateDhcpOptions": lambda ground: {
+                "VpcId": ground.vpc(),
+                "DhcpOptionsId": ground.own("dhcp-options"),
+            },
+            "CreateDefaultVpc": _without_default_vpc,
+            "ModifyVpcAttribute": of("vpc", "VpcId", EnableDnsHostnames={"Value": True}),
+        },
+    ),
+    Exercise(
+        kind="subnet",
+        make="CreateSubnet",
+        ask=_subnet,
+        end="DeleteSubnet",
+        changes={
+            "CreateDefaultSubnet": _without_default_subnet,
+            "ModifySubnetAttribute": of("subnet", "SubnetId", MapPublicIpOnLaunch={"Value": True}),
+        },
+    ),
+    Exercise(
+        kind="dhcp-options",
+        make="CreateDhcpOptions",
+        ask=_dhcp_options,
+        end="DeleteDhcpOptions",
+        brought_by="account",
+    ),
+    Exercise(
+        kind="network-interface",
+        make="CreateNetworkInterface",
+        ask=_interface,
+        other=changed(Description="other"),
+        end="DeleteNetworkInterface",
+        brought_by="instance",
+        changes={
+            "AssignPrivateIpAddresses by address": _free_address,
+            "AssignPrivateIpAddresses by number": of(
+                "network-interface", "NetworkInterfaceId", SecondaryPrivateIpAddressCount=1
+            ),
+            "AttachNetworkInterface": _attaching,
+            "DetachNetworkInterface": _attachment,
+            "ModifyNetworkInterfaceAttribute": of(
+                "network-interface", "NetworkInterfaceId", Description={"Value": "of mine"}
+            ),
+            "UnassignPrivateIpAddresses": _assigned,
+        },
+    ),
+    Exercise(
+        kind="elastic-ip",
+        make="AllocateAddress",
+        ask=lambda ground: {"Domain": "vpc"},
+        end="ReleaseAddress",
+        id="AllocationId",
+        lists={"DescribeAddressesAttribute": nothing_more},
+        changes={"AssociateAddress": _associating, "DisassociateAddress": _associated},
+    ),
+    Exercise(
+        kind="prefix-list",
+        make="CreateManagedPrefixList",
+        ask=_prefix_list,
+        other=changed(MaxEntries=6),
+        end="DeleteManagedPrefixList",
+        lists={"GetManagedPrefixListEntries": _long_list},
+        changes={
+            "ModifyManagedPrefixList": of("prefix-list", "PrefixListId", PrefixListName="renamed"),
+            "ModifyManagedPrefixList of the current version": of(
+                "prefix-list",
+                "PrefixListId",
+                CurrentVersion=1,
+                AddEntries=[{"Cidr": "10.0.0.0/8"}],
+            ),
+        },
+    ),
+    Exercise(
+        kind="vpc-flow-log",
+        make="CreateFlowLogs",
+        ask=_flow_logs,
+        other=changed(TrafficType="REJECT"),
+        end="DeleteFlowLogs",
+    ),
+    Exercise(
+        kind="vpc-endpoint",
+        make="CreateVpcEndpoint",
+        ask=_endpoint,
+        other=changed(PolicyDocument="{}"),
+        end="DeleteVpcEndpoints",
+        changes={
+            "CreateVpcEndpoint in the same route table": lambda ground: {
+                **_endpoint(ground),
+                "RouteTableIds": [ground.own("route-table")],
+            },
+            "CreateVpcEndpoint with private names": lambda ground: {
+                **_endpoint(ground),
+                "VpcEndpointType": "Interface",
+                "PrivateDnsEnabled": True,
+            },
+            "ModifyVpcEndpoint": lambda ground: {
+                "VpcEndpointId": ground.own("vpc-endpoint"),
+                "AddRouteTableIds": [ground.own("route-table")],
+            },
+        },
+    ),
+)
