@@ -203,6 +203,13 @@ EXERCISES = (
         end="DeleteFlowLogs",
     ),
     Exercise(
+        kind="traffic-mirror-target",
+        make="CreateTrafficMirrorTarget",
+        ask=lambda ground: {"NetworkInterfaceId": ground.known("network-interface")},
+        other=changed(Description="other"),
+        end="DeleteTrafficMirrorTarget",
+    ),
+    Exercise(
         kind="vpc-endpoint",
         make="CreateVpcEndpoint",
         ask=_endpoint,

@@ -43,6 +43,7 @@ from sametoken.ec2.network import (
     security_group_rules,
     security_groups,
     subnets,
+    traffic_mirror_targets,
     vpc_endpoints,
     vpcs,
 )
@@ -128,6 +129,7 @@ _ACTIONS: tuple[Action, ...] = (
     *capacity_reservations.ACTIONS,
     *capacity_moves.ACTIONS,
     *flow_logs.ACTIONS,
+    *traffic_mirror_targets.ACTIONS,
     *nat_gateways.ACTIONS,
     *vpc_endpoints.ACTIONS,
     *launch_templates.ACTIONS,

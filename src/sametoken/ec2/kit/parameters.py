@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
@@ -41,6 +42,19 @@ def refuse_unsupported(path: str, value: Any, accepted: Accepted | None) -> None
         if name not in accepted:
             raise refusals.unsupported(inner_path)
         refuse_unsupported(inner_path, inner, accepted[name])
+
+
+def exactly_one(*names: str) -> Callable[[Request], None]:
+    """A check that a request has one of these parameters, and no two."""
+
+    def check(request: Request) -> None:
+        given = [name for name in names if name in request.params]
+        if not given:
+            raise refusals.missing_parameter(" or ".join(names))
+        if len(given) > 1:
+            raise refusals.invalid_combination(f"Give one of {', '.join(given)}, not both.")
+
+    return check
 
 
 def check_tag_specifications(params: Mapping[str, Any], taggable: Sequence[str]) -> None:
