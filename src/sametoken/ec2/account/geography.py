@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sametoken.ec2.kit.actions import Action, Read, stateless
 from sametoken.ec2.kit.filters import Getter, compile_filters, member
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol.documents import Document
@@ -102,3 +103,9 @@ def _zone(zone: Zone) -> Document:
         "Geography": [{"Name": zone.country}],
         "SubGeography": [{"Name": zone.state}] if zone.state else [],
     }
+
+
+ACTIONS: tuple[Action, ...] = (
+    Read("DescribeRegions", stateless(describe_regions)),
+    Read("DescribeAvailabilityZones", stateless(describe_availability_zones)),
+)

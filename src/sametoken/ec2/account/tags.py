@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from sametoken.ec2.kit.actions import Action, Change, Read
 from sametoken.ec2.kit.filters import compile_filters, exact_values, tag_filters
 from sametoken.ec2.kit.paging import page, scope_of
 from sametoken.ec2.kit.parameters import TAGS_MAX, check_tags
 from sametoken.ec2.kit.paths import getters
+from sametoken.ec2.kit.repeats import same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
@@ -156,3 +158,10 @@ def _missing(id: str) -> ServiceError:
 
 def _invalid_id(id: str) -> ServiceError:
     return ServiceError("InvalidID", f"The ID '{id[:200]}' is not valid")
+
+
+ACTIONS: tuple[Action, ...] = (
+    Change("CreateTags", create_tags, validate=validate_create, repeats=same("MOD")),
+    Change("DeleteTags", delete_tags, validate=validate_delete, repeats=same("DER")),
+    Read("DescribeTags", describe_tags),
+)

@@ -8,9 +8,11 @@ from typing import Any
 
 from sametoken.ec2.compute.instances import show_rows
 from sametoken.ec2.compute.launch_parameters import check_user_data
+from sametoken.ec2.kit.actions import Action, Change, Read
 from sametoken.ec2.kit.filters import compile_filters
 from sametoken.ec2.kit.paging import page, scope_of
 from sametoken.ec2.kit.paths import getters
+from sametoken.ec2.kit.repeats import same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
@@ -235,3 +237,15 @@ def describe_credit_specifications(tx: Tx, request: Request) -> Document:
         maximum=1000,
     )
     return {"InstanceCreditSpecifications": listed.items, "NextToken": listed.next_token}
+
+
+ACTIONS: tuple[Action, ...] = (
+    Change(
+        "ModifyInstanceAttribute",
+        modify_instance_attribute,
+        validate=validate_modify,
+        repeats=same("DER"),
+    ),
+    Read("DescribeInstanceAttribute", describe_instance_attribute),
+    Read("DescribeInstanceCreditSpecifications", describe_credit_specifications),
+)

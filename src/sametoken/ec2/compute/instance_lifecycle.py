@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from sametoken.ec2.compute.launch_capacity import insufficient_capacity
+from sametoken.ec2.kit.actions import Action, Change
+from sametoken.ec2.kit.repeats import same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
@@ -173,3 +175,11 @@ def _change(tx: Tx, row: Row, change: Callable[[Tx, Row], Row]) -> Document:
 
 def _state(name: str) -> dict[str, Any]:
     return {"Code": STATE_CODES[InstanceState(name)], "Name": name}
+
+
+ACTIONS: tuple[Action, ...] = (
+    Change("TerminateInstances", terminate_instances, repeats=same("DOC")),
+    Change("StopInstances", stop_instances, repeats=same("NAT")),
+    Change("StartInstances", start_instances, repeats=same("NAT")),
+    Change("RebootInstances", reboot_instances, repeats=same("DER")),
+)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from sametoken.ec2.kit.actions import Action, Read, stateless
 from sametoken.ec2.kit.filters import Getter, compile_filters, member
 from sametoken.ec2.kit.paging import page, range_refused, scope_of
 from sametoken.ec2.kit.request import Request
@@ -188,3 +189,9 @@ def _answer(request: Request, member_name: str, found: list[Document], page_max:
     )
     answer: Document = {member_name: shown.items}
     return answer if shown.next_token is None else answer | {"NextToken": shown.next_token}
+
+
+ACTIONS: tuple[Action, ...] = (
+    Read("DescribeInstanceTypes", stateless(describe_instance_types)),
+    Read("DescribeInstanceTypeOfferings", stateless(describe_instance_type_offerings)),
+)

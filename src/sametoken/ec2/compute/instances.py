@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sametoken.ec2.compute.instance_filters import INSTANCE_FILTERS, STATUS_FILTERS
+from sametoken.ec2.kit.actions import Action, Read
 from sametoken.ec2.kit.describing import pieces
 from sametoken.ec2.kit.filters import compile_filters, exact_values, tag_filters, tags_of_document
 from sametoken.ec2.kit.paging import Page, page_in_order, scope_of
@@ -219,3 +220,10 @@ def get_console_output(tx: Tx, request: Request) -> Document:
         "Output": base64.b64encode(text.encode()).decode(),
         "Timestamp": moves[-1].moved_at if moves else row.created_at,
     }
+
+
+ACTIONS: tuple[Action, ...] = (
+    Read("DescribeInstances", describe_instances, validate=validate),
+    Read("DescribeInstanceStatus", describe_instance_status, validate=validate),
+    Read("GetConsoleOutput", get_console_output),
+)

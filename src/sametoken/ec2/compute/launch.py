@@ -11,14 +11,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from sametoken.ec2.compute import launch_parameters, launch_templates, placement_groups
+from sametoken.ec2.compute.instances import view
 from sametoken.ec2.compute.launch_capacity import insufficient_capacity
 from sametoken.ec2.compute.launch_documents import Blueprint, instance_document
+from sametoken.ec2.kit.actions import NOT_INTENT, Action, Tokened
+from sametoken.ec2.kit.repeats import doubles
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.ec2.storage import block_devices
 from sametoken.errors import ServiceError
-from sametoken.idempotency import Made
+from sametoken.idempotency import Made, Rules
 from sametoken.resources.catalogues import geography, images, instance_types
 from sametoken.resources.catalogues.instance_types import InstanceType
 from sametoken.resources.compute import instances, key_pairs
@@ -274,3 +277,31 @@ def _interface(tx: Tx, blueprint: Blueprint, instance: str, asked: Mapping[str, 
             "Tags": blueprint.tags("network-interface"),
         },
     )
+
+
+# The parameters that are sets, and the one that must not be kept in plain text.
+_RULES = Rules(
+    version=1,
+    ignored=NOT_INTENT,
+    sets=frozenset(
+        {
+            "SecurityGroupIds",
+            "SecurityGroups",
+            "NetworkInterfaces[].Groups",
+            "TagSpecifications",
+            "TagSpecifications[].Tags",
+        }
+    ),
+    secrets=frozenset({"UserData"}),
+)
+ACTIONS: tuple[Action, ...] = (
+    Tokened(
+        "RunInstances",
+        perform,
+        view,
+        validate=launch_parameters.validate,
+        zone=zone_of,
+        rules=(_RULES,),
+        repeats=doubles("DER"),
+    ),
+)

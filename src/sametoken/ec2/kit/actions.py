@@ -58,6 +58,11 @@ class Change:
     mutates: bool = True
 
 
+def stateless(run: Callable[[Request], Document]) -> Callable[[Tx, Request], Document]:
+    """Give an action on built-in data, which needs no store, the form of the others."""
+    return lambda tx, request: run(request)
+
+
 def regional(tx: Tx, request: Request) -> str:
     """The zone of actions that EC2 does not scope by zone."""
     return ""

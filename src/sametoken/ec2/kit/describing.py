@@ -1,4 +1,4 @@
-"""Describe for any kind: by id, by filter, a page at a time."""
+"""Describe actions of any kind: by id, by filter, a page at a time."""
 
 from __future__ import annotations
 
@@ -87,15 +87,17 @@ def pieces(
     client_tokens: Sequence[str] | None = None,
     parent: str | None = None,
 ) -> Iterator[list[Row]]:
-    """The rows a Describe looks at, in the order of their ids from above `after`: those of `ids`,
-    which must exist, else all of the kind (narrowed as `rows.walk` says), as far as one reads.
+    """Yield the rows a Describe looks at, piece by piece, ordered by id, from above `after`.
+
+    The rows are those of `ids`, which must exist, else all of the kind, narrowed as in `rows.walk`.
+    A piece is read when it is asked for.
     """
     account, region = request.account, request.region
     if ids:
         named = rows.get(tx, kind, account, region, ids)
         yield sorted((row for row in named if row.id > after), key=lambda row: row.id)
         return
-    # One row past the page tells whether there is another page.
+    # The row past the page tells whether there is another page.
     at_once = request.params.get("MaxResults", rows.LISTED_AT_ONCE_MAX) + 1
     yield from rows.walk(
         tx, kind, account, region,

@@ -21,7 +21,7 @@ from sametoken.errors import ServiceError
 
 T = TypeVar("T")
 
-# What an item shows to one filter: every value it has, none when it has none.
+# Gives every value that an item has for one filter.
 Getter = Callable[[T], Iterable[str]]
 
 # The limits that the User Guide names under "Filtering considerations". It says 200 values "per

@@ -36,7 +36,7 @@ Hook = Callable[[Tx, Row], None]
 
 @dataclass(frozen=True)
 class Noun:
-    """One kind, and what EC2's actions on it share.
+    """A kind with what EC2's actions on it share.
 
     `stem` is EC2's word in action names, by default the kind's name in camel case. `spelled` has
     the members and actions that do not follow from the stem: `describe`, `id`, `ids`, `many` and

@@ -22,7 +22,7 @@ def packed(value: Any) -> Any:
 
 
 def unpacked(value: Any) -> Any:
-    """What `packed` was given."""
+    """The value that `packed` was given."""
     if isinstance(value, dict):
         if value.keys() == {_MOMENT}:
             return from_microseconds(value[_MOMENT])

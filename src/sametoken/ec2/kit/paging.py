@@ -26,7 +26,7 @@ T = TypeVar("T")
 _DIGEST_BYTES = 16
 # Keys are ids and names of at most a few hundred characters; a longer token is none of ours.
 TOKEN_CHARACTERS_MAX = 2048
-# What may differ between the requests for two pages of one list.
+# Parameters that may differ between the requests for two pages of one list.
 _NOT_IN_SCOPE = frozenset({"MaxResults", "NextToken", "DryRun"})
 
 Refuse = Callable[[int, int, int], ServiceError]
@@ -41,7 +41,7 @@ class Page(Generic[T]):
 
 
 def scope_of(request: Request) -> str:
-    """What a token of this request is bound to: who asks, where, and for which list."""
+    """The text that a token of this request is bound to: account, Region, action and parameters."""
     params = {name: value for name, value in request.params.items() if name not in _NOT_IN_SCOPE}
     asked = [request.account, request.region, request.action, params]
     return json.dumps(asked, sort_keys=True, separators=(",", ":"), default=str)
@@ -76,7 +76,7 @@ def page(
     maximum: int,
     refuse: Refuse = value_refused,
 ) -> Page[T]:
-    """One page of `items` in the order of `key`, which must tell them apart.
+    """The page of `items` in the order of `key`, which must tell them apart.
 
     Without `max_results` everything after the token is shown, as EC2 does. An empty token counts
     as none. Raises what `refuse` makes of a size outside `minimum` and `maximum`, and

@@ -1,4 +1,4 @@
-"""One request as the operations see it: who asks, where, what. No HTTP, no bytes."""
+"""A request as operations see it: its caller, Region and parameters. No HTTP, no bytes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """How EC2's actions spell a noun, read from the service model. Pure.
 
 A noun's stem, such as `CarrierGateway`, names its actions and members: `CreateCarrierGateway`
-answers with a `CarrierGateway`, `DescribeCarrierGateways` takes `CarrierGatewayIds`. What EC2
-spells otherwise is an exception that the noun declares.
+answers with a `CarrierGateway`, `DescribeCarrierGateways` takes `CarrierGatewayIds`. Where EC2
+spells one otherwise, the noun declares the exception.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from sametoken.ec2.protocol.model import ServiceModel
 
-# What most Describe actions allow for MaxResults.
+# The bounds of MaxResults in most Describe actions.
 PAGE_MINIMUM, PAGE_MAXIMUM = 5, 1000
 # The least and the most it may be: EC2's model has other bounds for some actions.
 PageSizes = tuple[int, int]
@@ -81,7 +81,7 @@ def result_member(model: ServiceModel, create: str, element: str) -> str | None:
 
 
 def page_sizes(model: ServiceModel, describe: str) -> PageSizes:
-    """What MaxResults may be."""
+    """The least and the most that MaxResults may be."""
     taken = model.input_of(describe).get("MaxResults")
     size = {} if taken is None else model.shape(taken["shape"])
     return int(size.get("min", PAGE_MINIMUM)), int(size.get("max", PAGE_MAXIMUM))

@@ -1,7 +1,7 @@
 """Verbs that make an action of a noun: create, describe, change and delete.
 
-The model says whether the action takes a client token. Whatever the verb, the action is performed
-once under it, through the engine, and each repeat is viewed from what the first one named.
+The model says whether an action takes a client token. An action that does is performed once under
+it, through the engine, with every verb alike; each repeat is viewed from what the first one named.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from sametoken.resources.kit.kinds import Kind
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
-# Finds the resource that an equal request made before, for a create that is idempotent by nature.
+# Finds the resource that an equal request made before, for creates that are idempotent by nature.
 Standing = Callable[[Tx, Request], Row | None]
 # Writes what a request asks of the locked row it names; the row as it is then.
 Write = Callable[[Tx, Request, Row], Row]
@@ -122,7 +122,7 @@ def _model() -> ServiceModel:
 
 
 def _checks(noun: Noun, more: Validate | None) -> Validate:
-    """What can be said of a create's request by itself."""
+    """Make the checks of a create that need no state."""
 
     def check(request: Request) -> None:
         accepted = {**_ENVELOPE, **noun.accepts, **dict.fromkeys(noun.parents)}

@@ -46,7 +46,7 @@ def always(row: Any, parent: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One noun of EC2's.
+    """A noun of EC2's.
 
     `name` is the word tags and `resource-type` use. `prefix` starts its ids, `code` its error
     codes (InvalidSubnetID), `noun` stands in their messages. `malformed` is the code of an id that
