@@ -6,54 +6,17 @@ Each rule is tried on a text that breaks it, so that a rule which stopped seeing
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from tidy import bans, imports, shape
+from tidy.rules import FOR_MODULES, FOR_OURS, FOR_TEXTS, Rule, to_read
 from tidy.sources import PACKAGE, ROOT, Source, every_module, every_text
 
-Rule = Callable[[Source], Iterator[str]]
-
 TEXTS = every_text()
-MODULES = every_module(TEXTS)
-OURS = [module for module in MODULES if module.is_ours]
-
-FOR_OURS: tuple[Rule, ...] = (
-    imports.absolute,
-    imports.rightward,
-    imports.storeyed,
-    imports.protocol_alone,
-    imports.calls_nothing_out,
-    imports.services_apart,
-    imports.engine_alone,
-    imports.declared,
-    bans.through_the_world,
-    bans.sql_at_home,
-    bans.narrow_excepts,
-    bans.no_print,
-)
-FOR_MODULES: tuple[Rule, ...] = (
-    shape.file_fits,
-    shape.functions_fit,
-    shape.lines_fit,
-    shape.documented,
-    shape.named,
-    shape.excused,
-)
-FOR_TEXTS: tuple[Rule, ...] = (
-    shape.finished,
-    shape.no_machine,
-    shape.no_registry,
-    shape.locked,
-)
-RULES = [
-    *((rule, OURS) for rule in FOR_OURS),
-    *((rule, MODULES) for rule in FOR_MODULES),
-    *((rule, TEXTS) for rule in FOR_TEXTS),
-]
+OURS = [module for module in every_module(TEXTS) if module.is_ours]
 
 
 def pieces(text: str) -> str:
@@ -227,7 +190,7 @@ def name_of(value: object) -> str:
     return getattr(value, "__name__", "")
 
 
-@pytest.mark.parametrize(("rule", "sources"), RULES, ids=name_of)
+@pytest.mark.parametrize(("rule", "sources"), to_read(TEXTS), ids=name_of)
 def test_the_repository_keeps_the_rule(rule: Rule, sources: list[Source]) -> None:
     assert sources, "a rule that reads nothing finds nothing"
     violations = [violation for source in sources for violation in rule(source)]
