@@ -32,6 +32,7 @@ FOR_MODULES: tuple[Rule, ...] = (
     shape.excused,
 )
 FOR_TEXTS: tuple[Rule, ...] = (
+    shape.pages_fit,
     shape.finished,
     shape.no_machine,
     shape.no_registry,

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from tidy.sources import Source
 
-# style.md, rule 6: a file is read in one sitting, a function on one screen.
+# A file is read in one sitting, a function on one screen (CONTRIBUTING.md, "Style").
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 LINE_CHARACTERS_MAX = 100
@@ -58,6 +58,20 @@ def lines_fit(source: Source) -> Iterator[str]:
     for number, line in enumerate(source.lines, start=1):
         if len(line) > LINE_CHARACTERS_MAX:
             yield source.says(number, f"{len(line)} characters")
+
+
+def pages_fit(source: Source) -> Iterator[str]:
+    """A line of prose in a page has at most 100 characters; tables and code stay as they are."""
+    is_generated = source.text.startswith("<!-- Generated")
+    if not source.path.endswith(".md") or is_generated:
+        return
+    is_code = False
+    for number, line in enumerate(source.lines, start=1):
+        is_code ^= line.lstrip().startswith("```")
+        is_prose = not is_code and not line.startswith((" " * 4, "|"))
+        # A line of one word, such as an address, cannot be broken.
+        if is_prose and len(line) > LINE_CHARACTERS_MAX and " " in line.strip():
+            yield source.says(number, f"{len(line)} characters of prose: wrap it")
 
 
 def documented(source: Source) -> Iterator[str]:
