@@ -63,7 +63,7 @@ def test_the_page_on_notes_tells_every_kind() -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("new-thing.added.md", "A thing is new.\n"),
+        ("-new.added.md", "A thing is new.\n"),
         ("+New.added.md", "A thing is new.\n"),
         ("+new.feature.md", "A thing is new.\n"),
         ("+new.added.txt", "A thing is new.\n"),

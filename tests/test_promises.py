@@ -123,7 +123,7 @@ def test_every_promise_that_anything_cites_is_defined() -> None:
 
 def test_a_promise_that_nobody_defined_is_seen() -> None:
     assert cited(Source("x.py", "# see P13, and P2 to P4")) == {"P13", "P2", "P3", "P4"}
-    assert cited(Source("x.md", "P1–P3, not AP9 or P123")) == {"P1", "P2", "P3"}
+    assert cited(Source("README.md", "P1–P3, not AP9 or P123")) == {"P1", "P2", "P3"}
 
 
 @pytest.mark.parametrize("promise", [f"P{number}" for number in range(1, 13)])

@@ -1,4 +1,4 @@
-"""Rules on who imports whom: design.md, section 4, and what it says must never be.
+"""Rules on who imports whom: the map of docs/ARCHITECTURE.md, and what must never be.
 
 Pure: sources in, violations out. Imports inside functions count for the order; for cycles only
 those that run when a module is loaded.

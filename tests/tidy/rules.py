@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tidy import bans, imports, shape
+from tidy import bans, imports, pages, shape
 from tidy.sources import Source, every_module
 
 Rule = Callable[[Source], Iterator[str]]
@@ -33,6 +33,8 @@ FOR_MODULES: tuple[Rule, ...] = (
 )
 FOR_TEXTS: tuple[Rule, ...] = (
     shape.pages_fit,
+    pages.cited_pages_exist,
+    pages.links_lead_there,
     shape.finished,
     shape.no_machine,
     shape.no_registry,

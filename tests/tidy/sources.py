@@ -54,7 +54,7 @@ class Source:
 
     @cached_property
     def unit(self) -> str:
-        """The name design.md's import order knows it by: `store`, `node`, or `__init__`."""
+        """The name by which the order of imports knows it: `store`, `node`, or `__init__`."""
         return PurePosixPath(self.inside).parts[0].removesuffix(".py")
 
     def comments(self) -> Iterator[tuple[int, str]]:

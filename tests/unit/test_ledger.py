@@ -1,4 +1,4 @@
-"""What a token-bearing call must do: every case of the design's table (§3), decided purely."""
+"""What a token-bearing call must do: every case of zone, state and parameters."""
 
 from __future__ import annotations
 
