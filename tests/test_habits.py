@@ -64,3 +64,13 @@ def test_the_commits_that_blame_looks_through_are_in_the_history() -> None:
     for commit in commits:
         assert re.fullmatch(r"[0-9a-f]{40}", commit), commit
         assert _git("merge-base", "--is-ancestor", commit, "HEAD").returncode == 0, commit
+
+
+def test_the_shares_of_the_time_budget_add_up_to_eight_minutes() -> None:
+    page = (ROOT / "tests/README.md").read_text()
+    shares = dict(re.findall(r"^\| (.+?) \| .+ \| (\d+) \|$", page, re.MULTILINE))
+    assert sum(int(seconds) for seconds in shares.values()) == 480
+    named = set(re.findall(r"`([\w.]+)/?`", " ".join(shares)))
+    tests = ROOT / "tests"
+    suites = {path.relative_to(tests).parts[0] for path in tests.rglob("test_*.py")}
+    assert named - {"tidy"} == suites, "each suite has a share"
