@@ -10,6 +10,8 @@ PYTHON ?= python3
 WORKERS ?= 3
 # More words for the command behind a target, e.g. `make test ARGS='-k fence'`.
 ARGS ?=
+# The release that `make changelog` writes the notes of.
+VERSION ?=
 # Where `make chaos` writes what clients were told, and what was there at the end.
 HISTORY ?= build/chaos.jsonl
 
@@ -26,7 +28,8 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check format serve simulate chaos chaos-check bench docs lock clean
+.PHONY: help install demo test check format serve simulate chaos chaos-check bench docs changes \
+	changelog lock clean
 
 help: ## Print this list.
 	@echo 'Usage: make TARGET   (needs Python 3.11 or newer; PYTHON=... names another)'
@@ -67,6 +70,13 @@ bench: $(VENV)/.dev $(VENV)/.wheel ## Measure claims beside their floor and besi
 
 docs: $(VENV)/.wheel ## Write the pages that are made from the code.
 	@$(RUN) docs/generate.py
+
+changes: $(VENV)/.dev ## Show what the next release will say is new.
+	@$(RUN) -m towncrier build --draft --version next
+
+changelog: $(VENV)/.dev ## Move the notes in changes/ to CHANGELOG.md (VERSION=0.2.0).
+	@[ -n '$(VERSION)' ] || { echo 'Name the release: make changelog VERSION=0.2.0'; exit 1; }
+	$(RUN) -m towncrier build --yes --version '$(VERSION)'
 
 lock: $(VENV)/.lock ## Pin what pyproject.toml asks for (UPGRADE=1: the newest of each).
 	$(VENV)/lock/bin/$(COMPILE) --extra server --extra postgresql --group dev \

@@ -20,6 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 # UPSTREAM_SECONDS_MAX is longer than any honest answer takes, short enough that a hung endpoint
 # fails its test.
 UPSTREAM_SECONDS_MAX = 60.0
+# Four times what our own endpoint takes.
 BODY_BYTES_MAX = 4 * 1024 * 1024
 # Seconds that the end of the block may take; the standard library's own half second adds up in
 # tests.
@@ -165,7 +166,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         self.close_connection = True
         length = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(min(length, BODY_BYTES_MAX))
+        if length > BODY_BYTES_MAX:
+            # Passing on a part of it would break the signature, and say so of the endpoint.
+            self._answer(413, [], b"", is_cut=False)
+            return
+        body = self.rfile.read(length)
         query = urllib.parse.urlsplit(self.path).query
         fields = dict(urllib.parse.parse_qsl(f"{query}&{body.decode('latin-1')}"))
         fate = self.server.proxy.decide(

@@ -119,6 +119,8 @@ def test_an_access_key_that_exists_or_cannot_be_one_is_refused(new: str) -> None
     create("one", "--access-key-id", "taken", database=new)
     long = refused("accounts", "create", "x" * 65, database=new)
     assert "1 to 64 characters" in long
+    long = refused("accounts", "create", "two", "--access-key-id", "k" * 129, database=new)
+    assert "1 to 128 characters" in long
     said = refused("accounts", "create", "two", "--access-key-id", "taken", database=new)
     assert "the access key taken exists already" in said
     said = refused("accounts", "create", "two", "--access-key-id", "a b", database=new)

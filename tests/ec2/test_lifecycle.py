@@ -15,7 +15,7 @@ from sametoken.resources.compute.placements import placement_id
 from sametoken.resources.kit import counters, rows
 
 # What each call answers in each state: (previous, current), or the code of a refusal.
-# Source: EC2 user guide, "Instance lifecycle"; captures for repeats (ec2-semantics, 6.3).
+# Source: EC2 user guide, "Instance lifecycle"; captures for repeats.
 ANSWERS: dict[str, dict[str, tuple[str, str] | str]] = {
     "terminate": {
         "pending": ("pending", "shutting-down"),

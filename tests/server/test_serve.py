@@ -178,6 +178,8 @@ def test_a_file_that_cannot_be_a_database_is_refused_by_name(tmp_path: Path) -> 
         (("--tls-cert", "absent.pem"), "The TLS certificate absent.pem"),
         (("--boot-seconds", "nan"), "nan is not a number"),
         (("--boot-seconds", "-1"), "-1.0 is not in the range"),
+        (("--boot-seconds", "86400.5"), "86400.5 is not in the range"),
+        (("--drain-seconds", "600.5"), "600.5 is not in the range"),
         (("--port", "65536"), "65536 is not in the range"),
     ],
 )

@@ -1,4 +1,4 @@
-"""An independent judge of promises P1 to P10, from the rows and from what callers were told.
+"""An independent judge of promises P1 to P11, from the rows and from what callers were told.
 
 It reads rows by its own SQL (`snapshot`), knows nothing of the program's functions, and keeps its
 own book: which token bound which intent in which life of its entry (an *era*: from the claim to

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Violation(AssertionError):
-    """A promise of docs/ARCHITECTURE.md, P1 to P10, or LIVE, does not hold."""
+    """A promise of docs/promises.md, P1 to P11, or LIVE, does not hold."""
 
     def __init__(self, promise: str, what: str) -> None:
         super().__init__(f"{promise}: {what}")

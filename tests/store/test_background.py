@@ -10,11 +10,13 @@ from sametoken.idempotency import sql_engine
 from sametoken.node import open_store, wire_services
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import database_of
+from sametoken.workflow.loop import POLL_SECONDS_MAX
 from store.worlds import SetWorld
 
 # Only a hang takes so long.
 SECONDS_MAX = 30.0
 RUNNERS = 2
+SWEEP_SECONDS = 60.0
 
 
 class PatientWorld(SetWorld):
@@ -23,9 +25,11 @@ class PatientWorld(SetWorld):
     def __init__(self) -> None:
         super().__init__()
         self.waits = threading.Semaphore(0)
+        self.asked: list[float] = []
         self.unheard: list[float] = []
 
     def wait(self, signal: threading.Event, seconds: float) -> bool:
+        self.asked.append(seconds)
         self.waits.release()
         heard = signal.wait(SECONDS_MAX)
         if not heard:
@@ -39,7 +43,7 @@ def test_idle_threads_end_when_told_and_not_when_they_next_look(tmp_path: Path) 
         engine = sql_engine(b"background")
         background = Background(
             store, engine, wire_services(store, engine, SimulationSettings()), world,
-            runners=RUNNERS, sweep_seconds=60.0,
+            runners=RUNNERS, sweep_seconds=SWEEP_SECONDS,
         )  # fmt: skip
         background.start()
         # The ripener and the sweeper wait too.
@@ -47,3 +51,4 @@ def test_idle_threads_end_when_told_and_not_when_they_next_look(tmp_path: Path) 
             assert world.waits.acquire(timeout=SECONDS_MAX), "a thread never came to rest"
         background.stop()
     assert not world.unheard, "a thread slept on"
+    assert sorted(set(world.asked)) == [POLL_SECONDS_MAX, SWEEP_SECONDS], "no wait is longer"

@@ -60,6 +60,20 @@ def lines_fit(source: Source) -> Iterator[str]:
             yield source.says(number, f"{len(line)} characters")
 
 
+def pages_fit(source: Source) -> Iterator[str]:
+    """A line of prose in a page has at most 100 characters; tables and code stay as they are."""
+    is_generated = source.text.startswith("<!-- Generated")
+    if not source.path.endswith(".md") or is_generated:
+        return
+    is_code = False
+    for number, line in enumerate(source.lines, start=1):
+        is_code ^= line.lstrip().startswith("```")
+        is_prose = not is_code and not line.startswith((" " * 4, "|"))
+        # A line of one word, such as an address, cannot be broken.
+        if is_prose and len(line) > LINE_CHARACTERS_MAX and " " in line.strip():
+            yield source.says(number, f"{len(line)} characters of prose: wrap it")
+
+
 def documented(source: Source) -> Iterator[str]:
     """A module opens with its promise; an empty one promises nothing."""
     if source.text.strip() and not ast.get_docstring(source.tree):
