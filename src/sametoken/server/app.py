@@ -35,7 +35,7 @@ from sametoken.server.execution import (
     prepare,
     refusing_terminated,
 )
-from sametoken.server.limits import DEFAULT_LIMITS
+from sametoken.server.bounds import DEFAULT_BOUNDS
 from sametoken.server.throttling import Throttle
 from sametoken.store.port import Store, Tx
 from sametoken.world import World, mint_uuid
@@ -108,7 +108,7 @@ class App:
         line = Line(mint_uuid(self.world))
         began = self.world.monotonic()
         try:
-            body = await read_body(receive, DEFAULT_LIMITS.body_bytes_max)
+            body = await read_body(receive, DEFAULT_BOUNDS.body_bytes_max)
             reply = await self._reply(_wire(scope, body), line)
         except ClientGone:
             return
