@@ -23,7 +23,7 @@ from sametoken.resources.kit import counters, quotas, ripening
 from sametoken.resources.kit.quotas import QUOTAS
 
 MODEL = ServiceModel.load("ec2")
-TAKES_TOKEN = sorted(name for name in ACTIONS if MODEL.operation(name).has_client_token)
+TAKES_TOKEN = sorted(name for name in ACTIONS if MODEL.codec(name).has_client_token)
 
 
 def test_every_served_action_with_a_token_goes_through_the_engine_and_has_a_sample() -> None:
@@ -190,4 +190,4 @@ def test_the_token_is_in_the_answer_exactly_where_the_model_has_it(
     action: str, sample: Sample, client: Any
 ) -> None:
     answer = sample.call(client, action, sample.asked(client), "echo")
-    assert ("ClientToken" in answer) == MODEL.operation(action).echoes_client_token
+    assert ("ClientToken" in answer) == MODEL.codec(action).echoes_client_token

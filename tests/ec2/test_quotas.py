@@ -184,7 +184,7 @@ def test_one_too_many_is_refused_and_the_repeat_of_the_last_is_not(
     call = getattr(client, xform_name(case.action))
     asked = case.ground(client)
     limit(plane, keys, kind, case.standing + 1)
-    has_token = MODEL.operation(case.action).has_client_token
+    has_token = MODEL.codec(case.action).has_client_token
 
     def token(value: str) -> Document:
         return {"ClientToken": value} if has_token else {}

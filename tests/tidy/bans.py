@@ -31,7 +31,7 @@ SPEAKS_SQL = {"store", "idempotency", "resources", "workflow", "services", "migr
 
 # Where any error at all is met, by (file, function), and why it may not go further.
 EDGES = {
-    ("server/app.py", "_reply"): "a bug of ours is one request's 500",
+    ("server/pipeline.py", "answer"): "a bug of ours is one request's 500",
     ("workflow/loop.py", "run_duty"): "a bug of ours met one piece of work; the others go on",
     ("store/group_commit.py", "_run_member"): "a member's error belongs to its caller alone",
     ("store/postgresql.py", "_write_lanes"): "a job's error belongs to its caller alone",

@@ -1,7 +1,7 @@
 """The loop of everything that is done in the background: do what is due, wait for more, repeat.
 
-One of the few places that catch every exception (see `server.app`): a bug that meets one piece of
-work must not stop the others.
+One of the few places that catch every exception (see `server.pipeline`): a bug that meets one piece
+of work must not stop the others.
 """
 
 from __future__ import annotations
