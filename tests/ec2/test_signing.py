@@ -85,6 +85,23 @@ def test_another_secret_is_refused(sign: Signer) -> None:
     assert (caught.value.code, caught.value.http_status) == MISMATCH
 
 
+def test_a_secret_another_day_region_or_service_is_never_verified_by_a_kept_key() -> None:
+    days = [NOW, NOW + timedelta(days=1)]
+    for at in days:
+        for region in (REGION, "us-east-1"):
+            for service in ("ec2", "sts"):
+                received = v4(at=at, region=region, service=service)
+                for _ in range(2):
+                    read(received, now=at).verify(SECRET)
+                    assert refusal_by(received, SECRET[::-1], at) == MISMATCH
+
+
+def refusal_by(request: WireRequest, secret: str, at: datetime) -> tuple[str, int]:
+    with pytest.raises(ServiceError) as caught:
+        read(request, now=at).verify(secret)
+    return caught.value.code, caught.value.http_status
+
+
 def test_parameters_that_the_http_library_writes_with_plus_for_a_blank_are_verified() -> None:
     request = AWSRequest(method="GET", url=ENDPOINT, params={"Action": "X", "Name": "a b+c"})
     signer = botocore.auth.SigV4Auth(CREDENTIALS, "ec2", REGION)

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import quote, unquote_to_bytes
 
@@ -36,6 +37,8 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 _TERMINATOR = "aws4_request"
 # The source allows seven days; `check_window` then lets none live longer than 15 minutes.
 _EXPIRES_SECONDS_MAX = 604_800
+# Callers in use, times the Regions of each: 4 hashes are saved at every request but the first.
+SIGNING_KEYS_MAX = 1024
 
 _QUERY_FIELDS = (
     "X-Amz-Algorithm",
@@ -83,12 +86,22 @@ class _Proof:
     signature: str
 
     def matches(self, secret: str) -> bool:
-        # Steps 4 and 5: the key is narrowed to a day, a Region and a service, then it signs.
-        key = b"AWS4" + secret.encode()
-        for part in (self.date, self.region, self.service, _TERMINATOR):
-            key = hmac.digest(key, part.encode(), "sha256")
+        # Step 5.
+        key = _signing_key(secret, self.date, self.region, self.service)
         expected = hmac.digest(key, self.string_to_sign, "sha256").hex()
         return hmac.compare_digest(expected, self.signature)
+
+
+@lru_cache(maxsize=SIGNING_KEYS_MAX)
+def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+    """Step 4: the secret narrowed to a day, a Region and a service; kept, as every client does.
+
+    Only a key id that exists comes this far, on a day near now.
+    """
+    key = b"AWS4" + secret.encode()
+    for part in (date, region, service, _TERMINATOR):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
 
 
 def signature_in_header(
