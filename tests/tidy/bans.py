@@ -38,6 +38,10 @@ EDGES = {
 }
 WIDE = {"Exception", "BaseException"}
 
+# How a moment is kept in a document is known to these alone; the store has columns for them.
+KEEPS_MOMENTS = {"resources/kit/moments.py", "ec2/kit/packing.py"}
+CONVERTERS = {"to_microseconds", "from_microseconds"}
+
 
 def through_the_world(source: Source) -> Iterator[str]:
     """Clock, sleep, randomness and uuid are reached through `world` alone."""
@@ -81,6 +85,20 @@ def narrow_excepts(source: Source) -> Iterator[str]:
             case ast.Call(func=func, args=args) if _last(func) == "suppress":
                 if any(_is_wide(arg) for arg in args):
                     yield source.says(node.lineno, "name the errors that are let pass")
+
+
+def moments_at_home(source: Source) -> Iterator[str]:
+    """A moment in a document is written and read by `resources.kit.moments`, never by hand."""
+    if source.unit == "store" or source.inside in KEEPS_MOMENTS:
+        return
+    for found in imports_of(source):
+        if found.name.rpartition(".")[2] in CONVERTERS:
+            yield source.says(found.line, f"{found.name}: ask resources.kit.moments")
+    if source.unit in ("ec2", "resources"):
+        for node in ast.walk(source.tree):
+            match node:
+                case ast.Constant(value=str(text)) if text.endswith("_us"):
+                    yield source.says(node.lineno, f"{text!r}: ask resources.kit.moments")
 
 
 def no_print(source: Source) -> Iterator[str]:

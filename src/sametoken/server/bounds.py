@@ -1,4 +1,4 @@
-"""Bounds of the HTTP edge, each named with its reason, and the refusals of who passes one.
+"""Bounds of the HTTP edge, each named with its reason, and the refusal that each ends in.
 
 Values only: `edge` enforces them. Bounds on what a request *says* (fields, list index, token
 length) belong to the parser, which sees them after these. Promise P12.

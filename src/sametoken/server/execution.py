@@ -16,7 +16,7 @@ from sametoken.store.port import Tx
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """What a request came to, for the log and for the reply. `result` or `error` is None."""
+    """The end of a request, for the log and the reply: a `result` or an `error`, never both."""
 
     attempt: str
     result: Document | None = None
