@@ -98,6 +98,7 @@ class Pipeline:
             Stage("invocation", self._find_stand_in),
             Stage("seed", self._seed),
             Stage("prepare", self._prepare),
+            # No stage above has looked a token up, so none of its refusals binds one.
             Stage("transaction", self._transact),
             Stage("render", self._render),
         )
