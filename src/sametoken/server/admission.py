@@ -113,7 +113,9 @@ def authorise(admitted: Admitted) -> None:
 def answer_dry_run(admitted: Admitted) -> Admitted:
     """Raise DryRunOperation, if that was asked for; else the request without the parameter."""
     request = admitted.request
-    if request.params.get("DryRun"):
+    if "DryRun" not in request.params:
+        return admitted
+    if request.params["DryRun"]:
         raise refusals.dry_run()
     return replace(admitted, request=replace(request, params=_without(request.params, "DryRun")))
 

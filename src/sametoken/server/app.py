@@ -52,18 +52,18 @@ class App:
             await self._probe(scope["path"], send)
             return
         began = self._world.monotonic()
-        exchange = Exchange(mint_uuid(self._world))
+        request_id = mint_uuid(self._world)
         try:
             body = await read_body(receive, DEFAULT_BOUNDS.body_bytes_max)
         except ClientGone:
             return
         except ServiceError as too_large:
-            exchange = exchange.refused(too_large)
+            exchange = Exchange(request_id).refused(too_large)
         else:
-            exchange = await self.pipeline.answer(exchange, _wire(scope, body))
+            exchange = await self.pipeline.answer(Exchange(request_id, _wire(scope, body)))
         request_log.write_line(exchange, self._world.monotonic() - began)
         faults.reach(Point.REPLY_READY)
-        named = (b"x-amzn-requestid", exchange.request_id.encode())
+        named = (b"x-amzn-requestid", request_id.encode())
         await _send(send, known(exchange.reply), CONTENT_TYPE, named)
 
     async def _probe(self, path: str, send: Send) -> None:

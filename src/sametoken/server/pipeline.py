@@ -22,7 +22,6 @@ from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.ec2.protocol.query import split_form
 from sametoken.ec2.protocol.signing import read_signature
-from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.errors import ServiceError, Transient
 from sametoken.idempotency import Engine
 from sametoken.server import admission, identity, invocations
@@ -111,9 +110,8 @@ class Pipeline:
         at = names.index(before)
         self.stages = (*self.stages[:at], stage, *self.stages[at:])
 
-    async def answer(self, exchange: Exchange, wire: WireRequest) -> Exchange:
+    async def answer(self, exchange: Exchange) -> Exchange:
         """The exchange with its reply, whatever happens: a result, a refusal, a 503 or a 500."""
-        exchange = replace(exchange, wire=wire)
         if self._in_work >= REQUESTS_MAX:
             return exchange.refused(refusals.request_limit_exceeded())
         self._in_work += 1
@@ -217,9 +215,9 @@ class Pipeline:
 
     async def _prepare(self, exchange: Exchange) -> Exchange:
         admitted = known(exchange.admitted)
-        if needs_preparing(admitted):
-            admitted = await self._pools.prepare(partial(prepare, admitted))
-        return replace(exchange, admitted=admitted)
+        if not needs_preparing(admitted):
+            return exchange
+        return replace(exchange, admitted=await self._pools.prepare(partial(prepare, admitted)))
 
     async def _transact(self, exchange: Exchange) -> Exchange:
         """Read a snapshot, or change rows in one transaction: the token is looked up there."""
