@@ -23,7 +23,7 @@ from sametoken.node import open_store, wire_services
 from sametoken.resources.kit import counters
 from sametoken.resources.network import vpcs
 from sametoken.server.admission import Admitted
-from sametoken.server.execution import Outcome, execute
+from sametoken.server.execution import Executed, execute
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import Database, database_of
 from sametoken.store.port import Store, Tx
@@ -57,7 +57,7 @@ class Plane:
     store: Store
     engine: Engine
     services: Services
-    operations: ServiceModel
+    model: ServiceModel
 
     def admit(self, action: str, client_token: str | None = None, **params: Any) -> Admitted:
         """Admit a request of the measured account: do all that comes before its transaction."""
@@ -66,13 +66,13 @@ class Plane:
         request = Request(
             ACCOUNT, REGION, action, params, mint_uuid(RealWorld()), "benchmark", "full"
         )
-        return Admitted(request, ACTIONS[action], self.operations.operation(action), client_token)
+        return Admitted(request, ACTIONS[action], self.model.codec(action))
 
     def launch(self, client_token: str | None) -> Work:
         """Return a RunInstances of one instance, as a function of its transaction."""
         admitted = self.admit("RunInstances", client_token, **LAUNCH)
 
-        def run(tx: Tx) -> Outcome:
+        def run(tx: Tx) -> Executed:
             return execute(tx, self.engine, admitted)
 
         return run
@@ -107,7 +107,7 @@ def submit_all(store: Store, works: Sequence[Work], *, threads: int) -> Run:
             # `next` of a list's iterator is atomic, so the threads can share it.
             for work in remaining:
                 outcome = store.run(work)
-                if isinstance(outcome, Outcome) and outcome.error is not None:
+                if isinstance(outcome, Executed) and outcome.error is not None:
                     raise outcome.error
         except BaseException as error:
             failures.append(error)

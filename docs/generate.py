@@ -57,7 +57,7 @@ def _node(state: str) -> str:
 def actions_page() -> str:
     """Every action that is served: what a repeat of it does, with a client token and without."""
     model = ServiceModel.load("ec2")
-    creates = [one for one in ACTIONS.values() if model.operation(one.name).has_client_token]
+    creates = [one for one in ACTIONS.values() if model.codec(one.name).has_client_token]
     wordings = _wordings(creates)
     letters = {text: letter for letter, text in wordings.items()}
     return "\n".join(
@@ -100,7 +100,7 @@ hold a secret (CreateKeyPair, CreateVpnConnection) are not kept for that.
 
 def model_line(model: ServiceModel) -> str:
     """How much of the installed model is served. The one line that another botocore may change."""
-    tokens = {name for name in model.action_names if model.operation(name).has_client_token}
+    tokens = {name for name in model.action_names if model.codec(name).has_client_token}
     return (
         f"botocore {botocore.__version__}, API {model.api_version}: {len(ACTIONS)} of "
         f"{len(model.action_names)} actions served, {len(tokens & ACTIONS.keys())} of "
@@ -123,7 +123,7 @@ def _wordings(creates: Iterable[Action]) -> dict[str, str]:
 
 def _create_row(model: ServiceModel, action: Action, letters: Mapping[str, str]) -> str:
     assert isinstance(action, Tokened), f"{action.name} takes a token and ignores it"
-    codec = model.operation(action.name)
+    codec = model.codec(action.name)
     cells = (
         action.name,
         f"up to {action.token_grammar(codec.token_characters_max).characters_max}",

@@ -95,6 +95,12 @@ CAUGHT: list[tuple[Rule, str, str]] = [
         "server/app.py",
         "def other():\n    try:\n        f()\n    except Exception:\n        pass",
     ),
+    (
+        bans.moments_at_home,
+        "resources/storage/volumes.py",
+        "from sametoken.store.columns import to_microseconds",
+    ),
+    (bans.moments_at_home, "ec2/storage/volumes.py", "x = row.private['attached_us']"),
     (bans.no_print, "node.py", "print('here')"),
     (
         bans.rows_by_their_doors,
@@ -164,6 +170,9 @@ ALLOWED: list[tuple[Rule, str, str]] = [
     (bans.sql_at_home, "server/app.py", "outcome = execute(tx, call)"),
     (bans.narrow_excepts, "node.py", "try:\n    f()\nexcept OSError:\n    pass"),
     (bans.narrow_excepts, "node.py", "try:\n    f()\nexcept BaseException:\n    g()\n    raise"),
+    (bans.moments_at_home, "store/clock.py", "from sametoken.store.columns import to_microseconds"),
+    (bans.moments_at_home, "ec2/storage/volumes.py", "x = get_moment(row.private, 'attached')"),
+    (bans.moments_at_home, "resources/network/vpcs.py", "x = row.doc['Status']"),
     (bans.no_print, "node.py", "console.print('here')"),
     (bans.rows_by_their_doors, "ec2/network/vpcs.py", "rows.change(tx, VPC, row)"),
     (shape.file_fits, "node.py", "x = 1\n" * 400),

@@ -18,7 +18,7 @@ import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from sametoken.ec2.protocol.signing import Claim, WireRequest, read_claim
+from sametoken.ec2.protocol.signing import Signature, WireRequest, read_signature
 from sametoken.errors import ServiceError
 
 NOW = datetime(2030, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -55,30 +55,34 @@ def wire(request: AWSRequest) -> WireRequest:
     prepared = request.prepare()
     url = urlsplit(prepared.url)
     body = prepared.body or b""
-    headers = {name.lower(): _text(value) for name, value in prepared.headers.items()}
-    headers.setdefault("host", url.netloc)
+    headers = {raw(name.lower()): raw(value) for name, value in prepared.headers.items()}
+    headers.setdefault(b"host", raw(url.netloc))
     return WireRequest(
         method=prepared.method,
-        path=url.path,
-        query=url.query,
+        path=raw(url.path),
+        query=raw(url.query),
         headers=tuple(headers.items()),
         body=body.encode() if isinstance(body, str) else body,
     )
 
 
-def _text(value: str | bytes) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value
+def raw(value: str | bytes) -> bytes:
+    """Text as a wire carries it: also what no client would send, such as half a character."""
+    return value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
 
 
-def form_of(request: WireRequest) -> list[tuple[str, str]]:
-    form = parse_qsl(request.query, keep_blank_values=True)
+def form_of(request: WireRequest) -> dict[str, str]:
+    """The fields of a request, none refused for its size or its characters."""
+    form = parse_qsl(request.query.decode("latin-1"), keep_blank_values=True)
     if request.method == "POST":
         form += parse_qsl(request.body.decode("latin-1"), keep_blank_values=True)
-    return form
+    return dict(form if request.method == "POST" else reversed(form))
 
 
-def read(request: WireRequest, *, now: datetime = NOW, **options: Any) -> Claim:
-    return read_claim(request, form_of(request), now=now, default_region=DEFAULT_REGION, **options)
+def read(request: WireRequest, *, now: datetime = NOW, **options: Any) -> Signature:
+    return read_signature(
+        request, form_of(request), now=now, default_region=DEFAULT_REGION, **options
+    )
 
 
 def unsigned(
@@ -165,19 +169,26 @@ every_scheme = pytest.mark.parametrize("sign", SCHEMES.values(), ids=SCHEMES.key
 
 
 def with_header(request: WireRequest, name: str, value: str | None) -> WireRequest:
-    kept = tuple(pair for pair in request.headers if pair[0] != name)
-    return replace(request, headers=kept if value is None else (*kept, (name, value)))
+    kept = tuple(pair for pair in request.headers if pair[0] != raw(name))
+    return replace(request, headers=kept if value is None else (*kept, (raw(name), raw(value))))
+
+
+def header(request: WireRequest, name: str) -> str:
+    """The value of a header that was sent once."""
+    value = request.only(name)
+    assert value is not None, f"{name} was sent"
+    return value
 
 
 def with_authorization(request: WireRequest, old: str, new: str) -> WireRequest:
-    text = dict(request.headers)["authorization"]
+    text = header(request, "authorization")
     assert old in text, "the change changes something"
     return with_header(request, "authorization", text.replace(old, new))
 
 
 def with_query(request: WireRequest, old: str, new: str) -> WireRequest:
-    assert old in request.query, "the change changes something"
-    return replace(request, query=request.query.replace(old, new))
+    assert raw(old) in request.query, "the change changes something"
+    return replace(request, query=request.query.replace(raw(old), raw(new)))
 
 
 def refusal(request: WireRequest, *, now: datetime = NOW, **options: Any) -> tuple[str, int]:

@@ -17,6 +17,7 @@ from plane import LAUNCH, Plane
 from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.kit.actions import NOT_INTENT, Read, Tokened
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.errors import ServiceError
 from sametoken.store.port import Tx
 
@@ -228,7 +229,7 @@ def test_every_read_answers_what_botocore_reads(
             continue
         output = model(name).output_shape
         assert list(misfits(result, output, name)) == []
-        written = lived_in.node.app.ec2.operation(name).render(result, "the-request")
+        written = ServiceModel.load("ec2").codec(name).render(result, "the-request")
         read = peer.parsed(model(name), written)
         assert read.pop("ResponseMetadata") == {"RequestId": "the-request"}
         assert read.keys() == {key for key, value in result.items() if value is not None}
@@ -249,7 +250,7 @@ def test_the_answer_of_a_launch_is_what_botocore_reads(plane: Plane) -> None:
     plane.client().describe_vpcs()
     result = plane.run(run)
     assert list(misfits(result, model("RunInstances").output_shape, "RunInstances")) == []
-    written = plane.node.app.ec2.operation("RunInstances").render(result, "id")
+    written = ServiceModel.load("ec2").codec("RunInstances").render(result, "id")
     assert peer.parsed(model("RunInstances"), written)["Instances"][0]["InstanceId"]
 
 

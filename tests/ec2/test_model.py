@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ec2 import peer
-from sametoken.ec2.protocol.model import Operation, ServiceModel
+from sametoken.ec2.protocol.model import Codec, ServiceModel
 from sametoken.ec2.protocol.query import split_form
 from sametoken.errors import Misconfigured, ServiceError
 
@@ -76,21 +76,21 @@ def test_a_form_of_botocores_reads_as_the_parameters_it_was_made_of(action: str)
     theirs = peer.service("ec2").operation_model(action)
     parameters = peer.sample(theirs.input_shape)
     fields = peer.serialised(theirs, parameters)
-    pairs = split_form("", peer.body_of(fields), peer.FORM, "POST")
-    assert EC2.operation(action).parse(pairs) == parameters
+    form = split_form(b"", peer.body_of(fields), peer.FORM, "POST")
+    assert EC2.codec(action).parse(form) == parameters
 
 
 @pytest.mark.parametrize("action", peer.actions("ec2"))
 def test_botocore_reads_in_an_answer_the_result_it_was_made_of(action: str) -> None:
     theirs = peer.service("ec2").operation_model(action)
     result = peer.sample(theirs.output_shape) if theirs.output_shape is not None else {}
-    answer = peer.parsed(theirs, EC2.operation(action).render(result, "req-1"))
+    answer = peer.parsed(theirs, EC2.codec(action).render(result, "req-1"))
     assert answer == {**result, "ResponseMetadata": {"RequestId": "req-1"}}
 
 
 def test_no_two_parameters_of_a_structure_are_sent_by_one_name() -> None:
     for action in EC2.action_names:
-        names = list(EC2.operation(action).input_members.values())
+        names = list(EC2.codec(action).input_members.values())
         assert len(names) == len(set(names)), action
 
 
@@ -103,18 +103,18 @@ def test_the_model_knows_the_service_it_describes() -> None:
 def test_the_model_says_which_actions_take_and_echo_a_client_token() -> None:
     for action in EC2.action_names:
         theirs = peer.service("ec2").operation_model(action)
-        ours = EC2.operation(action)
+        ours = EC2.codec(action)
         output = theirs.output_shape.members if theirs.output_shape else {}
         assert ours.has_client_token == ("ClientToken" in theirs.input_shape.members)
         assert ours.has_dry_run == ("DryRun" in theirs.input_shape.members)
         assert ours.echoes_client_token == bool({"ClientToken", "clientToken"} & set(output))
-    assert EC2.operation("RunInstances").has_client_token
-    assert not EC2.operation("RunInstances").echoes_client_token
-    assert EC2.operation("CreateNatGateway").echoes_client_token
+    assert EC2.codec("RunInstances").has_client_token
+    assert not EC2.codec("RunInstances").echoes_client_token
+    assert EC2.codec("CreateNatGateway").echoes_client_token
 
 
 def test_every_parameter_has_the_name_it_is_sent_by() -> None:
-    members = EC2.operation("RunInstances").input_members
+    members = EC2.codec("RunInstances").input_members
     assert members["SecurityGroupIds"] == "SecurityGroupId"
     assert members["TagSpecifications"] == "TagSpecification"
     assert members["DryRun"] == "DryRun"
@@ -123,17 +123,17 @@ def test_every_parameter_has_the_name_it_is_sent_by() -> None:
 
 def test_an_action_the_service_has_not_is_a_key_error() -> None:
     with pytest.raises(KeyError):
-        EC2.operation("MakeCoffee")
+        EC2.codec("MakeCoffee")
 
 
 def test_an_action_is_compiled_once_even_for_many_threads() -> None:
     model = ServiceModel(TINY)
     barrier = threading.Barrier(8)
-    found: list[Operation] = []
+    found: list[Codec] = []
 
     def ask() -> None:
         barrier.wait(timeout=10)
-        found.append(model.operation("MakeTree"))
+        found.append(model.codec("MakeTree"))
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
@@ -141,15 +141,15 @@ def test_an_action_is_compiled_once_even_for_many_threads() -> None:
     for thread in threads:
         thread.join(timeout=10)
     assert len(found) == 8
-    assert all(operation is found[0] for operation in found)
+    assert all(codec is found[0] for codec in found)
 
 
 def test_sts_says_who_is_calling_as_botocore_reads_it() -> None:
     sts = ServiceModel.load("sts")
     result = {"UserId": "AIDA", "Account": "000000000001", "Arn": "arn:aws:iam::1:user/a&b"}
-    operation = sts.operation("GetCallerIdentity")
-    assert operation.parse([]) == {}
-    body = operation.render(result, "req-2")
+    codec = sts.codec("GetCallerIdentity")
+    assert codec.parse({}) == {}
+    body = codec.render(result, "req-2")
     assert body.startswith(
         b'<?xml version="1.0" encoding="UTF-8"?>\n<GetCallerIdentityResponse '
         b'xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult><UserId>'
@@ -159,50 +159,50 @@ def test_sts_says_who_is_calling_as_botocore_reads_it() -> None:
 
 
 def test_lists_of_the_query_protocol_are_read_wrapped_and_flat() -> None:
-    operation = ServiceModel.load("sts").operation("AssumeRole")
-    start = [("RoleArn", "arn"), ("RoleSessionName", "me")]
-    for form in ("PolicyArns.member.1.arn", "PolicyArns.1.arn"):
-        assert operation.parse([*start, (form, "x")])["PolicyArns"] == [{"arn": "x"}]
-    assert "PolicyArns" not in operation.parse([*start, ("PolicyArns", "")])
+    codec = ServiceModel.load("sts").codec("AssumeRole")
+    start = {"RoleArn": "arn", "RoleSessionName": "me"}
+    for name in ("PolicyArns.member.1.arn", "PolicyArns.1.arn"):
+        assert codec.parse({**start, name: "x"})["PolicyArns"] == [{"arn": "x"}]
+    assert "PolicyArns" not in codec.parse({**start, "PolicyArns": ""})
     theirs = peer.service("sts").operation_model("AssumeRole")
     parameters = peer.sample(theirs.input_shape)
-    pairs = split_form("", peer.body_of(peer.serialised(theirs, parameters)), peer.FORM, "POST")
-    assert operation.parse(pairs) == parameters
+    form = split_form(b"", peer.body_of(peer.serialised(theirs, parameters)), peer.FORM, "POST")
+    assert codec.parse(form) == parameters
 
 
 def test_another_service_of_the_protocol_works_as_ec2_does() -> None:
     tiny = ServiceModel(TINY)
-    operation = tiny.operation("MakeTree")
+    codec = tiny.codec("MakeTree")
     leaf = {"Name": "leaf", "Weight": 0.5, "Grid": [[1, 2], [3]]}
     tree = {"Name": "root", "Children": [leaf, {"Name": "b", "Children": [leaf]}]}
     theirs = peer.described(TINY).operation_model("MakeTree")
     fields = peer.serialised(theirs, {"root": tree})
     # botocore leaves a member without locationName as it is spelt; the protocol capitalises it.
-    pairs = [(f"R{name[1:]}", str(value)) for name, value in fields.items()]
-    assert operation.parse(pairs) == {"root": tree}
-    assert ("Root.ChildSet.1.KG", "0.5") in pairs
-    answer = peer.parsed(theirs, operation.render({**tree, "Labels": ["x", "y"]}, "r"))
+    form = {f"R{name[1:]}": str(value) for name, value in fields.items()}
+    assert codec.parse(form) == {"root": tree}
+    assert form["Root.ChildSet.1.KG"] == "0.5"
+    answer = peer.parsed(theirs, codec.render({**tree, "Labels": ["x", "y"]}, "r"))
     assert answer == {**tree, "Labels": ["x", "y"], "ResponseMetadata": {"RequestId": "r"}}
 
 
 def test_a_nested_parameter_that_is_missing_is_named_as_it_would_be_sent() -> None:
-    operation = ServiceModel(TINY).operation("MakeTree")
+    codec = ServiceModel(TINY).codec("MakeTree")
     with pytest.raises(ServiceError, match=r"the parameter Root\.ChildSet\.2\.Name$") as refused:
-        operation.parse([("Root.Name", "a"), ("Root.ChildSet.2.KG", "1")])
+        codec.parse({"Root.Name": "a", "Root.ChildSet.2.KG": "1"})
     assert refused.value.code == "MissingParameter"
 
 
 def test_an_action_without_input_or_output_takes_nothing_and_returns_true() -> None:
-    operation = ServiceModel(TINY).operation("Ping")
-    assert operation.parse([]) == {}
+    codec = ServiceModel(TINY).codec("Ping")
+    assert codec.parse({}) == {}
     with pytest.raises(ServiceError, match="UnknownParameter"):
-        operation.parse([("Loud", "true")])
-    assert operation.render({}, "r").endswith(b"<return>true</return></PingResponse>")
+        codec.parse({"Loud": "true"})
+    assert codec.render({}, "r").endswith(b"<return>true</return></PingResponse>")
 
 
 def test_what_the_protocols_do_not_define_is_refused_when_it_is_asked_for() -> None:
     with pytest.raises(Misconfigured, match="Map is of a type unknown here: map"):
-        ServiceModel(TINY).operation("MapAll")
+        ServiceModel(TINY).codec("MapAll")
     with pytest.raises(Misconfigured, match="speaks rest-xml"):
         ServiceModel({**TINY, "metadata": {**TINY["metadata"], "protocol": "rest-xml"}})
 
@@ -220,12 +220,12 @@ def test_an_action_that_cannot_be_compiled_leaves_no_half_of_a_shape_behind(side
     )
     for action in ("A", "B", "A"):
         with pytest.raises(Misconfigured):
-            model.operation(action)
+            model.codec(action)
 
 
 def test_the_description_is_left_as_it_was() -> None:
     before = copy.deepcopy(TINY)
-    ServiceModel(TINY).operation("MakeTree")
+    ServiceModel(TINY).codec("MakeTree")
     assert before == TINY
 
 

@@ -8,7 +8,6 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import quote
 
 import botocore.auth
@@ -37,7 +36,9 @@ from ec2.signers import (
     Signer,
     every_scheme,
     form_of,
+    header,
     presigned,
+    raw,
     read,
     refusal,
     signed,
@@ -46,7 +47,7 @@ from ec2.signers import (
     with_header,
     with_query,
 )
-from sametoken.ec2.protocol.signing import SIGNATURE_PARAMETERS, WireRequest, read_claim
+from sametoken.ec2.protocol.signing import SIGNATURE_PARAMETERS, WireRequest
 from sametoken.errors import ServiceError
 
 # What is accepted.
@@ -55,10 +56,10 @@ from sametoken.errors import ServiceError
 @every_scheme
 @pytest.mark.parametrize("params", [PLAIN, ODD], ids=["plain", "odd"])
 def test_what_botocore_signs_is_verified(sign: Signer, params: Mapping[str, str]) -> None:
-    claim = read(sign(params=params))
-    claim.verify(SECRET)
-    assert (claim.access_key_id, claim.service, claim.signed_at) == (KEY, "ec2", NOW)
-    assert claim.region == (DEFAULT_REGION if claim.signature_version == 2 else REGION)
+    signature = read(sign(params=params))
+    signature.verify(SECRET)
+    assert (signature.access_key_id, signature.service, signature.signed_at) == (KEY, "ec2", NOW)
+    assert signature.region == (DEFAULT_REGION if signature.signature_version == 2 else REGION)
 
 
 @settings(derandomize=True, max_examples=60, deadline=None)
@@ -84,11 +85,28 @@ def test_another_secret_is_refused(sign: Signer) -> None:
     assert (caught.value.code, caught.value.http_status) == MISMATCH
 
 
+def test_a_secret_another_day_region_or_service_is_never_verified_by_a_kept_key() -> None:
+    days = [NOW, NOW + timedelta(days=1)]
+    for at in days:
+        for region in (REGION, "us-east-1"):
+            for service in ("ec2", "sts"):
+                received = v4(at=at, region=region, service=service)
+                for _ in range(2):
+                    read(received, now=at).verify(SECRET)
+                    assert refusal_by(received, SECRET[::-1], at) == MISMATCH
+
+
+def refusal_by(request: WireRequest, secret: str, at: datetime) -> tuple[str, int]:
+    with pytest.raises(ServiceError) as caught:
+        read(request, now=at).verify(secret)
+    return caught.value.code, caught.value.http_status
+
+
 def test_parameters_that_the_http_library_writes_with_plus_for_a_blank_are_verified() -> None:
     request = AWSRequest(method="GET", url=ENDPOINT, params={"Action": "X", "Name": "a b+c"})
     signer = botocore.auth.SigV4Auth(CREDENTIALS, "ec2", REGION)
     received = signed(signer, request, NOW)
-    assert "a+b%2Bc" in received.query
+    assert b"a+b%2Bc" in received.query
     read(received).verify(SECRET)
 
 
@@ -101,17 +119,17 @@ def test_repeated_names_in_the_query_are_verified() -> None:
 
 def test_headers_are_signed_with_their_blanks_folded() -> None:
     received = v4(X_Amz_Note="  two   blanks  ", Amz_Sdk_Request="attempt=1; max=3")
-    assert "x-amz-note" in dict(received.headers)["authorization"]
+    assert "x-amz-note" in header(received, "authorization")
     read(received).verify(SECRET)
     read(with_header(received, "x-amz-note", "two blanks")).verify(SECRET)
 
 
 def test_repeats_of_a_signed_header_are_joined_with_a_comma() -> None:
     received = v4(X_Note="one,two")
-    kept = tuple(pair for pair in received.headers if pair[0] != "x-note")
-    repeated = replace(received, headers=(("x-note", "one"), *kept, ("x-note", " two ")))
+    kept = tuple(pair for pair in received.headers if pair[0] != b"x-note")
+    repeated = replace(received, headers=((b"x-note", b"one"), *kept, (b"x-note", b" two ")))
     read(repeated).verify(SECRET)
-    swapped = replace(received, headers=(("x-note", "two"), *kept, ("x-note", "one")))
+    swapped = replace(received, headers=((b"x-note", b"two"), *kept, (b"x-note", b"one")))
     assert refusal(swapped) == MISMATCH
 
 
@@ -122,7 +140,7 @@ def test_paths_are_normalised_and_encoded_again_as_botocore_does(path: str) -> N
 
 def test_a_date_header_serves_in_place_of_x_amz_date() -> None:
     received = v4(Date="replaced by botocore")
-    assert "x-amz-date" not in dict(received.headers)
+    assert b"x-amz-date" not in dict(received.headers)
     assert read(received).signed_at == NOW
     read(received).verify(SECRET)
     other = with_header(received, "date", "Sun, 03 Feb 2030 04:05:07 GMT")
@@ -166,34 +184,34 @@ def test_version_2_takes_service_and_region_from_the_signed_host(
     host: str, service: str, region: str
 ) -> None:
     received = with_header(v2(url=f"http://{host.lower()}/"), "host", host)
-    claim = read(received)
-    claim.verify(SECRET)
-    assert (claim.service, claim.region) == (service, region)
+    signature = read(received)
+    signature.verify(SECRET)
+    assert (signature.service, signature.region) == (service, region)
 
 
 @pytest.mark.parametrize(
     "written", ["2030-02-03T04:05:06", "2030-02-03T04:05:06.789Z", "2030-02-03T04:05:06+00:00"]
 )
 def test_version_2_takes_the_spellings_of_utc_that_old_clients_use(written: str) -> None:
-    claim = read(v2(changes={"Timestamp": written}))
-    claim.verify(SECRET)
-    assert claim.signed_at == NOW
+    signature = read(v2(changes={"Timestamp": written}))
+    signature.verify(SECRET)
+    assert signature.signed_at == NOW
 
 
 def test_version_2_signs_query_and_form_of_a_post_together() -> None:
     received = v2(params={"Action": "X", "A": "1"})
     body = received.body.decode()
-    moved = replace(received, query="A=1", body=body.replace("&A=1", "").encode())
+    moved = replace(received, query=b"A=1", body=body.replace("&A=1", "").encode())
     read(moved).verify(SECRET)
 
 
 def sha1() -> WireRequest:
     received = v2("GET", changes={"SignatureMethod": "HmacSHA1"})
-    pairs = [pair for pair in form_of(received) if pair[0] != "Signature"]
+    pairs = [pair for pair in form_of(received).items() if pair[0] != "Signature"]
     query = "&".join(f"{quote(n, safe='~')}={quote(v, safe='~')}" for n, v in sorted(pairs))
     text = f"GET\n127.0.0.1:8100\n/\n{query}".encode()
     signature = base64.b64encode(hmac.digest(SECRET.encode(), text, "sha1")).decode()
-    return replace(received, query=f"{query}&Signature={quote(signature, safe='')}")
+    return replace(received, query=raw(f"{query}&Signature={quote(signature, safe='')}"))
 
 
 def test_sha1_is_accepted_only_where_it_is_switched_on() -> None:
@@ -204,47 +222,47 @@ def test_sha1_is_accepted_only_where_it_is_switched_on() -> None:
 def test_the_example_of_the_version_2_documentation_is_verified() -> None:
     # AWS General Reference, "Signature Version 2 signing process", its worked example.
     query = (
-        "AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Action=DescribeJobFlows&SignatureMethod=HmacSHA256"
-        "&SignatureVersion=2&Timestamp=2011-10-03T15%3A19%3A30&Version=2009-03-31"
-        "&Signature=i91nKc4PWAt0JJIdXwz9HxZCJDdiy6cf%2FMj6vPxyYIs%3D"
+        b"AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Action=DescribeJobFlows&SignatureMethod=HmacSHA256"
+        b"&SignatureVersion=2&Timestamp=2011-10-03T15%3A19%3A30&Version=2009-03-31"
+        b"&Signature=i91nKc4PWAt0JJIdXwz9HxZCJDdiy6cf%2FMj6vPxyYIs%3D"
     )
-    request = WireRequest("GET", "/", query, (("host", "elasticmapreduce.amazonaws.com"),), b"")
-    claim = read(request, now=datetime(2011, 10, 3, 15, 20, tzinfo=UTC))
-    claim.verify("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+    request = WireRequest("GET", b"/", query, ((b"host", b"elasticmapreduce.amazonaws.com"),), b"")
+    signature = read(request, now=datetime(2011, 10, 3, 15, 20, tzinfo=UTC))
+    signature.verify("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 
 
 def test_the_example_of_the_version_4_documentation_is_verified() -> None:
     # AWS General Reference, "Signing AWS requests", its worked example (IAM ListUsers).
     request = WireRequest(
         method="GET",
-        path="/",
-        query="Action=ListUsers&Version=2010-05-08",
+        path=b"/",
+        query=b"Action=ListUsers&Version=2010-05-08",
         headers=(
-            ("host", "iam.amazonaws.com"),
-            ("content-type", "application/x-www-form-urlencoded; charset=utf-8"),
-            ("x-amz-date", "20150830T123600Z"),
+            (b"host", b"iam.amazonaws.com"),
+            (b"content-type", b"application/x-www-form-urlencoded; charset=utf-8"),
+            (b"x-amz-date", b"20150830T123600Z"),
             (
-                "authorization",
-                "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, "
-                "SignedHeaders=content-type;host;x-amz-date, Signature="
-                "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7",
+                b"authorization",
+                b"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, "
+                b"SignedHeaders=content-type;host;x-amz-date, Signature="
+                b"5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7",
             ),
         ),
         body=b"",
     )
-    claim = read(request, now=datetime(2015, 8, 30, 12, 36, tzinfo=UTC))
-    claim.verify("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+    signature = read(request, now=datetime(2015, 8, 30, 12, 36, tzinfo=UTC))
+    signature.verify("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 
 
 def test_the_signature_s_own_parameters_are_named_for_the_parser() -> None:
-    own = {name for sign in (presigned, v2) for name, _ in form_of(sign(params={}))}
+    own = {name for sign in (presigned, v2) for name in form_of(sign(params={}))}
     assert own <= SIGNATURE_PARAMETERS
     assert {"X-Amz-Security-Token", "SecurityToken", "Expires"} <= SIGNATURE_PARAMETERS
     assert not SIGNATURE_PARAMETERS & {"Action", "Version", "ClientToken"}
 
 
-def test_a_claim_does_not_print_its_proof() -> None:
-    assert "seal" not in repr(read(v4()))
+def test_a_signature_does_not_print_its_proof() -> None:
+    assert "proof" not in repr(read(v4()))
 
 
 # When it was signed.
@@ -283,9 +301,9 @@ def test_expires_of_version_2_is_at_most_15_minutes_ahead(ahead: timedelta, take
     if not taken:
         assert refusal(received) == EXPIRED
         return
-    claim = read(received)
-    claim.verify(SECRET)
-    assert claim.signed_at == NOW + ahead - WINDOW
+    signature = read(received)
+    signature.verify(SECRET)
+    assert signature.signed_at == NOW + ahead - WINDOW
 
 
 @pytest.mark.parametrize("year", ["0001", "9999"])
@@ -296,99 +314,3 @@ def test_the_ends_of_the_calendar_have_expired(year: str) -> None:
     compact = f"{year}1231T235959Z"
     assert refusal(with_header(v4(), "x-amz-date", compact)) == EXPIRED
     assert refusal(with_query(presigned(), "20300203T040506Z", compact)) == EXPIRED
-
-
-# Whatever is sent.
-
-ANY_TEXT = st.text(st.characters(), max_size=30)
-NAMES = st.one_of(
-    ANY_TEXT, st.sampled_from(sorted(SIGNATURE_PARAMETERS)), st.sampled_from(["Action", "host"])
-)
-VALUES = st.one_of(
-    ANY_TEXT,
-    st.sampled_from(
-        [KEY, "2", "HmacSHA256", "2030-02-03T04:05:06Z", "20300203T040506Z", "host", "0" * 64, "60"]
-    ),
-    st.just(f"{KEY}/20300203/{REGION}/ec2/aws4_request"),
-    st.just("AWS4-HMAC-SHA256"),
-)
-HEADERS = st.tuples(
-    st.one_of(
-        ANY_TEXT,
-        st.sampled_from(["authorization", "host", "date", "x-amz-date", "x-amz-content-sha256"]),
-    ),
-    st.one_of(
-        VALUES,
-        st.builds(
-            "AWS4-HMAC-SHA256 Credential={}, SignedHeaders={}, Signature={}".format,
-            VALUES,
-            VALUES,
-            VALUES,
-        ),
-    ),
-)
-PAIRS = st.lists(st.tuples(NAMES, VALUES), max_size=10)
-QUERIES = st.one_of(
-    ANY_TEXT,
-    PAIRS.map(
-        lambda pairs: "&".join(
-            f"{quote(n, errors='replace')}={quote(v, errors='replace')}" for n, v in pairs
-        )
-    ),
-)
-
-
-@settings(derandomize=True, max_examples=400, deadline=None)
-@given(
-    method=st.one_of(st.sampled_from(["GET", "POST"]), ANY_TEXT),
-    path=st.one_of(st.just("/"), ANY_TEXT),
-    query=QUERIES,
-    headers=st.lists(HEADERS, max_size=6),
-    body=st.binary(max_size=30),
-    form=PAIRS,
-)
-def test_whatever_is_sent_the_answer_is_a_claim_or_a_refusal(
-    method: str,
-    path: str,
-    query: str,
-    headers: list[tuple[str, str]],
-    body: bytes,
-    form: list[tuple[str, str]],
-) -> None:
-    request = WireRequest(method, path, query, tuple(headers), body)
-    with pytest.raises(ServiceError) as caught:
-        read_claim(request, form, now=NOW, default_region=DEFAULT_REGION).verify(SECRET)
-    assert 400 <= caught.value.http_status < 500
-    assert len(caught.value.message) < 400
-
-
-@settings(derandomize=True, max_examples=300, deadline=None)
-@given(data=st.data())
-def test_one_byte_changed_anywhere_is_refused_or_changes_nothing(data: st.DataObject) -> None:
-    received = SCHEMES[data.draw(st.sampled_from(sorted(SCHEMES)))]()
-    parts = ["query", "body", "path", *(name for name, _ in received.headers)]
-    part = data.draw(st.sampled_from(parts))
-    is_header = part not in ("query", "body", "path")
-    raw = dict(received.headers)[part] if is_header else getattr(received, part)
-    text = raw.decode("latin-1") if isinstance(raw, bytes) else raw
-    if not text:
-        return
-    position = data.draw(st.integers(0, len(text) - 1))
-    character = data.draw(st.characters(min_codepoint=0, max_codepoint=255))
-    changed = text[:position] + character + text[position + 1 :]
-    if is_header:
-        tampered = with_header(received, part, changed)
-    else:
-        value: Any = changed.encode("latin-1") if part == "body" else changed
-        tampered = replace(received, **{part: value})
-    try:
-        claim = read(tampered)
-        # As the caller does: the secret is the one of the key id that is claimed. Version 4 does
-        # not sign the key id, so another one is caught by its own secret, or by having none.
-        claim.verify({KEY: SECRET}.get(claim.access_key_id, "of another caller"))
-    except ServiceError:
-        return
-    # What is still accepted says the same: as parameters, and about the caller.
-    assert sorted(form_of(tampered)) == sorted(form_of(received))
-    before = read(received)
-    assert replace(claim, seal=before.seal) == before

@@ -22,7 +22,7 @@ NAMESPACE = 'xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"'
 
 
 def rendered(action: str, result: dict[str, Any]) -> str:
-    return EC2.operation(action).render(result, "req-1").decode()
+    return EC2.codec(action).render(result, "req-1").decode()
 
 
 def test_an_answer_has_the_request_id_first_and_no_wrapper() -> None:
@@ -82,7 +82,7 @@ def test_markup_is_escaped_and_what_xml_cannot_carry_is_replaced() -> None:
 @settings(derandomize=True, max_examples=300)
 @given(st.text(alphabet=st.characters(exclude_categories=())))
 def test_every_text_makes_well_formed_xml_and_what_xml_can_carry_comes_back(text: str) -> None:
-    body = EC2.operation("CreateVpc").render({"Vpc": {"VpcId": text}}, text)
+    body = EC2.codec("CreateVpc").render({"Vpc": {"VpcId": text}}, text)
     ElementTree.fromstring(body)
     theirs = peer.service("ec2").operation_model("CreateVpc")
     expected = "".join("\ufffd" if escaped(letter) == "\ufffd" else letter for letter in text)

@@ -62,7 +62,7 @@ def tokened(action: str) -> Tokened:
 
 def token_characters_max(action: str) -> int:
     """How long a client token of the action may be."""
-    documented = ServiceModel.load("ec2").operation(action).token_characters_max
+    documented = ServiceModel.load("ec2").codec(action).token_characters_max
     return tokened(action).token_grammar(documented).characters_max
 
 

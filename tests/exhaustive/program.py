@@ -14,15 +14,14 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any, NamedTuple, TypeVar
 
+from admitting import admit
 from exhaustive.disk import ACCOUNT, EPOCH, REGION, Age, Disk, World
 from sametoken import faults
-from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.faults import Point
 from sametoken.idempotency import sql_engine
 from sametoken.node import wire_services
-from sametoken.server.admission import admit
 from sametoken.server.credentials import Principal
-from sametoken.server.execution import Outcome, execute
+from sametoken.server.execution import Executed, execute
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.store import clock
 from sametoken.store.group_commit import run_batch
@@ -111,10 +110,7 @@ class _Retold:
 def request(**form: str) -> Callable[[Tx], Answer]:
     """A request of the one account's, past everything that needs no state."""
     principal = Principal("AKIAEXHAUSTIVE", ACCOUNT, "full", "secret")
-    pairs = [("Version", "2016-11-15"), *form.items()]
-    call = admit(
-        pairs, ServiceModel.load("ec2"), principal=principal, region=REGION, request_id=_REQUEST_ID
-    )
+    call = admit({"Version": "2016-11-15", **form}, principal, REGION, _REQUEST_ID)
     return lambda tx: _answer(execute(tx, _ENGINE, call))
 
 
@@ -267,12 +263,12 @@ class Program:
         return self._restarts[state]
 
 
-def _answer(outcome: Outcome) -> Answer:
+def _answer(executed: Executed) -> Answer:
     """Who compares answers compares these: the error, or the ids, of which none may differ."""
-    if outcome.error is not None:
-        return Answer(outcome.error.code, ())
-    assert outcome.result is not None, "an outcome without error has a result"
-    return Answer("", tuple(_ids(outcome.result)))
+    if executed.error is not None:
+        return Answer(executed.error.code, ())
+    assert executed.result is not None, "without an error there is a result"
+    return Answer("", tuple(_ids(executed.result)))
 
 
 def _ids(document: Any) -> Iterator[str]:

@@ -16,8 +16,8 @@ from typing import Any
 
 import uvloop
 
+from sametoken.server.bounds import DEFAULT_BOUNDS, Bounds
 from sametoken.server.edge import Application, Edge, Listener
-from sametoken.server.limits import DEFAULT_LIMITS, Limits
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -31,13 +31,13 @@ class EdgeThread:
     def __init__(
         self,
         app: Application,
-        limits: Limits = DEFAULT_LIMITS,
+        bounds: Bounds = DEFAULT_BOUNDS,
         *,
         tls_cert: Path | None = None,
         tls_key: Path | None = None,
         loop_factory: LoopFactory = uvloop.new_event_loop,
     ) -> None:
-        self._edge = Edge(app, Listener("127.0.0.1", 0, tls_cert, tls_key), limits)
+        self._edge = Edge(app, Listener("127.0.0.1", 0, tls_cert, tls_key), bounds)
         self.host, self.port = self._edge.bind().getsockname()[:2]
         self._loop_factory = loop_factory
         self._loop: asyncio.AbstractEventLoop
@@ -82,14 +82,14 @@ class EdgeThread:
 @contextmanager
 def running(
     app: Application,
-    limits: Limits = DEFAULT_LIMITS,
+    bounds: Bounds = DEFAULT_BOUNDS,
     *,
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
     loop_factory: LoopFactory = uvloop.new_event_loop,
 ) -> Iterator[tuple[str, int]]:
     """Run `app` behind an edge; yields (host, port)."""
-    thread = EdgeThread(app, limits, tls_cert=tls_cert, tls_key=tls_key, loop_factory=loop_factory)
+    thread = EdgeThread(app, bounds, tls_cert=tls_cert, tls_key=tls_key, loop_factory=loop_factory)
     try:
         yield thread.host, thread.port
     finally:

@@ -100,21 +100,21 @@ def test_a_chunked_body_is_read_and_its_trailers_become_no_headers(
 
 
 def test_the_largest_allowed_request_is_answered(loop_factory: LoopFactory) -> None:
-    limits = UNHURRIED
-    path = b"/" + b"a" * (limits.url_bytes_max - 1)
-    head = b"POST " + path + b" HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % limits.body_bytes_max
-    with running(echo, limits, loop_factory=loop_factory) as where, wire(where) as client:
-        client.send(head + b"b" * limits.body_bytes_max)
+    bounds = UNHURRIED
+    path = b"/" + b"a" * (bounds.url_bytes_max - 1)
+    head = b"POST " + path + b" HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % bounds.body_bytes_max
+    with running(echo, bounds, loop_factory=loop_factory) as where, wire(where) as client:
+        client.send(head + b"b" * bounds.body_bytes_max)
         status, _, body = client.read_reply()
-        assert (status, body.split()[-1]) == (200, str(limits.body_bytes_max).encode())
+        assert (status, body.split()[-1]) == (200, str(bounds.body_bytes_max).encode())
 
 
 # Bytes that are too many
 
 
 def test_endless_headers_are_cut(loop_factory: LoopFactory) -> None:
-    limits = replace(UNHURRIED, headers_max=10_000_000)
-    with running(echo, limits, loop_factory=loop_factory) as where, wire(where) as client:
+    bounds = replace(UNHURRIED, headers_max=10_000_000)
+    with running(echo, bounds, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(b"GET / HTTP/1.1\r\n")
         sent = client.send_until_cut(b"x-padding: padding\r\n" * 100, 64 * KIB * KIB)
         reply = client.read_to_end()
@@ -189,16 +189,16 @@ def test_a_client_that_sends_its_whole_body_first_still_reads_the_413(
     # The body is larger than the sockets' buffers, so that the send only ends if the server reads
     # on.
     body = b"x" * 32 * KIB * KIB
-    limits = replace(UNHURRIED, linger_bytes_max=len(body), linger_seconds_max=PATIENCE_SECONDS)
+    bounds = replace(UNHURRIED, linger_bytes_max=len(body), linger_seconds_max=PATIENCE_SECONDS)
     head = POST + b"content-length: %d\r\n\r\n" % len(body)
     assert_refused(
-        exchange(loop_factory, head + body, limits), 413, "RequestEntityTooLargeException"
+        exchange(loop_factory, head + body, bounds), 413, "RequestEntityTooLargeException"
     )
 
 
 def test_a_refused_caller_that_sends_on_is_cut(loop_factory: LoopFactory) -> None:
-    limits = replace(UNHURRIED, linger_seconds_max=PATIENCE_SECONDS)
-    with running(echo, limits, loop_factory=loop_factory) as where, wire(where) as client:
+    bounds = replace(UNHURRIED, linger_seconds_max=PATIENCE_SECONDS)
+    with running(echo, bounds, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(POST + b"content-length: 99999999\r\n\r\n")
         assert client.read_reply()[0] == 413
         with pytest.raises(ConnectionError):

@@ -73,8 +73,8 @@ def test_a_connection_that_says_nothing_is_closed_without_a_word(loop_factory: L
 def test_a_connection_may_be_opened_long_before_its_first_request(
     loop_factory: LoopFactory,
 ) -> None:
-    limits = replace(HASTY, idle_seconds_max=PATIENCE_SECONDS)
-    with running(echo, limits, loop_factory=loop_factory) as where, wire(where) as early:
+    bounds = replace(HASTY, idle_seconds_max=PATIENCE_SECONDS)
+    with running(echo, bounds, loop_factory=loop_factory) as where, wire(where) as early:
         with wire(where) as slow:
             slow.send(b"GET / HT")
             assert_refused(slow.read_to_end(), 408, "RequestTimeoutException")
@@ -99,8 +99,8 @@ def test_an_idle_connection_is_closed_after_its_reply(loop_factory: LoopFactory)
 
 
 def test_a_later_request_has_its_own_time(loop_factory: LoopFactory) -> None:
-    limits = replace(HASTY, idle_seconds_max=PATIENCE_SECONDS)
-    with running(echo, limits, loop_factory=loop_factory) as where, wire(where) as client:
+    bounds = replace(HASTY, idle_seconds_max=PATIENCE_SECONDS)
+    with running(echo, bounds, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(GET)
         assert client.read_reply()[0] == 200
         client.send(b"GET / HT")
@@ -111,8 +111,8 @@ def test_a_body_nobody_waits_for_is_still_bounded_in_time(loop_factory: LoopFact
     async def judge_early(scope: Message, receive: Receive, send: Send) -> None:
         await answer(send, 405, b"no")
 
-    limits = replace(HASTY, idle_seconds_max=PATIENCE_SECONDS)
-    with running(judge_early, limits, loop_factory=loop_factory) as where, wire(where) as client:
+    bounds = replace(HASTY, idle_seconds_max=PATIENCE_SECONDS)
+    with running(judge_early, bounds, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(POST + b"content-length: 10\r\n\r\n12345")
         assert client.read_reply()[0] == 405
         # The only reply was sent: a second one, for the late body, would answer nothing.
@@ -123,8 +123,8 @@ def test_a_late_body_leaves_an_idle_connection_that_is_closed(loop_factory: Loop
     async def judge_early(scope: Message, receive: Receive, send: Send) -> None:
         await answer(send, 405, b"no")
 
-    limits = replace(HASTY, body_seconds_max=PATIENCE_SECONDS)
-    with running(judge_early, limits, loop_factory=loop_factory) as where, wire(where) as client:
+    bounds = replace(HASTY, body_seconds_max=PATIENCE_SECONDS)
+    with running(judge_early, bounds, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(POST + b"content-length: 5\r\n\r\n")
         assert client.read_reply()[0] == 405
         client.send(b"12345")
@@ -177,9 +177,9 @@ def test_a_bad_sequel_never_takes_the_place_of_an_earlier_reply(
 
 def test_bodies_sent_ahead_are_bounded_together(loop_factory: LoopFactory) -> None:
     door = Door()
-    limits = replace(UNHURRIED, body_bytes_max=64 * KIB)
+    bounds = replace(UNHURRIED, body_bytes_max=64 * KIB)
     one = POST + b"content-length: 40000\r\n\r\n" + b"x" * 40_000
-    with running(door, limits, loop_factory=loop_factory) as where, wire(where) as client:
+    with running(door, bounds, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(GET)
         door.wait_until_entered()
         with suppress(ConnectionError):
@@ -191,8 +191,8 @@ def test_bodies_sent_ahead_are_bounded_together(loop_factory: LoopFactory) -> No
 def test_one_connection_too_many_gets_a_503_and_room_is_made_again(
     loop_factory: LoopFactory,
 ) -> None:
-    limits = replace(UNHURRIED, connections_max=2)
-    with running(echo, limits, loop_factory=loop_factory) as where:
+    bounds = replace(UNHURRIED, connections_max=2)
+    with running(echo, bounds, loop_factory=loop_factory) as where:
         with wire(where) as first, wire(where) as second:
             for client in (first, second):
                 client.send(GET)
@@ -255,8 +255,8 @@ def test_a_request_that_outlasts_the_drain_is_cut_off(loop_factory: LoopFactory)
         entered.set()
         await asyncio.Event().wait()
 
-    limits = replace(UNHURRIED, drain_seconds_max=0.1)
-    edge = EdgeThread(never, limits, loop_factory=loop_factory)
+    bounds = replace(UNHURRIED, drain_seconds_max=0.1)
+    edge = EdgeThread(never, bounds, loop_factory=loop_factory)
     with wire((edge.host, edge.port)) as client:
         client.send(GET)
         assert entered.wait(PATIENCE_SECONDS)

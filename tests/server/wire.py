@@ -13,8 +13,8 @@ from dataclasses import replace
 import pytest
 import uvloop
 
+from sametoken.server.bounds import Bounds
 from sametoken.server.edge import ClientGone, Message, Receive, Send, read_body
-from sametoken.server.limits import Limits
 from server.running import LoopFactory, running
 
 # The event loops an edge may run on; each behaves in its own way at a connection's end.
@@ -25,7 +25,7 @@ LOOPS = [
 # PATIENCE_SECONDS is so long that only a hang reaches it.
 PATIENCE_SECONDS = 15.0
 # UNHURRIED is generous, for tests that are not about time: a busy machine changes nothing.
-UNHURRIED = Limits(linger_seconds_max=0.2)
+UNHURRIED = Bounds(linger_seconds_max=0.2)
 HASTY = replace(
     UNHURRIED,
     header_seconds_max=0.2,
@@ -129,9 +129,9 @@ def wire(where: tuple[str, int]) -> Iterator[Wire]:
         yield client
 
 
-def exchange(loop_factory: LoopFactory, data: bytes, limits: Limits = UNHURRIED) -> bytes:
+def exchange(loop_factory: LoopFactory, data: bytes, bounds: Bounds = UNHURRIED) -> bytes:
     """Send bytes to a fresh edge, and return everything it sent until it closed."""
-    with running(echo, limits, loop_factory=loop_factory) as where, wire(where) as client:
+    with running(echo, bounds, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(data)
         return client.read_to_end()
 

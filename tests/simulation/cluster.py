@@ -1,7 +1,7 @@
 """Simulated nodes over one store: the program's engine, group commit, runner and services.
 
-Nothing of a node survives its crash but what committed. A node answers requests as `server.app`
-does, without HTTP and signatures: admit, one transaction, reply.
+Nothing of a node survives its crash but what committed. A node answers requests as
+`server.pipeline` does, without HTTP and signatures: admit, one transaction, reply.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from functools import partial
 from threading import Event
 from typing import Any, Protocol, TypeVar
 
+from admitting import admit
 from sametoken import faults
 from sametoken.ec2.kit.actions import Read
 from sametoken.ec2.protocol import refusals
-from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.errors import ServiceError, Transient
 from sametoken.faults import Point
 from sametoken.idempotency import sql_engine
 from sametoken.node import wire_services
-from sametoken.server.admission import Admitted, admit
+from sametoken.server.admission import Admitted
 from sametoken.server.credentials import Principal
-from sametoken.server.execution import Outcome, execute, needs_preparing, prepare
+from sametoken.server.execution import Executed, execute, needs_preparing, prepare
 from sametoken.services.housekeeping import sweep
 from sametoken.services.machines import Machines
 from sametoken.services.simulated_machines import SimulationSettings
@@ -44,7 +44,7 @@ from simulation.world import SimulatedWorld
 
 T = TypeVar("T")
 
-# As in `server.app`: how long a request waits for the store before it is told 503.
+# As in `server.pools`: how long a request waits for the store before it is told 503.
 ANSWER_US_MAX = 20 * SECOND
 # A runner that found nothing although something was due looks again after the polling floor.
 POLL_US = 5_000
@@ -251,16 +251,13 @@ class Node:
         call = delivery.call
         principal = Principal("AKIASIMULATED", call.account, "full", "secret")
         try:
-            admitted = admit(
-                call.form(), ServiceModel.load("ec2"), principal=principal, region=call.region,
-                request_id=delivery.request_id,
-            )  # fmt: skip
+            admitted = admit(call.form(), principal, call.region, delivery.request_id)
             if needs_preparing(admitted):
                 admitted = prepare(admitted)
-            outcome = self._execute(admitted)
-            error = outcome.error
+            executed = self._execute(admitted)
+            error = executed.error
             if error is None:
-                return Fate(200, "", outcome.result)
+                return Fate(200, "", executed.result)
         except ServiceError as refused:
             error = refused
         except Transient as busy:
@@ -268,12 +265,14 @@ class Node:
             return Fate(error.http_status, error.code, ran=busy.ran)
         return Fate(error.http_status, error.code)
 
-    def _execute(self, admitted: Admitted) -> Outcome:
-        def run(tx: Tx) -> Outcome:
+    def _execute(self, admitted: Admitted) -> Executed:
+        action = admitted.action
+        if isinstance(action, Read):
+            return Executed("read", self.store.read(lambda tx: action.run(tx, admitted.request)))
+
+        def run(tx: Tx) -> Executed:
             return execute(tx, self.engine, admitted)
 
-        if isinstance(admitted.action, Read):
-            return self.store.read(run)
         self.cluster.hazards.switch()
         future = self.store.submit(run)
         self.store.wait(future, ANSWER_US_MAX)

@@ -36,10 +36,10 @@ class ApiCall:
     zone: str = ""
     parameters: Parameters = ()
 
-    def form(self) -> list[tuple[str, str]]:
+    def form(self) -> dict[str, str]:
         """The request's form, as a client sends it."""
-        token = [] if self.client_token is None else [("ClientToken", self.client_token)]
-        return [("Action", self.action), ("Version", "2016-11-15"), *self.parameters, *token]
+        token = {} if self.client_token is None else {"ClientToken": self.client_token}
+        return {"Action": self.action, "Version": "2016-11-15", **dict(self.parameters), **token}
 
     @property
     def ids(self) -> list[str]:

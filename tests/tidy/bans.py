@@ -32,7 +32,7 @@ SPEAKS_SQL = {"store", "idempotency", "resources", "workflow", "services", "migr
 
 # EDGES, by (file, function), may meet any error at all; each with its reason.
 EDGES = {
-    ("server/app.py", "_reply"): "a bug of ours is one request's 500",
+    ("server/pipeline.py", "answer"): "a bug of ours is one request's 500",
     ("workflow/loop.py", "run_duty"): "a bug of ours met one piece of work; the others go on",
     ("store/group_commit.py", "_run_member"): "a member's error belongs to its caller alone",
     ("store/postgresql.py", "_write_lanes"): "a job's error belongs to its caller alone",
@@ -40,6 +40,10 @@ EDGES = {
 # `rows.write` checks neither guard that `rows.change` and `endings` are for.
 WRITES_ROWS = {"resources/kit/endings.py", "resources/kit/rows.py"}
 WIDE = {"Exception", "BaseException"}
+
+# How a moment is kept in a document is known to these alone; the store has columns for them.
+KEEPS_MOMENTS = {"resources/kit/moments.py", "ec2/kit/packing.py"}
+CONVERTERS = {"to_microseconds", "from_microseconds"}
 
 
 def through_the_world(source: Source) -> Iterator[str]:
@@ -84,6 +88,20 @@ def narrow_excepts(source: Source) -> Iterator[str]:
             case ast.Call(func=func, args=args) if _last(func) == "suppress":
                 if any(_is_wide(arg) for arg in args):
                     yield source.says(node.lineno, "name the errors that are let pass")
+
+
+def moments_at_home(source: Source) -> Iterator[str]:
+    """A moment in a document is written and read by `resources.kit.moments`, never by hand."""
+    if source.unit == "store" or source.inside in KEEPS_MOMENTS:
+        return
+    for found in imports_of(source):
+        if found.name.rpartition(".")[2] in CONVERTERS:
+            yield source.says(found.line, f"{found.name}: ask resources.kit.moments")
+    if source.unit in ("ec2", "resources"):
+        for node in ast.walk(source.tree):
+            match node:
+                case ast.Constant(value=str(text)) if text.endswith("_us"):
+                    yield source.says(node.lineno, f"{text!r}: ask resources.kit.moments")
 
 
 def no_print(source: Source) -> Iterator[str]:

@@ -21,6 +21,7 @@ FOR_OURS: tuple[Rule, ...] = (
     bans.through_the_world,
     bans.sql_at_home,
     bans.narrow_excepts,
+    bans.moments_at_home,
     bans.no_print,
     bans.rows_by_their_doors,
 )

@@ -1,42 +1,54 @@
-"""What a request must pass before anything depends on state. Pure, but for what is passed in.
+"""Parse, authorise and answer a dry run: stages that depend on the request alone. Pure.
 
-Order (docs/ARCHITECTURE.md): form, signature, throttle, parse and validate (token form too),
-authorise, DryRun. The token is looked up only after all of them, so that a refusal never binds it.
+`pipeline` says in which order. Its transaction, which looks the token up, comes after them.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.kit.actions import Action, Tokened
 from sametoken.ec2.kit.request import Request
-from sametoken.ec2.protocol import refusals, signing
-from sametoken.ec2.protocol.model import Operation, ServiceModel
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
+from sametoken.ec2.protocol.model import Codec, ServiceModel
+from sametoken.ec2.protocol.query import Form
+from sametoken.ec2.protocol.signing import SIGNATURE_PARAMETERS, Signature
 from sametoken.errors import ServiceError
 from sametoken.resources.catalogues import geography
 from sametoken.server.credentials import Principal
 
-Form = list[tuple[str, str]]
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
-_ENVELOPE = frozenset({"Action", "Version"}) | signing.SIGNATURE_PARAMETERS
+_ENVELOPE = frozenset({"Action", "Version"}) | SIGNATURE_PARAMETERS
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A request that may be executed: what it asks, and how its answer is written."""
+    """A request in its action's terms: what it asks, by which action, and the answer's codec.
+
+    `request.params` holds the caller's token, because views repeat it. `stand_in` is a token that
+    no caller sent, for requests without one: the engine compares it, and no view shows it.
+    """
 
     request: Request
     action: Action
-    operation: Operation
-    client_token: str | None
+    codec: Codec
+    stand_in: str | None = None
+
+    @property
+    def client_token(self) -> str | None:
+        """The token by which a repeat is told; None when every request is another."""
+        token: str | None = self.request.params.get("ClientToken")
+        return self.stand_in if token is None else token
 
 
 def action_name(form: Form, model: ServiceModel) -> str:
     """The action the form names, if the model has it in a version the caller may ask for."""
-    fields = dict(form)
-    action, version = fields.get("Action"), fields.get("Version")
+    action, version = form.get("Action"), form.get("Version")
     if not action:
         raise ServiceError("MissingAction", "The request must contain the parameter Action")
     if version is None:
@@ -52,22 +64,22 @@ def action_name(form: Form, model: ServiceModel) -> str:
     return action
 
 
-def check_place(claim: signing.Claim) -> None:
+def check_place(signature: Signature) -> None:
     """The signature must be for a service and a Region that are here."""
-    if claim.service not in ("ec2", "sts"):
+    if signature.service not in ("ec2", "sts"):
         raise ServiceError(
             "SignatureDoesNotMatch",
-            f"Credential should be scoped to service ec2 (or sts), not {claim.service}.",
+            f"Credential should be scoped to service ec2 (or sts), not {signature.service}.",
             http_status=403,
         )
-    if claim.region not in geography.REGIONS:
-        raise refusals.auth_failure(f"There is no Region {claim.region} here.")
+    if signature.region not in geography.REGIONS:
+        raise refusals.auth_failure(f"There is no Region {signature.region} here.")
 
 
-def admit(
+def parse(
     form: Form, model: ServiceModel, *, principal: Principal, region: str, request_id: str
 ) -> Admitted:
-    """Parse, validate, authorise; answer a dry run. Raises every refusal that needs no state."""
+    """The request that the form holds, its parameters and its token valid as far as they tell."""
     name = action_name(form, model)
     action = ACTIONS.get(name)
     if action is None:
@@ -75,22 +87,39 @@ def admit(
             "InvalidAction",
             f"The action {name} is part of EC2 but not served by this endpoint yet.",
         )
-    operation = model.operation(name)
-    params = operation.parse([pair for pair in form if pair[0] not in _ENVELOPE])
-    client_token = None
-    if isinstance(action, Tokened):
-        grammar = action.token_grammar(operation.token_characters_max)
-        client_token = grammar.parse(params.pop("ClientToken", None))
-        if client_token is not None:
-            params["ClientToken"] = client_token
+    codec = model.codec(name)
+    params = codec.parse({name: value for name, value in form.items() if name not in _ENVELOPE})
+    if isinstance(action, Tokened) and "ClientToken" in params:
+        grammar = action.token_grammar(codec.token_characters_max)
+        token = grammar.parse(params["ClientToken"])
+        params = (
+            {**params, "ClientToken": token}
+            if token is not None
+            else _without(params, "ClientToken")
+        )
     request = Request(
         principal.account, region, name, params, request_id, principal.access_key_id,
         principal.access,
     )  # fmt: skip
     action.validate(request)
-    if action.mutates and principal.access != "full":
+    return Admitted(request, action, codec)
+
+
+def authorise(admitted: Admitted) -> None:
+    """Raise UnauthorizedOperation when a read-only key asks for a change."""
+    if admitted.action.mutates and admitted.request.access != "full":
         raise refusals.unauthorized()
-    if params.get("DryRun"):
+
+
+def answer_dry_run(admitted: Admitted) -> Admitted:
+    """Raise DryRunOperation, if that was asked for; else the request without the parameter."""
+    request = admitted.request
+    if "DryRun" not in request.params:
+        return admitted
+    if request.params["DryRun"]:
         raise refusals.dry_run()
-    without_dry_run = {key: value for key, value in params.items() if key != "DryRun"}
-    return Admitted(replace(request, params=without_dry_run), action, operation, client_token)
+    return replace(admitted, request=replace(request, params=_without(request.params, "DryRun")))
+
+
+def _without(params: Mapping[str, Any], name: str) -> Document:
+    return {key: value for key, value in params.items() if key != name}

@@ -1,4 +1,4 @@
-"""One bounded HTTP connection: no caller, however slow or large, costs more than `Limits` says.
+"""One bounded HTTP connection: no caller, however slow or large, costs more than `Bounds` says.
 
 uvicorn's httptools protocol reads HTTP and speaks ASGI; what it leaves unbounded (header bytes,
 URL, header time, body, unread replies) is bounded here, in a subclass. A refusal made here is
@@ -19,8 +19,17 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from sametoken.server import limits as refusals
-from sametoken.server.limits import Limits, Refusal
+from sametoken.server.bounds import (
+    BODY_TOO_LARGE,
+    HEADERS_TOO_LARGE,
+    MALFORMED,
+    TOO_MANY_CONNECTIONS,
+    TOO_SLOW,
+    UPGRADE_REFUSED,
+    URL_TOO_LONG,
+    Bounds,
+    Refusal,
+)
 from sametoken.server.whole_reply import send_whole
 from sametoken.world import World, mint_uuid
 
@@ -35,9 +44,9 @@ _BODY_FRAMING_FACTOR: Final = 2
 class EdgeState(ServerState):
     """What all connections of one edge share."""
 
-    def __init__(self, limits: Limits, world: World) -> None:
+    def __init__(self, bounds: Bounds, world: World) -> None:
         super().__init__()
-        self.limits = limits
+        self.bounds = bounds
         self.world = world
         self.draining = False
         self.connection_ended = asyncio.Event()
@@ -80,7 +89,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, config: uvicorn.Config, state: EdgeState) -> None:
         super().__init__(config=config, server_state=state, app_state={})
         self._state = state
-        self._limits = state.limits
+        self._bounds = state.bounds
         self._phase = _Phase.BETWEEN
         self._begun = False  # some byte of the next request has been parsed
         self._spent = 0  # raw bytes of this phase, less the piece in which it began
@@ -102,12 +111,12 @@ class Connection(HttpToolsProtocol):
     ) -> None:
         # Both event loops pass a Transport, never only a BaseTransport.
         super().connection_made(transport)
-        if self._state.draining or len(self.connections) > self._limits.connections_max:
+        if self._state.draining or len(self.connections) > self._bounds.connections_max:
             self._phase = _Phase.DISCARD
-            self._write(refusals.TOO_MANY_CONNECTIONS)
+            self._write(TOO_MANY_CONNECTIONS)
             self._hang_up()
         else:
-            self._arm(self._limits.idle_seconds_max)
+            self._arm(self._bounds.idle_seconds_max)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -130,66 +139,66 @@ class Connection(HttpToolsProtocol):
         if self._phase is _Phase.BETWEEN:
             # Counted from the first byte, which may be one the parser skips: endless blank
             # lines begin no message, yet must not keep a connection.
-            self._enter(_Phase.HEAD, self._limits.header_seconds_max)
+            self._enter(_Phase.HEAD, self._bounds.header_seconds_max)
         self._spent += len(piece)
         super().data_received(piece)
-        raw_max = self._limits.header_bytes_max + _PIECE_BYTES
+        raw_max = self._bounds.header_bytes_max + _PIECE_BYTES
         if self._phase is _Phase.HEAD and self._spent > raw_max:
-            self._refuse(refusals.HEADERS_TOO_LARGE)
-        framed_max = self._limits.body_bytes_max * _BODY_FRAMING_FACTOR
+            self._refuse(HEADERS_TOO_LARGE)
+        framed_max = self._bounds.body_bytes_max * _BODY_FRAMING_FACTOR
         if self._phase is _Phase.BODY and self._spent > framed_max:
-            self._refuse(refusals.BODY_TOO_LARGE)
+            self._refuse(BODY_TOO_LARGE)
 
     # The parser's callbacks
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         if self._phase is _Phase.BETWEEN:
-            self._enter(_Phase.HEAD, self._limits.header_seconds_max)
+            self._enter(_Phase.HEAD, self._bounds.header_seconds_max)
         self._begun = True
         self._head_bytes = self._url_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         self._url_bytes += len(url)
         self._head_bytes += len(url)
-        if self._url_bytes > self._limits.url_bytes_max:
-            self._stop_parsing(refusals.URL_TOO_LONG)
+        if self._url_bytes > self._bounds.url_bytes_max:
+            self._stop_parsing(URL_TOO_LONG)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._phase is _Phase.BODY:
             return  # a trailer: it came after the application was given the headers
         if not name:
-            self._stop_parsing(refusals.MALFORMED)  # older llhttp lets `: value` pass
+            self._stop_parsing(MALFORMED)  # older llhttp lets `: value` pass
         self._head_bytes += len(name) + len(value) + len(": \r\n")
         super().on_header(name, value)
-        too_many = len(self.headers) > self._limits.headers_max
-        if too_many or self._head_bytes > self._limits.header_bytes_max:
-            self._stop_parsing(refusals.HEADERS_TOO_LARGE)
+        too_many = len(self.headers) > self._bounds.headers_max
+        if too_many or self._head_bytes > self._bounds.header_bytes_max:
+            self._stop_parsing(HEADERS_TOO_LARGE)
         # The parser has checked that it is a number; here only its size matters.
-        if name.lower() == b"content-length" and int(value) > self._limits.body_bytes_max:
-            self._stop_parsing(refusals.BODY_TOO_LARGE)
+        if name.lower() == b"content-length" and int(value) > self._bounds.body_bytes_max:
+            self._stop_parsing(BODY_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
             # RFC 9110 would let us ignore it, but the parser then takes the body for another
             # protocol's bytes, so the request could not be read.
-            self._stop_parsing(refusals.UPGRADE_REFUSED)
-        if self._unanswered >= self._limits.pipelined_max:
+            self._stop_parsing(UPGRADE_REFUSED)
+        if self._unanswered >= self._bounds.pipelined_max:
             # Never sent: replies are due, so the connection only closes after them.
-            self._stop_parsing(refusals.TOO_MANY_CONNECTIONS)
+            self._stop_parsing(TOO_MANY_CONNECTIONS)
         self._state.tell_time()
         super().on_headers_complete()
         send_whole(self.cycle, self.transport)
         if self._unanswered == 0:
             self._body_bytes = 0
         self._unanswered += 1
-        self._enter(_Phase.BODY, self._limits.body_seconds_max)
+        self._enter(_Phase.BODY, self._bounds.body_seconds_max)
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
-        if self._body_bytes > self._limits.body_bytes_max:
-            self._stop_parsing(refusals.BODY_TOO_LARGE)
+        if self._body_bytes > self._bounds.body_bytes_max:
+            self._stop_parsing(BODY_TOO_LARGE)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -197,7 +206,7 @@ class Connection(HttpToolsProtocol):
         self._begun = False
         # An application may have answered without waiting for the body.
         idle = self._unanswered == 0
-        self._enter(_Phase.BETWEEN, self._limits.idle_seconds_max if idle else None)
+        self._enter(_Phase.BETWEEN, self._bounds.idle_seconds_max if idle else None)
 
     def _stop_parsing(self, refusal: Refusal) -> None:
         """Leave the parser: it reports an error, and `send_400_response` answers `refusal`."""
@@ -205,7 +214,7 @@ class Connection(HttpToolsProtocol):
         raise _Refused
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(self._cause or refusals.MALFORMED)
+        self._refuse(self._cause or MALFORMED)
 
     # Replies
 
@@ -216,9 +225,9 @@ class Connection(HttpToolsProtocol):
             if self._unanswered <= self._abandoned:
                 self._hang_up()
         elif self.transport.is_closing():
-            self._arm(self._limits.reply_seconds_max)
+            self._arm(self._bounds.reply_seconds_max)
         elif self._phase is _Phase.BETWEEN and self._unanswered == 0:
-            self._arm(self._limits.idle_seconds_max)
+            self._arm(self._bounds.idle_seconds_max)
 
     def timeout_keep_alive_handler(self) -> None:
         """uvicorn's timer, which outlives a connection that was reset, is set to 0 and unused."""
@@ -227,7 +236,7 @@ class Connection(HttpToolsProtocol):
         super().pause_writing()
         if self._unread_deadline is None:
             self._unread_deadline = self.loop.call_later(
-                self._limits.reply_seconds_max, self.transport.abort
+                self._bounds.reply_seconds_max, self.transport.abort
             )
 
     def resume_writing(self) -> None:
@@ -274,12 +283,12 @@ class Connection(HttpToolsProtocol):
     # Endings
 
     def _linger(self) -> None:
-        """Say that we are done, then wait for the caller to hear it (see `Limits`)."""
+        """Say that we are done, then wait for the caller to hear it (see `Bounds`)."""
         self._spent = 0
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.flow.resume_reading()
-        self._arm(self._limits.linger_seconds_max)
+        self._arm(self._bounds.linger_seconds_max)
 
     def _discard(self, count: int) -> None:
         if self._unanswered > self._abandoned:
@@ -287,13 +296,13 @@ class Connection(HttpToolsProtocol):
             self.flow.pause_reading()
             return
         self._spent += count
-        if self._spent > self._limits.linger_bytes_max:
+        if self._spent > self._bounds.linger_bytes_max:
             self._hang_up()
 
     def _hang_up(self) -> None:
         """Close once what was written has been sent, which has a limit too."""
         self.transport.close()
-        self._arm(self._limits.reply_seconds_max)
+        self._arm(self._bounds.reply_seconds_max)
 
     def _enter(self, phase: _Phase, seconds: float | None) -> None:
         """Begin `phase`, which may last `seconds`; None when it is not the caller's to end."""
@@ -334,6 +343,6 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing() or self.transport.get_write_buffer_size() > 0:
             self.transport.abort()  # the caller does not read its reply
         elif self._phase is _Phase.BODY or (self._phase is _Phase.HEAD and self._begun):
-            self._refuse(refusals.TOO_SLOW)
+            self._refuse(TOO_SLOW)
         else:
             self._hang_up()

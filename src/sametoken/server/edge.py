@@ -22,8 +22,8 @@ from typing import Any, Final
 import uvicorn
 
 from sametoken.errors import Misconfigured, SametokenError, ServiceError
+from sametoken.server.bounds import BODY_TOO_LARGE, DEFAULT_BOUNDS, Bounds
 from sametoken.server.connection import Connection, EdgeState
-from sametoken.server.limits import BODY_TOO_LARGE, DEFAULT_LIMITS, Limits
 from sametoken.world import RealWorld, World
 
 Message = MutableMapping[str, Any]
@@ -85,13 +85,13 @@ class Edge:
         self,
         app: Application,
         listener: Listener,
-        limits: Limits = DEFAULT_LIMITS,
+        bounds: Bounds = DEFAULT_BOUNDS,
         *,
         world: World | None = None,
     ) -> None:
         self._app = app
         self._listener = listener
-        self._limits = limits
+        self._bounds = bounds
         self._world = world or RealWorld()
         self._socket: socket.socket | None = None
         self._tls: ssl.SSLContext | None = None
@@ -120,15 +120,15 @@ class Edge:
         cancelled and cut off: its callers cannot know its fate, and may repeat it.
         """
         listening = self._socket or self.bind()
-        state = EdgeState(self._limits, self._world)
+        state = EdgeState(self._bounds, self._world)
         config = self._configuration()
         server = await asyncio.get_running_loop().create_server(
             lambda: Connection(config, state),
             sock=listening,
             backlog=_BACKLOG,
             ssl=self._tls,
-            ssl_handshake_timeout=self._limits.header_seconds_max if self._tls else None,
-            ssl_shutdown_timeout=self._limits.linger_seconds_max if self._tls else None,
+            ssl_handshake_timeout=self._bounds.header_seconds_max if self._tls else None,
+            ssl_shutdown_timeout=self._bounds.linger_seconds_max if self._tls else None,
         )
         try:
             await stop.wait()
@@ -142,7 +142,7 @@ class Edge:
         for connection in list(state.connections):
             connection.shutdown()
         try:
-            async with asyncio.timeout(self._limits.drain_seconds_max):
+            async with asyncio.timeout(self._bounds.drain_seconds_max):
                 await state.quiet()
         except TimeoutError:
             await _cut_off(state)

@@ -1,4 +1,4 @@
-"""One admitted request in one transaction: read a snapshot, change rows, or create once."""
+"""One admitted request in one transaction: change rows, or create once."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sametoken.store.port import Tx
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a request came to, for the log and for the reply. `result` or `error` is None."""
+class Executed:
+    """The end of a request, for the log and the reply: a `result` or an `error`, never both."""
 
     attempt: str
     result: Document | None = None
@@ -35,23 +35,21 @@ def needs_preparing(admitted: Admitted) -> bool:
     return isinstance(admitted.action, Change) and admitted.action.prepare is not None
 
 
-def execute(tx: Tx, engine: Engine, admitted: Admitted) -> Outcome:
-    """Do what was asked, inside `tx`. Raises refusals that leave nothing behind."""
+def execute(tx: Tx, engine: Engine, admitted: Admitted) -> Executed:
+    """Change what was asked, inside `tx`. Raises refusals that leave nothing behind."""
     request, action = admitted.request, admitted.action
-    if action.mutates:
-        vpcs.lock_region(tx, request.account, request.region)
+    assert not isinstance(action, Read), "a read has a snapshot of its own"
+    vpcs.lock_region(tx, request.account, request.region)
     match action:
-        case Read():
-            return Outcome("read", action.run(tx, request))
         case Change() if admitted.client_token is None or action.answer_is_secret:
-            return Outcome("done", action.run(tx, request))
+            return Executed("done", action.run(tx, request))
         case Change():
             return _change_once(tx, engine, admitted, action)
         case Tokened():
             return _create_once(tx, engine, admitted, action)
 
 
-def _change_once(tx: Tx, engine: Engine, admitted: Admitted, action: Change) -> Outcome:
+def _change_once(tx: Tx, engine: Engine, admitted: Admitted, action: Change) -> Executed:
     """A change whose invocation stands in for a token: a repeat hears the first answer again."""
     request = admitted.request
 
@@ -65,10 +63,10 @@ def _change_once(tx: Tx, engine: Engine, admitted: Admitted, action: Change) -> 
     scope = Scope(request.account, request.region, request.action)
     call = Call(scope, admitted.client_token, request.params, request_id=request.request_id)
     answer = engine.execute_once(tx, call, Operation(perform, view))
-    return Outcome(answer.attempt, answer.value, answer.error)
+    return Executed(answer.attempt, answer.value, answer.error)
 
 
-def _create_once(tx: Tx, engine: Engine, admitted: Admitted, action: Tokened) -> Outcome:
+def _create_once(tx: Tx, engine: Engine, admitted: Admitted, action: Tokened) -> Executed:
     request = admitted.request
 
     def perform(tx: Tx) -> Made:
@@ -85,29 +83,29 @@ def _create_once(tx: Tx, engine: Engine, admitted: Admitted, action: Tokened) ->
         action.zone(tx, request),
         request.request_id,
     )
-    return _outcome(action, engine.execute_once(tx, call, Operation(perform, view)))
+    return _executed(action, engine.execute_once(tx, call, Operation(perform, view)))
 
 
-def _outcome(action: Tokened, answer: Answer[Document]) -> Outcome:
+def _executed(action: Tokened, answer: Answer[Document]) -> Executed:
     error = answer.error
     if isinstance(error, IdempotentParameterMismatch):
         worded = ServiceError(error.code, action.mismatch.format(token=error.client_token))
-        return Outcome(Attempt.MISMATCH, error=worded, differing=error.fields)
-    return Outcome(answer.attempt, answer.value, error)
+        return Executed(Attempt.MISMATCH, error=worded, differing=error.fields)
+    return Executed(answer.attempt, answer.value, error)
 
 
-def refusing_terminated(outcome: Outcome) -> Outcome:
+def refusing_terminated(executed: Executed) -> Executed:
     """For those who chose to hear of it: a replay whose instances are all terminated is an error.
 
     Source: EC2 error codes, IdempotentInstanceTerminated.
     """
-    launched = (outcome.result or {}).get("Instances", [])
+    launched = (executed.result or {}).get("Instances", [])
     ended = launched and all(one["State"]["Name"] == "terminated" for one in launched)
-    if outcome.attempt != Attempt.REPLAY or not ended:
-        return outcome
+    if executed.attempt != Attempt.REPLAY or not ended:
+        return executed
     error = ServiceError(
         "IdempotentInstanceTerminated",
         "The client token you have provided is associated with a terminated instance. Please use "
         "a different client token.",
     )
-    return Outcome(outcome.attempt, error=error)
+    return Executed(executed.attempt, error=error)

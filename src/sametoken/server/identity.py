@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from sametoken.ec2.protocol.model import ServiceModel
+from sametoken.ec2.protocol.query import Form
 from sametoken.errors import ServiceError
-from sametoken.server.admission import Form, action_name
+from sametoken.server.admission import action_name
 from sametoken.server.credentials import Principal
 
 
 def is_for_sts(form: Form) -> bool:
     """Does the form speak STS's version? Then its errors have STS's envelope, too."""
-    return ("Version", "2011-06-15") in form
+    return form.get("Version") == "2011-06-15"
 
 
 def get_caller_identity(
@@ -20,7 +21,7 @@ def get_caller_identity(
     name = action_name(form, model)
     if name != "GetCallerIdentity":
         raise ServiceError("InvalidAction", f"{name} is not served; GetCallerIdentity is.")
-    return model.operation(name).render(
+    return model.codec(name).render(
         {
             "UserId": principal.account,
             "Account": principal.account,

@@ -1,6 +1,6 @@
 """The loop of a background duty: do all that is due, wait for more, repeat.
 
-This is one of the few places that catch every exception (see `server.app`): a bug that meets one
+Every exception is caught here, as in few other places (see `server.pipeline`): a bug that meets one
 piece of work must not stop the others.
 """
 

@@ -19,6 +19,7 @@ from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.idempotency import Identities, Made
 from sametoken.resources.kit import endings, rows
+from sametoken.resources.kit.moments import find_moment
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
@@ -122,7 +123,7 @@ def _perform_move(tx: Tx, request: Request) -> Made:
     for member in _ALIKE:
         if source.doc[member] != destination.doc[member]:
             raise refusals.invalid_combination(f"The two reservations differ in {member}")
-    if source.private.get("ends_us") != destination.private.get("ends_us"):
+    if find_moment(source.private, "ends") != find_moment(destination.private, "ends"):
         raise refusals.invalid_combination("The two reservations differ in EndDate")
     count = _take(tx, request, source)
     total = destination.doc["TotalInstanceCount"] + count

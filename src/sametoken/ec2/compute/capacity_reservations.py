@@ -14,8 +14,8 @@ from sametoken.ec2.protocol.documents import Document
 from sametoken.resources.catalogues import geography, instance_types
 from sametoken.resources.kit import counters, endings, rows
 from sametoken.resources.kit.kinds import Kind, Quota, states
+from sametoken.resources.kit.moments import kept_moment
 from sametoken.resources.kit.rows import Row
-from sametoken.store.columns import to_microseconds
 from sametoken.store.port import Tx
 
 RESERVATION = Kind(
@@ -81,7 +81,7 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
         "ReservationType": "default",
     }
     if "EndDate" in params:
-        document["private"] = {"ends_us": to_microseconds(params["EndDate"])}
+        document["private"] = kept_moment("ends", params["EndDate"])
     return document
 
 

@@ -20,9 +20,9 @@ from sametoken.resources.catalogues import instance_types
 from sametoken.resources.compute import instances
 from sametoken.resources.compute.instances import INSTANCE, STATE_CODES, InstanceState
 from sametoken.resources.kit import counters, rows
+from sametoken.resources.kit.moments import kept_moment
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import interfaces
-from sametoken.store.columns import to_microseconds
 from sametoken.store.port import Tx
 from sametoken.workflow import work
 
@@ -115,7 +115,7 @@ def _start(tx: Tx, row: Row) -> Row:
     if free[held["capacity"]] < 1:
         raise insufficient_capacity(kind.name, row.zone, [])
     work.redirect(tx, row.id, "start", instance_type=kind.name)
-    row = instances.set_private(tx, row, held=held, launched_us=to_microseconds(tx.now))
+    row = instances.set_private(tx, row, held=held, **kept_moment("launched", tx.now))
     row = instances.move(tx, row, InstanceState.PENDING, cause="StartInstances")
     # Open a new public address: stopping gave the automatic one back.
     for interface in interfaces.attached_to(tx, row.id):

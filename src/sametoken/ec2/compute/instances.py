@@ -21,10 +21,10 @@ from sametoken.ec2.storage.volumes import volume_mapping
 from sametoken.idempotency import Identities
 from sametoken.resources.compute.instances import INSTANCE, STATE_CODES, InstanceState
 from sametoken.resources.kit import rows
+from sametoken.resources.kit.moments import find_moment
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network.interfaces import INTERFACE, public_dns_name
 from sametoken.resources.storage.volumes import VOLUME
-from sametoken.store.columns import from_microseconds
 from sametoken.store.port import Tx
 
 _FILTERS = {**getters(INSTANCE_FILTERS), **tag_filters(tags_of_document)}
@@ -77,11 +77,10 @@ def _show_one(row: Row, attached: list[Row]) -> Shown:
     ]
     mappings.sort(key=lambda one: one["DeviceName"] != row.doc["RootDeviceName"])
     document = {name: value for name, value in row.doc.items() if name not in _HIDDEN}
-    launched = row.private.get("launched_us")
     document |= {
         "InstanceId": row.id,
         "State": {"Code": STATE_CODES[InstanceState(row.state)], "Name": row.state},
-        "LaunchTime": row.created_at if launched is None else from_microseconds(launched),
+        "LaunchTime": find_moment(row.private, "launched") or row.created_at,
         "BlockDeviceMappings": mappings,
         "NetworkInterfaces": [instance_interface(one) for one in interfaces],
         "ProductCodes": [],

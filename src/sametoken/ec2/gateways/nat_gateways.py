@@ -12,11 +12,11 @@ from sametoken.ec2.protocol.documents import Document
 from sametoken.resources.gateways.nat_gateways import NAT_GATEWAY
 from sametoken.resources.kit import endings, ripening, rows
 from sametoken.resources.kit.ids import mint
+from sametoken.resources.kit.moments import find_moment, kept_moment
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import elastic_addresses, interfaces, vpcs
 from sametoken.resources.network.elastic_addresses import ELASTIC_ADDRESS
 from sametoken.resources.network.interfaces import INTERFACE
-from sametoken.store.columns import from_microseconds, to_microseconds
 from sametoken.store.port import Tx
 
 # CHANGE_SECONDS is long enough that callers see `pending` and `deleting`; EC2 takes minutes.
@@ -131,8 +131,9 @@ def show(row: Row) -> Document:
     }
     if row.state != "pending":
         shown |= row.private.get("failure", {})
-    if "deleting_us" in row.private:
-        shown["DeleteTime"] = from_microseconds(row.private["deleting_us"])
+    deleted_at = find_moment(row.private, "deleting")
+    if deleted_at is not None:
+        shown["DeleteTime"] = deleted_at
     return shown
 
 
@@ -159,7 +160,7 @@ def delete(tx: Tx, request: Request) -> Document:
         interface = rows.by_ids(tx, [id], lock=True)[id]
         interface = elastic_addresses.take_off(tx, interface, cause="its gateway is deleted")
         interfaces.delete(tx, interface, cause="its gateway is deleted")
-    private = {**row.private, "deleting_us": to_microseconds(tx.now)}
+    private = {**row.private, **kept_moment("deleting", tx.now)}
     row = endings.end(
         tx, NAT_GATEWAY, row, state="deleting", cause="DeleteNatGateway", private=private
     )

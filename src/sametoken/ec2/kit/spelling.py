@@ -97,7 +97,7 @@ def filter_paths(
     """
     found = {
         name: exceptions[name] if name in exceptions else _path(model, element, name.split("."))
-        for name in model.operation(describe).documented_filters
+        for name in model.codec(describe).documented_filters
     }
     return found | dict(exceptions)
 

@@ -112,7 +112,7 @@ def _still_there(tx: Tx, id: str, deleted: str) -> Row:
 def _echoing(answer: Document, request: Request) -> Document:
     """The answer, with the token where the action's result has a member for it."""
     token = request.params.get("ClientToken")
-    if token is None or not _model().operation(request.action).echoes_client_token:
+    if token is None or not _model().codec(request.action).echoes_client_token:
         return answer
     return {**answer, "ClientToken": token}
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from sametoken.ec2.protocol.documents import Document
 from sametoken.resources.catalogues import geography
+from sametoken.resources.kit.moments import get_moment, without_moments
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network.interfaces import addresses_of, is_served
-from sametoken.store.columns import from_microseconds
 
 # Source: EC2 API reference, DescribeNetworkInterfaces, "Filters".
 INTERFACE_PATHS = {
@@ -29,8 +29,7 @@ INTERFACE_PATHS = {
 
 def attachment_form(stored: dict[str, Any]) -> Document:
     """EC2's NetworkInterfaceAttachment."""
-    shown = {name: value for name, value in stored.items() if not name.endswith("_us")}
-    return {**shown, "AttachTime": from_microseconds(stored["attached_us"])}
+    return {**without_moments(stored), "AttachTime": get_moment(stored, "attached")}
 
 
 def show(row: Row) -> Document:

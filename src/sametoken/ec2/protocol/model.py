@@ -12,7 +12,7 @@ tests compare every action with botocore's own codecs, so a model that begins to
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from sys import intern
@@ -23,7 +23,7 @@ from botocore.loaders import Loader
 
 from sametoken.ec2.protocol import documented
 from sametoken.ec2.protocol.documents import Document
-from sametoken.ec2.protocol.query import InputCompiler, Pair, Shapes, form_name
+from sametoken.ec2.protocol.query import Form, InputCompiler, Shapes, form_name
 from sametoken.ec2.protocol.xml import OutputCompiler, Render
 from sametoken.errors import Misconfigured
 
@@ -40,8 +40,8 @@ _MEMBER_TRAITS = ("shape", "flattened", "locationName", "queryName")
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
-    """One action's codecs, and what its shapes say of tokens.
+class Codec:
+    """How one action is parsed and rendered, and what its shapes say of tokens.
 
     `token_characters_max` is None where the model does not say; `documented_filters` are the names
     of its Filters parameter, those of tags left out. `parse` takes the fields of a form without
@@ -57,7 +57,7 @@ class Operation:
     documented_filters: tuple[str, ...]
     has_dry_run: bool
     input_members: Mapping[str, str]
-    parse: Callable[[Sequence[Pair]], Document]
+    parse: Callable[[Form], Document]
     render: Render
 
 
@@ -96,7 +96,7 @@ class ServiceModel:
         }
         self._inputs = InputCompiler(self._shapes, self.protocol, open_enums)
         self._outputs = OutputCompiler(self._shapes, self.protocol, self.namespace)
-        self._operations: dict[str, Operation] = {}
+        self._codecs: dict[str, Codec] = {}
         # Compilers keep half-made shapes while they recurse: one action at a time.
         self._compiling = threading.Lock()
 
@@ -110,21 +110,21 @@ class ServiceModel:
         # A loader keeps all it has loaded: this one goes, and the documentation with it.
         return cls(Loader().load_service_model(service_name, "service-2"))
 
-    def operation(self, name: str) -> Operation:
-        """The action `name`, compiled; raises KeyError when the service has none."""
-        operation = self._operations.get(name)
-        if operation is not None:
-            return operation
+    def codec(self, name: str) -> Codec:
+        """The codec of the action `name`; raises KeyError when the service has none."""
+        codec = self._codecs.get(name)
+        if codec is not None:
+            return codec
         with self._compiling:
-            if name not in self._operations:
-                self._operations[name] = self._compile(name)
-            return self._operations[name]
+            if name not in self._codecs:
+                self._codecs[name] = self._compile(name)
+            return self._codecs[name]
 
-    def _compile(self, name: str) -> Operation:
+    def _compile(self, name: str) -> Codec:
         input_shape, output_shape, wrapper = self._declared[name]
         token_characters_max, documented_filters = self._documented[name]
         taken = self._members(input_shape)
-        return Operation(
+        return Codec(
             name=name,
             has_client_token="ClientToken" in taken,
             echoes_client_token=not {"ClientToken", "clientToken"}.isdisjoint(

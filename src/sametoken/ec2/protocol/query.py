@@ -19,13 +19,14 @@ from urllib.parse import unquote
 
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
-from sametoken.ec2.protocol.scalars import Node, Read, scalar_reader, shown, unknown
+from sametoken.ec2.protocol.scalars import Node, Parse, scalar_parser, shown, unknown
 from sametoken.errors import Misconfigured, ServiceError
 
 # The shapes of a service model in botocore's own format.
 Shapes: TypeAlias = Mapping[str, Mapping[str, Any]]
-Pair: TypeAlias = tuple[str, str]
-# What a reader answers where a structure or a list was sent, and nothing but blanks in it.
+# A request's fields, decoded, each name once, in the order they were first sent.
+Form: TypeAlias = Mapping[str, str]
+# What a parser answers where a structure or a list was sent, and nothing but blanks in it.
 _ABSENT: Final = object()
 
 # A thousand rules of six fields each fit, and no documented limit of EC2's asks for more.
@@ -46,8 +47,8 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
-def split_form(query: str, body: bytes, content_type: str | None, method: str) -> list[Pair]:
-    """The request's fields, decoded, each name once, in the order they were first sent.
+def split_form(query: bytes, body: bytes, content_type: str | None, method: str) -> Form:
+    """The request's fields. Of a repeated name GET keeps the first value, POST the last.
 
     `query` is percent-encoded, as `WireRequest` keeps it. A GET has only its query, a POST the
     query's fields and then the body's. Raises ServiceError for everything malformed or too large;
@@ -56,10 +57,9 @@ def split_form(query: str, body: bytes, content_type: str | None, method: str) -
     if method not in ("GET", "POST"):
         raise ServiceError("InvalidRequest", "Send a GET or a POST request.", http_status=405)
     # Counted before anything is split, so that a body of separators does not become a list.
-    in_query = _latin_1(query)
-    if sum(part.count(b"&") + 1 for part in (in_query, body) if part) > FIELDS_MAX:
+    if sum(part.count(b"&") + 1 for part in (query, body) if part) > FIELDS_MAX:
         raise ServiceError("InvalidRequest", f"A request has at most {FIELDS_MAX} parameters.")
-    pieces = _text(in_query).split("&")
+    pieces = _text(query).split("&")
     if body:
         _check_body_allowed(method, content_type)
         pieces += _text(body).split("&")
@@ -75,7 +75,7 @@ def split_form(query: str, body: bytes, content_type: str | None, method: str) -
             raise _malformed("A parameter has no name.")
         if not (first_wins and name in fields):
             fields[name] = value
-    return list(fields.items())
+    return fields
 
 
 def _check_body_allowed(method: str, content_type: str | None) -> None:
@@ -92,13 +92,6 @@ def _check_body_allowed(method: str, content_type: str | None) -> None:
         key, _, charset = parameter.partition("=")
         if key.strip() == "charset" and charset.strip(' "') not in ("utf-8", "utf8", "us-ascii"):
             raise ServiceError("InvalidRequest", "The form must be encoded in UTF-8.")
-
-
-def _latin_1(query: str) -> bytes:
-    try:
-        return query.encode("latin-1")
-    except UnicodeEncodeError:
-        raise _malformed("The query string has characters that are not percent-encoded.") from None
 
 
 def _text(raw: bytes) -> str:
@@ -158,27 +151,27 @@ class InputCompiler:
         self._shapes = shapes
         self._protocol = protocol
         self._open_enums = open_enums
-        self._structures: dict[str, Read] = {}
+        self._structures: dict[str, Parse] = {}
 
-    def compile(self, shape_name: str | None) -> Callable[[Sequence[Pair]], Document]:
+    def compile(self, shape_name: str | None) -> Callable[[Form], Document]:
         """A parser of forms whose parameters are the members of the structure `shape_name`.
 
         With None the action takes no parameters. The parser raises ServiceError, nothing else.
         """
         try:
-            read = self._structure(shape_name, is_root=True)
+            parse_root = self._structure(shape_name, is_root=True)
         except Misconfigured:
-            # Half-made readers would refuse, in another action, the members they still lack.
+            # Half-made parsers would refuse, in another action, the members they still lack.
             self._structures.clear()
             raise
 
-        def parse(pairs: Sequence[Pair]) -> Document:
-            document: Document = read(_nested(pairs), "")
+        def parse(form: Form) -> Document:
+            document: Document = parse_root(_nested(form), "")
             return document
 
         return parse
 
-    def _read(self, shape_name: str) -> Read:
+    def _parser(self, shape_name: str) -> Parse:
         shape = self._shapes[shape_name]
         match shape["type"]:
             case "structure":
@@ -187,9 +180,9 @@ class InputCompiler:
                 return self._list(shape["member"])
             case _:
                 open_enum = shape_name in self._open_enums
-                return scalar_reader(shape_name, shape, open_enum=open_enum)
+                return scalar_parser(shape_name, shape, open_enum=open_enum)
 
-    def _structure(self, shape_name: str | None, *, is_root: bool = False) -> Read:
+    def _structure(self, shape_name: str | None, *, is_root: bool = False) -> Parse:
         shape = {"members": {}} if shape_name is None else self._shapes[shape_name]
         members: Mapping[str, Mapping[str, Any]] = shape["members"]
         names = {
@@ -197,10 +190,10 @@ class InputCompiler:
             for member, reference in members.items()
         }
         required = [(member, names[member]) for member in shape.get("required", ())]
-        # Each member by its form name: (member, reader, whether an empty text is a value).
-        fields: dict[str, tuple[str, Read, bool]] = {}
+        # Each member by its form name: (member, parser, whether an empty text is a value).
+        fields: dict[str, tuple[str, Parse, bool]] = {}
         if is_root:
-            read = _root_reader(fields, required)
+            parse = _root_parser(fields, required)
             # An attribute is emptied by an empty value, in either form: `Attribute=userData&Value=`
             # and, below, `UserData.Value=` (boto3 and the CLI send it for `b""` and `Value=`).
             kept = {"ClientToken"} | ({"Value"} if "Attribute" in members else set())
@@ -210,32 +203,32 @@ class InputCompiler:
             is_wrapper = members.keys() == {"Value"}
             kept = {"Value"} if is_wrapper or {"Key", "Value"} <= members.keys() else set()
             kept |= {"NoDevice"} & members.keys()
-            read = _structure_reader(fields, required, bool(kept) and not is_wrapper)
+            parse = _structure_parser(fields, required, bool(kept) and not is_wrapper)
             # Known before its members are compiled, because a shape may contain itself.
             assert shape_name is not None
-            self._structures[shape_name] = read
+            self._structures[shape_name] = parse
         for member, reference in members.items():
             text = self._shapes[reference["shape"]]["type"] in ("string", "blob")
             fields[names[member]] = (
                 member,
-                self._read(reference["shape"]),
+                self._parser(reference["shape"]),
                 text and member in kept,
             )
-        return read
+        return parse
 
-    def _list(self, element: Mapping[str, Any]) -> Read:
-        read = self._read(element["shape"])
+    def _list(self, element: Mapping[str, Any]) -> Parse:
+        parse = self._parser(element["shape"])
         if self._protocol == "ec2":
-            return _list_reader(read)
-        return _wrapped_list_reader(
-            _list_reader(read), {"member", element.get("locationName", "member")}
+            return _list_parser(parse)
+        return _wrapped_list_parser(
+            _list_parser(parse), {"member", element.get("locationName", "member")}
         )
 
 
-def _nested(pairs: Sequence[Pair]) -> dict[str, Node]:
+def _nested(form: Form) -> dict[str, Node]:
     """The tree of a form. Every name keeps its own leaf, or the form is refused."""
     root: dict[str, Node] = {}
-    for name, value in pairs:
+    for name, value in form.items():
         *steps, last = name.split(".")
         if len(steps) >= FIELD_DEPTH_MAX:
             raise refusals.unknown_parameter(shown(name))
@@ -255,47 +248,51 @@ def _nested(pairs: Sequence[Pair]) -> dict[str, Node]:
 
 def _ambiguous(name: str) -> ServiceError:
     return refusals.invalid_combination(
-        f"The parameter {shown(name)} is given twice, or both as a value and as a structure."
+        f"The parameter {shown(name)} is given both as a value and as a structure."
     )
 
 
 def _read_members(
-    node: dict[str, Node], prefix: str, fields: Mapping[str, tuple[str, Read, bool]]
+    node: dict[str, Node], prefix: str, fields: Mapping[str, tuple[str, Parse, bool]]
 ) -> Document:
     document: Document = {}
     for step, child in node.items():
         field = fields.get(step)
         if field is None:
             raise unknown(child, prefix + step)
-        member, read, keeps_empty = field
+        member, parse, keeps_empty = field
         if child == "" and not keeps_empty:
             continue
-        value = read(child, prefix + step)
+        value = parse(child, prefix + step)
         if value is not _ABSENT:
             document[member] = value
     return document
 
 
-def _check_required(document: Document, prefix: str, required: Sequence[Pair]) -> None:
+def _check_required(document: Document, prefix: str, required: Sequence[tuple[str, str]]) -> None:
     for member, step in required:
         if member not in document:
             raise refusals.missing_parameter(shown(prefix + step))
 
 
-def _root_reader(fields: Mapping[str, tuple[str, Read, bool]], required: Sequence[Pair]) -> Read:
-    def read(node: Node, name: str) -> Document:
+def _root_parser(
+    fields: Mapping[str, tuple[str, Parse, bool]], required: Sequence[tuple[str, str]]
+) -> Parse:
+    def parse(node: Node, name: str) -> Document:
         assert isinstance(node, dict), "a form is a tree"
         document = _read_members(node, "", fields)
         _check_required(document, "", required)
         return document
 
-    return read
+    return parse
 
 
-def _structure_reader(
-    fields: Mapping[str, tuple[str, Read, bool]], required: Sequence[Pair], keeps_empty: bool
-) -> Read:
-    def read(node: Node, name: str) -> Any:
+def _structure_parser(
+    fields: Mapping[str, tuple[str, Parse, bool]],
+    required: Sequence[tuple[str, str]],
+    keeps_empty: bool,
+) -> Parse:
+    def parse(node: Node, name: str) -> Any:
         if isinstance(node, str):
             if not node:
                 return _ABSENT
@@ -312,14 +309,14 @@ def _structure_reader(
         _check_required(document, prefix, required)
         return document
 
-    return read
+    return parse
 
 
 _INDEX = re.compile("[1-9][0-9]*")
 
 
-def _list_reader(read_element: Read) -> Read:
-    def read(node: Node, name: str) -> Any:
+def _list_parser(parse_element: Parse) -> Parse:
+    def parse(node: Node, name: str) -> Any:
         if isinstance(node, str):
             raise ServiceError(
                 "InvalidParameterValue",
@@ -328,10 +325,10 @@ def _list_reader(read_element: Read) -> Read:
             )
         indexed = [(_index(step, child, name), step) for step, child in node.items()]
         indexed.sort()
-        elements = [read_element(node[step], f"{name}.{step}") for _, step in indexed]
+        elements = [parse_element(node[step], f"{name}.{step}") for _, step in indexed]
         return [element for element in elements if element is not _ABSENT] or _ABSENT
 
-    return read
+    return parse
 
 
 def _index(step: str, child: Node, name: str) -> int:
@@ -346,14 +343,14 @@ def _index(step: str, child: Node, name: str) -> int:
     return int(step)
 
 
-def _wrapped_list_reader(read: Read, wrappers: set[str]) -> Read:
+def _wrapped_list_parser(parse: Parse, wrappers: set[str]) -> Parse:
     """The list of the query protocol, `Name.member.1`, which is also taken flat, `Name.1`."""
 
-    def read_wrapped(node: Node, name: str) -> Any:
+    def parse_wrapped(node: Node, name: str) -> Any:
         if isinstance(node, dict) and len(node) == 1:
             step, child = next(iter(node.items()))
             if step in wrappers:
-                return _ABSENT if child == "" else read(child, f"{name}.{step}")
-        return read(node, name)
+                return _ABSENT if child == "" else parse(child, f"{name}.{step}")
+        return parse(node, name)
 
-    return read_wrapped
+    return parse_wrapped

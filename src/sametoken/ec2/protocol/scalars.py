@@ -1,6 +1,6 @@
 """One value of a form, typed by its shape: text in, number, moment or bytes out.
 
-Values only, no I/O. A reader answers a value or raises a `ServiceError` that names the parameter as
+Values only, no I/O. A parser answers a value or raises a `ServiceError` that names the parameter as
 it was sent. A value is repeated in a message cut short, and never when its shape is sensitive.
 """
 
@@ -23,8 +23,8 @@ _SHOWN_ENUM_VALUES_MAX = 10
 
 # A form as a tree: `Filter.1.Name=x` is {"Filter": {"1": {"Name": "x"}}}.
 Node: TypeAlias = "str | dict[str, Node]"
-# Reads a node; the text is its name as sent.
-Read: TypeAlias = Callable[[Node, str], Any]
+# Takes a node and its name as sent.
+Parse: TypeAlias = Callable[[Node, str], Any]
 
 
 def shown(text: str) -> str:
@@ -40,8 +40,8 @@ def unknown(node: Node, name: str) -> ServiceError:
     return refusals.unknown_parameter(shown(name))
 
 
-def scalar_reader(shape_name: str, shape: Mapping[str, Any], *, open_enum: bool) -> Read:
-    """The reader of a shape that is neither structure nor list.
+def scalar_parser(shape_name: str, shape: Mapping[str, Any], *, open_enum: bool) -> Parse:
+    """The parser of a shape that is neither structure nor list.
 
     With `open_enum` every text is taken, not only those the model lists. Raises Misconfigured for
     a type that these protocols do not define, such as a map.
@@ -49,12 +49,12 @@ def scalar_reader(shape_name: str, shape: Mapping[str, Any], *, open_enum: bool)
     hidden = bool(shape.get("sensitive"))
     kind = shape["type"]
     if kind == "string" and shape.get("enum") and not open_enum:
-        return _enum_reader(tuple(shape["enum"]), hidden=hidden)
+        return _enum_parser(tuple(shape["enum"]), hidden=hidden)
     if kind == "blob":
-        return _blob_reader(hidden=hidden)
-    if kind not in _READERS:
+        return _blob_parser(hidden=hidden)
+    if kind not in _PARSERS:
         raise Misconfigured(f"The shape {shape_name} is of a type unknown here: {kind}.")
-    return _READERS[kind]
+    return _PARSERS[kind]
 
 
 def _scalar(node: Node, name: str) -> str:
@@ -63,23 +63,23 @@ def _scalar(node: Node, name: str) -> str:
     return node
 
 
-def _enum_reader(allowed: tuple[str, ...], *, hidden: bool) -> Read:
+def _enum_parser(allowed: tuple[str, ...], *, hidden: bool) -> Parse:
     known = frozenset(allowed)
     some = ", ".join(allowed[:_SHOWN_ENUM_VALUES_MAX])
     more = ", …" if len(allowed) > _SHOWN_ENUM_VALUES_MAX else ""
 
-    def read(node: Node, name: str) -> str:
+    def parse(node: Node, name: str) -> str:
         text = _scalar(node, name)
         if text not in known:
             value = "hidden" if hidden else shown(text)
             raise refusals.invalid_value(shown(name), value, f"Use one of: {some}{more}.")
         return text
 
-    return read
+    return parse
 
 
-def _blob_reader(*, hidden: bool) -> Read:
-    def read(node: Node, name: str) -> bytes:
+def _blob_parser(*, hidden: bool) -> Parse:
+    def parse(node: Node, name: str) -> bytes:
         text = _scalar(node, name)
         try:
             # Line ends are let through because the usual tools wrap what they encode.
@@ -88,16 +88,16 @@ def _blob_reader(*, hidden: bool) -> Read:
             value = "hidden" if hidden else shown(text)
             raise refusals.invalid_value(shown(name), value, "Encode it in base64.") from None
 
-    return read
+    return parse
 
 
 _DIGITS = re.compile("-?[0-9]{1,19}")
 
 
-def _integer_reader(bits: int) -> Read:
+def _integer_parser(bits: int) -> Parse:
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
 
-    def read(node: Node, name: str) -> int:
+    def parse(node: Node, name: str) -> int:
         text = _scalar(node, name)
         # int() alone would take blanks, underscores and digits of other scripts.
         if _DIGITS.fullmatch(text) is None or not low <= (number := int(text)) <= high:
@@ -105,7 +105,7 @@ def _integer_reader(bits: int) -> Read:
             raise refusals.invalid_value(shown(name), shown(text), why)
         return number
 
-    return read
+    return parse
 
 
 _DECIMAL = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
@@ -148,10 +148,10 @@ def _timestamp(node: Node, name: str) -> datetime:
         ) from None
 
 
-_READERS: Mapping[str, Read] = {
+_PARSERS: Mapping[str, Parse] = {
     "string": _scalar,
-    "integer": _integer_reader(32),
-    "long": _integer_reader(64),
+    "integer": _integer_parser(32),
+    "long": _integer_parser(64),
     "float": _float,
     "double": _float,
     "boolean": _boolean,

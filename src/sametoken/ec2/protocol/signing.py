@@ -1,8 +1,8 @@
-"""Who is calling: finds the one signature of a request and reads the claim it makes.
+"""Finds the one signature of a request, in whichever scheme, and reads who it says is calling.
 
-Pure: bytes and values only; the moment is an argument, the secret comes later (`Claim.verify`).
-Whatever is sent, the answer is a `Claim` or a `ServiceError`, never another exception. No text of
-the caller is repeated in a refusal, apart from names that passed a pattern.
+Pure: bytes and values only; the moment is an argument, the secret comes later, with
+`Signature.verify`. Whatever is sent, the answer is a `Signature` or a `ServiceError`, never another
+exception. No text of the caller is repeated in a refusal, apart from names that passed a pattern.
 
 | what is wrong                                   | code                  | status |
 | ----------------------------------------------- | --------------------- | ------ |
@@ -21,13 +21,13 @@ parameter belongs to version 2 alone (seen e.g. in test-kitchen/kitchen-ec2 #440
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import datetime
 
 from sametoken.ec2.protocol import refusals, sigv2, sigv4
-from sametoken.ec2.protocol.wire import Claim, WireRequest, incomplete_signature, is_region
+from sametoken.ec2.protocol.query import Form
+from sametoken.ec2.protocol.wire import Signature, WireRequest, incomplete_signature, is_region
 
-__all__ = ["SIGNATURE_PARAMETERS", "Claim", "WireRequest", "read_claim"]
+__all__ = ["SIGNATURE_PARAMETERS", "Signature", "WireRequest", "read_signature"]
 
 # The signature's own parameters: no action's parameter has one of these names, so the parser of
 # actions leaves them out instead of refusing them as unknown.
@@ -35,50 +35,52 @@ SIGNATURE_PARAMETERS: frozenset[str] = sigv2.FORM_PARAMETERS | sigv4.QUERY_PARAM
 
 # A request's method and target have neither blanks nor control characters (RFC 9112 section 3);
 # with a line end in one of them, two different requests could have the same text to sign.
-_TARGET = re.compile(r"[!-~\x80-\xff]*")
+_METHOD = re.compile("[!-~]*")
+_TARGET = re.compile(rb"[!-~\x80-\xff]*")
 _SESSION_TOKENS = frozenset({"X-Amz-Security-Token", "SecurityToken"})
 
 
-def read_claim(
+def read_signature(
     request: WireRequest,
-    form: Sequence[tuple[str, str]],
+    form: Form,
     *,
     now: datetime,
     default_region: str,
     allow_v2: bool = True,
     allow_sha1: bool = False,
-) -> Claim:
-    """The claim that the request's one signature makes; raises ServiceError if there is none.
+) -> Signature:
+    """The request's one signature; raises ServiceError if there is none that could be valid.
 
-    `form` is the parameters as they will be acted upon: the query's pairs, followed for a POST by
-    the body's. `now` is aware. `default_region` is for version 2, whose signature names no Region.
+    `form` is the parameters as they will be acted upon: the query's, and for a POST the body's.
+    `now` is aware. `default_region` is for version 2, whose signature names no Region.
     """
     assert now.utcoffset() is not None, "now must be aware"
     assert is_region(default_region), "the default Region is well formed"
-    for text in (request.method, request.path, request.query):
-        if _TARGET.fullmatch(text) is None:
-            raise incomplete_signature("The request's target has blanks or control characters.")
-    names = {name for name, _ in form}
-    names.update(name.decode("latin-1") for name, _ in sigv4.query_pairs(request.query))
+    targets = _TARGET.fullmatch(request.path), _TARGET.fullmatch(request.query)
+    if _METHOD.fullmatch(request.method) is None or None in targets:
+        raise incomplete_signature("The request's target has blanks or control characters.")
+    query = sigv4.query_pairs(request.query)
+    names = {name.decode("latin-1") for name, _ in query}.union(form)
     _refuse_sessions(request, names)
 
-    authorization = request.only_value("authorization")
+    authorization = request.only("authorization")
     presigned = not names.isdisjoint(sigv4.QUERY_MARKERS)
     version_2 = not names.isdisjoint(sigv2.FORM_MARKERS)
     if (authorization is not None) + presigned + version_2 > 1:
         # Each could name another caller, and only one of them would be checked.
         raise incomplete_signature("The request is signed in more than one way.")
     if authorization is not None:
-        return sigv4.claim_in_header(request, authorization, now=now)
+        return sigv4.signature_in_header(request, query, authorization, now=now)
     if presigned:
-        return sigv4.claim_in_query(request, now=now)
+        return sigv4.signature_in_query(request, query, now=now)
     if not version_2:
         raise refusals.missing_parameter("AWSAccessKeyId")
     if not allow_v2:
         raise refusals.auth_failure(
             "Signature version 2 is switched off at this endpoint. Sign with version 4."
         )
-    return sigv2.claim_in_form(
+    sigv2.refuse_repeats(query)
+    return sigv2.signature_in_form(
         request, form, now=now, default_region=default_region, allow_sha1=allow_sha1
     )
 

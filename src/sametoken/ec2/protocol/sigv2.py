@@ -19,15 +19,15 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.query import Form
 from sametoken.ec2.protocol.wire import (
     VALIDITY,
-    Claim,
+    Signature,
     WireRequest,
     check_window,
     checked_access_key_id,
     incomplete_signature,
     is_region,
-    wire_bytes,
 )
 from sametoken.errors import ServiceError
 
@@ -61,7 +61,7 @@ _SERVICES = ("ec2", "sts")
 
 
 @dataclass(frozen=True, slots=True)
-class _Seal:
+class _Proof:
     digest: str
     string_to_sign: bytes
     signature: bytes
@@ -71,56 +71,55 @@ class _Seal:
         return hmac.compare_digest(base64.b64encode(expected), self.signature)
 
 
-def claim_in_form(
+def refuse_repeats(query: Sequence[tuple[bytes, bytes]]) -> None:
+    """Raise IncompleteSignature if a query string gives a parameter of the signature twice.
+
+    The form keeps one of two values, and its sender may have meant the other.
+    """
+    names = [name.decode("latin-1") for name, _ in query]
+    for name in FORM_PARAMETERS.intersection(names):
+        if names.count(name) > 1:
+            raise incomplete_signature(f"{name} was sent more than once.")
+
+
+def signature_in_form(
     request: WireRequest,
-    form: Sequence[tuple[str, str]],
+    form: Form,
     *,
     now: datetime,
     default_region: str,
     allow_sha1: bool,
-) -> Claim:
-    """The claim of a form signed by version 2; raises ServiceError if it cannot be a valid one.
+) -> Signature:
+    """The signature of a form by version 2; raises ServiceError if it cannot be valid.
 
     `default_region` stands in when the signed Host names no Region.
     """
-    fields = _fields(form)
-    access_key_id = checked_access_key_id(fields["AWSAccessKeyId"])
-    digest = _digest(fields, allow_sha1=allow_sha1)
-    signed_at = _signed_at(fields, now=now)
+    for name in _REQUIRED:
+        if not form.get(name):
+            raise refusals.missing_parameter(name)
+    access_key_id = checked_access_key_id(form["AWSAccessKeyId"])
+    digest = _digest(form, allow_sha1=allow_sha1)
+    signed_at = _signed_at(form, now=now)
     host = _host(request)
     service, region = _service_and_region(host, default_region)
-    return Claim(
+    return Signature(
         access_key_id=access_key_id,
         region=region,
         service=service,
         signed_at=signed_at,
         signature_version=2,
-        seal=_Seal(
+        proof=_Proof(
             digest=digest,
             string_to_sign=_string_to_sign(request, host, form),
-            signature=_form_bytes(fields["Signature"]),
+            signature=_form_bytes(form["Signature"]),
         ),
     )
 
 
-def _fields(form: Sequence[tuple[str, str]]) -> dict[str, str]:
-    fields: dict[str, str] = {}
-    for name, value in form:
-        if name not in FORM_PARAMETERS:
-            continue
-        if name in fields:
-            raise incomplete_signature(f"{name} was sent more than once.")
-        fields[name] = value
-    for name in _REQUIRED:
-        if not fields.get(name):
-            raise refusals.missing_parameter(name)
-    return fields
-
-
-def _digest(fields: dict[str, str], *, allow_sha1: bool) -> str:
-    if fields["SignatureVersion"] != "2":
+def _digest(form: Form, *, allow_sha1: bool) -> str:
+    if form["SignatureVersion"] != "2":
         raise _invalid("SignatureVersion", "must be 2, or the request be signed by version 4")
-    digest = _DIGESTS.get(fields["SignatureMethod"])
+    digest = _DIGESTS.get(form["SignatureMethod"])
     if digest is None:
         raise _invalid("SignatureMethod", "must be HmacSHA256")
     if digest == "sha1" and not allow_sha1:
@@ -130,13 +129,13 @@ def _digest(fields: dict[str, str], *, allow_sha1: bool) -> str:
     return digest
 
 
-def _signed_at(fields: dict[str, str], *, now: datetime) -> datetime:
+def _signed_at(form: Form, *, now: datetime) -> datetime:
     """When it was signed; for `Expires`, the first moment at which it is taken.
 
     A request with `Expires` is taken in the 15 minutes before that moment only. So no request lives
     longer than 15 minutes, however far ahead its sender looked (promise P7).
     """
-    timestamp, expires = fields.get("Timestamp"), fields.get("Expires")
+    timestamp, expires = form.get("Timestamp"), form.get("Expires")
     if timestamp is not None and expires is not None:
         raise refusals.invalid_combination(
             "The parameter Timestamp cannot be used with the parameter Expires"
@@ -168,7 +167,7 @@ def _moment(name: str, text: str) -> datetime:
 
 
 def _host(request: WireRequest) -> str:
-    host = request.only_value("host")
+    host = request.only("host")
     if host is None or _HOST.fullmatch(host.strip()) is None:
         raise incomplete_signature("The request must have a Host header with a host name.")
     return host.strip().lower()
@@ -188,19 +187,21 @@ def _is_host_region(label: str) -> bool:
     return is_region(label) and _HOST_REGION.fullmatch(label) is not None
 
 
-def _string_to_sign(request: WireRequest, host: str, form: Sequence[tuple[str, str]]) -> bytes:
+def _string_to_sign(request: WireRequest, host: str, form: Form) -> bytes:
     """Four lines. Names are sorted as bytes before they are encoded, as the source has it."""
     pairs = sorted(
-        (_form_bytes(name), _form_bytes(value)) for name, value in form if name != "Signature"
+        (_form_bytes(name), _form_bytes(value))
+        for name, value in form.items()
+        if name != "Signature"
     )
     encoded = "&".join(
         f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in pairs
     )
     return b"\n".join(
         (
-            wire_bytes(request.method),
+            request.method.encode(),
             host.encode(),
-            wire_bytes(request.path or "/"),
+            request.path or b"/",
             encoded.encode(),
         )
     )

@@ -13,26 +13,32 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TypeAlias
 from urllib.parse import quote, unquote_to_bytes
 
 from sametoken.ec2.protocol.wire import (
-    Claim,
+    Signature,
     WireRequest,
     check_window,
     checked_access_key_id,
     incomplete_signature,
     is_region,
     mismatch,
-    wire_bytes,
 )
+
+# One name and value of a query string, percent-decoded.
+QueryPair: TypeAlias = tuple[bytes, bytes]
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 _TERMINATOR = "aws4_request"
 # The source allows seven days; `check_window` then lets none live longer than 15 minutes.
 _EXPIRES_SECONDS_MAX = 604_800
+# Callers in use, times the Regions of each: 4 hashes are saved at every request but the first.
+SIGNING_KEYS_MAX = 1024
 
 _QUERY_FIELDS = (
     "X-Amz-Algorithm",
@@ -72,7 +78,7 @@ class _Stated:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seal:
+class _Proof:
     date: str
     region: str
     service: str
@@ -80,16 +86,31 @@ class _Seal:
     signature: str
 
     def matches(self, secret: str) -> bool:
-        # Steps 4 and 5: the key is narrowed to a day, a Region and a service, then it signs.
-        key = b"AWS4" + secret.encode()
-        for part in (self.date, self.region, self.service, _TERMINATOR):
-            key = hmac.digest(key, part.encode(), "sha256")
+        # Step 5.
+        key = _signing_key(secret, self.date, self.region, self.service)
         expected = hmac.digest(key, self.string_to_sign, "sha256").hex()
         return hmac.compare_digest(expected, self.signature)
 
 
-def claim_in_header(request: WireRequest, authorization: str, *, now: datetime) -> Claim:
-    """The claim of an Authorization header; raises ServiceError if it cannot be a valid one."""
+@lru_cache(maxsize=SIGNING_KEYS_MAX)
+def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+    """Step 4: the secret narrowed to a day, a Region and a service; kept, as every client does.
+
+    Only a key id that exists comes this far, on a day near now.
+    """
+    key = b"AWS4" + secret.encode()
+    for part in (date, region, service, _TERMINATOR):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+def signature_in_header(
+    request: WireRequest, query: Sequence[QueryPair], authorization: str, *, now: datetime
+) -> Signature:
+    """The signature of an Authorization header; raises ServiceError if it cannot be valid.
+
+    `query` is the `query_pairs` of the request, here and below.
+    """
     fields = _authorization_fields(authorization)
     stated = _Stated(
         credential=fields["Credential"],
@@ -98,15 +119,17 @@ def claim_in_header(request: WireRequest, authorization: str, *, now: datetime) 
         signed_at=_header_moment(request),
     )
     check_window(stated.signed_at, now=now)
-    return _claim(request, stated, request.only_value("x-amz-content-sha256"))
+    return _signature(request, query, stated, request.only("x-amz-content-sha256"))
 
 
-def claim_in_query(request: WireRequest, *, now: datetime) -> Claim:
-    """The claim of a presigned URL; raises ServiceError if it cannot be a valid one.
+def signature_in_query(
+    request: WireRequest, query: Sequence[QueryPair], *, now: datetime
+) -> Signature:
+    """The signature of a presigned URL; raises ServiceError if it cannot be valid.
 
     It lives as long as it asks, and never longer than 15 minutes (promise P7).
     """
-    fields = _presigned_fields(request)
+    fields = _presigned_fields(query)
     if fields["X-Amz-Algorithm"] != ALGORITHM:
         raise incomplete_signature(f"X-Amz-Algorithm must be {ALGORITHM}.")
     stated = _Stated(
@@ -116,40 +139,41 @@ def claim_in_query(request: WireRequest, *, now: datetime) -> Claim:
         signed_at=_moment(fields["X-Amz-Date"]),
     )
     check_window(stated.signed_at, now=now, lifetime=_lifetime(fields["X-Amz-Expires"]))
-    return _claim(request, stated, fields.get("X-Amz-Content-Sha256"))
+    return _signature(request, query, stated, fields.get("X-Amz-Content-Sha256"))
 
 
-def query_pairs(query: str) -> list[tuple[bytes, bytes]]:
+def query_pairs(query: bytes) -> list[QueryPair]:
     """The names and values of a query string, decoded exactly as a form's are.
 
     A plus is a blank. Were it kept, a signed `a%2Bb` could be turned into `a+b` on its way: the
     signature would still hold, and the form would read `a b`.
     """
     pairs = []
-    for part in wire_bytes(query).replace(b"+", b" ").split(b"&"):
+    for part in query.replace(b"+", b" ").split(b"&"):
         if part:
             name, _, value = part.partition(b"=")
             pairs.append((unquote_to_bytes(name), unquote_to_bytes(value)))
     return pairs
 
 
-def _claim(request: WireRequest, stated: _Stated, stated_hash: str | None) -> Claim:
+def _signature(
+    request: WireRequest, query: Sequence[QueryPair], stated: _Stated, stated_hash: str | None
+) -> Signature:
     # The moment was checked to be near now, so its year is written with four digits below.
     access_key_id, date, region, service = _scope(stated.credential)
     if date != f"{stated.signed_at:%Y%m%d}":
         raise mismatch("The date in the credential scope is not the date of the request.")
     if _SIGNATURE.fullmatch(stated.signature) is None:
         raise incomplete_signature("The signature must be 64 lower-case hexadecimal digits.")
-    canonical = _canonical_request(
-        request, _header_names(stated.signed_headers), _payload_hash(request, stated_hash)
-    )
-    return Claim(
+    names = _header_names(stated.signed_headers)
+    canonical = _canonical_request(request, query, names, _payload_hash(request, stated_hash))
+    return Signature(
         access_key_id=access_key_id,
         region=region,
         service=service,
         signed_at=stated.signed_at,
         signature_version=4,
-        seal=_Seal(
+        proof=_Proof(
             date=date,
             region=region,
             service=service,
@@ -180,10 +204,10 @@ def _authorization_fields(authorization: str) -> dict[str, str]:
     return fields
 
 
-def _presigned_fields(request: WireRequest) -> dict[str, str]:
+def _presigned_fields(query: Sequence[QueryPair]) -> dict[str, str]:
     """The signature's own parameters; all but X-Amz-Content-Sha256 are present."""
     fields: dict[str, str] = {}
-    for name_bytes, value in query_pairs(request.query):
+    for name_bytes, value in query:
         name = name_bytes.decode("latin-1")
         if name not in QUERY_PARAMETERS:
             continue
@@ -241,10 +265,10 @@ def _payload_hash(request: WireRequest, stated_hash: str | None) -> str:
 
 
 def _header_moment(request: WireRequest) -> datetime:
-    stamp = request.only_value("x-amz-date")
+    stamp = request.only("x-amz-date")
     if stamp is not None:
         return _moment(stamp.strip())
-    date = request.only_value("date")
+    date = request.only("date")
     if date is None:
         raise incomplete_signature("The request must have the header X-Amz-Date or Date.")
     written = _HTTP_DATE.fullmatch(date.strip())
@@ -277,17 +301,19 @@ def _lifetime(expires: str) -> timedelta:
     return timedelta(seconds=int(expires))
 
 
-def _canonical_request(request: WireRequest, names: list[str], payload_hash: str) -> bytes:
+def _canonical_request(
+    request: WireRequest, query: Sequence[QueryPair], names: list[str], payload_hash: str
+) -> bytes:
     """Step 1. The signature itself, in a query string, is the one thing left out."""
     values = _canonical_headers(request)
-    absent = next((name for name in names if name not in values), None)
+    absent = next((name for name in names if name.encode() not in values), None)
     if absent is not None:
         raise mismatch(f"The header {absent} is said to be signed, but was not received.")
     lines = [
-        wire_bytes(request.method),
-        _canonical_path(wire_bytes(request.path)),
-        _canonical_query(request.query),
-        *(name.encode() + b":" + values[name] for name in names),
+        request.method.encode(),
+        _canonical_path(request.path),
+        _canonical_query(query),
+        *(name.encode() + b":" + values[name.encode()] for name in names),
         b"",
         ";".join(names).encode(),
         payload_hash.encode(),
@@ -310,22 +336,22 @@ def _canonical_path(path: bytes) -> bytes:
     return quote(b"/" + b"/".join(kept) + last, safe="/~").encode()
 
 
-def _canonical_query(query: str) -> bytes:
+def _canonical_query(query: Sequence[QueryPair]) -> bytes:
     encoded = sorted(
         (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
-        for name, value in query_pairs(query)
+        for name, value in query
         if name != b"X-Amz-Signature"
     )
     return "&".join(f"{name}={value}" for name, value in encoded).encode()
 
 
-def _canonical_headers(request: WireRequest) -> Mapping[str, bytes]:
+def _canonical_headers(request: WireRequest) -> Mapping[bytes, bytes]:
     """Every header as it is signed: blanks at the ends gone, runs of blanks one, repeats joined.
 
     Split as bytes: a text's own idea of a blank includes 0xA0, which is half of a UTF-8 letter.
     """
-    values: dict[str, bytes] = {}
+    values: dict[bytes, bytes] = {}
     for name, value in request.headers:
-        plain = b" ".join(wire_bytes(value).split())
+        plain = b" ".join(value.split())
         values[name] = values[name] + b"," + plain if name in values else plain
     return values

@@ -1,7 +1,7 @@
-"""One request as it came over the wire, and the claim read from it. Values only, no I/O, no clock.
+"""One request as it came over the wire, and the signature read from it. Values only, no clock.
 
 Shared by the signature schemes (`sigv4`, `sigv2`) and by `signing`, which chooses between them:
-what they refuse with, which moments they accept, and which texts may leave this package in a claim.
+what they refuse with, which moments they accept, and which texts a `Signature` may carry.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from sametoken.errors import ServiceError
 # request cannot be sent again once its token is forgotten (promise P7).
 VALIDITY = timedelta(minutes=15)
 
-# What a claim may carry into logs and SQL. IAM documents 16 to 128 word characters for a key id;
-# shorter ones are let through because people configure `test`, and the store knows none of them
-# unless it was told.
+# Patterns of what a `Signature` carries into logs and SQL. IAM documents 16 to 128 word characters
+# for a key id; shorter ones are let through because people configure `test`, and the store knows
+# none of them unless it was told.
 _ACCESS_KEY_ID = re.compile(r"[A-Za-z0-9_]{1,128}")
 # Longer than any Region or service name there is (`ap-northeast-1` has 14), short enough for a log.
 _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -30,21 +30,28 @@ _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 class WireRequest:
     """What was sent: nothing decoded, nothing joined, so that a signature over it can be checked.
 
-    `path` and `query` keep their percent-encoding. `headers` are in wire order, names lower-cased,
-    values decoded as latin-1, which keeps every byte.
+    `path` and `query` keep their percent-encoding. `headers` are in wire order, names lower-cased.
+    Bytes become text where they are acted upon, and once: `query.split_form` decodes the form,
+    and `last` and `only` one header's value, as latin-1, which no byte fails.
     """
 
     method: str
-    path: str
-    query: str
-    headers: tuple[tuple[str, str], ...]
+    path: bytes
+    query: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
 
-    def values(self, name: str) -> list[str]:
+    def values(self, name: str) -> list[bytes]:
         """Every value of the header `name` (lower case), in wire order."""
-        return [value for known, value in self.headers if known == name]
+        wanted = name.encode()
+        return [value for known, value in self.headers if known == wanted]
 
-    def only_value(self, name: str) -> str | None:
+    def last(self, name: str) -> str | None:
+        """The value of the header `name` that was sent last, None without it."""
+        values = self.values(name)
+        return values[-1].decode("latin-1") if values else None
+
+    def only(self, name: str) -> str | None:
         """The one value of the header `name`, None without it.
 
         Raises IncompleteSignature when it was sent twice: of two values, the one that was signed
@@ -53,11 +60,11 @@ class WireRequest:
         values = self.values(name)
         if len(values) > 1:
             raise incomplete_signature(f"The header {name} was sent more than once.")
-        return values[0] if values else None
+        return values[0].decode("latin-1") if values else None
 
 
-class Seal(Protocol):
-    """The proof a claim came with, whatever the scheme."""
+class Proof(Protocol):
+    """The part of a signature that only the holder of the secret can make, whatever the scheme."""
 
     def matches(self, secret: str) -> bool:
         """Whether the holder of `secret` signed this request. Takes the same time either way."""
@@ -65,8 +72,8 @@ class Seal(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """Who the caller says it is. Nothing is proven until `verify` has returned.
+class Signature:
+    """A request's signature: who the caller says it is. `verify` proves it, and nothing before.
 
     `region` and `service` are well formed, not known: whether they exist is the caller's to check.
     `signed_at` is aware UTC, within 15 minutes of the `now` it was read at. `signature_version` is
@@ -78,11 +85,11 @@ class Claim:
     service: str
     signed_at: datetime
     signature_version: Literal[2, 4]
-    seal: Seal = field(repr=False)
+    proof: Proof = field(repr=False)
 
     def verify(self, secret: str) -> None:
         """Return if `secret` made the signature; else raise SignatureDoesNotMatch (403)."""
-        if not self.seal.matches(secret):
+        if not self.proof.matches(secret):
             raise refusals.signature_does_not_match()
 
 
@@ -126,11 +133,3 @@ def check_window(signed_at: datetime, *, now: datetime, lifetime: timedelta = VA
             f"It was signed for {signed_at:%Y-%m-%dT%H:%M:%SZ}, more than 15 minutes after now, "
             f"{now:%Y-%m-%dT%H:%M:%SZ}. Set the caller's clock."
         )
-
-
-def wire_bytes(text: str) -> bytes:
-    """The bytes that `text` was decoded from; raises IncompleteSignature if no wire carried it."""
-    try:
-        return text.encode("latin-1")
-    except UnicodeEncodeError:
-        raise incomplete_signature("The request has characters outside of latin-1.") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from typing import Any
 
 from sametoken.ec2.kit.actions import Action, Change, Read
 from sametoken.ec2.kit.describing import describe
@@ -27,10 +26,10 @@ from sametoken.resources.catalogues import geography
 from sametoken.resources.compute.instances import INSTANCE, InstanceState
 from sametoken.resources.kit import ripening, rows
 from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.moments import get_moment, kept_moment, without_moments
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.storage import snapshots, volumes
 from sametoken.resources.storage.volumes import VOLUME
-from sametoken.store.columns import from_microseconds, to_microseconds
 from sametoken.store.port import Tx
 
 # EC2's own wordings for this action (captured in the EBS CSI driver's issues).
@@ -212,7 +211,7 @@ def modify_volume(tx: Tx, request: Request) -> Document:
     members = measured({**kept, **asked}, whose="The request")
     changes = {name: members[name] for name in ("Size", "VolumeType", "Iops", "Throughput")}
     modification = {
-        "started_us": to_microseconds(tx.now),
+        **kept_moment("started", tx.now),
         **{f"Original{name}": row.doc.get(name) for name in changes},
         **{f"Target{name}": value for name, value in changes.items()},
     }
@@ -222,7 +221,7 @@ def modify_volume(tx: Tx, request: Request) -> Document:
 
 def _completed_at(row: Row) -> datetime:
     """The moment at which the volume's latest modification is, or was, completed."""
-    return from_microseconds(row.private["modification"]["started_us"]) + MODIFYING
+    return get_moment(row.private["modification"], "started") + MODIFYING
 
 
 def describe_modifications(tx: Tx, request: Request) -> Document:
@@ -251,10 +250,10 @@ def describe_modifications(tx: Tx, request: Request) -> Document:
 
 
 def _modification(tx: Tx, row: Row) -> Document:
-    kept: dict[str, Any] = dict(row.private["modification"])
-    started, completed = from_microseconds(kept.pop("started_us")), _completed_at(row)
+    kept = row.private["modification"]
+    started, completed = get_moment(kept, "started"), _completed_at(row)
     shown: Document = {
-        **{name: value for name, value in kept.items() if value is not None},
+        **{name: value for name, value in without_moments(kept).items() if value is not None},
         "VolumeId": row.id,
         "StartTime": started,
     }

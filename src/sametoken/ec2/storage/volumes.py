@@ -8,9 +8,9 @@ from sametoken.ec2.kit.describing import describe
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol.documents import Document
 from sametoken.resources.catalogues import geography
+from sametoken.resources.kit.moments import get_moment, without_moments
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.storage.volumes import VOLUME
-from sametoken.store.columns import from_microseconds
 from sametoken.store.port import Tx
 
 # Source: EC2 API reference, DescribeVolumes, "Filters".
@@ -86,8 +86,7 @@ def show(row: Row) -> Document:
 
 
 def _attachment(stored: dict[str, Any]) -> Document:
-    shown = {name: value for name, value in stored.items() if name != "attached_us"}
-    return {**shown, "AttachTime": from_microseconds(stored["attached_us"])}
+    return {**without_moments(stored), "AttachTime": get_moment(stored, "attached")}
 
 
 def volume_mapping(row: Row, attachment: dict[str, Any]) -> Document:
@@ -95,7 +94,7 @@ def volume_mapping(row: Row, attachment: dict[str, Any]) -> Document:
     return {
         "DeviceName": attachment["Device"],
         "Ebs": {
-            "AttachTime": from_microseconds(attachment["attached_us"]),
+            "AttachTime": get_moment(attachment, "attached"),
             "DeleteOnTermination": attachment["DeleteOnTermination"],
             "Status": attachment["State"],
             "VolumeId": row.id,

@@ -11,9 +11,9 @@ from sametoken.errors import ServiceError
 from sametoken.resources.kit import endings, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.kinds import Kind, Quota, states
+from sametoken.resources.kit.moments import get_moment, kept_moment
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import addresses, public_addresses
-from sametoken.store.columns import from_microseconds, to_microseconds
 from sametoken.store.port import Tx
 
 # Source: EC2 API reference, NetworkInterface `Status`: available, associated, attaching, in-use,
@@ -165,7 +165,7 @@ def detach(tx: Tx, row: Row, *, cause: str) -> Row:
     attachment = row.doc["Attachment"]
     rows.unlink(tx, attachment["InstanceId"], row.id)
     row = replace(close_public(tx, row), name=None)
-    was = {**attachment, "Status": "detached", "detached_us": to_microseconds(tx.now)}
+    was = {**attachment, "Status": "detached", **kept_moment("detached", tx.now)}
     row = rows.change(tx, INTERFACE, row, state="available", cause=cause, Attachment=None)
     return set_private(tx, row, Detached=was)
 
@@ -175,7 +175,7 @@ def lately_detached(tx: Tx, row: Row) -> dict[str, Any] | None:
     was: dict[str, Any] | None = row.private.get("Detached")
     if was is None or row.state != "available":
         return None
-    ended_at = from_microseconds(was["detached_us"])
+    ended_at = get_moment(was, "detached")
     return was if tx.now < ended_at + DETACHED_SHOWN else None
 
 
@@ -208,7 +208,7 @@ def _attachment(
         "InstanceOwnerId": account,
         "NetworkCardIndex": 0,
         "Status": "attaching",
-        "attached_us": to_microseconds(tx.now),
+        **kept_moment("attached", tx.now),
     }
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from sametoken.errors import ServiceError
 from sametoken.resources.kit import endings, rows
 from sametoken.resources.kit.kinds import Kind, Quota, states
+from sametoken.resources.kit.moments import kept_moment
 from sametoken.resources.kit.rows import Row
-from sametoken.store.columns import to_microseconds
 from sametoken.store.port import Tx
 
 # Source: EBS user guide, "EBS volume lifecycle" (creating, available, in-use, deleting, error).
@@ -88,7 +88,7 @@ def _attachment(
         "State": "attached",
         "VolumeId": volume,
         "DeleteOnTermination": deletes,
-        "attached_us": to_microseconds(tx.now),
+        **kept_moment("attached", tx.now),
     }
 
 

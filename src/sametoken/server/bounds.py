@@ -1,6 +1,6 @@
-"""The HTTP edge's limits, each named with its reason, and what a caller is told who passes one.
+"""Bounds of the HTTP edge, each named with its reason, and the refusal that each ends in.
 
-Values only: `edge` enforces them. Limits on what a request *says* (fields, list index, token
+Values only: `edge` enforces them. Bounds on what a request *says* (fields, list index, token
 length) belong to the parser, which sees them after these. Promise P12.
 """
 
@@ -15,7 +15,7 @@ URL_BYTES_PARSEABLE: Final = 65_535
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Bounds:
     """What one connection, and all of them together, may take. Seconds may be fractions.
 
     In memory a connection holds at most one body limit, a header limit for each request sent
@@ -64,7 +64,7 @@ class Limits:
         assert self.pipelined_max >= 1, "the request being answered counts as one"
 
 
-DEFAULT_LIMITS: Final = Limits()
+DEFAULT_BOUNDS: Final = Bounds()
 
 
 @dataclass(frozen=True, slots=True)

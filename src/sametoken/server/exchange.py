@@ -1,0 +1,70 @@
+"""One request on its way: what is known of it so far, up to its reply. Values only.
+
+Each stage of `pipeline` takes an `Exchange` and returns one in which more is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from sametoken.ec2.protocol.query import Form
+from sametoken.ec2.protocol.signing import Signature
+from sametoken.ec2.protocol.wire import WireRequest
+from sametoken.ec2.protocol.xml import render_error
+from sametoken.errors import ServiceError
+from sametoken.server import identity
+from sametoken.server.admission import Admitted
+from sametoken.server.credentials import Principal
+from sametoken.server.execution import Executed
+
+T = TypeVar("T")
+
+# The longest name of an action has 64 characters; no more of a caller's text is counted or logged.
+ACTION_CHARACTERS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer as it is sent. `code` is the error's, "-" for a result."""
+
+    status: int
+    body: bytes
+    code: str = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and its answer. None is a value that no stage has found out yet.
+
+    `principal` is there once the signature is proven, `admitted` once the parameters are valid.
+    """
+
+    request_id: str
+    wire: WireRequest | None = None
+    form: Form | None = None
+    signature: Signature | None = None
+    principal: Principal | None = None
+    admitted: Admitted | None = None
+    executed: Executed | None = None
+    reply: Reply | None = None
+
+    @property
+    def action(self) -> str:
+        """The action's name as the caller sent it, "-" without one; it may be no action at all."""
+        return (self.form or {}).get("Action", "-")[:ACTION_CHARACTERS_MAX]
+
+    def answered(self, body: bytes) -> Exchange:
+        return replace(self, reply=Reply(200, body))
+
+    def refused(self, error: ServiceError) -> Exchange:
+        """The exchange with `error` as its reply, in the XML of the service that was asked."""
+        protocol = "query" if identity.is_for_sts(self.form or {}) else "ec2"
+        body = render_error(protocol, error, self.request_id)
+        return replace(self, reply=Reply(error.http_status, body, error.code))
+
+
+def known(value: T | None) -> T:
+    """A value of an exchange that an earlier stage must have found out."""
+    assert value is not None, "a stage runs before the one it needs"
+    return value

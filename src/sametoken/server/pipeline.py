@@ -1,0 +1,250 @@
+"""The order of a request, as a list of stages: a form in, one transaction, a reply out.
+
+The order is what makes a repeat safe. A refusal must never bind a client token, so all that can be
+refused without the database is refused before the transaction that looks the token up. And a retry
+must not fail for what has changed since, so what depends on state is checked inside it, where a
+replay has been told apart. Bounds on bytes and time come before: see `connection` and `bounds`.
+
+This is one of the few places that catch every exception: a bug is answered 500, logged, and ends
+there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeAlias
+
+from sametoken.ec2.kit.actions import Read
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.model import ServiceModel
+from sametoken.ec2.protocol.query import split_form
+from sametoken.ec2.protocol.signing import read_signature
+from sametoken.errors import ServiceError, Transient
+from sametoken.idempotency import Engine
+from sametoken.server import admission, identity, invocations
+from sametoken.server.choices import Choices
+from sametoken.server.credentials import Credentials
+from sametoken.server.exchange import Exchange, known
+from sametoken.server.execution import (
+    Executed,
+    execute,
+    needs_preparing,
+    prepare,
+    refusing_terminated,
+)
+from sametoken.server.pools import Pools
+from sametoken.server.seeding import Seeding
+from sametoken.server.throttling import Throttle
+from sametoken.store.port import Store
+from sametoken.world import World
+
+log = logging.getLogger("sametoken.requests")
+
+# Requests in work at once; more would only wait in memory for the one writer.
+REQUESTS_MAX = 1024
+
+# Says more of an exchange, or raises what the request is refused with. A step that waits for other
+# threads is a coroutine function; the rest are plain ones.
+Step: TypeAlias = Callable[[Exchange], Exchange | Awaitable[Exchange]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of every request, and the name by which it is found."""
+
+    name: str
+    step: Step
+
+
+class Pipeline:
+    """Answers requests, stage by stage. `stages` is the order: of two refusals the earlier is said.
+
+    The first stage that sets the reply ends the request.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        credentials: Credentials,
+        world: World,
+        choices: Choices,
+        pools: Pools,
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._credentials = credentials
+        self._world = world
+        self._choices = choices
+        self._pools = pools
+        self._seeding = Seeding(store, pools)
+        self._throttle = Throttle(choices.rates, world)
+        # Loaded before the first request, which would wait a fifth of a second for it.
+        self._ec2, self._sts = ServiceModel.load("ec2"), ServiceModel.load("sts")
+        self._in_work = 0
+        self.stages: tuple[Stage, ...] = (
+            Stage("path", self._check_path),
+            Stage("form", self._split_form),
+            Stage("signature", self._authenticate),
+            Stage("identity", self._say_who_calls),
+            Stage("throttle", self._spend),
+            Stage("parse", self._parse),
+            Stage("authorise", self._authorise),
+            Stage("dry run", self._answer_dry_run),
+            Stage("invocation", self._find_stand_in),
+            Stage("seed", self._seed),
+            Stage("prepare", self._prepare),
+            # No stage above has looked a token up, so none of its refusals binds one.
+            Stage("transaction", self._transact),
+            Stage("render", self._render),
+        )
+
+    def insert(self, stage: Stage, *, before: str) -> None:
+        """Have `stage` run just before the one named `before`, for every request from now on."""
+        names = [one.name for one in self.stages]
+        if before not in names:
+            raise ValueError(f"no such stage: {before}; there are {', '.join(names)}")
+        at = names.index(before)
+        self.stages = (*self.stages[:at], stage, *self.stages[at:])
+
+    async def answer(self, exchange: Exchange) -> Exchange:
+        """The exchange with its reply, whatever happens: a result, a refusal, a 503 or a 500."""
+        if self._in_work >= REQUESTS_MAX:
+            return exchange.refused(refusals.request_limit_exceeded())
+        self._in_work += 1
+        try:
+            for stage in self.stages:
+                said = stage.step(exchange)
+                exchange = said if isinstance(said, Exchange) else await said
+                if exchange.reply is not None:
+                    return exchange
+            raise AssertionError("the last stage sets the reply")
+        except ServiceError as refused:
+            error = refused
+        except Transient as busy:
+            log.warning("request %s: %s (ran=%s)", exchange.request_id, busy, busy.ran)
+            error = refusals.unavailable()
+        except Exception:
+            log.exception("request %s: our bug", exchange.request_id)
+            error = refusals.internal_error()
+        finally:
+            self._in_work -= 1
+        return exchange.refused(error)
+
+    # The stages, in their order.
+
+    def _check_path(self, exchange: Exchange) -> Exchange:
+        if known(exchange.wire).path != b"/":
+            raise ServiceError("InvalidRequest", "EC2's API is at the path /.", http_status=404)
+        return exchange
+
+    def _split_form(self, exchange: Exchange) -> Exchange:
+        wire = known(exchange.wire)
+        form = split_form(wire.query, wire.body, wire.last("content-type"), wire.method)
+        return replace(exchange, form=form)
+
+    async def _authenticate(self, exchange: Exchange) -> Exchange:
+        """Prove who is calling: the request's one signature, made with the secret of its key."""
+        signature = read_signature(
+            known(exchange.wire),
+            known(exchange.form),
+            now=self._world.now(),
+            default_region=self._choices.default_region,
+            allow_v2=self._choices.allow_signature_v2,
+            allow_sha1=self._choices.allow_sha1,
+        )
+        admission.check_place(signature)
+        key = signature.access_key_id
+        principal = self._credentials.remembered(key)
+        if principal is None:
+            principal = await self._pools.read(partial(self._credentials.look_up, key))
+        if principal is None:
+            raise refusals.auth_failure("The access key does not exist.")
+        signature.verify(principal.secret)
+        if signature.signature_version == 2 and not principal.signature_v2:
+            raise refusals.auth_failure(
+                "Signature version 2 is switched off for this account. Sign with version 4."
+            )
+        return replace(exchange, signature=signature, principal=principal)
+
+    def _say_who_calls(self, exchange: Exchange) -> Exchange:
+        """Answer sts, whose one action needs nothing but a signature."""
+        if known(exchange.signature).service != "sts":
+            return exchange
+        form, principal = known(exchange.form), known(exchange.principal)
+        body = identity.get_caller_identity(self._sts, form, principal, exchange.request_id)
+        return replace(exchange, executed=Executed("read")).answered(body)
+
+    def _spend(self, exchange: Exchange) -> Exchange:
+        """Throttle. A signature comes first, so that no caller spends the rate of another."""
+        account, region = known(exchange.principal).account, known(exchange.signature).region
+        self._throttle.spend(account, region, exchange.action)
+        return exchange
+
+    def _parse(self, exchange: Exchange) -> Exchange:
+        admitted = admission.parse(
+            known(exchange.form),
+            self._ec2,
+            principal=known(exchange.principal),
+            region=known(exchange.signature).region,
+            request_id=exchange.request_id,
+        )
+        return replace(exchange, admitted=admitted)
+
+    def _authorise(self, exchange: Exchange) -> Exchange:
+        admission.authorise(known(exchange.admitted))
+        return exchange
+
+    def _answer_dry_run(self, exchange: Exchange) -> Exchange:
+        return replace(exchange, admitted=admission.answer_dry_run(known(exchange.admitted)))
+
+    def _find_stand_in(self, exchange: Exchange) -> Exchange:
+        """Where that is chosen, have the SDK's invocation stand in for a token that is missing."""
+        if not self._choices.dedupe_invocations:
+            return exchange
+        invocation = invocations.token_of(known(exchange.wire).last(invocations.HEADER))
+        return replace(exchange, admitted=replace(known(exchange.admitted), stand_in=invocation))
+
+    async def _seed(self, exchange: Exchange) -> Exchange:
+        request = known(exchange.admitted).request
+        await self._seeding.seed(request.account, request.region)
+        return exchange
+
+    async def _prepare(self, exchange: Exchange) -> Exchange:
+        admitted = known(exchange.admitted)
+        if not needs_preparing(admitted):
+            return exchange
+        return replace(exchange, admitted=await self._pools.prepare(partial(prepare, admitted)))
+
+    async def _transact(self, exchange: Exchange) -> Exchange:
+        """Read a snapshot, or change rows in one transaction: the token is looked up there."""
+        admitted = known(exchange.admitted)
+        match admitted.action:
+            case Read() as action:
+                return await self._pools.read(partial(self._look, exchange, action))
+            case _:
+                place = (admitted.request.account, admitted.request.region)
+                executed = await self._pools.write(
+                    lambda tx: execute(tx, self._engine, admitted), place
+                )
+        if self._choices.after_termination == "error":
+            executed = refusing_terminated(executed)
+        return replace(exchange, executed=executed)
+
+    def _look(self, exchange: Exchange, action: Read) -> Exchange:
+        """Render in the reader's thread too: a list may be megabytes long."""
+        admitted = known(exchange.admitted)
+        result = self._store.read(lambda tx: action.run(tx, admitted.request))
+        body = admitted.codec.render(result, exchange.request_id)
+        return replace(exchange, executed=Executed("read", result)).answered(body)
+
+    def _render(self, exchange: Exchange) -> Exchange:
+        """Write down what a transaction came to; a refusal that it committed is raised only now."""
+        executed = known(exchange.executed)
+        if executed.error is not None:
+            raise executed.error
+        codec = known(exchange.admitted).codec
+        return exchange.answered(codec.render(known(executed.result), exchange.request_id))

@@ -1,0 +1,64 @@
+"""Threads beside the event loop, which has others to answer: readers, preparers, and the writer.
+
+The writer is the store's own; here is only how long a request waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from sametoken.errors import Transient
+from sametoken.store.port import Store, Tx
+
+T = TypeVar("T")
+
+# A third of the 60 s after which SDKs stop listening, so that they hear a 503 and not a silence.
+ANSWER_SECONDS_MAX = 20.0
+# Reads are bound by the interpreter's lock: more threads add nothing, and behind one alone short
+# reads queue for long ones.
+READ_THREADS = 2
+# Key pairs are all that is prepared: two cores' worth of them at once, and reads go on beside.
+PREPARE_THREADS = 2
+
+
+class Pools:
+    """The threads in which one node's requests wait and compute."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._readers = ThreadPoolExecutor(READ_THREADS, "reader")
+        self._preparers = ThreadPoolExecutor(PREPARE_THREADS, "preparer")
+
+    async def read(self, fn: Callable[[], T]) -> T:
+        """Run `fn`, which may read the store, in a reader's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, fn)
+
+    async def prepare(self, fn: Callable[[], T]) -> T:
+        """Run `fn`, which computes for long. It is not begun at all once no caller waits for it."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                return await loop.run_in_executor(self._preparers, fn)
+        except TimeoutError:
+            raise Transient("not prepared in time", ran=False) from None
+
+    async def write(self, fn: Callable[[Tx], T], place: tuple[str, str]) -> T:
+        """Run `fn` in a transaction; give up in time to say so, taking the job back if we can.
+
+        `place` is an account and a Region: what changes one of them takes turns anyway, see
+        `vpcs.lock_region`.
+        """
+        job = self._store.submit(fn, lane="/".join(place))
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                return await asyncio.wrap_future(job)
+        except TimeoutError:
+            raise Transient("no answer in time", ran=not job.cancelled()) from None
+
+    def close(self) -> None:
+        """End the threads that read and prepare. Nothing may be asked any more."""
+        self._readers.shutdown()
+        self._preparers.shutdown()

@@ -1,0 +1,38 @@
+"""One line of the log for each request: its caller, action, token and end."""
+
+from __future__ import annotations
+
+import logging
+
+from sametoken.server.exchange import Exchange, known
+
+log = logging.getLogger("sametoken.requests")
+
+# As long as the longest client token of nearly every action.
+_TOKEN_CHARACTERS_MAX = 64
+
+
+def write_line(exchange: Exchange, seconds: float) -> None:
+    """Log the request of an exchange that has its reply, answered within `seconds`."""
+    executed, reply = exchange.executed, known(exchange.reply)
+    token = (exchange.form or {}).get("ClientToken", "-")[:_TOKEN_CHARACTERS_MAX]
+    differing = executed.differing if executed is not None else ()
+    log.info(
+        "action=%s account=%s token=%s outcome=%s status=%d code=%s ms=%.1f request=%s%s",
+        _plain(exchange.action),
+        exchange.principal.account if exchange.principal is not None else "-",
+        _plain(token),
+        executed.attempt if executed is not None else "refused",
+        reply.status,
+        reply.code,
+        seconds * 1000,
+        exchange.request_id,
+        f" differs={','.join(differing)}" if differing else "",
+    )
+
+
+def _plain(text: str) -> str:
+    """A caller's text as one word of a log line: nothing that could forge another, or a line."""
+    if text.isascii() and text.isprintable() and " " not in text:
+        return text
+    return ascii(text).replace(" ", r"\x20")

@@ -1,0 +1,27 @@
+"""A default VPC for each account, in each Region from its first request there on."""
+
+from __future__ import annotations
+
+from sametoken.resources.network import vpcs
+from sametoken.server.pools import Pools
+from sametoken.store.port import Store
+
+
+class Seeding:
+    """Makes what an account has without asking. For use from the event loop alone."""
+
+    def __init__(self, store: Store, pools: Pools) -> None:
+        self._store = store
+        self._pools = pools
+        self._seeded: set[tuple[str, str]] = set()
+
+    async def seed(self, account: str, region: str) -> None:
+        """Return once the account has its default VPC in the Region; the store is asked once."""
+        place = (account, region)
+        if place not in self._seeded:
+            if not await self._pools.read(lambda: self._is_seeded(place)):
+                await self._pools.write(lambda tx: vpcs.seed(tx, account, region), place)
+            self._seeded.add(place)
+
+    def _is_seeded(self, place: tuple[str, str]) -> bool:
+        return self._store.read(lambda tx: vpcs.is_seeded(tx, *place))

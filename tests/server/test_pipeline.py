@@ -1,0 +1,179 @@
+"""The list of stages is the order of a request: of two flaws, the earlier stage's is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from ec2.signers import wire
+from plane import LAUNCH, everything
+from sametoken.errors import ServiceError, Transient
+from sametoken.node import Node, add_key, open_store
+from sametoken.server.choices import Choices
+from sametoken.server.exchange import Exchange
+from sametoken.server.pipeline import Pipeline, Stage
+from sametoken.server.sealing import key_file, load_sealer
+from sametoken.server.throttling import Rate
+from sametoken.settings import Settings, database_of
+from sametoken.store.port import Store
+from sametoken.world import RealWorld
+from sdk import REGION
+
+# TOLD is the refusal of a launch that is wrong in one stage, in the order of docs/ARCHITECTURE.md.
+TOLD = {
+    "path": "InvalidRequest",
+    "form": "MalformedQueryString",
+    "signature": "SignatureDoesNotMatch",
+    "throttle": "RequestLimitExceeded",
+    "parse": "InvalidParameterValue",
+    "authorise": "UnauthorizedOperation",
+    "dry run": "DryRunOperation",
+    "transaction": "InvalidSubnetID.NotFound",
+}
+# More launches than a test sends; the Region whose tokens are spent has none left.
+BURST = 60
+SPENT_REGION = "eu-west-1"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A pipeline without a server, and its two callers: the second key may only read."""
+
+    pipeline: Pipeline
+    store: Store
+    full: Any
+    reader: Any
+
+    def launch(self, *flaws: str) -> Exchange:
+        """Ask for a launch that has these flaws, each named by the stage that refuses it."""
+        form = {"Action": "RunInstances", "Version": "2016-11-15", "ClientToken": "flawed"}
+        form |= {name: str(value) for name, value in LAUNCH.items()}
+        if "parse" in flaws:
+            form["ClientToken"] = "x" * 65
+        if "dry run" in flaws:
+            form["DryRun"] = "true"
+        if "transaction" in flaws:
+            form["SubnetId"] = "subnet-0123456789abcdef0"
+        path = "other" if "path" in flaws else ""
+        query = "?Odd=%zz" if "form" in flaws else ""
+        type = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+        request = AWSRequest("POST", f"http://here/{path}{query}", headers=type, data=form)
+        _, key, secret = self.reader if "authorise" in flaws else self.full
+        credentials = Credentials(key, secret[::-1] if "signature" in flaws else secret)
+        region = SPENT_REGION if "throttle" in flaws else REGION
+        SigV4Auth(credentials, "ec2", region).add_auth(request)
+        return asyncio.run(self.pipeline.answer(Exchange("a request", wire(request))))
+
+    def told(self, *flaws: str) -> str:
+        """The code of the refusal, "-" for a launch."""
+        reply = self.launch(*flaws).reply
+        assert reply is not None
+        return reply.code
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    file = tmp_path_factory.mktemp("pipeline") / "pipeline.db"
+    # So slow that no token comes back while the tests run.
+    choices = Choices(rates={"RunInstances": Rate(0.0001, BURST)})
+    with open_store(database_of(file), RealWorld()) as store:
+        node = Node(Settings(database_of(file), runners=0, choices=choices), store)
+        sealer = load_sealer(key_file(file), create=False)
+        full = store.run(lambda tx: add_key(tx, sealer, "flawed", access="full"))
+        reader = store.run(lambda tx: add_key(tx, sealer, "flawed", access="read-only"))
+        served = Served(node.app.pipeline, store, full, reader)
+        # Its first request gives the account its default VPC.
+        assert served.told("transaction") == TOLD["transaction"]
+        while served.told("throttle", "parse") != TOLD["throttle"]:
+            pass
+        try:
+            yield served
+        finally:
+            node.app.close()
+
+
+@pytest.fixture
+def served(started: Served) -> Iterator[Served]:
+    stages = started.pipeline.stages
+    yield started
+    started.pipeline.stages = stages
+
+
+def names(served: Served) -> list[str]:
+    return [stage.name for stage in served.pipeline.stages]
+
+
+def test_the_stages_stand_in_the_documented_order(served: Served) -> None:
+    assert [name for name in names(served) if name in TOLD] == list(TOLD)
+    assert len(set(names(served))) == len(names(served))
+
+
+def test_of_two_flaws_the_one_of_the_earlier_stage_is_told_and_nothing_is_left(
+    served: Served,
+) -> None:
+    before = everything(served.store)
+    for name, code in TOLD.items():
+        assert served.told(name) == code
+    for flaws in combinations(TOLD, 2):
+        earlier = min(flaws, key=names(served).index)
+        assert served.told(*reversed(flaws)) == TOLD[earlier], flaws
+    assert served.told(*TOLD) == TOLD["path"]
+    assert everything(served.store) == before
+
+
+def test_another_order_of_the_list_is_another_order_of_refusals(served: Served) -> None:
+    assert served.told("authorise", "dry run") == TOLD["authorise"]
+    stages = list(served.pipeline.stages)
+    at = names(served).index("authorise")
+    stages[at], stages[at + 1] = stages[at + 1], stages[at]
+    served.pipeline.stages = tuple(stages)
+    assert served.told("authorise", "dry run") == TOLD["dry run"]
+
+
+def test_a_stage_without_the_one_it_needs_is_a_bug_of_ours(served: Served) -> None:
+    kept = (stage for stage in served.pipeline.stages if stage.name != "parse")
+    served.pipeline.stages = tuple(kept)
+    assert served.told() == "InternalError"
+
+
+def test_a_stage_that_joins_sees_what_is_known_by_then_and_may_refuse(served: Served) -> None:
+    seen: list[str] = []
+
+    def look(exchange: Exchange) -> Exchange:
+        assert exchange.principal is not None and exchange.admitted is None
+        seen.append(f"{exchange.action} of {exchange.principal.account}")
+        return exchange
+
+    async def fail(exchange: Exchange) -> Exchange:
+        await asyncio.sleep(0)
+        raise Transient("a fault", ran=False)
+
+    def refuse(exchange: Exchange) -> Exchange:
+        raise ServiceError("Refused", "by a test")
+
+    served.pipeline.insert(Stage("look", look), before="throttle")
+    served.pipeline.insert(Stage("fail", fail), before="transaction")
+    before = everything(served.store)
+    assert served.told() == "Unavailable"
+    assert served.told("signature") == TOLD["signature"]
+    assert seen == [f"RunInstances of {served.full[0]}"]
+    served.pipeline.insert(Stage("refuse", refuse), before="fail")
+    assert served.told() == "Refused"
+    assert everything(served.store) == before
+    with pytest.raises(ValueError, match="no such stage"):
+        served.pipeline.insert(Stage("late", look), before="no such stage")
+
+
+def test_a_request_that_passes_every_stage_is_answered(served: Served) -> None:
+    exchange = served.launch()
+    assert exchange.reply is not None and exchange.reply.status == 200
+    assert exchange.executed is not None and exchange.executed.attempt == "new"
+    assert exchange.admitted is not None and exchange.admitted.client_token == "flawed"
