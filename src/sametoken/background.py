@@ -52,7 +52,7 @@ class Background:
         self._world = world
         self._sweep_seconds = sweep_seconds
         self._stop = threading.Event()
-        # What threads wait for that have nothing to do.
+        # Events that idle threads wait on; stop() sets them all.
         self._news: list[threading.Event] = []
         self._threads = [
             self._driver(f"runner-{number}", Runner(store, services, world))

@@ -21,7 +21,10 @@ from sametoken.errors import Misconfigured
 from sametoken.migrations import history
 from sametoken.migrations.history import Applied
 from sametoken.migrations.upgrade import contract, current, head, revisions, upgrade, waiting
-from sametoken.node import Node, contract_schema, open_store
+from sametoken.node import Node
+from sametoken.operate.opening import open_store
+from sametoken.operate.preparing import prepared
+from sametoken.operate.schema import contract_schema
 from sametoken.settings import Database, Settings, database_of, read_database
 from sametoken.store import clock, nodes, postgresql, sqlite
 from sametoken.store.gate import claim_node
@@ -275,7 +278,8 @@ def test_a_node_that_starts_while_something_is_taken_away_finds_out(
     """It had opened the database before, and its first beat came too late to be seen."""
     newer = release(EXPANDING, CONTRACTING)
     with open_store(shared.database, RealWorld()) as store:
-        node = Node(Settings(shared.database), store, answers=False)
+        engine = prepared(store, shared.database, RealWorld())
+        node = Node(Settings(shared.database), store, engine, answers=False)
         fates: list[Exception | None] = []
 
         def beat() -> None:
@@ -316,7 +320,8 @@ def test_a_node_that_was_taken_for_dead_ends_when_it_finds_its_schema_gone(
     shared: OnPostgresql, release: Callable[..., str]
 ) -> None:
     with open_store(shared.database, RealWorld()) as store:
-        node = Node(Settings(shared.database), store, Hasty(), answers=False)
+        engine = prepared(store, shared.database, RealWorld())
+        node = Node(Settings(shared.database), store, engine, Hasty(), answers=False)
         ended: list[Exception] = []
 
         def serve() -> None:

@@ -19,9 +19,11 @@ from tidy.sources import PACKAGE, ROOT, Source
 RINGS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
+    # Use cases, each on an opened database: what a command, or a console, is thin over.
+    ("operate",),
     ("node",),
     ("background",),
-    # What an operator may set names the drivers' settings, and is read by node and cli alone.
+    # What an operator may set names the drivers' settings; only those above read it.
     ("settings",),
     ("server", "client", "web", "testing", "verify"),
     # The migrations see all tables and nothing above them; ec2 has none.
@@ -40,8 +42,10 @@ RING = {unit: number for number, ring in enumerate(RINGS) for unit in ring}
 
 # Narrower than the rings: who alone may import these.
 ONLY_FOR = {
-    "migrations": {"migrations", "node", "cli"},
-    "settings": {"settings", "node", "cli"},
+    "operate": {"operate", "cli"},
+    "node": {"node", "operate"},
+    "migrations": {"migrations", "node", "operate"},
+    "settings": {"settings", "node", "operate", "cli"},
     # The facade is for users; inside, a name is imported from where it lives.
     "__init__": set[str](),
 }
@@ -95,8 +99,21 @@ CALLS_OUT = {
 # `pip install sametoken` brings only these: the engine must load with nothing else there.
 ENGINE = {"__init__", "idempotency", "store", "retry", "faults", "errors", "world"}
 ENGINE_NEEDS = {"sqlalchemy"}
-# Loaded by `node` alone, and only for those who asked for `sametoken[postgresql]`.
+# Loaded by `operate` alone, and only for those who asked for `sametoken[postgresql]`.
 POSTGRESQL = {"store/postgresql.py", "store/pgconnect.py", "store/pgsession.py", "store/news.py"}
+# A command parses, calls a use case and prints: it reaches no row, no store and no key by itself.
+# Of the server and the services it knows the values that its options are turned into; None: all.
+COMMANDS_KNOW: Mapping[str, set[str] | None] = {
+    "cli": None,
+    "operate": None,
+    "settings": None,
+    "testing": None,
+    "faults": None,
+    "errors": None,
+    "world": None,
+    "server": {"choices", "throttling"},
+    "services": {"simulated_machines"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +213,17 @@ def calls_nothing_out(source: Source) -> Iterator[str]:
         parts = found.name.split(".")
         if {parts[0], ".".join(parts[:2])} & CALLS_OUT:
             yield source.says(found.line, f"{found.name} calls out of an open transaction")
+
+
+def commands_thin(source: Source) -> Iterator[str]:
+    """A command reaches the rest of the program through operate."""
+    if source.unit != "cli":
+        return
+    for found, unit, module in _of_package(source):
+        known = COMMANDS_KNOW.get(unit, set())
+        if known is not None and module not in known:
+            whole = f"{unit}.{module}" if module else unit
+            yield source.says(found.line, f"a command must not import {whole}: ask operate")
 
 
 def services_apart(source: Source) -> Iterator[str]:
