@@ -20,7 +20,16 @@ from clients.process import until
 from sametoken.errors import Misconfigured
 from sametoken.migrations import history
 from sametoken.migrations.history import Applied
-from sametoken.migrations.upgrade import contract, current, head, revisions, upgrade, waiting
+from sametoken.migrations.upgrade import (
+    SCRIPTS,
+    check_current,
+    contract,
+    current,
+    head,
+    revisions,
+    upgrade,
+    waiting,
+)
 from sametoken.node import Node
 from sametoken.operate.opening import open_store
 from sametoken.operate.preparing import prepared
@@ -199,6 +208,22 @@ def test_a_database_of_another_line_of_descent_is_refused(
         Misconfigured, match=r"at revision 1001, which this version .* revision 1501"
     ):
         schema.change(partial(upgrade, scripts=sibling))
+
+
+def test_a_database_is_used_as_it_is_unless_something_is_missing_that_is_used(
+    schema: Schema, release: Callable[..., str]
+) -> None:
+    schema.change(upgrade)
+    newer = release(EXPANDING, CONTRACTING)
+    check = partial(check_current, name="the test's", scripts=newer)
+    with pytest.raises(Misconfigured, match=f"the test's is at revision {head()}") as refused:
+        schema.change(check)
+    assert "needs revision 1001. Run `sametoken migrate`" in str(refused.value)
+    assert seen(schema) == (head(), OURS)
+    schema.change(partial(upgrade, scripts=newer))
+    for program in (newer, SCRIPTS):
+        schema.change(partial(check, scripts=program))
+    assert seen(schema) == ("1001", [*OURS, "1001"])
 
 
 # -- while older nodes run ----------------------------------------------------------------------

@@ -6,8 +6,9 @@ only reads. So how a file is opened depends on what is there:
 1. No log: no process has it open, and all is in the file. It is read as one that nobody changes.
    Should a server start meanwhile, its log or the file's new time tells so, and what was read
    (it may be torn) is read again.
-2. A log and its index: a server has it open, or was killed. Both are read where they lie. Where
-   the index lacks a mark for us to read from, the living server's index is given one.
+2. A log and its index: a server has it open, or was killed. Both are read where they lie, and
+   the index is not written to. SQLite refuses that while a server is about to make the index; it
+   is then used as any reader beside a server does, which leaves a mark in it.
 3. A log alone: only a connection that writes can make the index. Refused.
 
 No lock of `store.gate` is needed: a reader neither commits nor checkpoints.
@@ -36,7 +37,6 @@ T = TypeVar("T")
 # A server that starts or stops is met once; a file that changes under every try is no database.
 TRIES_MAX = 5
 _AT_REST = "mode=ro&immutable=1"
-# The second one is for an index without a mark.
 _IN_USE = ("mode=ro&readonly_shm=1", "mode=ro")
 
 # Raises `Misconfigured` for a database that is not to be read.
@@ -122,7 +122,7 @@ def _snapshot(path: Path, ways: tuple[str, ...]) -> Iterator[sa.Connection]:
     *others, last = ways
     connection = next((one for way in others if (one := _begun(path, way))), None)
     connection = connection or _begun(path, last)
-    assert connection is not None, "an index without a mark has been given one"
+    assert connection is not None, "the last way may write to the index"
     try:
         yield connection
     finally:
@@ -130,7 +130,7 @@ def _snapshot(path: Path, ways: tuple[str, ...]) -> Iterator[sa.Connection]:
 
 
 def _begun(path: Path, way: str) -> sa.Connection | None:
-    """None where the log's index has no mark to read from."""
+    """None where the log's index must be written to before it can be read."""
     uri = f"{path.as_uri()}?{way}"
     connection = engine_for(
         SQLITE,
