@@ -1,4 +1,4 @@
-"""What a node does besides answering: drive work, ripen resources, sweep, tell that it lives."""
+"""A node's threads besides those that answer: runners, ripener, sweeper, heartbeat."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """What a node says of itself to others, in transactions.
+    """A node's word to others that it lives, and that it ends: two transactions.
 
-    `beat` is repeated. It raises `Misconfigured` when the node must not go on, which `give_up` is
-    then told.
+    `beat` is repeated. When it raises `Misconfigured` the node must not go on: `give_up` is called
+    with the error.
     """
 
     beat: Callable[[Tx], None]

@@ -1,4 +1,4 @@
-"""What an operator can set, and where it comes from.
+"""An operator's settings, and where they come from.
 
 Values and parsing only; of the file system it asks no more than where links lead.
 """

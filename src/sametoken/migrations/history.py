@@ -41,7 +41,7 @@ def record(connection: sa.Connection, applied: Applied) -> None:
 
 
 def applied(connection: sa.Connection) -> list[Applied]:
-    """All that a database has had, the oldest first; nothing for one that is not ours."""
+    """Every revision a database has had, the oldest first; none for one that is not ours."""
     if not sa.inspect(connection).has_table(APPLIED.name):
         return []
     rows = connection.execute(sa.select(APPLIED).order_by(APPLIED.c.revision))

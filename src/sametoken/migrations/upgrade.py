@@ -42,7 +42,7 @@ class Revision:
 
 @cache
 def revisions(scripts: str = SCRIPTS) -> tuple[Revision, ...]:
-    """All that this program knows, the oldest first.
+    """Every revision that this program knows, the oldest first.
 
     Read once: a newer version may be installed over the files of a program that runs.
     """
@@ -155,7 +155,7 @@ def check_ours(connection: sa.Connection, *, name: str) -> None:
 def check_current(connection: sa.Connection, *, name: str, scripts: str = SCRIPTS) -> None:
     """Raise `Misconfigured` unless the database can be used as it is, with nothing applied.
 
-    What only `contract` applies may be missing; `name` is what the database is called.
+    Revisions that only `contract` applies may be missing; `name` is what the database is called.
     """
     check_ours(connection, name=name)
     _check_known(connection, scripts)
@@ -188,7 +188,7 @@ def _check_known(connection: sa.Connection, scripts: str) -> None:
 
 
 def _missing(connection: sa.Connection, scripts: str) -> list[Revision]:
-    """What this program knows and the database has not had, the oldest first."""
+    """The revisions that this program knows and the database has not had, the oldest first."""
     had = {one.revision for one in history.applied(connection)}
     return [one for one in revisions(scripts) if one.id not in had]
 

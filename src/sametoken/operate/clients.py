@@ -1,4 +1,4 @@
-"""What a client needs to call: a key, a Region, an endpoint."""
+"""Pointing a client at a database's endpoint: an access key, a Region, a URL."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DEFAULT_URL = f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
 
 
 def environment(here: Opened[Reads], name: str, region: str) -> dict[str, str]:
-    """What AWS clients read: the newest full key of the account, the Region, the endpoint.
+    """Variables that AWS clients read: the account's newest full key, the Region, the endpoint.
 
     Raises `Misconfigured` if there is no account called `name`.
     """
@@ -33,7 +33,7 @@ def environment(here: Opened[Reads], name: str, region: str) -> dict[str, str]:
 
 
 def endpoint(here: Opened[Reads]) -> str | None:
-    """Where a node of the database serves, or served last; None if none has."""
+    """The URL at which a node of the database serves, or served last; None if none has."""
     if here.database.file is not None:
         return node_url(here.database.file)
     urls = [node.url for node in here.store.read(nodes.living) if node.url is not None]

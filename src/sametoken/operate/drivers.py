@@ -31,7 +31,7 @@ def store_of(database: Database, world: World) -> Iterator[Store]:
 
 
 def reader_of(database: Database, world: World, check: Check) -> Reads:
-    """What reads a database, and changes nothing. `check` is asked in every read, before it."""
+    """A reader of the database, which changes nothing. `check` is called first in every read."""
     if database.file is not None:
         return FileReader(database.file, world, check)
     with _needing_the_driver():

@@ -1,4 +1,4 @@
-"""How much there may be: capacity per type and zone, vCPUs and EC2's quotas per account."""
+"""Limits: capacity per type and zone, vCPUs and EC2's quotas per account and Region."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sametoken.resources.kit.quotas import QUOTAS
 from sametoken.store.port import Store
 from sametoken.store.reading import Reads
 
-# What every database holds in an integer column.
+# The largest number that every database holds in an integer column.
 MAXIMUM_MAX = 2**31 - 1
 _ACCOUNT = re.compile(r"[0-9]{12}")
 
@@ -67,7 +67,7 @@ def set_maximum(here: Opened[Store], name: str, maximum: int) -> None:
 
 
 def limits(here: Opened[Reads]) -> list[Limit]:
-    """Those that were set, then the defaults of all others."""
+    """The limits that were set, then the defaults of all others."""
     return [
         *(Limit(name, maximum) for name, maximum in here.store.read(counters.maxima_set)),
         Limit("capacity/*/*", counters.CAPACITY_DEFAULT, is_default=True),

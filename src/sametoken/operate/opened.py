@@ -1,7 +1,7 @@
-"""A database that a use case works on. Every use case of this package takes one.
+"""A database that use cases work on: each function of this package that has one takes it first.
 
-`Opened[Reads]` is for those that change nothing, `Opened[Store]` for the others; whoever has the
-second may call all. A server that is wired already makes one of its own store.
+A use case that changes nothing takes an `Opened[Reads]`, any other an `Opened[Store]`, which may
+stand for the first. `operate.opening` makes them; so can a server, of the store it has open.
 """
 
 from __future__ import annotations

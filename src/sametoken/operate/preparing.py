@@ -1,4 +1,4 @@
-"""What a deployment needs once: a key to seal with, a digest key, a first account."""
+"""Preparing a new database: a key to seal with, a digest key, a first account. Once each."""
 
 from __future__ import annotations
 

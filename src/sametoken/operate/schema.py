@@ -22,7 +22,7 @@ class Schema:
 
 
 def upgrade_schema(database: Database) -> Schema:
-    """Apply what only adds, to a new database everything. What it came to."""
+    """Apply the revisions that only add, to a new database every one; the schema it has then."""
     found: list[Schema] = []
 
     def change(connection: Any) -> None:

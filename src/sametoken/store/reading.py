@@ -34,7 +34,7 @@ from sametoken.world import World
 
 T = TypeVar("T")
 
-# A server that starts or stops is met once; a file that changes under every try is no database.
+# Tries of one read. A server that starts or stops meanwhile costs one of them.
 TRIES_MAX = 5
 _AT_REST = "mode=ro&immutable=1"
 _IN_USE = ("mode=ro&readonly_shm=1", "mode=ro")
