@@ -52,8 +52,8 @@ class Reads(Protocol):
 
 
 def told(error: Exception) -> str:
-    """A database's error in one line, without SQLAlchemy's statement and advice."""
-    return " ".join(str(getattr(error, "orig", None) or error).split())
+    """A database's error as one clause, without SQLAlchemy's statement and advice."""
+    return " ".join(str(getattr(error, "orig", None) or error).split()).rstrip(".?")
 
 
 class FileReader:
@@ -65,7 +65,7 @@ class FileReader:
         self._check = check
 
     def read(self, fn: Callable[[Tx], T]) -> T:
-        """Raises `Misconfigured` when the file is no database, or `Transient` when it is busy."""
+        """Raises `Misconfigured` when it cannot be read, or `Transient` when it never rests."""
         for _ in range(TRIES_MAX):
             before = _at_rest(self._path)
             try:
