@@ -30,7 +30,9 @@ from over_http import DRAIN_SECONDS_MAX, await_address, wait_until
 from shares import NoShares, held_to
 from stores import LAUNCH, REGION
 
-from sametoken.node import add_key, open_store, prepare
+from sametoken.operate.accounts import add_key
+from sametoken.operate.opening import open_store
+from sametoken.operate.preparing import prepare
 from sametoken.resources.network import vpcs
 from sametoken.server.sealing import load_sealer
 from sametoken.settings import KEY_FILE_VARIABLE, Database

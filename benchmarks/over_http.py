@@ -27,8 +27,10 @@ from connections import Signer, send
 from measure import Run, cpu_seconds_of, http_table, interleave
 from stores import LAUNCH, REGION
 
-from sametoken.node import add_key, open_store, prepare
-from sametoken.server.sealing import key_file, load_sealer
+from sametoken.operate.accounts import add_key
+from sametoken.operate.opening import open_store
+from sametoken.operate.preparing import prepare
+from sametoken.server.sealing import load_sealer
 from sametoken.settings import database_of
 from sametoken.world import RealWorld
 
@@ -116,7 +118,7 @@ def _served(folder: Path, stored: int) -> Iterator[Server]:
     folder.mkdir()
     database = folder / "plane.db"
     world = RealWorld()
-    sealer = load_sealer(key_file(database), create=True)
+    sealer = load_sealer(database_of(database).key_file, create=True)
     keys = []
     with open_store(database_of(database), world) as store:
         prepare(store, sealer, world)

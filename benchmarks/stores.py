@@ -19,7 +19,8 @@ from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.idempotency import Engine, sql_engine
-from sametoken.node import open_store, wire_services
+from sametoken.node import wire_services
+from sametoken.operate.opening import open_store
 from sametoken.resources.kit import counters
 from sametoken.resources.network import vpcs
 from sametoken.server.admission import Admitted

@@ -14,17 +14,19 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 import sdk
-from sametoken.node import Node, add_key, open_store
+from sametoken.node import Node
+from sametoken.operate import clock
+from sametoken.operate.accounts import add_key
+from sametoken.operate.opening import open_store
+from sametoken.operate.preparing import prepared
 from sametoken.resources.account.accounts import Access
 from sametoken.server.choices import DEFAULT_CHOICES, Choices
 from sametoken.server.sealing import load_sealer
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import Database, Settings, database_of, read_database
-from sametoken.store import clock
 from sametoken.store.clock import CLOCK
 from sametoken.store.nodes import NODE
 from sametoken.store.port import Store, Tx
-from sametoken.workflow import work
 from sametoken.world import RealWorld
 from sdk import Keys
 from store.stores import migrated_database
@@ -79,12 +81,7 @@ class Plane:
 
     def advance(self, by: timedelta) -> None:
         """Move the store's clock on, and wake whoever waits for it."""
-
-        def run(tx: Tx) -> None:
-            clock.advance(tx.connection, by)
-            tx.wake(work.CHANNEL)
-
-        self.store.run(run)
+        clock.advance(self.store, by)
 
 
 def everything(store: Store) -> dict[str, list[str]]:
@@ -127,7 +124,8 @@ def running_plane(
         simulation=SimulationSettings(boot_seconds, 0.0, boot_failure_odds),
     )
     with open_store(settings.database, RealWorld()) as store:
-        node = Node(settings, store)
+        engine = prepared(store, settings.database, RealWorld())
+        node = Node(settings, store, engine)
         assert node.edge is not None, "it answers"
         node.edge.bind()
         loop = asyncio.new_event_loop()

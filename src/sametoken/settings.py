@@ -1,15 +1,15 @@
-"""What an operator can set, and where it comes from.
+"""An operator's settings, and where they come from.
 
 Values and parsing only; of the file system it asks no more than where links lead.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sametoken.errors import Misconfigured
-from sametoken.server import sealing
 from sametoken.server.choices import DEFAULT_CHOICES, Choices
 from sametoken.services.simulated_machines import SimulationSettings
 
@@ -64,6 +64,23 @@ class Settings:
     sweep_seconds: float = SWEEP_SECONDS
     simulation: SimulationSettings = field(default_factory=SimulationSettings)
 
+    def check_bind(self) -> None:
+        """Raise `Misconfigured` when others could reach the node, and nothing said they may."""
+        if self.tls_cert is None and not self.insecure_bind and not _is_loopback(self.host):
+            raise Misconfigured(
+                f"{self.host} is reachable from other machines. Serve TLS with --tls-cert and "
+                "--tls-key, or pass --insecure-bind if something in front of it does."
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
 
 def read_database(url: str, key_file: Path | None = None) -> Database:
     """The database that a URL names. Raises `Misconfigured` for what is not served.
@@ -77,7 +94,7 @@ def read_database(url: str, key_file: Path | None = None) -> Database:
             file = Path(url.removeprefix(_SQLITE)).expanduser().resolve()
         except (OSError, RuntimeError) as error:
             raise Misconfigured(f"{url!r} names no file: {error}") from error
-        return Database(url, file, key_file or sealing.key_file(file))
+        return Database(url, file, key_file or file.with_name(file.name + ".key"))
     if url.startswith(_POSTGRESQL):
         return Database(url, None, key_file)
     raise Misconfigured(

@@ -17,12 +17,14 @@ import pytest
 
 from chaos.relay import Relay
 from clients.process import Server, closing_server, until
-from sametoken.cli.database import opened
-from sametoken.node import add_key
+from sametoken.cli.database import named_database
+from sametoken.operate.accounts import add_key
+from sametoken.operate.opening import making
 from sametoken.resources.kit import counters
 from sametoken.resources.network import vpcs
 from sametoken.settings import KEY_FILE_VARIABLE
 from sametoken.store.port import Tx
+from sametoken.world import RealWorld
 from sdk import REGION, Keys
 from store.standbys import Pair
 
@@ -155,7 +157,7 @@ def _prepare(url: str, count: int) -> list[Account]:
             vpcs.seed(tx, one.account, REGION)
         return keys
 
-    with opened(url) as here:
+    with making(named_database(url), RealWorld()) as here:
         keys = here.store.run(run)
     with psycopg.connect(url) as session:
         return [_account(session, one) for one in keys]

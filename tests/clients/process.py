@@ -31,12 +31,14 @@ from botocore.exceptions import HTTPClientError
 import sametoken
 from clients.nursery import Forked, nursery
 from plane import LAUNCH
-from sametoken.cli.database import opened
+from sametoken.cli.database import named_database
 from sametoken.faults import CRASH_VARIABLE
-from sametoken.node import add_key
+from sametoken.operate.accounts import add_key
+from sametoken.operate.opening import making
 from sametoken.resources.network import vpcs
 from sametoken.settings import KEY_FILE_VARIABLE
 from sametoken.store.port import Tx
+from sametoken.world import RealWorld
 from sdk import REGION, Keys, client
 from store import servers
 
@@ -91,7 +93,7 @@ def prepare(database: Path) -> Keys:
 
 def prepare_at(url: str) -> Keys:
     """Prepare any database in that way."""
-    with opened(url, create=True) as here:
+    with making(named_database(url), RealWorld()) as here:
 
         def run(tx: Tx) -> Keys:
             made = Keys(*add_key(tx, here.sealer, "clients", access="full"))

@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
 
+from clients.commands import commands
 from clients.process import Server, closing_server, identity, launch, prepare
 from sametoken.cli import main
 from sametoken.migrations.upgrade import head
@@ -71,15 +72,6 @@ def create(name: str, *words: str, database: str) -> Keys:
 
 def account_seen_by(server: Server, keys: Keys) -> Any:
     return server.client("sts", keys=keys).get_caller_identity()["Account"]
-
-
-def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    yield path
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from commands(command, (*path, name))
-        else:
-            yield (*path, name)
 
 
 @pytest.mark.parametrize("path", [*commands(main)], ids=" ".join)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sametoken.node import add_key, open_store
+from sametoken.operate.accounts import add_key
+from sametoken.operate.opening import open_store
 from sametoken.server import credentials
 from sametoken.server.credentials import Credentials
 from sametoken.server.sealing import Sealer, new_key

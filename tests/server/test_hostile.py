@@ -22,11 +22,14 @@ from xml.etree import ElementTree
 import pytest
 
 from plane import Plane, everything
-from sametoken.node import Node, add_key, open_store
+from sametoken.node import Node
+from sametoken.operate.accounts import add_key
+from sametoken.operate.opening import open_store
+from sametoken.operate.preparing import prepared
 from sametoken.resources.network import vpcs
 from sametoken.server.app import App
 from sametoken.server.edge import Message
-from sametoken.server.sealing import key_file, load_sealer
+from sametoken.server.sealing import load_sealer
 from sametoken.settings import Settings, database_of
 from sametoken.store.port import Tx
 from sametoken.world import RealWorld
@@ -78,8 +81,8 @@ def application(database: Path) -> Iterator[tuple[App, Keys]]:
     """Open the application over a new database, without a socket and without runners."""
     here = database_of(database)
     with open_store(here, RealWorld()) as store:
-        node = Node(Settings(here, runners=0), store)
-        sealer = load_sealer(key_file(database), create=False)
+        node = Node(Settings(here, runners=0), store, prepared(store, here, RealWorld()))
+        sealer = load_sealer(here.key_file, create=False)
         keys = Keys(*store.run(lambda tx: add_key(tx, sealer, "hostile", access="full")))
         store.run(lambda tx: seed_regions(tx, keys.account))
         try:

@@ -16,11 +16,14 @@ from botocore.credentials import Credentials
 from ec2.signers import wire
 from plane import LAUNCH, everything
 from sametoken.errors import ServiceError, Transient
-from sametoken.node import Node, add_key, open_store
+from sametoken.node import Node
+from sametoken.operate.accounts import add_key
+from sametoken.operate.opening import open_store
+from sametoken.operate.preparing import prepared
 from sametoken.server.choices import Choices
 from sametoken.server.exchange import Exchange
 from sametoken.server.pipeline import Pipeline, Stage
-from sametoken.server.sealing import key_file, load_sealer
+from sametoken.server.sealing import load_sealer
 from sametoken.server.throttling import Rate
 from sametoken.settings import Settings, database_of
 from sametoken.store.port import Store
@@ -84,9 +87,11 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     file = tmp_path_factory.mktemp("pipeline") / "pipeline.db"
     # So slow that no token comes back while the tests run.
     choices = Choices(rates={"RunInstances": Rate(0.0001, BURST)})
-    with open_store(database_of(file), RealWorld()) as store:
-        node = Node(Settings(database_of(file), runners=0, choices=choices), store)
-        sealer = load_sealer(key_file(file), create=False)
+    database = database_of(file)
+    with open_store(database, RealWorld()) as store:
+        engine = prepared(store, database, RealWorld())
+        node = Node(Settings(database, runners=0, choices=choices), store, engine)
+        sealer = load_sealer(database.key_file, create=False)
         full = store.run(lambda tx: add_key(tx, sealer, "flawed", access="full"))
         reader = store.run(lambda tx: add_key(tx, sealer, "flawed", access="read-only"))
         served = Served(node.app.pipeline, store, full, reader)

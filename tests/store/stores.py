@@ -54,7 +54,7 @@ class Database(Protocol):
 def _migrated_file() -> bytes:
     """An empty database's file: migrating one for each test would cost more than the tests do."""
     # Here, because the processes of `store.processes` need not load the whole control plane.
-    from sametoken.node import open_store
+    from sametoken.operate.opening import open_store
     from sametoken.settings import database_of
 
     with TemporaryDirectory() as folder:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sametoken.background import Background
 from sametoken.idempotency import sql_engine
-from sametoken.node import open_store, wire_services
+from sametoken.node import wire_services
+from sametoken.operate.opening import open_store
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import database_of
 from sametoken.workflow.loop import POLL_SECONDS_MAX

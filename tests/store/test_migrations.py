@@ -17,7 +17,7 @@ from alembic.script import Script, ScriptDirectory
 from sametoken.errors import Misconfigured
 from sametoken.migrations.tables import METADATA
 from sametoken.migrations.upgrade import current, head, upgrade
-from sametoken.node import open_store
+from sametoken.operate.opening import open_store
 from sametoken.settings import database_of
 from sametoken.store import clock
 from sametoken.store.engines import SQLITE, engine_for

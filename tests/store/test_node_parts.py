@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 
 from sametoken.errors import Misconfigured
-from sametoken.node import DIGEST_KEY, Node, add_key, claimed_node, open_store, prepare
+from sametoken.node import Node
+from sametoken.operate.accounts import add_key
+from sametoken.operate.keys import DIGEST_KEY
+from sametoken.operate.opening import open_store
+from sametoken.operate.preparing import prepare
+from sametoken.operate.serving import claimed_node
 from sametoken.resources.account import accounts
 from sametoken.server.sealing import (
     KEY_VARIABLE,
     Sealer,
-    key_file,
     key_id,
     load_sealer,
     new_key,
@@ -53,6 +57,13 @@ def serve_a_moment(node: Node) -> None:
         await node.serve(stop)
 
     asyncio.run(run())
+
+
+def key_file(path: Path) -> Path:
+    """Where the key of the database at `path` is."""
+    file = database_of(path).key_file
+    assert file is not None, "a file's key is beside it"
+    return file
 
 
 def started(path: Path) -> list[tuple[str, str, str, str]]:
@@ -184,10 +195,10 @@ def test_a_second_node_of_a_file_is_refused_with_a_sentence(path: Path) -> None:
 
 def test_a_host_that_others_can_reach_needs_tls_or_a_word(path: Path) -> None:
     with (
-        open_store(database_of(path), SetWorld()) as store,
         pytest.raises(Misconfigured, match="--tls-cert"),
+        claimed_node(Settings(database_of(path), host="0.0.0.0", port=0), RealWorld()),
     ):
-        Node(Settings(database_of(path), host="0.0.0.0", port=0), store)
+        pass
 
 
 # -- sealing ------------------------------------------------------------------------------------

@@ -20,8 +20,20 @@ from clients.process import until
 from sametoken.errors import Misconfigured
 from sametoken.migrations import history
 from sametoken.migrations.history import Applied
-from sametoken.migrations.upgrade import contract, current, head, revisions, upgrade, waiting
-from sametoken.node import Node, contract_schema, open_store
+from sametoken.migrations.upgrade import (
+    SCRIPTS,
+    check_current,
+    contract,
+    current,
+    head,
+    revisions,
+    upgrade,
+    waiting,
+)
+from sametoken.node import Node
+from sametoken.operate.opening import open_store
+from sametoken.operate.preparing import prepared
+from sametoken.operate.schema import contract_schema
 from sametoken.settings import Database, Settings, database_of, read_database
 from sametoken.store import clock, nodes, postgresql, sqlite
 from sametoken.store.gate import claim_node
@@ -198,6 +210,22 @@ def test_a_database_of_another_line_of_descent_is_refused(
         schema.change(partial(upgrade, scripts=sibling))
 
 
+def test_a_database_is_used_as_it_is_unless_something_is_missing_that_is_used(
+    schema: Schema, release: Callable[..., str]
+) -> None:
+    schema.change(upgrade)
+    newer = release(EXPANDING, CONTRACTING)
+    check = partial(check_current, name="the test's", scripts=newer)
+    with pytest.raises(Misconfigured, match=f"the test's is at revision {head()}") as refused:
+        schema.change(check)
+    assert "needs revision 1001. Run `sametoken migrate`" in str(refused.value)
+    assert seen(schema) == (head(), OURS)
+    schema.change(partial(upgrade, scripts=newer))
+    for program in (newer, SCRIPTS):
+        schema.change(partial(check, scripts=program))
+    assert seen(schema) == ("1001", [*OURS, "1001"])
+
+
 # -- while older nodes run ----------------------------------------------------------------------
 
 
@@ -275,7 +303,8 @@ def test_a_node_that_starts_while_something_is_taken_away_finds_out(
     """It had opened the database before, and its first beat came too late to be seen."""
     newer = release(EXPANDING, CONTRACTING)
     with open_store(shared.database, RealWorld()) as store:
-        node = Node(Settings(shared.database), store, answers=False)
+        engine = prepared(store, shared.database, RealWorld())
+        node = Node(Settings(shared.database), store, engine, answers=False)
         fates: list[Exception | None] = []
 
         def beat() -> None:
@@ -316,7 +345,8 @@ def test_a_node_that_was_taken_for_dead_ends_when_it_finds_its_schema_gone(
     shared: OnPostgresql, release: Callable[..., str]
 ) -> None:
     with open_store(shared.database, RealWorld()) as store:
-        node = Node(Settings(shared.database), store, Hasty(), answers=False)
+        engine = prepared(store, shared.database, RealWorld())
+        node = Node(Settings(shared.database), store, engine, Hasty(), answers=False)
         ended: list[Exception] = []
 
         def serve() -> None:

@@ -19,9 +19,11 @@ from tidy.sources import PACKAGE, ROOT, Source
 RINGS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
+    # Use cases, each on an opened database: what a command, or a console, is thin over.
+    ("operate",),
     ("node",),
     ("background",),
-    # The settings name the drivers' settings, and are read by node and cli alone.
+    # The settings name the drivers' settings, and are read by the units above alone.
     ("settings",),
     ("server", "client", "web", "testing", "verify"),
     # The migrations see all tables and nothing above them; ec2 has none.
@@ -40,8 +42,10 @@ RING = {unit: number for number, ring in enumerate(RINGS) for unit in ring}
 
 # ONLY_FOR is narrower than the rings: only these units may import the key.
 ONLY_FOR = {
-    "migrations": {"migrations", "node", "cli"},
-    "settings": {"settings", "node", "cli"},
+    "operate": {"operate", "cli"},
+    "node": {"node", "operate"},
+    "migrations": {"migrations", "node", "operate"},
+    "settings": {"settings", "node", "operate", "cli"},
     # The facade is for users; inside, a name is imported from where it lives.
     "__init__": set[str](),
 }
@@ -95,8 +99,21 @@ CALLS_OUT = {
 # ENGINE must load with nothing else there: `pip install sametoken` brings only ENGINE_NEEDS.
 ENGINE = {"__init__", "idempotency", "store", "retry", "faults", "errors", "world"}
 ENGINE_NEEDS = {"sqlalchemy"}
-# Modules that `node` alone loads, and only for users of `sametoken[postgresql]`.
+# Modules that `operate` alone loads, and only for users of `sametoken[postgresql]`.
 POSTGRESQL = {"store/postgresql.py", "store/pgconnect.py", "store/pgsession.py", "store/news.py"}
+# A command parses, calls a use case and prints: it reaches no row, no store and no key by itself.
+# Of the server and the services it knows the values that its options are turned into; None: all.
+COMMANDS_KNOW: Mapping[str, set[str] | None] = {
+    "cli": None,
+    "operate": None,
+    "settings": None,
+    "testing": None,
+    "faults": None,
+    "errors": None,
+    "world": None,
+    "server": {"choices", "throttling"},
+    "services": {"simulated_machines"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +213,17 @@ def calls_nothing_out(source: Source) -> Iterator[str]:
         parts = found.name.split(".")
         if {parts[0], ".".join(parts[:2])} & CALLS_OUT:
             yield source.says(found.line, f"{found.name} calls out of an open transaction")
+
+
+def commands_thin(source: Source) -> Iterator[str]:
+    """A command reaches the rest of the program through operate."""
+    if source.unit != "cli":
+        return
+    for found, unit, module in _of_package(source):
+        known = COMMANDS_KNOW.get(unit, set())
+        if known is not None and module not in known:
+            whole = f"{unit}.{module}" if module else unit
+            yield source.says(found.line, f"a command must not import {whole}: ask operate")
 
 
 def services_apart(source: Source) -> Iterator[str]:

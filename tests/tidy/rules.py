@@ -15,6 +15,7 @@ FOR_OURS: tuple[Rule, ...] = (
     imports.storeyed,
     imports.protocol_alone,
     imports.calls_nothing_out,
+    imports.commands_thin,
     imports.services_apart,
     imports.engine_alone,
     imports.declared,

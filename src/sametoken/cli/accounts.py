@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import click
 from rich.table import Table
 
-from sametoken.cli.database import database_option, opened
+from sametoken.cli.database import database_option
 from sametoken.cli.tables import print_table
-from sametoken.errors import Misconfigured
-from sametoken.node import add_key
-from sametoken.resources.account import accounts as stored
-from sametoken.server.sealing import KEY_VARIABLE, Sealer, new_key, write_keys
+from sametoken.operate import accounts as use
+from sametoken.operate import keys as sealing_keys
+from sametoken.operate.opening import making, reading, writing
+from sametoken.settings import Database
+from sametoken.world import RealWorld
 
 
 @click.group()
@@ -31,21 +30,18 @@ def create(
     access_key_id: str | None,
     secret_access_key: str | None,
     read_only: bool,
-    database: str,
+    database: Database,
 ) -> None:
     """Make an access key for the account NAME, which is made when it is new."""
-    if access_key_id is not None and not (access_key_id.isascii() and access_key_id.isalnum()):
-        raise Misconfigured(f"{access_key_id!r} is no access key id; use letters and digits")
-    with opened(database, create=True) as here:
-        account, id, secret = here.store.run(
-            lambda tx: add_key(
-                tx,
-                here.sealer,
-                name,
-                access="read-only" if read_only else "full",
-                access_key_id=access_key_id,
-                secret=secret_access_key,
-            )
+    if access_key_id is not None:
+        use.check_access_key_id(access_key_id)
+    with making(database, RealWorld()) as here:
+        account, id, secret = use.create(
+            here,
+            name,
+            access="read-only" if read_only else "full",
+            access_key_id=access_key_id,
+            secret=secret_access_key,
         )
     click.echo(f"account           {account} ({name})")
     click.echo(f"access key id     {id}{' (read-only)' if read_only else ''}")
@@ -54,69 +50,46 @@ def create(
 
 @accounts.command(name="list")
 @database_option
-def list_accounts(database: str) -> None:
+def list_accounts(database: Database) -> None:
     """List accounts and their access keys."""
     table = Table("account", "name", "access key id", "access")
-    with opened(database) as here:
-        for row in here.store.read(stored.list_keys):
-            table.add_row(*row)
+    with reading(database, RealWorld()) as here:
+        for key in use.keys(here):
+            table.add_row(key.account, key.name, key.id, key.access)
     print_table(table)
 
 
 @accounts.command()
 @click.argument("name")
 @database_option
-def keys(name: str, database: str) -> None:
+def keys(name: str, database: Database) -> None:
     """Show the access keys of the account NAME with their secrets."""
-    with opened(database) as here:
-        found = [row for row in here.store.read(stored.list_keys) if row[1] == name]
-        if not found:
-            raise Misconfigured(f"there is no account {name!r}; see `sametoken accounts list`")
-        for _, _, id, access in found:
-            key = here.store.read(partial(stored.find_key, access_key_id=id))
-            assert key is not None, "it was listed a moment ago"
-            secret = here.sealer.unseal(key.sealed_secret, key.sealing_key)
-            click.echo(f"{id} {secret} {access}")
+    with reading(database, RealWorld()) as here:
+        for key in use.secrets(here, name):
+            click.echo(f"{key.id} {key.secret} {key.access}")
 
 
 @accounts.command()
 @click.argument("name")
 @click.option("--v2/--no-v2", required=True, help="May the account sign with version 2?")
 @database_option
-def signatures(name: str, v2: bool, database: str) -> None:
+def signatures(name: str, v2: bool, database: Database) -> None:
     """Let the account NAME sign with version 2, for old clients, or with version 4 alone."""
-    with opened(database) as here:
-        if not here.store.run(partial(stored.allow_signature_v2, name=name, allowed=v2)):
-            raise Misconfigured(f"there is no account {name!r}; see `sametoken accounts list`")
+    with writing(database, RealWorld()) as here:
+        use.allow_signature_v2(here, name, allowed=v2)
     click.echo(f"{name} may sign with version {'2 and 4' if v2 else '4 alone'}")
 
 
 @accounts.command()
 @database_option
-def rekey(database: str) -> None:
+def rekey(database: Database) -> None:
     """Seal every secret with a new key. A running server goes on, with the new one."""
-    with opened(database) as here:
-        file = here.database.key_file
-        if file is None or not file.exists():
-            raise Misconfigured(
-                f"the key comes from {KEY_VARIABLE}: put the new key before the old one there "
-                "(NEW,OLD), restart every node, then run this again with the file in place"
-            )
-        old = file.read_text().split()
-        fresh = new_key()
-        # Both keys are in the file while either may be in the rows: a crash here loses nothing.
-        write_keys(file, [fresh, *old])
-        both = Sealer([fresh, *old])
-
-        def reseal(sealed: str, sealing_key: str) -> tuple[str, str]:
-            return both.seal(both.unseal(sealed, sealing_key))
-
-        count = here.store.run(lambda tx: stored.reseal_all(tx, reseal))
-        write_keys(file, [fresh])
+    with writing(database, RealWorld()) as here:
+        count, file = sealing_keys.rekey(here)
     click.echo(f"{count} secrets are sealed with a new key ({file})")
 
 
 @accounts.command(name="new-key")
 def make_key() -> None:
     """Print a new key to seal secrets with, for nodes that share a PostgreSQL database."""
-    click.echo(new_key())
+    click.echo(sealing_keys.new_key())

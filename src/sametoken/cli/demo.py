@@ -19,11 +19,13 @@ from typing import Any
 import click
 from rich.console import Console
 
-from sametoken.cli.clients import client_environment
-from sametoken.cli.database import opened
+from sametoken.cli.database import named_database
 from sametoken.errors import Misconfigured
-from sametoken.store.gate import node_url
+from sametoken.operate import clients
+from sametoken.operate.opening import reading
+from sametoken.operate.preparing import FIRST_ACCOUNT
 from sametoken.testing import LossyProxy, drop_first_replies, lossy_proxy, pass_all
+from sametoken.world import RealWorld
 
 IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 TOKEN, CRASH_TOKEN = "demo-launch-1", "demo-launch-2"
@@ -53,14 +55,13 @@ class Demo:
         assert self.server.stdout is not None, "its output is a pipe"
         if not self.server.stdout.readline().startswith("sametoken serves"):
             raise Misconfigured("the demo's server did not start")
-        with opened(f"sqlite:///{self.database}") as here:
-            self.environment = client_environment(here, "default", "us-east-1")
+        database = named_database(f"sqlite:///{self.database}")
+        with reading(database, RealWorld()) as here:
+            self.environment = clients.environment(here, FIRST_ACCOUNT, "us-east-1")
 
     @property
     def url(self) -> str:
-        found = node_url(self.database)
-        assert found is not None, "a running server has written its address"
-        return found
+        return self.environment["AWS_ENDPOINT_URL"]
 
     def kill(self) -> None:
         """kill -9: nothing is flushed, nobody says goodbye."""

@@ -14,13 +14,12 @@ from typing import Any, Literal, TypeVar
 import click
 
 from sametoken import faults
-from sametoken.cli.database import database_option, named_database
-from sametoken.errors import Misconfigured
-from sametoken.node import claimed_node
+from sametoken.cli.database import database_option
+from sametoken.operate.serving import claimed_node
 from sametoken.server.choices import Choices
 from sametoken.server.throttling import read_rates
 from sametoken.services.simulated_machines import SimulationSettings
-from sametoken.settings import DEFAULT_HOST, DEFAULT_PORT, Settings
+from sametoken.settings import DEFAULT_HOST, DEFAULT_PORT, Database, Settings
 from sametoken.world import RealWorld
 
 # A day. A launch that boots for longer than its deadline is unwound anyway.
@@ -115,13 +114,13 @@ def serve(
     drain_seconds: float,
     boot_seconds: float,
     boot_failure_odds: float,
-    database: str,
+    database: Database,
 ) -> None:
     """Serve EC2's API and drive launches, until SIGTERM or Ctrl-C."""
     _log_to_stderr()
     faults.install_from_environment()
     settings = Settings(
-        named_database(database),
+        database,
         host=host,
         port=port,
         tls_cert=tls_cert,
@@ -142,7 +141,7 @@ def serve(
     with claimed_node(settings, RealWorld()) as node:
 
         def announce() -> None:
-            click.echo(f"sametoken serves EC2 at {node.url} (database {settings.database})")
+            click.echo(f"sametoken serves EC2 at {node.url} (database {database})")
             click.echo("Use it, in another shell: sametoken run -- aws ec2 describe-instances")
 
         run_until_signalled(node.serve, announce)
@@ -152,20 +151,14 @@ def serve(
 @click.command()
 @machine_options
 @database_option
-def worker(boot_seconds: float, boot_failure_odds: float, database: str) -> None:
+def worker(boot_seconds: float, boot_failure_odds: float, database: Database) -> None:
     """Drive launches for the servers of a PostgreSQL database, until SIGTERM or Ctrl-C."""
     _log_to_stderr()
     faults.install_from_environment()
-    found = named_database(database)
-    if found.file is not None:
-        raise Misconfigured(
-            f"{found} is a file with one server, which drives its launches itself; workers are for "
-            "PostgreSQL."
-        )
     simulation = SimulationSettings(boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds)
-    settings = Settings(found, simulation=simulation)
+    settings = Settings(database, simulation=simulation)
     with claimed_node(settings, RealWorld(), answers=False) as node:
-        run_until_signalled(node.serve, lambda: click.echo(f"sametoken works for {found}"))
+        run_until_signalled(node.serve, lambda: click.echo(f"sametoken works for {database}"))
     click.echo("stopped")
 
 

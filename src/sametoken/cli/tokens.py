@@ -5,13 +5,12 @@ from __future__ import annotations
 import click
 from rich.table import Table
 
-from sametoken.cli.database import database_option, opened
+from sametoken.cli.database import database_option
 from sametoken.cli.tables import print_table
-from sametoken.errors import Misconfigured
-from sametoken.idempotency import tables
-from sametoken.idempotency.ledger import Entry
-from sametoken.services.steps import INTERNAL_ACCOUNT
-from sametoken.store.port import Tx
+from sametoken.operate import tokens as use
+from sametoken.operate.opening import reading
+from sametoken.settings import Database
+from sametoken.world import RealWorld
 
 LISTED_DEFAULT = 50
 
@@ -31,20 +30,16 @@ def tokens() -> None:
     help="How many at most.",
 )
 @database_option
-def list_tokens(account: str | None, limit: int, database: str) -> None:
+def list_tokens(account: str | None, limit: int, database: Database) -> None:
     """List the newest tokens that callers sent."""
+    with reading(database, RealWorld()) as here:
+        found = use.newest(here, account=account, limit=limit)
     table = Table("claimed", "account", "Region", "action", "token", "attempts", "kept until")
-    with opened(database) as here:
-        found = here.store.read(
-            lambda tx: tables.list_entries(
-                tx, account=account, hidden=INTERNAL_ACCOUNT, limit=limit
-            )
-        )
-    for row in found:
-        kept = "its resources end" if row.expires_at is None else f"{row.expires_at:%F %T}"
+    for one in found:
+        kept = "its resources end" if one.expires_at is None else f"{one.expires_at:%F %T}"
         table.add_row(
-            f"{row.claimed_at:%F %T}", row.account, row.region, row.action, row.client_token,
-            str(row.attempts), kept,
+            f"{one.claimed_at:%F %T}", one.account, one.region, one.action, one.client_token,
+            str(one.attempts), kept,
         )  # fmt: skip
     print_table(table)
 
@@ -53,27 +48,17 @@ def list_tokens(account: str | None, limit: int, database: str) -> None:
 @click.argument("client_token")
 @click.option("--account", help="Only this account's (12 digits).")
 @database_option
-def explain(client_token: str, account: str | None, database: str) -> None:
+def explain(client_token: str, account: str | None, database: Database) -> None:
     """Tell the story of one token: every attempt, what differed, what it made."""
-    with opened(database) as here:
-        told = here.store.read(lambda tx: _tell(tx, client_token, account))
-    if not told:
-        raise Misconfigured(f"no request with the token {client_token!r} is retained")
-    click.echo("\n\n".join(told))
+    with reading(database, RealWorld()) as here:
+        found = use.explain(here, client_token, account=account)
+    click.echo("\n\n".join(_told(story) for story in found))
 
 
-def _tell(tx: Tx, client_token: str, account: str | None) -> list[str]:
-    return [
-        _story(tx, entry)
-        for entry in tables.find_everywhere(tx, client_token)
-        if account in (None, entry.scope.account)
-    ]
-
-
-def _story(tx: Tx, entry: Entry) -> str:
-    scope = entry.scope
-    lines = [f"{entry.client_token}: {scope.action} of {scope.account} in {scope.region}"]
-    for outcome in entry.outcomes:
+def _told(story: use.Story) -> str:
+    scope = story.scope
+    lines = [f"{story.client_token}: {scope.action} of {scope.account} in {scope.region}"]
+    for outcome in story.outcomes:
         where = outcome.zone or "Regional"
         lines.append(f"  {where}: {outcome.state} at {outcome.recorded_at:%F %T}")
         lines.append(f"    by request {outcome.request_id}")
@@ -84,10 +69,10 @@ def _story(tx: Tx, entry: Entry) -> str:
         hidden = sorted(outcome.fingerprint.digests.keys() - outcome.fingerprint.plain.keys())
         if hidden:
             lines.append(f"    asked, kept as digests only: {', '.join(hidden)}")
-    for row in tables.read_attempts(tx, entry):
-        differing = f", differing in {', '.join(row.fields)}" if row.fields else ""
+    for repeat in story.repeats:
+        differing = f", differing in {', '.join(repeat.differing)}" if repeat.differing else ""
         lines.append(
-            f"  attempt {row.number} at {row.made_at:%F %T}: {row.attempt}{differing} "
-            f"(request {row.request_id})"
+            f"  attempt {repeat.number} at {repeat.made_at:%F %T}: {repeat.attempt}{differing} "
+            f"(request {repeat.request_id})"
         )
     return "\n".join(lines)

@@ -12,6 +12,10 @@ from sametoken.ec2.kit.actions import Action, Read
 from sametoken.ec2.kit.repeats import Repeat
 from sametoken.ec2.network import family as network
 from sametoken.ec2.storage import family as storage
+from sametoken.resources.kit.quotas import QUOTAS
+
+# QUOTAS has every kind here, since the families that declare them are loaded.
+__all__ = ["ACTIONS", "QUOTAS", "REPEATS"]
 
 _FAMILIES = (account, network, gateways, storage, compute)
 _ACTIONS: tuple[Action, ...] = tuple(action for one in _FAMILIES for action in one.ACTIONS)

@@ -143,6 +143,32 @@ def check(connection: sa.Connection, scripts: str = SCRIPTS) -> None:
         )
 
 
+def check_ours(connection: sa.Connection, *, name: str) -> None:
+    """Raise `Misconfigured` unless sametoken made the database; `name` is what it is called."""
+    if not history.applied(connection):
+        raise Misconfigured(
+            f"{name} is not a database of sametoken's: it has no table {history.APPLIED.name} with "
+            "revisions. Name another with --database or SAMETOKEN_DATABASE, or make one with "
+            "`sametoken serve`."
+        )
+
+
+def check_current(connection: sa.Connection, *, name: str, scripts: str = SCRIPTS) -> None:
+    """Raise `Misconfigured` unless the database can be used as it is, with nothing applied.
+
+    Revisions that only `contract` applies may be missing; `name` is what the database is called.
+    """
+    check_ours(connection, name=name)
+    _check_known(connection, scripts)
+    missing = [one.id for one in _missing(connection, scripts) if one.phase == EXPAND]
+    if missing:
+        raise Misconfigured(
+            f"{name} is at revision {current(connection)}, and this version of sametoken "
+            f"({_version()}) needs revision {missing[-1]}. Run `sametoken migrate` with this "
+            "version first."
+        )
+
+
 def _check_known(connection: sa.Connection, scripts: str) -> None:
     """Raise `Misconfigured` for a revision that this program cannot work beside."""
     check(connection, scripts)

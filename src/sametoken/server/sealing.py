@@ -59,11 +59,6 @@ def new_key() -> str:
     return Fernet.generate_key().decode()
 
 
-def key_file(database: Path) -> Path:
-    """Where the key of a SQLite database is, unless another file was named."""
-    return database.with_name(database.name + ".key")
-
-
 def load_sealer(file: Path | None, *, create: bool) -> Sealer:
     """The sealer of SAMETOKEN_KEY (several keys joined by commas, the current one first), else of
     `file`, which is made when `create` is given and it is not there."""

@@ -1,0 +1,79 @@
+"""Limits: capacity per type and zone, vCPUs and EC2's quotas per account and Region."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sametoken.ec2.catalog import QUOTAS
+from sametoken.errors import Misconfigured
+from sametoken.operate.opened import Opened
+from sametoken.resources.catalogues.geography import REGIONS, zone_by_name
+from sametoken.resources.catalogues.instance_types import INSTANCE_TYPES
+from sametoken.resources.kit import counters
+from sametoken.store.port import Store
+from sametoken.store.reading import Reads
+
+# The largest number that every database holds in an integer column.
+MAXIMUM_MAX = 2**31 - 1
+_ACCOUNT = re.compile(r"[0-9]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A counter's name or its family's, and its `maximum`; None: as many as one likes.
+
+    `per` is what a default counts in, when that is less than a Region.
+    """
+
+    name: str
+    maximum: int | None
+    is_default: bool = False
+    per: str = ""
+
+
+def check_name(name: str) -> None:
+    """Raise `Misconfigured` for a limit that nothing would ever be held to."""
+    kind, *rest = name.split("/")
+    if kind not in ("capacity", "vcpus", *QUOTAS) or len(rest) != 2:
+        raise Misconfigured(
+            f"{name!r} is no limit; use capacity/ZONE/TYPE, vcpus/ACCOUNT/REGION or "
+            f"KIND/ACCOUNT/REGION with one of: {', '.join(QUOTAS)}"
+        )
+    if kind == "capacity":
+        _check_capacity(*rest)
+    else:
+        _check_quota(*rest)
+
+
+def _check_capacity(zone: str, instance_type: str) -> None:
+    if zone != "*" and zone_by_name(zone) is None:
+        raise Misconfigured(f"{zone!r} is no zone; use one, such as us-east-1a, or *")
+    if instance_type != "*" and instance_type not in INSTANCE_TYPES:
+        raise Misconfigured(f"{instance_type!r} is no instance type served here; use one, or *")
+
+
+def _check_quota(account: str, region: str) -> None:
+    if account != "*" and not _ACCOUNT.fullmatch(account):
+        raise Misconfigured(f"{account!r} is no account; use one's 12 digits, or *")
+    if region != "*" and region not in REGIONS:
+        raise Misconfigured(f"{region!r} is no Region; use one of {', '.join(REGIONS)}, or *")
+
+
+def set_maximum(here: Opened[Store], name: str, maximum: int) -> None:
+    """Hold `name` to `maximum`, from 0 to `MAXIMUM_MAX`. Raises as `check_name` does."""
+    check_name(name)
+    here.store.run(lambda tx: counters.set_maximum(tx, name, maximum))
+
+
+def limits(here: Opened[Reads]) -> list[Limit]:
+    """The limits that were set, then the defaults of all others."""
+    return [
+        *(Limit(name, maximum) for name, maximum in here.store.read(counters.maxima_set)),
+        Limit("capacity/*/*", counters.CAPACITY_DEFAULT, is_default=True),
+        Limit("vcpus/*/*", counters.VCPUS_DEFAULT, is_default=True),
+        *(
+            Limit(f"{kind}/*/*", quota.maximum, is_default=True, per=quota.per)
+            for kind, quota in QUOTAS.items()
+        ),
+    ]

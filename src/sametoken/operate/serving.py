@@ -1,0 +1,55 @@
+"""Serving a database: its store opened, its node made, its socket bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from sametoken.errors import Misconfigured
+from sametoken.node import Node
+from sametoken.operate.opening import open_store
+from sametoken.operate.preparing import prepared
+from sametoken.settings import Settings
+from sametoken.store.gate import LockFile, claim_node
+from sametoken.store.sqlite import check_usable
+from sametoken.workflow import work
+from sametoken.world import World
+
+
+@contextmanager
+def claimed_node(settings: Settings, world: World, *, answers: bool = True) -> Iterator[Node]:
+    """A node of the database, its store open and its socket bound; of a file the only one.
+
+    A node that does not answer is a worker. Raises `Misconfigured` when it cannot be.
+    """
+    database = settings.database
+    if database.file is not None and not answers:
+        raise Misconfigured(
+            f"{database} is a file with one server, which drives its launches itself; workers are "
+            "for PostgreSQL."
+        )
+    claim = nullcontext() if database.file is None else claimed(database.file)
+    with claim as lock, open_store(database, world) as store:
+        if lock is not None:
+            store.run(work.break_leases)
+        node = Node(settings, store, prepared(store, database, world), world, answers=answers)
+        if node.edge is not None:
+            node.edge.bind()
+        if lock is not None:
+            lock.write(node.url)
+        else:
+            # Before anybody is told that it serves: it counts as living, and may live.
+            store.run(node.beat)
+        yield node
+
+
+@contextmanager
+def claimed(file: Path) -> Iterator[LockFile]:
+    """Be the one server of a SQLite file for the block. Raises `Misconfigured` if another is."""
+    check_usable(file)
+    lock = claim_node(file)
+    try:
+        yield lock
+    finally:
+        lock.close()

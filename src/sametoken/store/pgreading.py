@@ -1,0 +1,45 @@
+"""Reading a PostgreSQL database and changing nothing: a connection for each read, no thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from sametoken.errors import Misconfigured
+from sametoken.store import clock
+from sametoken.store.engines import POSTGRESQL, engine_for
+from sametoken.store.group_commit import DatabaseErrors
+from sametoken.store.pgconnect import connect
+from sametoken.store.port import Tx
+from sametoken.store.reading import Check, told
+from sametoken.world import World
+
+T = TypeVar("T")
+
+
+class PostgresqlReader:
+    """`store.reading.Reads` of the database at `url`, which `check` has passed in every read.
+
+    `name` is what messages call it: a URL may hold a password.
+    """
+
+    def __init__(self, url: str, world: World, check: Check, *, name: str) -> None:
+        self._engine = engine_for(POSTGRESQL, lambda: connect(url))
+        self._world = world
+        self._check = check
+        self._name = name
+
+    def read(self, fn: Callable[[Tx], T]) -> T:
+        """Raises `Misconfigured` when the database cannot be reached or read."""
+        try:
+            with self._engine.connect() as connection:
+                # Closing the connection ends the transaction.
+                connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                self._check(connection)
+                moment = connection.exec_driver_sql(clock.READ_WITH_HOST).one()
+                return fn(Tx(connection, clock.Pace().moment(moment), self._world))
+        except DatabaseErrors as error:
+            raise Misconfigured(
+                f"cannot read {self._name}: {told(error)}. Name another database with --database "
+                "postgresql://USER@HOST:PORT/NAME or SAMETOKEN_DATABASE."
+            ) from error
