@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sametoken.ec2.compute.launch_capacity import insufficient_capacity
 from sametoken.ec2.kit.actions import Action, Change
-from sametoken.ec2.kit.nouns import Noun, Parents, arn
+from sametoken.ec2.kit.nouns import Noun, Parents, arn, shown_members
 from sametoken.ec2.kit.repeats import conflicts
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, describing
@@ -87,9 +87,8 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
 
 def show(row: Row) -> Document:
     """EC2's CapacityReservation."""
-    document = {name: value for name, value in row.doc.items() if name != "private"}
     return {
-        **document,
+        **shown_members(row),
         "CapacityReservationId": row.id,
         "CapacityReservationArn": arn(row),
         "OwnerId": row.account,

@@ -14,7 +14,7 @@ from sametoken.ec2.gateways.vpn_gateways import AMAZON_ASN, CUSTOMER_GATEWAYS
 from sametoken.ec2.kit.actions import Action, Change, Read
 from sametoken.ec2.kit.describing import describe
 from sametoken.ec2.kit.filters import compile_filters
-from sametoken.ec2.kit.nouns import Noun, Parents, living, requested_tags
+from sametoken.ec2.kit.nouns import Noun, Parents, living, requested_tags, shown_members
 from sametoken.ec2.kit.parameters import Accepted
 from sametoken.ec2.kit.paths import getters
 from sametoken.ec2.kit.repeats import same
@@ -151,7 +151,7 @@ def _created(tx: Tx, row: Row) -> None:
 
 def show(row: Row) -> Document:
     """EC2's VpnConnection; with the device's configuration, keys and all, only while it lives."""
-    document = {name: value for name, value in row.doc.items() if name != "private"}
+    document = shown_members(row)
     tunnels = row.private["tunnels"]
     shown: Document = {
         **document,

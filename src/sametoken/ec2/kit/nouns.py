@@ -128,7 +128,8 @@ class Noun:
         """The stored members, the id, and those computed ones that the shape has."""
         computed = {name: _COMPUTED[name](row) for name in self.computed}
         known = {name: value for name, value in computed.items() if value is not None}
-        return {**stored_members(row), self.id: row.id, **known}
+        stored = {name: value for name, value in shown_members(row).items() if name != "Tags"}
+        return {**stored, self.id: row.id, **known}
 
     def form(self, tx: Tx, row: Row) -> Document:
         """The resource's EC2 form, whole."""
@@ -156,9 +157,9 @@ _COMPUTED: Mapping[str, Callable[[Row], Any]] = {
 }
 
 
-def stored_members(row: Row) -> Document:
+def shown_members(row: Row) -> Document:
     """The members of the document that EC2 shows, as they are stored."""
-    return {name: value for name, value in row.doc.items() if name not in ("private", "Tags")}
+    return {name: value for name, value in row.doc.items() if name != "private"}
 
 
 def arn(row: Row) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sametoken.ec2.kit.actions import Action, Change, Read
-from sametoken.ec2.kit.nouns import Noun, Parents, arn
+from sametoken.ec2.kit.nouns import Noun, Parents, arn, shown_members
 from sametoken.ec2.kit.paging import page, scope_of
 from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
@@ -63,9 +63,8 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
 
 def show(row: Row) -> Document:
     """EC2's ManagedPrefixList."""
-    document = {name: value for name, value in row.doc.items() if name != "private"}
     return {
-        **document,
+        **shown_members(row),
         "PrefixListId": row.id,
         "PrefixListArn": arn(row),
         "OwnerId": row.account,

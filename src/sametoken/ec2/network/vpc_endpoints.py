@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sametoken.ec2.kit.actions import Action, Change, Read
 from sametoken.ec2.kit.filters import compile_filters
-from sametoken.ec2.kit.nouns import Noun, Parents
+from sametoken.ec2.kit.nouns import Noun, Parents, shown_members
 from sametoken.ec2.kit.paths import getters
 from sametoken.ec2.kit.repeats import conflicts, doubles, same
 from sametoken.ec2.kit.request import Request
@@ -162,9 +162,8 @@ def _furnish(tx: Tx, row: Row) -> None:
 
 def show(row: Row) -> Document:
     """EC2's VpcEndpoint."""
-    document = {name: value for name, value in row.doc.items() if name != "private"}
     return {
-        **document,
+        **shown_members(row),
         "VpcEndpointId": row.id,
         "OwnerId": row.account,
         "State": row.state,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sametoken.ec2.kit.actions import Action, Change, Read
-from sametoken.ec2.kit.nouns import Noun, Parents, requested_tags
+from sametoken.ec2.kit.nouns import Noun, Parents, requested_tags, shown_members
 from sametoken.ec2.kit.parameters import Accepted
 from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
@@ -211,9 +211,8 @@ def describe_images(tx: Tx, request: Request) -> Document:
 
 def show(row: Row) -> Document:
     """EC2's Image."""
-    document = {name: value for name, value in row.doc.items() if name != "private"}
     return {
-        **document,
+        **shown_members(row),
         "ImageId": row.id,
         "OwnerId": row.account,
         "State": row.state,

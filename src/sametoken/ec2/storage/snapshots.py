@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sametoken.ec2.kit.actions import Action, Read
 from sametoken.ec2.kit.describing import describe
-from sametoken.ec2.kit.nouns import Noun, Parents
+from sametoken.ec2.kit.nouns import Noun, Parents, shown_members
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, deleting
 from sametoken.ec2.protocol import refusals
@@ -30,9 +30,8 @@ SNAPSHOT_PATHS = {
 
 def show(row: Row) -> Document:
     """EC2's Snapshot."""
-    document = {name: value for name, value in row.doc.items() if name != "private"}
     return {
-        **document,
+        **shown_members(row),
         "SnapshotId": row.id,
         "OwnerId": row.account,
         "State": row.state,

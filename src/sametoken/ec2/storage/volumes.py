@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sametoken.ec2.kit.describing import describe
+from sametoken.ec2.kit.nouns import shown_members
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol.documents import Document
 from sametoken.resources.catalogues import geography
@@ -73,7 +74,7 @@ MODIFICATION_FILTERS = {
 
 def show(row: Row) -> Document:
     """EC2's Volume."""
-    document = {name: value for name, value in row.doc.items() if name != "private"}
+    document = shown_members(row)
     document["Attachments"] = [_attachment(one) for one in row.doc.get("Attachments", ())]
     return {
         **document,
