@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sametoken.ec2.compute.launch_capacity import insufficient_capacity
 from sametoken.ec2.kit.actions import Action, Change
-from sametoken.ec2.kit.nouns import Noun, Parents, arn, shown_members
+from sametoken.ec2.kit.nouns import Noun, Parents, arn, named, shown_members
 from sametoken.ec2.kit.repeats import conflicts
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, describing
@@ -12,7 +12,7 @@ from sametoken.ec2.kit.zones import check_zone
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.resources.catalogues import geography, instance_types
-from sametoken.resources.kit import counters, endings, rows
+from sametoken.resources.kit import counters, endings
 from sametoken.resources.kit.kinds import Kind, Quota, states
 from sametoken.resources.kit.moments import kept_moment
 from sametoken.resources.kit.rows import Row
@@ -116,8 +116,7 @@ RESERVATIONS = Noun(
 
 def cancel(tx: Tx, request: Request) -> Document:
     """Give the capacity back."""
-    ids = [request.params["CapacityReservationId"]]
-    row = rows.get(tx, RESERVATION, request.account, request.region, ids, lock=True)[0]
+    row = named(tx, request, RESERVATION, "CapacityReservationId", lock=True)
     endings.end(tx, RESERVATION, row, cause="CancelCapacityReservation")
     name = counters.capacity_name(row.zone, row.doc["InstanceType"])
     counters.credit(tx, name, row.doc["TotalInstanceCount"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sametoken.ec2.kit.actions import Action, Change
-from sametoken.ec2.kit.nouns import Noun, Parents
+from sametoken.ec2.kit.nouns import Noun, Parents, named
 from sametoken.ec2.kit.repeats import conflicts
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, deleting, describing
@@ -81,8 +81,7 @@ def _has_public_addresses(tx: Tx, vpc: Row) -> bool:
 
 
 def _gateway(tx: Tx, request: Request) -> Row:
-    ids = [request.params["InternetGatewayId"]]
-    return rows.get(tx, INTERNET_GATEWAY, request.account, request.region, ids, lock=True)[0]
+    return named(tx, request, INTERNET_GATEWAY, "InternetGatewayId", lock=True)
 
 
 ACTIONS: tuple[Action, ...] = (

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sametoken.ec2.kit.actions import Action, Change
+from sametoken.ec2.kit.nouns import named
 from sametoken.ec2.kit.parameters import refuse_unsupported
 from sametoken.ec2.kit.repeats import conflicts, doubles, same
 from sametoken.ec2.kit.request import Request
@@ -158,8 +159,7 @@ def _too_many(room: int) -> ServiceError:
 
 
 def _lock(tx: Tx, request: Request) -> Row:
-    ids = [request.params["NetworkInterfaceId"]]
-    return rows.get(tx, INTERFACE, request.account, request.region, ids, lock=True)[0]
+    return named(tx, request, INTERFACE, "NetworkInterfaceId", lock=True)
 
 
 ADDRESS_ACTIONS: tuple[Action, ...] = (

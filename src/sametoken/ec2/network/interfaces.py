@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sametoken.ec2.kit.actions import NOT_INTENT, Action, Change, Read
-from sametoken.ec2.kit.nouns import Noun, Parents, requested_tags
+from sametoken.ec2.kit.nouns import Noun, Parents, named, requested_tags
 from sametoken.ec2.kit.parameters import refuse_unsupported
 from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
@@ -250,8 +250,7 @@ def _set_attachment(tx: Tx, row: Row, asked: Mapping[str, Any]) -> None:
 
 def describe_attribute(tx: Tx, request: Request) -> Document:
     """Return an attribute of an interface."""
-    ids = [request.params["NetworkInterfaceId"]]
-    row = rows.get(tx, INTERFACE, request.account, request.region, ids)[0]
+    row = named(tx, request, INTERFACE, "NetworkInterfaceId")
     result: Document = {"NetworkInterfaceId": row.id}
     match request.params.get("Attribute"):
         case "description":
@@ -271,8 +270,7 @@ def describe_attribute(tx: Tx, request: Request) -> Document:
 
 
 def _lock(tx: Tx, request: Request) -> Row:
-    ids = [request.params["NetworkInterfaceId"]]
-    return rows.get(tx, INTERFACE, request.account, request.region, ids, lock=True)[0]
+    return named(tx, request, INTERFACE, "NetworkInterfaceId", lock=True)
 
 
 ACTIONS: tuple[Action, ...] = (

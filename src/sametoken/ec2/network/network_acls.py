@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sametoken.ec2.kit.actions import Action, Change
-from sametoken.ec2.kit.nouns import Noun, Parents
+from sametoken.ec2.kit.nouns import Noun, Parents, named
 from sametoken.ec2.kit.repeats import conflicts, doubles, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, deleting, describing
@@ -155,8 +155,7 @@ def _move(tx: Tx, old: Row, new: Row, association: Document) -> Document:
 
 
 def _acl(tx: Tx, request: Request) -> Row:
-    ids = [request.params["NetworkAclId"]]
-    return rows.get(tx, NETWORK_ACL, request.account, request.region, ids, lock=True)[0]
+    return named(tx, request, NETWORK_ACL, "NetworkAclId", lock=True)
 
 
 def _asked_entry(request: Request) -> Document:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sametoken.ec2.kit.actions import Action, Change, Read
-from sametoken.ec2.kit.nouns import Noun, Parents, arn, shown_members
+from sametoken.ec2.kit.nouns import Noun, Parents, arn, named, shown_members
 from sametoken.ec2.kit.paging import page, scope_of
 from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
@@ -89,8 +89,7 @@ LISTS = Noun(
 def modify(tx: Tx, request: Request) -> Document:
     """Change name, size or entries. `CurrentVersion` guards against a change in between."""
     params = request.params
-    ids = [params["PrefixListId"]]
-    row = rows.get(tx, PREFIX_LIST, request.account, request.region, ids, lock=True)[0]
+    row = named(tx, request, PREFIX_LIST, "PrefixListId", lock=True)
     version = row.doc["Version"]
     if params.get("CurrentVersion", version) != version:
         raise ServiceError("PrefixListVersionMismatch", f"{row.id} is at version {version} by now.")
@@ -117,8 +116,7 @@ def modify(tx: Tx, request: Request) -> Document:
 
 
 def get_entries(tx: Tx, request: Request) -> Document:
-    ids = [request.params["PrefixListId"]]
-    row = rows.get(tx, PREFIX_LIST, request.account, request.region, ids)[0]
+    row = named(tx, request, PREFIX_LIST, "PrefixListId")
     listed = page(
         row.private["entries"],
         lambda one: str(one["Cidr"]),

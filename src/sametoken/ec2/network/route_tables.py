@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sametoken.ec2.kit.actions import Action, Change
-from sametoken.ec2.kit.nouns import Noun, Parents
+from sametoken.ec2.kit.nouns import Noun, Parents, named
 from sametoken.ec2.kit.repeats import conflicts, doubles, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, deleting, describing
@@ -210,8 +210,7 @@ def _drop_association(tx: Tx, table: Row, association: Document) -> None:
 
 
 def _table(tx: Tx, request: Request) -> Row:
-    ids = [request.params["RouteTableId"]]
-    return rows.get(tx, ROUTE_TABLE, request.account, request.region, ids, lock=True)[0]
+    return named(tx, request, ROUTE_TABLE, "RouteTableId", lock=True)
 
 
 def _set_routes(tx: Tx, table: Row, routes: list[Document]) -> None:

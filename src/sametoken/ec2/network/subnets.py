@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sametoken.ec2.kit.actions import Action, Change
-from sametoken.ec2.kit.nouns import Noun, Parents, arn
+from sametoken.ec2.kit.nouns import Noun, Parents, arn, named
 from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, deleting, describing
@@ -201,8 +201,7 @@ def modify_subnet_attribute(tx: Tx, request: Request) -> Document:
     }
     if len(asked) != 1:
         raise refusals.invalid_combination("Modify exactly one attribute of the subnet")
-    ids = [request.params["SubnetId"]]
-    row = rows.get(tx, SUBNET, request.account, request.region, ids, lock=True)[0]
+    row = named(tx, request, SUBNET, "SubnetId", lock=True)
     [(name, value)] = asked.items()
     rows.change(tx, SUBNET, row, **_change(row, name, value))
     return {}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sametoken.ec2.kit.actions import Action, Change, Read
 from sametoken.ec2.kit.filters import compile_filters
-from sametoken.ec2.kit.nouns import Noun, Parents, shown_members
+from sametoken.ec2.kit.nouns import Noun, Parents, named, shown_members
 from sametoken.ec2.kit.paths import getters
 from sametoken.ec2.kit.repeats import conflicts, doubles, same
 from sametoken.ec2.kit.request import Request
@@ -211,8 +211,7 @@ def modify(tx: Tx, request: Request) -> Document:
     for name in ("AddSubnetIds", "RemoveSubnetIds", "DnsOptions", "SubnetConfigurations"):
         if name in params:
             raise refusals.unsupported(name)
-    ids = [params["VpcEndpointId"]]
-    [row] = rows.get(tx, ENDPOINT, request.account, request.region, ids, lock=True)
+    row = named(tx, request, ENDPOINT, "VpcEndpointId", lock=True)
     vpc = rows.by_ids(tx, [row.doc["VpcId"]])[row.doc["VpcId"]]
     changes: Document = {}
     if params.get("ResetPolicy"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 
 from sametoken.ec2.kit.actions import Action, Change, Read
-from sametoken.ec2.kit.nouns import Noun, Parents
+from sametoken.ec2.kit.nouns import Noun, Parents, named
 from sametoken.ec2.kit.parameters import parse_block
 from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
@@ -97,8 +97,7 @@ VPCS = Noun(
 
 def get_vpc(tx: Tx, request: Request, *, lock: bool = False) -> Row:
     """Return the VPC that the request names."""
-    ids = [request.params["VpcId"]]
-    return rows.get(tx, VPC, request.account, request.region, ids, lock=lock)[0]
+    return named(tx, request, VPC, "VpcId", lock=lock)
 
 
 def create_default_vpc(tx: Tx, request: Request) -> Document:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sametoken.ec2.kit.actions import Action, Read
 from sametoken.ec2.kit.describing import describe
-from sametoken.ec2.kit.nouns import Noun, Parents, shown_members
+from sametoken.ec2.kit.nouns import Noun, Parents, named, shown_members
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, deleting
 from sametoken.ec2.protocol import refusals
@@ -124,8 +124,7 @@ def describe_snapshots(tx: Tx, request: Request) -> Document:
 
 def describe_snapshot_attribute(tx: Tx, request: Request) -> Document:
     """Return no attribute: no snapshot is shared, and none has product codes."""
-    ids = [request.params["SnapshotId"]]
-    row = rows.get(tx, SNAPSHOT, request.account, request.region, ids)[0]
+    row = named(tx, request, SNAPSHOT, "SnapshotId")
     match request.params["Attribute"]:
         case "createVolumePermission":
             return {"SnapshotId": row.id, "CreateVolumePermissions": []}
