@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +13,9 @@ import pytest
 from clients.process import command, environment
 
 AWS = Path(sys.executable).with_name("aws")
-# The demo says "under a minute"; on a busy machine it may take twice that before it counts as
-# broken.
-SECONDS_MAX = 120
+# SECONDS_MAX is reached by a hang alone: the demo says "under a minute", and a busy machine takes
+# several times that.
+SECONDS_MAX = 300
 
 
 # The demo mostly waits, in the AWS CLI's own waiters: a group of its own keeps other tests of this
@@ -21,11 +23,17 @@ SECONDS_MAX = 120
 @pytest.mark.xdist_group("demo")
 @pytest.mark.skipif(not AWS.exists(), reason=f"the AWS CLI is not beside {sys.executable}")
 def test_every_claim_of_the_demo_holds() -> None:
-    done = subprocess.run(
-        command("demo"), env=environment(), capture_output=True, text=True, check=False,
-        timeout=SECONDS_MAX,
+    demo = subprocess.Popen(
+        command("demo"), env=environment(), text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith("every claim held\n")
-    assert "BROKEN" not in done.stdout
-    assert done.stdout.count(" held ") >= 11
+    try:
+        stdout, stderr = demo.communicate(timeout=SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        # With the server that it started, which a killed demo cannot end.
+        os.killpg(demo.pid, signal.SIGKILL)
+        raise
+    assert demo.returncode == 0, stdout + stderr
+    assert stdout.endswith("every claim held\n")
+    assert "BROKEN" not in stdout
+    assert stdout.count(" held ") >= 11
