@@ -95,6 +95,7 @@ class Simulation:
         *,
         odds: Mapping[str, float] | None = None,
         palette: Sequence[str] | None = None,
+        played: int | None = None,
     ) -> None:
         def rng(name: str) -> random.Random:
             return random.Random(f"{seed}/{name}")
@@ -131,7 +132,8 @@ class Simulation:
         ]  # fmt: skip
         self.forgets = shape.random() * 100 < FORGET_PERCENT
         self._again = rng("again")
-        self._played = shape.choice(PLAYED_TRANSACTIONS)
+        drawn_length = shape.choice(PLAYED_TRANSACTIONS)
+        self._played = drawn_length if played is None else played
         self._hang_up = shape.random() < HANG_UP_ODDS
         self._restarts = shape.random() < RESTART_ODDS
         self._playing = len(self.clients)
@@ -302,6 +304,9 @@ class Simulation:
             node.session.reopen()
 
 
-def simulate(seed: int, palette: Sequence[str] | None = None, **changes: float) -> Report:
-    """Run the schedule of `seed`; `changes` replace some of its odds, `palette` what is made."""
-    return Simulation(seed, odds=changes, palette=palette).run()
+def simulate(
+    seed: int, palette: Sequence[str] | None = None, played: int | None = None, **changes: float
+) -> Report:
+    """Run the schedule of `seed`; `changes` replace some of its odds, `palette` what is made, and
+    `played` how many transactions there are under faults."""
+    return Simulation(seed, odds=changes, palette=palette, played=played).run()
