@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from botocore.model import OperationModel, Shape
 from botocore.serialize import create_serializer
@@ -19,15 +19,17 @@ from botocore.session import get_session
 from ec2 import peer
 from sametoken import ec2, resources
 from sametoken.ec2.catalog import ACTIONS
-from sametoken.ec2.kit.actions import Create, Read, regional
+from sametoken.ec2.kit import repeats
+from sametoken.ec2.kit.actions import Action, Create, Read, regional
 from sametoken.ec2.kit.nouns import Noun
-from sametoken.ec2.kit.repeats import REPEATS, Does, Repeat
+from sametoken.ec2.kit.repeats import Does, Repeat
 from sametoken.resources.kit.kinds import Kind
 from sametoken.resources.kit.quotas import QUOTAS, Quota
 
 __all__ = ["ACTIONS", "QUOTAS", "REPEATS", "Create", "Does", "Quota", "Read", "Repeat"]
 
 Document = dict[str, Any]
+REPEATS = repeats.REPEATS
 # What a quota counts in beside a Region or a parent.
 ZONE = "zone"
 _PAGINATORS = get_session().get_paginator_model("ec2")._paginator_config
@@ -82,6 +84,19 @@ def kinds() -> Mapping[str, Kind]:
     return found
 
 
+def declare(
+    family: str, kind: Kind, quota: Quota, actions: Sequence[Action], told: Sequence[Repeat]
+) -> None:
+    """Serve a noun more, as if a module of the program declared it. Before anything is asked."""
+    global REPEATS
+    cast(dict[str, Kind], kinds())[kind.name] = kind
+    cast(dict[str, Quota], QUOTAS)[kind.name] = quota
+    for action in actions:
+        cast(dict[str, Action], ACTIONS)[action.name] = action
+        _families()[action.name] = family
+    REPEATS = repeats.REPEATS = (*REPEATS, *told)
+
+
 def prefix_of(kind: str) -> str:
     """What the ids of a kind begin with."""
     return kinds()[kind].prefix
@@ -98,7 +113,7 @@ def kind_of(id: str) -> str:
 
 
 @cache
-def _families() -> Mapping[str, str]:
+def _families() -> dict[str, str]:
     """The folder of each action: of the module that lists it, or has its function."""
     found: dict[str, str] = {}
     for name, action in ACTIONS.items():

@@ -148,6 +148,17 @@ def of(kind: str, member: str, **more: Any) -> Ask:
     return lambda ground: {member: ground.own(kind), **more}
 
 
+def of_another(asked: Document) -> Document:
+    """The same request, of something else: one of its ids ends in another digit."""
+
+    def other(value: Any) -> Any:
+        if isinstance(value, list):
+            return [other(one) for one in value]
+        return value[:-1] + ("0" if value[-1] != "0" else "1")
+
+    return {name: other(value) for name, value in asked.items()}
+
+
 def at(path: str) -> Telling:
     """The text at a path like `RouteTable.RouteTableId`, or all under one like `Items[].Id`."""
     steps = path.split(".")

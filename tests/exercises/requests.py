@@ -11,11 +11,21 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from exercises import account, catalogue, compute, gateways, network, storage
 from exercises.catalogue import Does
-from exercises.exercise import Ask, Document, Exercise, Live, Other, Telling, Way, at, nothing_more
+from exercises.exercise import (
+    Ask,
+    Document,
+    Exercise,
+    Live,
+    Other,
+    Telling,
+    Way,
+    at,
+    nothing_more,
+    of_another,
+)
 
 # Toys join these: a test that declares a noun in place adds it here.
 EXERCISES: list[Exercise] = [
@@ -109,7 +119,7 @@ def requests_of(exercise: Exercise) -> Iterator[Request]:
     if exercise.end:
         ending = _ending(exercise)
         has_token = "ClientToken" in catalogue.inputs(exercise.end.partition(" ")[0])
-        yield Request(exercise, exercise.end, ending, ending, _of_another if has_token else None)
+        yield Request(exercise, exercise.end, ending, ending, of_another if has_token else None)
     for asked, way in exercise.changes.items():
         yield Request(exercise, asked, way)
 
@@ -117,17 +127,6 @@ def requests_of(exercise: Exercise) -> Iterator[Request]:
 def _ending(exercise: Exercise) -> Ask:
     """Ends one that was made for it."""
     return lambda ground: end_of(ground.own(exercise.kind))[1]
-
-
-def _of_another(asked: Document) -> Document:
-    """The same request, of something else: one of its ids ends in another digit."""
-
-    def other(value: Any) -> Any:
-        if isinstance(value, list):
-            return [other(one) for one in value]
-        return value[:-1] + ("0" if value[-1] != "0" else "1")
-
-    return {name: other(value) for name, value in asked.items()}
 
 
 def requests() -> Mapping[str, Request]:

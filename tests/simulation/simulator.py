@@ -45,6 +45,8 @@ STEPS_MAX = 30_000
 DRAIN_US_MAX = 40 * MINUTE
 # How many bound tokens are asked again at the end; the callers have repeated themselves all along.
 AGAIN_MAX = 4
+# How many are sent for a schedule to have its transactions; each takes one, unless it is malformed.
+AGAIN_TRIES_MAX = 400
 # What stands in the way of an end is ended before it: instances, what is attached, addresses.
 ENDING_ROUNDS = 4
 # How many schedules end as soon as there was enough, whoever still waits for an answer.
@@ -235,6 +237,7 @@ class Simulation:
             for call in self._again.sample(asked, min(len(asked), AGAIN_MAX)):
                 number += 1
                 self._send(f"again-{number}", call, group)
+            require(number < AGAIN_TRIES_MAX, "LIVE", "{} never reach the store", asked)
             self._drain()
         self.auditor.check_settled()
 
