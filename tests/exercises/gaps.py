@@ -5,6 +5,7 @@ Nothing is asked for this: requests are drafted on ground that makes nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,8 +26,9 @@ def gaps() -> list[str]:
 
 def _unasked() -> Iterator[str]:
     """Actions, ways of asking and lists of the catalogue that no exercise tells of."""
-    asked = {one.asked for exercise in EXERCISES for one in requests_of(exercise)}
+    asked = Counter(one.asked for exercise in EXERCISES for one in requests_of(exercise))
     actions = {one.partition(" ")[0] for one in asked}
+    yield from (f"{one}: two exercises ask it" for one, times in asked.items() if times > 1)
     for action in catalogue.changing():
         if action not in actions:
             yield requests.unwritten(action)

@@ -74,6 +74,11 @@ def test_a_missing_exercise_is_named_with_the_file_to_write_it_in(exercise: Exer
             requests.request(exercise.make)
 
 
+def test_what_is_asked_twice_is_named() -> None:
+    with instead(EXERCISES[0], EXERCISES[0], EXERCISES[0]):
+        assert f"{EXERCISES[0].make}: two exercises ask it" in gaps()
+
+
 def test_the_family_is_the_folder_of_the_action() -> None:
     assert catalogue.family_of("CreateCarrierGateway") == "gateways"
     assert catalogue.family_of("RunInstances") == "compute"
