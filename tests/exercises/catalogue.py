@@ -1,4 +1,4 @@
-"""What the suites read of the program and of botocore's model, in one place.
+"""Facts of the program and of botocore's model that suites read, in one place.
 
 The suites ask here which actions and kinds there are, what a repeat does, what a quota is; and, of
 the model, which members an action has. Nothing here knows an exercise.
@@ -30,7 +30,7 @@ __all__ = ["ACTIONS", "QUOTAS", "REPEATS", "Create", "Does", "Quota", "Read", "R
 
 Document = dict[str, Any]
 REPEATS = repeats.REPEATS
-# What a quota counts in beside a Region or a parent.
+# A quota counts in this, beside a Region or a parent.
 ZONE = "zone"
 _PAGINATORS = get_session().get_paginator_model("ec2")._paginator_config
 _SERIALIZER = create_serializer("ec2", include_validation=False)
@@ -98,7 +98,7 @@ def declare(
 
 
 def prefix_of(kind: str) -> str:
-    """What the ids of a kind begin with."""
+    """The text that the ids of a kind begin with."""
     return kinds()[kind].prefix
 
 
@@ -183,7 +183,7 @@ def form_of(action: str, params: Mapping[str, Any]) -> dict[str, str]:
 
 
 def own(action: str) -> Document:
-    """What a list is asked so that it shows the account's own, and not what others share."""
+    """Parameters by which a list shows the account's own, and not what others share."""
     if "OwnerIds" in inputs(action):
         return {"OwnerIds": ["self"]}
     return {"Owners": ["self"]} if "Owners" in inputs(action) else {}

@@ -125,7 +125,7 @@ class Exercise:
 
 
 def nothing_more(ground: Ground) -> Document:
-    """Nothing but what every request says."""
+    """A request without parameters of its own."""
     return {}
 
 

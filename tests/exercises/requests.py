@@ -1,8 +1,8 @@
-"""What the suites ask, derived from the exercises: a request for each action, and way of asking it.
+"""Requests derived from the exercises: one for each action and each way of asking it.
 
 A request knows which ids its answer tells, what other parameters are, and how what it made is
-ended. Whoever looks for an action or a kind that no exercise tells of hears which one to write,
-and where. `gaps` says the same of all at once.
+ended. A look-up of an action or a kind that no exercise tells of fails with a message that says
+which exercise to write, and where. `gaps` says the same of all at once.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def requests_of(exercise: Exercise) -> Iterator[Request]:
 
 
 def _ending(exercise: Exercise) -> Ask:
-    """Ends one that was made for it."""
+    """A request that ends one which was made for it."""
     return lambda ground: end_of(ground.own(exercise.kind))[1]
 
 
@@ -146,7 +146,7 @@ def with_token() -> list[Request]:
 
 
 def mixed() -> list[Request]:
-    """What the callers of the simulation ask: all that makes something or takes a token."""
+    """The requests of the simulation's callers: all that make something or take a token."""
     return [
         one
         for one in requests().values()
@@ -260,7 +260,7 @@ ENOUGH = 7
 
 
 def crowded(ground: Live, exercise: Exercise) -> None:
-    """Make many, more than one page shows."""
+    """Make more than one page shows."""
     if exercise.kind in catalogue.QUOTAS:
         ground.raise_quota(exercise.kind)
     asked = crowd_of(ground, exercise)
