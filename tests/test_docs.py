@@ -15,6 +15,7 @@ import botocore
 import click
 import pytest
 
+from exercises.requests import requests
 from sametoken.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -142,6 +143,19 @@ def test_the_generated_pages_are_fresh(name: str) -> None:
         # Counts are of the model that the page names; those of another one may differ.
         written, fresh = (_OF_THE_MODEL.sub("", page) for page in (written, fresh))
     assert written == fresh, "run `make docs`"
+
+
+@pytest.mark.parametrize("asked", requests())
+def test_the_page_of_actions_tells_of_what_the_exercises_ask(asked: str, actions_page: str) -> None:
+    action, _, way = asked.partition(" ")
+    [row] = re.findall(rf"^\| {action} \| .*{way}.*$", actions_page, re.MULTILINE)[:1]
+    assert row
+
+
+@pytest.fixture(scope="module")
+def actions_page() -> str:
+    page: str = _generator().PAGES["actions.md"]()
+    return page
 
 
 def test_the_program_of_the_library_page_runs(

@@ -55,7 +55,7 @@ class Switched:
 
 @dataclass
 class Ground:
-    """`exercises.exercise.Live`: names in a request are of what is made for it, always anew.
+    """`exercises.exercise.Live`: a request names what is made for it, always anew.
 
     `switched` asks for the account if given, else a client of its own. `kept` is what `together`
     names again, by kind; None: nothing is.
@@ -96,7 +96,7 @@ class Ground:
         self.plane.run(lambda tx: counters.set_maximum(tx, name, maximum))
 
     def later(self) -> None:
-        """A while after: whatever was on its way has arrived."""
+        """Let a while pass: whatever was on its way has arrived."""
         drive(self.plane)
         self.plane.advance(A_WHILE)
         self.plane.run(ripening.ripen_due)
@@ -115,7 +115,7 @@ class Ground:
         return id
 
     def new(self, kind: str) -> str:
-        """One that was just asked for, and may be on its way."""
+        """Ask for one, which may be on its way still. Its id."""
         making = requests.making(kind)
         return making.id(self.call(making.action, **making.ask(self)))
 

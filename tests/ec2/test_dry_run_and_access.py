@@ -8,6 +8,8 @@ import pytest
 
 from ec2 import peer
 from ec2.asking import code, described, found, launch, refusal, running
+from ec2.ground import Ground, Switched
+from exercises.requests import request, requests
 from plane import LAUNCH, Plane
 from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.kit.actions import Read
@@ -52,6 +54,39 @@ def test_a_read_only_key_changes_nothing_and_is_told_so(both: tuple[Any, Any]) -
             assert (refused.code, refused.status) == ("UnauthorizedOperation", 403), name
             assert refused.message.startswith("You are not authorized to perform this operation.")
     assert described(full, id) == before
+
+
+# What the exercises make, change under a token, and end.
+ASKED = [one.asked for one in requests().values() if one.draft]
+
+
+@pytest.fixture(scope="module")
+def switched(still: Plane) -> Switched:
+    return Switched(still)
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_dry_run_of_any_action_does_nothing(still: Plane, switched: Switched, asked: str) -> None:
+    ground, asking = Ground(still, still.account(f"dry {asked}"), switched), request(asked)
+    params = asking.ask(ground)
+    before = ground.census()
+    told = refusal(ground.call, action=asking.action, **params, DryRun=True)
+    assert parts(told) == DRY_RUN
+    assert ground.census() == before
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_read_only_key_may_ask_for_no_change(
+    still: Plane, switched: Switched, asked: str
+) -> None:
+    name, asking = f"read {asked}", request(asked)
+    ground = Ground(still, still.account(name), switched)
+    params = asking.ask(ground)
+    before = ground.census()
+    reader = Ground(still, still.account(name, access="read-only"), switched)
+    told = refusal(reader.call, action=asking.action, **params)
+    assert (told.code, told.status) == ("UnauthorizedOperation", 403)
+    assert ground.census() == before
 
 
 def test_a_read_only_key_replays_nothing(both: tuple[Any, Any]) -> None:

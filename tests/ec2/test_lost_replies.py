@@ -29,6 +29,7 @@ Document = dict[str, Any]
 INVOCATION = "0b0c6ac5-54f5-4b5c-8d2a-1f3c4c1f1a11"
 
 
+FIRST = "its first try is refused: say in the request, or in `end_with`, what else it needs"
 # What is made the second time holds nothing, because the first has it.
 EMPTY_HANDED = frozenset({"CreateNatGateway with the same address"})
 
@@ -121,7 +122,7 @@ def test_a_repeat_after_a_lost_reply_does_what_ec2s_does(alone: On, repeat: Repe
     before = ground.census()
     with tokenless(ground, repeat.action):
         lost, refused = attempt(ground, repeat.action, asked)
-        assert refused == set(), request(repeat.asked).says("its first try is refused")
+        assert refused == set(), request(repeat.asked).says(FIRST)
         once = ground.census()
         told, refused = attempt(ground, repeat.action, asked)
     twice = ground.census()
@@ -158,7 +159,7 @@ def test_one_invocation_has_one_effect_where_that_is_chosen(deduping: On, repeat
     asked = request(repeat.asked).ask(ground)
     with tokenless(ground, repeat.action, INVOCATION):
         lost, refused = attempt(ground, repeat.action, asked)
-        assert refused == set(), request(repeat.asked).says("its first try is refused")
+        assert refused == set(), request(repeat.asked).says(FIRST)
         once = ground.census()
         told, refused = attempt(ground, repeat.action, asked)
     assert ground.census() == once

@@ -57,7 +57,7 @@ def one(kind: str) -> Callable[[Ground], str]:
 
 
 def new(kind: str) -> Callable[[Ground], str]:
-    """One that is on its way still."""
+    """Ask for one, and do not wait for it."""
     return lambda ground: ground.new(kind)
 
 

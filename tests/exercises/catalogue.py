@@ -1,4 +1,4 @@
-"""What the suites read of the program and of botocore's model, in one place.
+"""Facts of the program and of botocore's model that suites read, in one place.
 
 The suites ask here which actions and kinds there are, what a repeat does, what a quota is; and, of
 the model, which members an action has. Nothing here knows an exercise.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from botocore.model import OperationModel, Shape
 from botocore.serialize import create_serializer
@@ -18,8 +18,9 @@ from botocore.session import get_session
 
 from ec2 import peer
 from sametoken import ec2, resources
+from sametoken.ec2 import catalog
 from sametoken.ec2.catalog import ACTIONS, REPEATS
-from sametoken.ec2.kit.actions import Read, Tokened, regional
+from sametoken.ec2.kit.actions import Action, Read, Tokened, regional
 from sametoken.ec2.kit.nouns import Noun
 from sametoken.ec2.kit.repeats import Does, Repeat
 from sametoken.ec2.protocol.model import ServiceModel
@@ -87,8 +88,18 @@ def kinds() -> Mapping[str, Kind]:
     return found
 
 
+def declare(family: str, noun: Noun, actions: Sequence[Action]) -> None:
+    """Serve a noun more, as if a module of the program declared it. Before anything is asked."""
+    global REPEATS
+    cast(dict[str, Kind], kinds())[noun.kind.name] = noun.kind
+    for action in actions:
+        cast(dict[str, Action], ACTIONS)[action.name] = action
+        _families()[action.name] = family
+    REPEATS = catalog.REPEATS = (*REPEATS, *catalog.repeats_of(actions))
+
+
 def prefix_of(kind: str) -> str:
-    """What the ids of a kind begin with."""
+    """The text that the ids of a kind begin with."""
     return kinds()[kind].prefix
 
 
@@ -103,7 +114,7 @@ def kind_of(id: str) -> str:
 
 
 @cache
-def _families() -> Mapping[str, str]:
+def _families() -> dict[str, str]:
     """The folder of each action: of the module that lists it, or has its function."""
     found: dict[str, str] = {}
     for name, action in ACTIONS.items():
@@ -173,7 +184,7 @@ def form_of(action: str, params: Mapping[str, Any]) -> dict[str, str]:
 
 
 def own(action: str) -> Document:
-    """What a list is asked so that it shows the account's own, and not what others share."""
+    """Parameters by which a list shows the account's own, and not what others share."""
     if "OwnerIds" in inputs(action):
         return {"OwnerIds": ["self"]}
     return {"Owners": ["self"]} if "Owners" in inputs(action) else {}

@@ -125,7 +125,7 @@ class Exercise:
 
 
 def nothing_more(ground: Ground) -> Document:
-    """Nothing but what every request says."""
+    """A request without parameters of its own."""
     return {}
 
 
@@ -146,6 +146,17 @@ def tagged(kind: str) -> Other:
 def of(kind: str, member: str, **more: Any) -> Ask:
     """A request that names one of `kind` in `member`."""
     return lambda ground: {member: ground.own(kind), **more}
+
+
+def of_another(asked: Document) -> Document:
+    """The same request, of something else: one of its ids ends in another digit."""
+
+    def other(value: Any) -> Any:
+        if isinstance(value, list):
+            return [other(one) for one in value]
+        return value[:-1] + ("0" if value[-1] != "0" else "1")
+
+    return {name: other(value) for name, value in asked.items()}
 
 
 def at(path: str) -> Telling:

@@ -1,10 +1,11 @@
-"""What the exercises leave out: each gap as a message that names it, and the file to fill it in.
+"""Gaps in the exercises: each is a message that names what is missing, and the file to write.
 
 Nothing is asked for this: requests are drafted on ground that makes nothing.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,14 +20,15 @@ _COUNTED_OTHERWISE = {"instance"}
 
 
 def gaps() -> list[str]:
-    """Everything that is left out, of the whole catalogue."""
+    """All gaps, of the whole catalogue."""
     return [*_unasked(), *_of_kinds(), *(one for made in EXERCISES for one in of_exercise(made))]
 
 
 def _unasked() -> Iterator[str]:
     """Actions, ways of asking and lists of the catalogue that no exercise tells of."""
-    asked = {one.asked for exercise in EXERCISES for one in requests_of(exercise)}
+    asked = Counter(one.asked for exercise in EXERCISES for one in requests_of(exercise))
     actions = {one.partition(" ")[0] for one in asked}
+    yield from (f"{one}: two exercises ask it" for one, times in asked.items() if times > 1)
     for action in catalogue.changing():
         if action not in actions:
             yield requests.unwritten(action)
@@ -55,7 +57,7 @@ def _of_kinds() -> Iterator[str]:
 
 
 def of_exercise(exercise: Exercise) -> Iterator[str]:
-    """What one exercise leaves out, or says although it can be derived."""
+    """The parts that one exercise leaves out, or says although they can be derived."""
     if exercise.make in catalogue.ACTIONS:
         yield from (says(exercise, exercise.make, what) for what in _of_exercise(exercise))
     else:
@@ -83,7 +85,7 @@ def _of_exercise(exercise: Exercise) -> Iterator[str]:
 
 
 def _of_ids(exercise: Exercise) -> Iterator[str]:
-    """How it is ended, and where it is named."""
+    """Gaps in how it is ended, and in where an answer names it."""
     if callable(exercise.told):
         return
     try:
@@ -109,7 +111,7 @@ def _of_marks(exercise: Exercise) -> Iterator[str]:
 
 
 def _of_crowds(exercise: Exercise, asking: Request) -> Iterator[str]:
-    """How there come to be many, and how their list shows them."""
+    """Gaps in how many are made, and in how their list shows them."""
     quota, repeat, probe = (
         catalogue.QUOTAS.get(exercise.kind),
         catalogue.repeat_of(asking.asked),

@@ -1,8 +1,8 @@
-"""What the suites ask, derived from the exercises: a request for each action, and way of asking it.
+"""Requests derived from the exercises: one for each action and each way of asking it.
 
 A request knows which ids its answer tells, what other parameters are, and how what it made is
-ended. Whoever looks for an action or a kind that no exercise tells of hears which one to write,
-and where. `gaps` says the same of all at once.
+ended. A look-up of an action or a kind that no exercise tells of fails with a message that says
+which exercise to write, and where. `gaps` says the same of all at once.
 """
 
 from __future__ import annotations
@@ -11,11 +11,21 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from exercises import account, catalogue, compute, gateways, network, storage
 from exercises.catalogue import Does
-from exercises.exercise import Ask, Document, Exercise, Live, Other, Telling, Way, at, nothing_more
+from exercises.exercise import (
+    Ask,
+    Document,
+    Exercise,
+    Live,
+    Other,
+    Telling,
+    Way,
+    at,
+    nothing_more,
+    of_another,
+)
 
 # Toys join these: a test that declares a noun in place adds it here.
 EXERCISES: list[Exercise] = [
@@ -109,25 +119,14 @@ def requests_of(exercise: Exercise) -> Iterator[Request]:
     if exercise.end:
         ending = _ending(exercise)
         has_token = "ClientToken" in catalogue.inputs(exercise.end.partition(" ")[0])
-        yield Request(exercise, exercise.end, ending, ending, _of_another if has_token else None)
+        yield Request(exercise, exercise.end, ending, ending, of_another if has_token else None)
     for asked, way in exercise.changes.items():
         yield Request(exercise, asked, way)
 
 
 def _ending(exercise: Exercise) -> Ask:
-    """Ends one that was made for it."""
+    """A request that ends one which was made for it."""
     return lambda ground: end_of(ground.own(exercise.kind))[1]
-
-
-def _of_another(asked: Document) -> Document:
-    """The same request, of something else: one of its ids ends in another digit."""
-
-    def other(value: Any) -> Any:
-        if isinstance(value, list):
-            return [other(one) for one in value]
-        return value[:-1] + ("0" if value[-1] != "0" else "1")
-
-    return {name: other(value) for name, value in asked.items()}
 
 
 def requests() -> Mapping[str, Request]:
@@ -147,7 +146,7 @@ def with_token() -> list[Request]:
 
 
 def mixed() -> list[Request]:
-    """What the callers of the simulation ask: all that makes something or takes a token."""
+    """The requests of the simulation's callers: all that make something or take a token."""
     return [
         one
         for one in requests().values()
@@ -261,7 +260,7 @@ ENOUGH = 7
 
 
 def crowded(ground: Live, exercise: Exercise) -> None:
-    """Make many, more than one page shows."""
+    """Make more than one page shows."""
     if exercise.kind in catalogue.QUOTAS:
         ground.raise_quota(exercise.kind)
     asked = crowd_of(ground, exercise)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, fields, replace
@@ -10,7 +12,7 @@ from unittest.mock import patch
 
 import pytest
 
-from exercises import catalogue, requests
+from exercises import catalogue, gateways, requests
 from exercises.exercise import Exercise
 from exercises.gaps import gaps, of_exercise
 from exercises.requests import EXERCISES
@@ -72,6 +74,23 @@ def test_a_missing_exercise_is_named_with_the_file_to_write_it_in(exercise: Exer
         assert any(f"tests/exercises/{family}.py" in one for one in named)
         with pytest.raises(AssertionError, match=f"{exercise.make} is served and no exercise"):
             requests.request(exercise.make)
+
+
+def test_the_exercise_of_a_plain_noun_takes_at_most_ten_lines() -> None:
+    """CONTRIBUTING.md shows this one."""
+    [lines] = [
+        node.end_lineno - node.lineno + 1
+        for node in ast.walk(ast.parse(inspect.getsource(gateways)))
+        if isinstance(node, ast.Call)
+        and node.end_lineno is not None
+        and any(ast.unparse(one) == "kind='carrier-gateway'" for one in node.keywords)
+    ]
+    assert lines <= 10
+
+
+def test_what_is_asked_twice_is_named() -> None:
+    with instead(EXERCISES[0], EXERCISES[0], EXERCISES[0]):
+        assert f"{EXERCISES[0].make}: two exercises ask it" in gaps()
 
 
 def test_the_family_is_the_folder_of_the_action() -> None:

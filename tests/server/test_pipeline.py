@@ -13,7 +13,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from ec2.signers import wire
+from ec2.protocol.signers import wire
 from plane import LAUNCH, everything
 from sametoken.errors import ServiceError, Transient
 from sametoken.node import Node

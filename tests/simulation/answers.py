@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from exercises.exercise import at
 from simulation.acts import ENDING
-from simulation.history import ApiCall, Delivery, Fate
+from simulation.history import ApiCall, Delivery, Fate, prefix_of
 from simulation.makings import MAKINGS, Making
 from simulation.promises import require
 from simulation.snapshot import OutcomeRow
@@ -185,12 +185,21 @@ def _is_over(book: Auditor, bound: Bound, making: Making) -> bool:
 
     EC2 refuses to repeat a template's creation once it has other versions too.
     """
-    named = bound.made if making.makes else bound.told or ()
+    named = bound.made if making.makes else bound.told or _identified(bound.last)
     rows = [book.seen.resources.get(id) for id in named]
     return any(
         row is None or row.gone_at is not None or row.doc.get("LatestVersionNumber", 1) != 1
         for row in rows
     )
+
+
+def _identified(outcome: OutcomeRow) -> list[str]:
+    """The ids that an outcome names, for one whose answer nobody has heard."""
+    values = [] if outcome.identities is None else outcome.identities.values()
+    texts = (
+        str(one) for value in values for one in (value if isinstance(value, list) else [value])
+    )
+    return [text for text in texts if prefix_of(text) is not None]
 
 
 def _rivals(book: Auditor, call: ApiCall) -> Iterator[ApiCall]:

@@ -8,7 +8,7 @@ In any one schedule they make things of a few kinds only, drawn by its seed, so 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from simulation.acts import ACTS, ENDED_BY, ENDING, ending
@@ -38,18 +38,27 @@ _LAUNCH = "RunInstances"
 def draw_palette(rng: random.Random) -> list[Making]:
     """What a schedule's callers make, each as often as it is listed: things that meet, some others,
     and whatever those need."""
-    wanted: dict[str, None] = {}
+    wanted: list[str] = []
     if rng.random() < 0.75:
-        for action in rng.choice(MEETINGS):
-            _want(action, wanted)
-    for action in rng.sample(list(MAKINGS), rng.randint(0, _OTHERS_MAX)):
+        wanted += rng.choice(MEETINGS)
+    wanted += rng.sample(list(MAKINGS), rng.randint(0, _OTHERS_MAX))
+    if rng.random() < 0.15:
+        wanted.append(_LAUNCH)
+    whole = whole_palette(wanted)
+    # An instance goes through more than anything else, so there shall be several.
+    more = [_LAUNCH] * rng.choice((0, 0, 1)) if _LAUNCH in whole else []
+    return [MAKINGS[action] for action in (*whole, *more)]
+
+
+def whole_palette(actions: Iterable[str]) -> list[str]:
+    """These actions and what they need, each once."""
+    wanted: dict[str, None] = {}
+    for action in actions:
         _want(action, wanted)
     # Callers of something without a token alone would never meet under one.
-    if rng.random() < 0.15 or not any(MAKINGS[action].takes_token for action in wanted):
+    if not any(MAKINGS[action].takes_token for action in wanted):
         _want(_LAUNCH, wanted)
-    # An instance goes through more than anything else, so there shall be several.
-    more = [_LAUNCH] * rng.choice((0, 0, 1)) if _LAUNCH in wanted else []
-    return [MAKINGS[action] for action in (*wanted, *more)]
+    return list(wanted)
 
 
 def _want(action: str, wanted: dict[str, None]) -> None:

@@ -11,7 +11,7 @@ from simulation.simulator import Report, simulate
 
 def without(seed: int, faults: list[str]) -> Report:
     """The schedule of `seed`, none of these faults in it."""
-    return simulate(seed, None, **dict.fromkeys(faults, 0.0))
+    return simulate(seed, None, None, **dict.fromkeys(faults, 0.0))
 
 
 def shrink(seed: int) -> tuple[list[str], Report]:

@@ -45,6 +45,8 @@ STEPS_MAX = 30_000
 DRAIN_US_MAX = 40 * MINUTE
 # How many bound tokens are asked again at the end; the callers have repeated themselves all along.
 AGAIN_MAX = 4
+# How many are sent for a schedule to have its transactions; each takes one, unless it is malformed.
+AGAIN_TRIES_MAX = 400
 # What stands in the way of an end is ended before it: instances, what is attached, addresses.
 ENDING_ROUNDS = 4
 # How many schedules end as soon as there was enough, whoever still waits for an answer.
@@ -95,6 +97,7 @@ class Simulation:
         *,
         odds: Mapping[str, float] | None = None,
         palette: Sequence[str] | None = None,
+        played: int | None = None,
     ) -> None:
         def rng(name: str) -> random.Random:
             return random.Random(f"{seed}/{name}")
@@ -131,7 +134,8 @@ class Simulation:
         ]  # fmt: skip
         self.forgets = shape.random() * 100 < FORGET_PERCENT
         self._again = rng("again")
-        self._played = shape.choice(PLAYED_TRANSACTIONS)
+        drawn_length = shape.choice(PLAYED_TRANSACTIONS)
+        self._played = drawn_length if played is None else played
         self._hang_up = shape.random() < HANG_UP_ODDS
         self._restarts = shape.random() < RESTART_ODDS
         self._playing = len(self.clients)
@@ -233,6 +237,7 @@ class Simulation:
             for call in self._again.sample(asked, min(len(asked), AGAIN_MAX)):
                 number += 1
                 self._send(f"again-{number}", call, group)
+            require(number < AGAIN_TRIES_MAX, "LIVE", "{} never reach the store", asked)
             self._drain()
         self.auditor.check_settled()
 
@@ -302,6 +307,9 @@ class Simulation:
             node.session.reopen()
 
 
-def simulate(seed: int, palette: Sequence[str] | None = None, **changes: float) -> Report:
-    """Run the schedule of `seed`; `changes` replace some of its odds, `palette` what is made."""
-    return Simulation(seed, odds=changes, palette=palette).run()
+def simulate(
+    seed: int, palette: Sequence[str] | None = None, played: int | None = None, **changes: float
+) -> Report:
+    """Run the schedule of `seed`; `changes` replace some of its odds, `palette` what is made, and
+    `played` how many transactions there are under faults."""
+    return Simulation(seed, odds=changes, palette=palette, played=played).run()

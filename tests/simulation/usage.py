@@ -76,7 +76,8 @@ class Usage:
 
 
 def _per(row: ResourceRow) -> str | None:
-    """What the row is counted in; None where it is not counted, or only its parent knows in what.
+    """The place that the row is counted in; None where it is not counted, or its document does not
+    name the place.
 
     Rules of a group are counted by their direction.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from sametoken.ec2.account import family as account
@@ -23,10 +23,15 @@ _ACTIONS: tuple[Action, ...] = tuple(action for one in _FAMILIES for action in o
 ACTIONS: Mapping[str, Action] = {action.name: action for action in _ACTIONS}
 assert len(ACTIONS) == len(_ACTIONS), "an action is declared once"
 
-# Each action's repeat without a token, and once more for a way of asking that ends otherwise.
-REPEATS: tuple[Repeat, ...] = tuple(
-    replace(repeat, action=action.name)
-    for action in _ACTIONS
-    if not isinstance(action, Read)
-    for repeat in action.repeats
-)
+
+def repeats_of(actions: Iterable[Action]) -> tuple[Repeat, ...]:
+    """Each action's repeat without a token, and once more for ways of asking that end otherwise."""
+    return tuple(
+        replace(repeat, action=action.name)
+        for action in actions
+        if not isinstance(action, Read)
+        for repeat in action.repeats
+    )
+
+
+REPEATS = repeats_of(_ACTIONS)

@@ -36,7 +36,7 @@ def kebab(member: str) -> str:
 
 def describe_action(stem: str) -> str:
     """The action that lists them: `Describe` and the stem's plural."""
-    if stem.endswith("y") and not stem.endswith("ay"):
+    if stem.endswith("y") and stem[-2] not in "aeiou":
         return f"Describe{stem[:-1]}ies"
     if stem.endswith("ss"):
         return f"Describe{stem}es"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ec2.asking import code, default_vpc
-from ec2.vpn_ends import customer, gateway
+from ec2.gateways.vpn_ends import customer, gateway
 from plane import Plane
 
 

@@ -16,7 +16,7 @@ from botocore.awsrequest import AWSRequest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ec2.signers import (
+from ec2.protocol.signers import (
     CREDENTIALS,
     DEFAULT_REGION,
     ENDPOINT,

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ec2.signers import DEFAULT_REGION, KEY, NOW, REGION, SCHEMES, SECRET, form_of, raw, read
+from ec2.protocol.signers import (
+    DEFAULT_REGION,
+    KEY,
+    NOW,
+    REGION,
+    SCHEMES,
+    SECRET,
+    form_of,
+    raw,
+    read,
+)
 from sametoken.ec2.protocol.signing import SIGNATURE_PARAMETERS, WireRequest, read_signature
 from sametoken.errors import ServiceError
 

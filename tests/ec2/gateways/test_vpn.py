@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from ec2.asking import by_filter, code, refusal, row_of
-from ec2.vpn_ends import connect, customer, ends, gateway, ripen
+from ec2.gateways.vpn_ends import connect, customer, ends, gateway, ripen
 from plane import Plane, everything, running_plane
 from sametoken.server.choices import Choices
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ec2.asking import refusal, running
-from ec2.test_volumes import ZONE, available, ripen
+from ec2.storage.test_volumes import ZONE, available, ripen
 from plane import LAUNCH, Plane
 
 

@@ -11,7 +11,7 @@ import botocore.auth
 import pytest
 from botocore.credentials import Credentials
 
-from ec2.signers import (
+from ec2.protocol.signers import (
     CREDENTIALS,
     DEFAULT_REGION,
     FAILURE,

@@ -1,0 +1,85 @@
+"""A toy noun, declared in place: a plugin of pytest (`-p exercises.toy`).
+
+It is loaded before the suites, which then find toys in the catalogue as they find any noun, and an
+exercise for them. The model of toys is `toy_model`'s: without it nothing here can be asked.
+"""
+
+from __future__ import annotations
+
+from exercises import catalogue
+from exercises.exercise import Exercise, changed, in_vpc, of, of_another
+from exercises.requests import EXERCISES
+from sametoken.ec2.kit.nouns import Noun, named
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.verbs import changing, plain
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.kinds import Kind, Quota, states
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network.vpcs import VPC
+from sametoken.store.port import Tx
+
+TOYS = Noun(
+    Kind(
+        "toy",
+        "toy",
+        "InvalidToyID",
+        "toy",
+        states(available="enabled deleted", enabled="deleted", deleted=""),
+        quota=Quota(10, "ToyLimitExceeded", per="VpcId"),
+    ),
+    parents={"VpcId": VPC},
+    accepts={"Colour": None},
+)
+
+
+def _colour(tx: Tx, request: Request, toy: Row) -> Row:
+    return rows.change(tx, TOYS.kind, toy, Colour=request.params["Colour"])
+
+
+def _associate(tx: Tx, request: Request, toy: Row) -> Row:
+    vpc = named(tx, request, VPC, "VpcId")
+    return rows.change(tx, TOYS.kind, toy, VpcId=vpc.id)
+
+
+def _enable(tx: Tx, request: Request, toy: Row) -> Row:
+    return rows.change(tx, TOYS.kind, toy, state="enabled", cause="EnableToy")
+
+
+catalogue.declare(
+    "toy",
+    TOYS,
+    (
+        *plain(TOYS),
+        changing(TOYS, "ModifyToy", _colour),
+        changing(TOYS, "AssociateToy", _associate),
+        changing(TOYS, "EnableToy", _enable),
+    ),
+)
+EXERCISES.extend(
+    (
+        Exercise(
+            kind="toy",
+            make="CreateToy",
+            ask=in_vpc,
+            other=changed(Colour="red"),
+            end="DeleteToy",
+        ),
+        Exercise(
+            kind="toy",
+            make="ModifyToy",
+            ask=of("toy", "ToyId", Colour="blue"),
+            other=changed(Colour="red"),
+            makes=False,
+        ),
+        Exercise(
+            kind="toy",
+            make="AssociateToy",
+            ask=lambda ground: {"ToyId": ground.own("toy"), "VpcId": ground.vpc()},
+            other=changed(VpcId="vpc-00000000000000001"),
+            makes=False,
+        ),
+        Exercise(
+            kind="toy", make="EnableToy", ask=of("toy", "ToyId"), other=of_another, makes=False
+        ),
+    )
+)
