@@ -34,6 +34,7 @@ FOR_OURS: tuple[Rule, ...] = (
     bans.sql_at_home,
     bans.narrow_excepts,
     bans.no_print,
+    bans.built_on_import,
 )
 FOR_MODULES: tuple[Rule, ...] = (
     shape.file_fits,
@@ -42,6 +43,7 @@ FOR_MODULES: tuple[Rule, ...] = (
     shape.documented,
     shape.named,
     shape.excused,
+    bans.seams,
 )
 FOR_TEXTS: tuple[Rule, ...] = (
     shape.finished,
@@ -133,6 +135,22 @@ CAUGHT: list[tuple[Rule, str, str]] = [
         "def other():\n    try:\n        f()\n    except Exception:\n        pass",
     ),
     (bans.no_print, "node.py", "print('here')"),
+    (bans.built_on_import, "workflow/work.py", "def find(tx):\n    tx.execute(sa.select(WORK))"),
+    (bans.built_on_import, "store/nodes.py", "def f(tx):\n    tx.execute(_ALL.where(a == b))"),
+    (
+        bans.built_on_import,
+        "services/fence.py",
+        "class A:\n    def f(self):\n        upsert(FENCE)",
+    ),
+    (bans.built_on_import, "workflow/work.py", "def f(tx):\n    tx.execute(_SET.values(a=1))"),
+    (
+        bans.built_on_import,
+        "resources/kit/rows.py",
+        "def _by(name):\n    return sa.select(T)\ndef find(tx):\n    tx.execute(_by('id'))",
+    ),
+    (bans.seams, "mutants.py", "patch.object(work, '_take', mutated)"),
+    (bans.seams, "mutants/driving.py", "monkeypatch.setattr(work, '_TAKE', mutated)"),
+    (bans.seams, "mutants/driving.py", "values = work._REDIRECT"),
     (shape.file_fits, "node.py", "x = 1\n" * 401),
     (shape.functions_fit, "node.py", "def long():\n" + "    x = 1\n" * 60),
     (shape.functions_fit, "node.py", "class A:\n    async def long(self):\n" + "        x\n" * 60),
@@ -181,6 +199,15 @@ ALLOWED: list[tuple[Rule, str, str]] = [
     (bans.narrow_excepts, "node.py", "try:\n    f()\nexcept OSError:\n    pass"),
     (bans.narrow_excepts, "node.py", "try:\n    f()\nexcept BaseException:\n    g()\n    raise"),
     (bans.no_print, "node.py", "console.print('here')"),
+    (bans.built_on_import, "workflow/work.py", "_FIND = sa.select(WORK).where(a == b)"),
+    (
+        bans.built_on_import,
+        "resources/kit/quotas.py",
+        "def _counting(rows):\n    return sa.select(rows)\n_ALL = _counting(T)",
+    ),
+    (bans.built_on_import, "workflow/work.py", "def f(tx):\n    return list(found.values())"),
+    (bans.seams, "mutants/driving.py", "patch.object(work, 'take', mutated); f.__name__"),
+    (bans.seams, "simulation/cluster.py", "patch.object(work, '_take', mutated)"),
     (shape.file_fits, "node.py", "x = 1\n" * 400),
     (shape.functions_fit, "node.py", "def long():\n" + "    x = 1\n" * 59),
     (shape.lines_fit, "node.py", "#" * 100),

@@ -32,7 +32,7 @@ from sametoken.services.simulated_machines import SimulatedMachines, SimulationS
 from sametoken.services.volumes import Volumes
 from sametoken.settings import Database, Settings
 from sametoken.store import nodes
-from sametoken.store.gate import LockFile, claim_node
+from sametoken.store.gate import LockFile, register_node
 from sametoken.store.nodes import Heartbeat
 from sametoken.store.port import Store, Tx
 from sametoken.store.sqlite import SqliteStore, change_schema, check_usable
@@ -74,13 +74,13 @@ def contract_schema(database: Database) -> None:
     """
     if database.file is not None:
         # Its one server, of whatever version, holds the claim for as long as it runs.
-        with _claimed(database):
+        with _registered(database):
             change_schema(database.file, partial(contract, living=list))
         return
 
     _postgresql().change_schema(
         database.url,
-        lambda connection: contract(connection, living=partial(nodes.hold, connection)),
+        lambda connection: contract(connection, living=partial(nodes.lock, connection)),
     )
 
 
@@ -213,7 +213,7 @@ class Node:
 
         Raises `Misconfigured` when what it uses of the schema was taken away: it was paused, or cut
         off, for so long that it was taken for dead. Asked after its row is written, see
-        `nodes.hold`.
+        `nodes.lock`.
         """
         nodes.beat(tx, self._heartbeat)
         check(tx.connection)
@@ -237,9 +237,9 @@ class Node:
 
 
 @contextmanager
-def claimed_node(settings: Settings, world: World, *, answers: bool = True) -> Iterator[Node]:
+def registered_node(settings: Settings, world: World, *, answers: bool = True) -> Iterator[Node]:
     """A node of the database, its store open and its socket bound; of a file the only one."""
-    with _claimed(settings.database) as lock, open_store(settings.database, world) as store:
+    with _registered(settings.database) as lock, open_store(settings.database, world) as store:
         if lock is not None:
             store.run(works.break_leases)
         node = Node(settings, store, world, answers=answers)
@@ -254,12 +254,12 @@ def claimed_node(settings: Settings, world: World, *, answers: bool = True) -> I
 
 
 @contextmanager
-def _claimed(database: Database) -> Iterator[LockFile | None]:
+def _registered(database: Database) -> Iterator[LockFile | None]:
     if database.file is None:
         yield None
         return
     check_usable(database.file)
-    lock = claim_node(database.file)
+    lock = register_node(database.file)
     try:
         yield lock
     finally:

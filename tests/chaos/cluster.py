@@ -20,7 +20,7 @@ from clients.process import Server, closing_server, until
 from sametoken.cli.database import opened
 from sametoken.node import add_key
 from sametoken.resources.kit import counters
-from sametoken.resources.network import vpcs
+from sametoken.resources.network import default_vpc
 from sametoken.settings import KEY_FILE_VARIABLE
 from sametoken.store.port import Tx
 from sdk import REGION, Keys
@@ -151,7 +151,7 @@ def _prepare(url: str, count: int) -> list[Account]:
             for number in range(count)
         ]
         for one in keys:
-            vpcs.seed(tx, one.account, REGION)
+            default_vpc.seed(tx, one.account, REGION)
         return keys
 
     with opened(url) as here:

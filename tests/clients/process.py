@@ -34,7 +34,7 @@ from plane import LAUNCH
 from sametoken.cli.database import opened
 from sametoken.faults import CRASH_VARIABLE
 from sametoken.node import add_key
-from sametoken.resources.network import vpcs
+from sametoken.resources.network import default_vpc
 from sametoken.settings import KEY_FILE_VARIABLE
 from sametoken.store.port import Tx
 from sdk import REGION, Keys, client
@@ -95,7 +95,7 @@ def prepare_at(url: str) -> Keys:
 
         def run(tx: Tx) -> Keys:
             made = Keys(*add_key(tx, here.sealer, "clients", access="full"))
-            vpcs.seed(tx, made.account, REGION)
+            default_vpc.seed(tx, made.account, REGION)
             return made
 
         return here.store.run(run)

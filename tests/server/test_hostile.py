@@ -23,7 +23,7 @@ import pytest
 
 from plane import Plane, everything
 from sametoken.node import Node, add_key, open_store
-from sametoken.resources.network import vpcs
+from sametoken.resources.network import default_vpc
 from sametoken.server.app import App
 from sametoken.server.edge import Message
 from sametoken.server.sealing import key_file, load_sealer
@@ -70,7 +70,7 @@ class Heard:
 def seed_regions(tx: Tx, account: str) -> None:
     """What an account's first request in a Region makes, made before anything is compared."""
     for region in REGIONS:
-        vpcs.seed(tx, account, region)
+        default_vpc.seed(tx, account, region)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def launch(store: Store, *numbers: int) -> None:
 
 
 def claim(store: Store, limit: int = 10) -> list[Work]:
-    return store.run(lambda tx: works.claim(tx, limit))
+    return store.run(lambda tx: works.lease(tx, limit))
 
 
 def claim_one(store: Store) -> Work:

@@ -23,7 +23,8 @@ from sametoken.ec2.protocol.xml import CONTENT_TYPE, render_error
 from sametoken.errors import ServiceError, Transient
 from sametoken.faults import Point
 from sametoken.idempotency import Engine
-from sametoken.resources.network import vpcs
+from sametoken.resources.account import regions
+from sametoken.resources.network import default_vpc
 from sametoken.server import admission, identity, invocations, probes
 from sametoken.server.admission import Admitted
 from sametoken.server.choices import DEFAULT_CHOICES, Choices
@@ -213,11 +214,11 @@ class App:
         place = (account, region)
         if place not in self._seeded:
             if not await self._in_reader(lambda: self._is_seeded(place)):
-                await self._write(lambda tx: vpcs.seed(tx, account, region), place)
+                await self._write(lambda tx: default_vpc.seed(tx, account, region), place)
             self._seeded.add(place)
 
     def _is_seeded(self, place: tuple[str, str]) -> bool:
-        return self.store.read(lambda tx: vpcs.is_seeded(tx, *place))
+        return self.store.read(lambda tx: regions.is_seeded(tx, *place))
 
     async def _prepare(self, admitted: Admitted) -> Admitted:
         """Off the loop, which has others to answer; not begun at all once nobody waits for it."""
@@ -240,7 +241,7 @@ class App:
     async def _write(self, fn: Callable[[Tx], T], place: tuple[str, str]) -> T:
         """Run `fn` in a transaction; give up in time to say so, taking the job back if we can.
 
-        Whatever changes one account's Region takes turns anyway: see `vpcs.lock_region`.
+        Whatever changes one account's Region takes turns anyway: see `regions.lock_region`.
         """
         job = self.store.submit(fn, lane="/".join(place))
         try:

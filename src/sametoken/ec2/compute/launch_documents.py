@@ -21,7 +21,8 @@ from sametoken.resources.kit.rows import Row
 class Plan:
     """What a launch resolved to: everything its instances have in common.
 
-    `origin` are the tags by which EC2 says which template an instance comes from.
+    `origin` are the tags by which EC2 says which template an instance comes from, `maxima` those
+    of the counters that the launch debits.
     """
 
     request: Request
@@ -32,6 +33,7 @@ class Plan:
     groups: list[Row]
     count: int
     origin: list[Document]
+    maxima: Mapping[str, int]
 
     @property
     def params(self) -> Mapping[str, Any]:
