@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from sametoken.store.columns import Moment
 from sametoken.store.dialects import BIG, ByDialect, insert_or_ignore, upsert
 from sametoken.store.engines import POSTGRESQL, SQLITE, engine_for
 from sametoken.store.port import Tx
-from sametoken.store.statements import LENGTHS_MAX, MET_MAX, Prepared, Straight
+from sametoken.store.statements import LENGTHS_MAX, MET_MAX, Constants, Prepared, Straight
 from store import servers
 from store.worlds import SetWorld
 
@@ -250,26 +251,33 @@ def test_a_list_of_any_length_is_found(straight: Straight) -> None:
         assert [row.id for row in straight.execute(FIND, {"ids": ids})] == ["a"]
 
 
-def test_many_threads_meet_a_statement_at_once(engine: sa.Engine) -> None:
-    met = [sa.select(THING.c.id).where(THING.c.size == sa.bindparam("size")) for _ in range(40)]
+def test_many_threads_meet_statements_at_once_and_forget_others() -> None:
+    dialect = engine_for(SQLITE, lambda: None).dialect
+    constants = Constants()
+    known = [sa.select(THING.c.id) for _ in range(8)]
     failures: list[BaseException] = []
 
     def run() -> None:
         try:
-            with Straight(engine) as connection:
-                for _ in range(3):
-                    for statement in met:
-                        assert connection.execute(statement, {"size": 1}).first() is None
+            for number in range(3 * MET_MAX):
+                assert constants.find(sa.select(THING.c.id), (), dialect) is None
+                constants.find(known[number % len(known)], (), dialect)
         except BaseException as error:
             failures.append(error)
             raise
 
-    threads = [threading.Thread(target=run) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(usual)
     assert not failures
+    assert all(constants.find(statement, (), dialect) is not None for statement in known)
 
 
 def test_an_encoded_document_is_stored_as_it_was_encoded(straight: Straight) -> None:
