@@ -73,7 +73,7 @@ def contract_schema(database: Database) -> None:
     Raises `Misconfigured`, nothing changed, while a node runs that may use it.
     """
     if database.file is not None:
-        # Its one server, of whatever version, holds the claim for as long as it runs.
+        # Its one server, of whatever version, holds its lock file for as long as it runs.
         with _registered(database):
             change_schema(database.file, partial(contract, living=list))
         return

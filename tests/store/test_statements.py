@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import sys
 import threading
@@ -204,6 +205,16 @@ def test_whoever_listens_hears_of_every_statement(straight: Straight) -> None:
     with _tx(straight).savepoint():
         pass
     assert len(heard) == 4
+
+
+def test_a_log_of_statements_has_every_one(
+    engine: sa.Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "sqlalchemy.engine")
+    with Straight(engine) as connection:
+        for _ in range(3):
+            connection.execute(FIRST)
+    assert caplog.text.count("ORDER BY thing.id") == 3
 
 
 def test_the_check_comes_before_each_statement_whichever_way_it_takes(tmp_path: Path) -> None:

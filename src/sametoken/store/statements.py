@@ -4,8 +4,9 @@ SQLAlchemy takes several times as long over a statement as SQLite does: it makes
 compiled form, builds a context and a result, each time. What is sent and what comes back is the
 same here: its own compiled text, its own conversions of values, its own rows and errors. Whatever
 is out of the ordinary goes the ordinary way: text, a statement that is met once, a default that is
-made at each execution, an empty list, and all of it while somebody listens to the connection's
-events. A connection that is not ours (`idempotency.join`) knows nothing of all this.
+made at each execution, an empty list, and all of it where somebody listens to the connection's
+events or has SQLAlchemy log statements. A connection that is not ours (`idempotency.join`) knows
+nothing of all this.
 
 `tests/store/test_statements.py` holds both ways against each other, on both databases.
 """
@@ -28,7 +29,7 @@ MET_MAX = 1024
 # few callers ask for many lengths: beyond this many all are prepared anew.
 LENGTHS_MAX = 256
 
-# How commands begin that undo a part of a transaction.
+# How the commands begin by which a part of a transaction can be undone.
 _SAVEPOINTS = ("SAVEPOINT ", "RELEASE ", "ROLLBACK TO ")
 _CONSTANT = (sa.Select, sa.Insert, sa.Update, sa.Delete)
 
@@ -224,7 +225,7 @@ class Straight(sa.Connection):
     """A connection of a store's own, whose constant statements take the short way.
 
     `check` is called with the driver's connection before each of its statements, whichever way it
-    takes; what it raises is raised as an error of the database.
+    takes; what it raises is the statement's error.
     """
 
     def __init__(self, engine: sa.Engine, *, check: Callable[[Any], None] | None = None) -> None:
@@ -270,7 +271,7 @@ class Straight(sa.Connection):
         return Rows((), self._cursor.rowcount)
 
     def _is_listened_to(self) -> bool:
-        return self._has_events or self.engine._has_events
+        return self._has_events or self.engine._has_events or self._echo
 
     def _translated(self, sql: str, error: Exception) -> BaseException:
         """The error as SQLAlchemy has it, which says whether the connection is of any more use."""
