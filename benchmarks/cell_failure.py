@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from measure import table
 
-from sametoken.retry import RetryQuota, backoff_seconds
+from sametoken.retry import RetryBudget, backoff_seconds
 
 _TICKS_A_SECOND, _MINUTE = 10, 60
 # Cost of reading a request, checking its signature and answering 503, where accepting and driving a
@@ -32,13 +32,13 @@ _SEED = 20_061_211
 class Clients:
     """The clients' way to retry.
 
-    `quota`: each client has a `RetryQuota`, and tells its caller when it is spent. Such callers ask
-    again, under the same token, within `callers_seconds`. `passed`: the router passes on this many
-    times the cell's capacity; it refuses the rest itself.
+    `budget`: each client has a `RetryBudget`, and tells its caller when it is spent. Such callers
+    ask again, under the same token, within `callers_seconds`. `passed`: the router passes on this
+    many times the cell's capacity; it refuses the rest itself.
     """
 
     backoff: Callable[[int, float], float]
-    quota: bool = False
+    budget: bool = False
     callers_seconds: float = 0.0
     passed: float = math.inf
 
@@ -81,8 +81,12 @@ CLIENTS = {
     "every second, for ever": Clients(each_second),
     "full jitter, for ever": Clients(backoff_seconds),
     "the same; the router passes on twice the capacity": Clients(backoff_seconds, passed=2.0),
-    "full jitter and quota; callers within 1 min": Clients(backoff_seconds, True, 60.0),
-    "full jitter and quota; callers within 10 min": Clients(backoff_seconds, True, 600.0),
+    "full jitter and a budget of retries; callers within 1 min": Clients(
+        backoff_seconds, True, 60.0
+    ),
+    "full jitter and a budget of retries; callers within 10 min": Clients(
+        backoff_seconds, True, 600.0
+    ),
 }
 
 
@@ -115,7 +119,7 @@ def measure(rates: Sequence[float], capacity: float, down_seconds: Sequence[floa
 def outage(rates: Sequence[float], capacity: float, clients: Clients, *, seconds: float) -> Course:
     """Simulate a cell that is down for `seconds`, and `_WATCHED_SECONDS` after."""
     chance, course = random.Random(_SEED), Course()
-    quotas = [RetryQuota() for _ in rates]
+    budgets = [RetryBudget() for _ in rates]
     due: dict[int, list[Launch]] = defaultdict(list)
     start = -round(seconds * _TICKS_A_SECOND)
     for tick in range(start, _WATCHED_SECONDS * _TICKS_A_SECOND):
@@ -133,11 +137,11 @@ def outage(rates: Sequence[float], capacity: float, clients: Clients, *, seconds
         accepted = _accepted(passed, budget, chance)
         course.done[second] += accepted
         for launch in batch[:accepted]:
-            quotas[launch.client].succeeded()
+            budgets[launch.client].succeeded()
             if launch.asked_tick < 0:
                 course.left -= 1
         for launch in batch[accepted:]:
-            wait = _wait(launch, quotas[launch.client], clients, chance)
+            wait = _wait(launch, budgets[launch.client], clients, chance)
             due[tick + max(1, round(wait * _TICKS_A_SECOND))].append(launch)
         if (
             course.gone_seconds is None
@@ -172,9 +176,9 @@ def _rounded(value: float, chance: random.Random) -> int:
     return int(value + chance.random())
 
 
-def _wait(launch: Launch, quota: RetryQuota, clients: Clients, chance: random.Random) -> float:
+def _wait(launch: Launch, budget: RetryBudget, clients: Clients, chance: random.Random) -> float:
     """Seconds until this launch is asked again."""
-    if clients.quota and not quota.spend():
+    if clients.budget and not budget.spend():
         launch.attempt = 0
         return chance.uniform(0.0, clients.callers_seconds)
     launch.attempt += 1

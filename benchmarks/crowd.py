@@ -24,7 +24,7 @@ from launches import drive
 from stores import ACCOUNT, REGION, Plane, opened
 
 from sametoken.resources.kit.rows import Row as Resource
-from sametoken.resources.network import vpcs
+from sametoken.resources.network import default_vpc, vpcs
 from sametoken.server.execution import execute
 
 Row = tuple[Any, ...]
@@ -140,8 +140,8 @@ def _template(plane: Plane, before: dict[str, set[Row]]) -> Template:
 
 def _place(plane: Plane, account: str, region: str) -> Place:
     """The default VPC of an account in a Region, seeded when missing."""
-    plane.store.run(lambda tx: vpcs.seed(tx, account, region))
-    subnets = plane.store.read(lambda tx: vpcs.default_subnets(tx, account, region))
+    plane.store.run(lambda tx: default_vpc.seed(tx, account, region))
+    subnets = plane.store.read(lambda tx: default_vpc.subnets(tx, account, region))
     vpc: str = subnets[0].doc["VpcId"]
     group = plane.store.read(lambda tx: vpcs.default_group(tx, account, region, vpc))
     return Place(account, region, vpc, group.id, tuple(subnets), itertools.count())

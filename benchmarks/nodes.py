@@ -33,7 +33,7 @@ from stores import LAUNCH, REGION
 from sametoken.operate.accounts import add_key
 from sametoken.operate.opening import open_store
 from sametoken.operate.preparing import prepare
-from sametoken.resources.network import vpcs
+from sametoken.resources.network import default_vpc
 from sametoken.server.sealing import load_sealer
 from sametoken.settings import KEY_FILE_VARIABLE, Database
 from sametoken.world import RealWorld
@@ -125,7 +125,7 @@ def _prepare(database: Database) -> list[tuple[str, str]]:
             name = f"account-{number}"
             made = partial(add_key, sealer=sealer, account_name=name, access="full")
             account, key, secret = store.run(made)
-            store.run(partial(vpcs.seed, account=account, region=REGION))
+            store.run(partial(default_vpc.seed, account=account, region=REGION))
             keys.append((key, secret))
     return keys
 

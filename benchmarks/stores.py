@@ -22,7 +22,7 @@ from sametoken.idempotency import Engine, sql_engine
 from sametoken.node import wire_services
 from sametoken.operate.opening import open_store
 from sametoken.resources.kit import counters
-from sametoken.resources.network import vpcs
+from sametoken.resources.network import default_vpc
 from sametoken.server.admission import Admitted
 from sametoken.server.execution import Executed, execute
 from sametoken.services.simulated_machines import SimulationSettings
@@ -91,7 +91,7 @@ def opened(database: Path | str) -> Iterator[Plane]:
     named = database_of(database) if isinstance(database, Path) else Database(database, None, None)
     with open_store(named, RealWorld()) as store:
         engine = sql_engine(b"benchmark")
-        store.run(lambda tx: vpcs.seed(tx, ACCOUNT, REGION))
+        store.run(lambda tx: default_vpc.seed(tx, ACCOUNT, REGION))
         for family in ("capacity/*/*", "vcpus/*/*"):
             store.run(partial(counters.set_maximum, name=family, maximum=PLENTY))
         services = wire_services(store, engine, INSTANT)

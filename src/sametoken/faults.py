@@ -26,7 +26,7 @@ class Point(StrEnum):
     STORE_BEFORE_COMMIT = "store.before-commit"
     STORE_COMMITTED = "store.committed"
     REPLY_READY = "reply.ready"
-    STEP_CLAIMED = "step.claimed"
+    WORK_LEASED = "work.leased"
     PLACEMENT_CALLED = "step.placement-called"
     VOLUMES_CALLED = "step.volumes-called"
     NETWORKS_CALLED = "step.networks-called"

@@ -114,7 +114,7 @@ class Node:
 
         Raises `Misconfigured` when what it uses of the schema was taken away: it was paused, or cut
         off, for so long that it was taken for dead. Asked after its row is written, see
-        `nodes.hold`.
+        `nodes.lock`.
         """
         nodes.beat(tx, self._heartbeat)
         check(tx.connection)

@@ -1,4 +1,4 @@
-"""Capped exponential backoff with full jitter, and a retry quota. Pure: no clock, no sleep.
+"""Capped exponential backoff with full jitter, and a budget of retries. Pure: no clock, no sleep.
 
 Source: Brooker, "Timeouts, retries, and backoff with jitter" (Amazon Builders' Library): backoff
 alone does not stop overload, a local token bucket does; jitter spreads the retries that remain.
@@ -30,7 +30,7 @@ def backoff_seconds(attempt: int, uniform: float) -> float:
 
 
 @dataclass(slots=True)
-class RetryQuota:
+class RetryBudget:
     """A token bucket of retries, so that a service that keeps failing is left alone, not hammered.
 
     Starts full. `spend()` takes the cost of one retry, and is False when too little is left; each

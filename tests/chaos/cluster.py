@@ -21,7 +21,7 @@ from sametoken.cli.database import named_database
 from sametoken.operate.accounts import add_key
 from sametoken.operate.opening import making
 from sametoken.resources.kit import counters
-from sametoken.resources.network import vpcs
+from sametoken.resources.network import default_vpc
 from sametoken.settings import KEY_FILE_VARIABLE
 from sametoken.store.port import Tx
 from sametoken.world import RealWorld
@@ -154,7 +154,7 @@ def _prepare(url: str, count: int) -> list[Account]:
             for number in range(count)
         ]
         for one in keys:
-            vpcs.seed(tx, one.account, REGION)
+            default_vpc.seed(tx, one.account, REGION)
         return keys
 
     with making(named_database(url), RealWorld()) as here:

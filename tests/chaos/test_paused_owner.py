@@ -45,7 +45,7 @@ _TOO_LATE = re.compile("is too late|the driver has seen generation")
 # BEFORE: moments before each service's create, the launch's steps being placement, volumes,
 # networks and machines; and for machines also the moment before its driver is asked.
 BEFORE = {
-    "placement": f"{Point.STEP_CLAIMED}:1",
+    "placement": f"{Point.WORK_LEASED}:1",
     "volumes": f"{Point.STEP_RECORDED}:1",
     "networks": f"{Point.STEP_RECORDED}:2",
     "machines": f"{Point.STEP_RECORDED}:3",

@@ -35,7 +35,7 @@ from sametoken.cli.database import named_database
 from sametoken.faults import CRASH_VARIABLE
 from sametoken.operate.accounts import add_key
 from sametoken.operate.opening import making
-from sametoken.resources.network import vpcs
+from sametoken.resources.network import default_vpc
 from sametoken.settings import KEY_FILE_VARIABLE
 from sametoken.store.port import Tx
 from sametoken.world import RealWorld
@@ -97,7 +97,7 @@ def prepare_at(url: str) -> Keys:
 
         def run(tx: Tx) -> Keys:
             made = Keys(*add_key(tx, here.sealer, "clients", access="full"))
-            vpcs.seed(tx, made.account, REGION)
+            default_vpc.seed(tx, made.account, REGION)
             return made
 
         return here.store.run(run)

@@ -41,7 +41,7 @@ IN_LAUNCH: Mapping[Point, Crash] = {
     Point.STORE_BEFORE_COMMIT: Crash(_LAUNCH_COMMIT, committed=False),
     Point.STORE_COMMITTED: Crash(_LAUNCH_COMMIT, committed=True),
     Point.REPLY_READY: Crash(1, committed=True),
-    Point.STEP_CLAIMED: Crash(1, committed=True),
+    Point.WORK_LEASED: Crash(1, committed=True),
     Point.PLACEMENT_CALLED: Crash(1, committed=True),
     Point.VOLUMES_CALLED: Crash(1, committed=True),
     Point.NETWORKS_CALLED: Crash(1, committed=True),
@@ -56,7 +56,7 @@ IN_STEPS = (
     (Point.ENGINE_RECORDED, 5),
     (Point.STORE_BEFORE_COMMIT, _LAUNCH_COMMIT + 2),
     (Point.STORE_BEFORE_COMMIT, _LAUNCH_COMMIT + 8),
-    (Point.STEP_CLAIMED, 2),
+    (Point.WORK_LEASED, 2),
     (Point.STEP_ANSWERED, 4),
     (Point.STEP_RECORDED, 4),
 )

@@ -11,7 +11,7 @@ from plane import LAUNCH, Plane
 from sametoken.ec2.kit.actions import GENERAL_MISMATCH
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
-from sametoken.resources.network import vpcs
+from sametoken.resources.network import default_vpc, vpcs
 from sametoken.store.port import Tx
 
 
@@ -173,7 +173,7 @@ def test_a_launch_into_a_subnet_that_is_gone_replays(plane: Plane) -> None:
     client = plane.client()
 
     def lay_out(tx: Tx) -> Row:
-        like = vpcs.default_subnets(tx, plane.keys.account, "us-east-1")[0]
+        like = default_vpc.subnets(tx, plane.keys.account, "us-east-1")[0]
         doc = {**like.doc, "CidrBlock": "172.31.200.0/24", "DefaultForAz": False}
         id = mint(tx, "subnet")
         parents = (like.doc["VpcId"],)

@@ -14,10 +14,11 @@ from threading import Event
 from typing import Any, NamedTuple
 
 from sametoken.migrations.tables import METADATA
-from sametoken.resources.network import vpcs
+from sametoken.resources.network import default_vpc
 from sametoken.store import clock
 from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.port import Tx
+from sametoken.store.statements import Straight
 
 ACCOUNT, REGION = "000000000001", "us-east-2"
 EPOCH = datetime(2031, 1, 1, tzinfo=UTC)
@@ -76,11 +77,11 @@ class Disk:
         self.raw = sqlite3.connect(":memory:", isolation_level=None, factory=_Lasting)
         self.raw.execute(f"PRAGMA page_size={_PAGE_BYTES}")
         self.engine = engine_for(SQLITE, lambda: self.raw)
-        self.reader = self.engine.connect()
+        self.reader = Straight(self.engine)
         for metadata in METADATA:
             metadata.create_all(self.reader)
         clock.create(self.reader)
-        vpcs.seed(Tx(self.reader, EPOCH, world), ACCOUNT, REGION)
+        default_vpc.seed(Tx(self.reader, EPOCH, world), ACCOUNT, REGION)
         tables = self.raw.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
         self._dumps = [
             f"SELECT {'' if 'WITHOUT ROWID' in sql else 'rowid, '}* FROM {name} ORDER BY 1, 2"

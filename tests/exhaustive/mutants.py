@@ -31,17 +31,17 @@ def _repeat_performed_again() -> Iterator[None]:
 @contextmanager
 def _step_recorded_before_it_is_taken() -> Iterator[None]:
     """A crash between the two leaves a step out."""
-    attempt = Runner._attempt
+    attempt = Runner.attempt
 
     def mutated(self: Runner, work: Work) -> Any:
         if (
             not work.is_last_step
-            and self.store.run(partial(self._record, work=work, fate=Done())) is None
+            and self.store.run(partial(self.record, work=work, fate=Done())) is None
         ):
             raise AssertionError("nobody else has it")
         return attempt(self, work)
 
-    with patch.object(Runner, "_attempt", mutated):
+    with patch.object(Runner, "attempt", mutated):
         yield
 
 

@@ -26,7 +26,7 @@ from sametoken.node import Node
 from sametoken.operate.accounts import add_key
 from sametoken.operate.opening import open_store
 from sametoken.operate.preparing import prepared
-from sametoken.resources.network import vpcs
+from sametoken.resources.network import default_vpc
 from sametoken.server.app import App
 from sametoken.server.edge import Message
 from sametoken.server.sealing import load_sealer
@@ -73,7 +73,7 @@ class Heard:
 def seed_regions(tx: Tx, account: str) -> None:
     """Make an account's default resources in its Regions before anything is compared."""
     for region in REGIONS:
-        vpcs.seed(tx, account, region)
+        default_vpc.seed(tx, account, region)
 
 
 @contextmanager

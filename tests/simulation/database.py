@@ -14,14 +14,14 @@ import sqlalchemy as sa
 
 from sametoken.migrations.tables import METADATA
 from sametoken.resources.kit import counters
-from sametoken.resources.network import vpcs
+from sametoken.resources.network import default_vpc
 from sametoken.store import clock
 from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.port import Tx
 from sametoken.store.sqlite import SqliteSession
+from sametoken.store.statements import Straight
 from simulation.ground import Ground
 from simulation.hazards import Hazards
-from simulation.straight import Straight
 from simulation.touches import NOTES, watch
 from simulation.world import EPOCH, SimulatedWorld
 
@@ -48,8 +48,7 @@ class Database:
             ":memory:", isolation_level=None, factory=_Lasting, cached_statements=4096
         )
         self.engine = engine_for(SQLITE, lambda: self.raw)
-        self.engine._connection_cls = Straight
-        self._reader = self.engine.connect()
+        self._reader: sa.Connection = Straight(self.engine)
         self._image = self._prepare()
         # As of how many changes of the database the moment was read, and what it was.
         self._moment = -1, 0
@@ -64,7 +63,7 @@ class Database:
             counters.set_maximum(tx, name, maximum)
         for account in ACCOUNTS:
             for region in REGIONS:
-                vpcs.seed(tx, account, region)
+                default_vpc.seed(tx, account, region)
         return {
             table: self.query(f"SELECT * FROM {table}")
             for (table,) in self.query("SELECT name FROM sqlite_master WHERE type = 'table'")

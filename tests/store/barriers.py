@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from sametoken.errors import SametokenError
 from sametoken.idempotency.ledger import Entry, Outcome, Scope
-from sametoken.idempotency.tables import SqlLedger
+from sametoken.idempotency.tables import Ledger
 from sametoken.store.port import Store, Tx
 from store.stores import HANG_SECONDS
 
@@ -88,7 +88,7 @@ class Session:
         self._stopped.wait(_LOOK_SECONDS)
 
 
-class SteppedLedger(SqlLedger):
+class SteppedLedger(Ledger):
     """The real ledger, which stops before what it does to the entry."""
 
     def __init__(self, session: Session) -> None:

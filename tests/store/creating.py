@@ -21,7 +21,7 @@ from sametoken.idempotency import (
     Scope,
     sql_engine,
 )
-from sametoken.idempotency.tables import ATTEMPT, ENTRY, OUTCOME, RESOURCE
+from sametoken.idempotency.tables import ATTEMPT, ENTRY, OUTCOME, RETAINED
 from sametoken.resources.kit.ids import mint
 from sametoken.store.port import Store, Tx
 from store.stores import NOTE, notes
@@ -110,4 +110,4 @@ class Caller:
         def count(table: sa.Table) -> Callable[[Tx], int]:
             return lambda tx: tx.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
 
-        return {t.name: self.store.read(count(t)) for t in (ENTRY, OUTCOME, RESOURCE, ATTEMPT)}
+        return {t.name: self.store.read(count(t)) for t in (ENTRY, OUTCOME, RETAINED, ATTEMPT)}

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sametoken import faults
-from sametoken.store.gate import Gate, claim_node
+from sametoken.store.gate import Gate, register_node
 from sametoken.store.sqlite import SqliteStore
 from sametoken.world import RealWorld
 from store.creating import Caller, call
@@ -40,7 +40,7 @@ def hold(path: Path) -> None:
 
 
 def serve(path: Path) -> None:
-    claim_node(path)
+    register_node(path)
     say("in")
     threading.Event().wait()
 

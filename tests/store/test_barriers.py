@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sametoken.errors import IdempotentParameterMismatch
 from sametoken.idempotency import Answer, Attempt, Engine, tables
 from sametoken.idempotency.ledger import RETENTION, Entry, Scope
-from sametoken.idempotency.tables import SqlLedger
+from sametoken.idempotency.tables import Ledger
 from sametoken.store.port import Store, Tx
 from sametoken.store.postgresql import PostgresqlStore
 from store.barriers import Order, Session, SteppedLedger, Watch, orders, run
@@ -232,18 +232,18 @@ def _claim_without_the_lock() -> Iterator[None]:
 @contextmanager
 def _claim_without_waiting() -> Iterator[None]:
     """It looks, and does not insert: the entry is written once the effect was made."""
-    claim = SqlLedger.claim
+    claim = Ledger.claim
 
-    def mutated(self: SqlLedger, tx: Tx, scope: Scope, client_token: str) -> Entry:
+    def mutated(self: Ledger, tx: Tx, scope: Scope, client_token: str) -> Entry:
         found = self.find(tx, scope, client_token)
         return Entry(0, scope, client_token, fresh=True) if found is None else found
 
-    def settle(self: SqlLedger, tx: Tx, entry: Entry, *recorded: Any) -> None:
+    def settle(self: Ledger, tx: Tx, entry: Entry, *recorded: Any) -> None:
         written = claim(self, tx, entry.scope, entry.client_token)
         real(self, tx, written, *recorded)
 
-    real = SqlLedger.settle
-    with patch.object(SqlLedger, "claim", mutated), patch.object(SqlLedger, "settle", settle):
+    real = Ledger.settle
+    with patch.object(Ledger, "claim", mutated), patch.object(Ledger, "settle", settle):
         yield
 
 

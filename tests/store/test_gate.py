@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sametoken.errors import Misconfigured
-from sametoken.store.gate import Gate, LockFile, claim_node, node_url
+from sametoken.store.gate import Gate, LockFile, node_url, register_node
 from store.processes import next_line, process, rest
 from store.stores import HANG_SECONDS, SqliteDatabase, notes, write
 from store.worlds import SetWorld
@@ -17,18 +17,18 @@ from store.worlds import SetWorld
 
 def test_a_second_server_of_a_file_is_refused_and_told_what_to_do(tmp_path: Path) -> None:
     database = tmp_path / "plane.db"
-    lock = claim_node(database)
+    lock = register_node(database)
     for _ in range(2):
         with pytest.raises(Misconfigured, match="already runs on") as refused:
-            claim_node(database)
+            register_node(database)
         assert str(database) in str(refused.value)
         assert "--database" in str(refused.value)
     lock.close()
-    claim_node(database).close()
+    register_node(database).close()
 
 
 def test_servers_of_different_files_do_not_mind_each_other(tmp_path: Path) -> None:
-    one, two = claim_node(tmp_path / "one.db"), claim_node(tmp_path / "two.db")
+    one, two = register_node(tmp_path / "one.db"), register_node(tmp_path / "two.db")
     one.close()
     two.close()
 
@@ -38,16 +38,16 @@ def test_a_server_that_was_killed_leaves_its_place_free(tmp_path: Path) -> None:
     with process("serve", database) as server:
         assert next_line(server) == "in"
         with pytest.raises(Misconfigured):
-            claim_node(database)
+            register_node(database)
         server.kill()
         server.wait(HANG_SECONDS)
-        claim_node(database).close()
+        register_node(database).close()
 
 
 def test_a_server_says_where_it_serves(tmp_path: Path) -> None:
     database = tmp_path / "plane.db"
     assert node_url(database) is None
-    lock = claim_node(database)
+    lock = register_node(database)
     assert node_url(database) is None
     lock.write("http://127.0.0.1:65535")
     lock.write("http://127.0.0.1:4590")
@@ -57,7 +57,7 @@ def test_a_server_says_where_it_serves(tmp_path: Path) -> None:
 
 def test_the_lock_files_are_for_their_owner_only(tmp_path: Path) -> None:
     database = tmp_path / "plane.db"
-    claim_node(database).close()
+    register_node(database).close()
     Gate(database).close()
     modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
     assert modes == {f"plane.db-{name}": 0o600 for name in ("gate", "node", "turn")}

@@ -15,7 +15,7 @@ from sametoken.operate.accounts import add_key
 from sametoken.operate.keys import DIGEST_KEY
 from sametoken.operate.opening import open_store
 from sametoken.operate.preparing import prepare
-from sametoken.operate.serving import claimed_node
+from sametoken.operate.serving import registered_node
 from sametoken.resources.account import accounts
 from sametoken.server.sealing import (
     KEY_VARIABLE,
@@ -26,7 +26,7 @@ from sametoken.server.sealing import (
     write_keys,
 )
 from sametoken.settings import Settings, database_of
-from sametoken.store.gate import claim_node, node_url
+from sametoken.store.gate import node_url, register_node
 from sametoken.store.port import Store
 from sametoken.world import RealWorld
 from store.worlds import SetWorld
@@ -182,21 +182,21 @@ def test_all_secrets_can_be_sealed_anew(fresh: Store) -> None:
 
 def test_a_second_node_of_a_file_is_refused_with_a_sentence(path: Path) -> None:
     settings = Settings(database_of(path), port=0, runners=1, sweep_seconds=0.01)
-    with claimed_node(settings, RealWorld()) as node:
+    with registered_node(settings, RealWorld()) as node:
         with (
             pytest.raises(Misconfigured, match="already runs on"),
-            claimed_node(settings, RealWorld()),
+            registered_node(settings, RealWorld()),
         ):
             pass
         assert node_url(path) == node.url
         serve_a_moment(node)
-    claim_node(path).close()
+    register_node(path).close()
 
 
 def test_a_host_that_others_can_reach_needs_tls_or_a_word(path: Path) -> None:
     with (
         pytest.raises(Misconfigured, match="--tls-cert"),
-        claimed_node(Settings(database_of(path), host="0.0.0.0", port=0), RealWorld()),
+        registered_node(Settings(database_of(path), host="0.0.0.0", port=0), RealWorld()),
     ):
         pass
 

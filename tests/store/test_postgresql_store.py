@@ -275,7 +275,7 @@ def test_of_two_in_a_circle_of_waits_one_runs_again_and_both_take_effect(url: st
             ended[n].set()
 
         together(2, take_part)
-        bodies = store.read(lambda tx: tx.execute(sa.select(NOTE.c.body)).scalars().all())
+        bodies = store.read(lambda tx: [row.body for row in tx.execute(sa.select(NOTE.c.body))])
         assert [sorted(body) for body in bodies] == [["a", "b"]] * 2
         assert sorted(map(len, tries)) == [1, 2]
 

@@ -36,7 +36,7 @@ from sametoken.operate.preparing import prepared
 from sametoken.operate.schema import contract_schema
 from sametoken.settings import Database, Settings, database_of, read_database
 from sametoken.store import clock, nodes, postgresql, sqlite
-from sametoken.store.gate import claim_node
+from sametoken.store.gate import register_node
 from sametoken.store.nodes import Heartbeat
 from sametoken.world import RealWorld
 from store import servers
@@ -254,7 +254,7 @@ def test_a_node_counts_until_it_has_not_been_heard_of_for_long(shared: OnPostgre
     found: list[list[Heartbeat]] = []
 
     def look(connection: sa.Connection) -> None:
-        found.append(nodes.hold(connection))
+        found.append(nodes.lock(connection))
 
     with open_store(shared.database, RealWorld()) as store:
         store.run(partial(nodes.beat, node=node))
@@ -274,7 +274,7 @@ def contracting(shared: OnPostgresql, newer: str) -> Iterator[threading.Event]:
     looked, may_commit = threading.Event(), threading.Event()
 
     def change(connection: sa.Connection) -> None:
-        contract(connection, partial(nodes.hold, connection), newer)
+        contract(connection, partial(nodes.lock, connection), newer)
         looked.set()
         assert may_commit.wait(20), "it is let go on"
 
@@ -326,12 +326,12 @@ def test_a_node_that_starts_while_something_is_taken_away_finds_out(
 
 def test_a_file_is_contracted_only_while_nobody_serves_it(tmp_path: Path) -> None:
     database = database_of(tmp_path / "plane.db")
-    server = claim_node(tmp_path / "plane.db")
+    server = register_node(tmp_path / "plane.db")
     with pytest.raises(Misconfigured, match="another sametoken server already runs"):
         contract_schema(database)
     server.close()
     contract_schema(database)
-    claim_node(tmp_path / "plane.db").close()
+    register_node(tmp_path / "plane.db").close()
 
 
 class Hasty(RealWorld):

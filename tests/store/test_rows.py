@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from sametoken.errors import ServiceError
 from sametoken.idempotency import RETENTION
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import rows, tombstones
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Stale, Store, Tx
 from store.creating import Caller, call
@@ -156,9 +156,9 @@ def test_a_tombstone_is_swept_after_24_hours_with_all_that_was_told_of_it(
 ) -> None:
     row = move(store, put(store), "deleted")
     world.pass_time(RETENTION - MOMENT)
-    assert store.run(lambda tx: rows.sweep(tx, 10)) == []
+    assert store.run(lambda tx: tombstones.sweep(tx, 10)) == []
     world.pass_time(MOMENT)
-    assert store.run(lambda tx: rows.sweep(tx, 10)) == [row.id]
+    assert store.run(lambda tx: tombstones.sweep(tx, 10)) == [row.id]
     assert stored(store, row.id) is None
     assert store.read(lambda tx: rows.transitions(tx, row.id)) == []
 
@@ -170,9 +170,9 @@ def test_a_tombstone_that_an_entry_names_outlives_that_entry(store: Store, world
     row = put(store, id=made)
     move(store, row, "deleted")
     world.pass_time(RETENTION)
-    assert store.run(lambda tx: rows.sweep(tx, 10)) == []
+    assert store.run(lambda tx: tombstones.sweep(tx, 10)) == []
     assert caller.sweep() == 1
-    assert store.run(lambda tx: rows.sweep(tx, 10)) == [made]
+    assert store.run(lambda tx: tombstones.sweep(tx, 10)) == [made]
 
 
 def test_the_end_of_a_resource_starts_the_retention_of_its_token(
@@ -191,7 +191,7 @@ def test_the_end_of_a_resource_starts_the_retention_of_its_token(
 def test_what_lives_is_never_swept(store: Store, world: SetWorld) -> None:
     row = put(store)
     world.pass_time(timedelta(days=1000))
-    assert store.run(lambda tx: rows.sweep(tx, 10)) == []
+    assert store.run(lambda tx: tombstones.sweep(tx, 10)) == []
     assert stored(store, row.id) == row
 
 
@@ -199,7 +199,7 @@ def test_a_sweep_takes_a_bounded_part(store: Store, world: SetWorld) -> None:
     for number in range(5):
         move(store, put(store, number), "deleted")
     world.pass_time(RETENTION)
-    assert [len(store.run(lambda tx: rows.sweep(tx, 2))) for _ in range(4)] == [2, 2, 1, 0]
+    assert [len(store.run(lambda tx: tombstones.sweep(tx, 2))) for _ in range(4)] == [2, 2, 1, 0]
 
 
 # -- reading ------------------------------------------------------------------------------------

@@ -34,12 +34,12 @@ def launch(store: Store, *numbers: int) -> None:
     store.run(run)
 
 
-def claim(store: Store, limit: int = 10) -> list[Work]:
-    return store.run(lambda tx: works.claim(tx, limit))
+def lease(store: Store, limit: int = 10) -> list[Work]:
+    return store.run(lambda tx: works.lease(tx, limit))
 
 
-def claim_one(store: Store) -> Work:
-    (work,) = claim(store)
+def lease_one(store: Store) -> Work:
+    (work,) = lease(store)
     return work
 
 
@@ -75,77 +75,75 @@ def test_a_launch_is_queued_due_at_once_with_a_deadline_and_wakes_runners(store:
     assert work.next_step() == PLANS["launch"].steps[0]
 
 
-def test_a_claim_takes_a_lease_with_a_higher_generation_than_ever(
-    store: Store, world: SetWorld
-) -> None:
+def test_a_lease_comes_with_a_higher_generation_than_ever(store: Store, world: SetWorld) -> None:
     launch(store, 1)
     generations = []
     for _ in range(3):
-        generations.append(claim_one(store).generation)
-        assert claim(store) == []
+        generations.append(lease_one(store).generation)
+        assert lease(store) == []
         assert not store.read(works.is_due)
         world.pass_time(LEASE - MOMENT)
-        assert claim(store) == []
+        assert lease(store) == []
         world.pass_time(MOMENT)
     assert generations == [1, 2, 3]
 
 
-def test_what_falls_due_first_is_claimed_first_and_a_claim_is_bounded(
+def test_what_falls_due_first_is_leased_first_and_no_more_than_asked(
     store: Store, world: SetWorld
 ) -> None:
     for number in (3, 1, 2):
         launch(store, number)
         world.pass_time(MOMENT)
-    assert [work.instance for work in claim(store, 2)] == [instance(3), instance(1)]
-    assert [work.instance for work in claim(store, 2)] == [instance(2)]
+    assert [work.instance for work in lease(store, 2)] == [instance(3), instance(1)]
+    assert [work.instance for work in lease(store, 2)] == [instance(2)]
 
 
-def test_many_runners_at_once_never_claim_the_same_work(store: Store) -> None:
+def test_many_runners_at_once_never_lease_the_same_work(store: Store) -> None:
     launch(store, *range(40))
-    claimed: list[str] = []
-    for one in together(8, lambda n: [w.instance for _ in range(4) for w in claim(store, 2)]):
+    leased: list[str] = []
+    for one in together(8, lambda n: [w.instance for _ in range(4) for w in lease(store, 2)]):
         assert isinstance(one, list)
-        claimed += one
-    assert len(claimed) == len(set(claimed)) == 40
+        leased += one
+    assert len(leased) == len(set(leased)) == 40
 
 
 def test_what_is_put_off_is_due_later(store: Store, world: SetWorld) -> None:
     launch(store, 1)
-    held = claim_one(store)
+    held = lease_one(store)
     assert record(store, held, replace(held, attempt=1), due_in=timedelta(seconds=5))
-    assert claim(store) == []
+    assert lease(store) == []
     assert store.read(works.next_due) == START + timedelta(seconds=5)
     world.pass_time(timedelta(seconds=5))
-    again = claim_one(store)
+    again = lease_one(store)
     assert (again.attempt, again.generation) == (1, 2)
 
 
 def test_a_lease_that_is_kept_is_kept_anew(store: Store, world: SetWorld) -> None:
     launch(store, 1)
-    held = claim_one(store)
+    held = lease_one(store)
     world.pass_time(LEASE - MOMENT)
     assert record(store, held, replace(held, step=1), due_in=timedelta(0), keeps=True)
     world.pass_time(LEASE - MOMENT)
-    assert claim(store) == []
+    assert lease(store) == []
     assert store.read(works.next_due) == START + 2 * LEASE - MOMENT
     world.pass_time(MOMENT)
-    assert claim_one(store).step == 1
+    assert lease_one(store).step == 1
 
 
 def test_finished_work_is_never_due(store: Store, world: SetWorld) -> None:
     launch(store, 1)
-    held = claim_one(store)
+    held = lease_one(store)
     assert record(store, held, held, due_in=None)
     world.pass_time(timedelta(days=1000))
-    assert claim(store) == []
+    assert lease(store) == []
     assert store.read(works.next_due) is None
 
 
 def test_why_a_launch_unwinds_is_kept(store: Store) -> None:
     launch(store, 1)
-    held = claim_one(store)
+    held = lease_one(store)
     record(store, held, replace(held, failure=("Code", "Message")), due_in=timedelta(0))
-    assert claim_one(store).failure == ("Code", "Message")
+    assert lease_one(store).failure == ("Code", "Message")
 
 
 # -- former owners ------------------------------------------------------------------------------
@@ -153,19 +151,19 @@ def test_why_a_launch_unwinds_is_kept(store: Store) -> None:
 
 def lease_ran_out(store: Store, world: SetWorld) -> None:
     world.pass_time(LEASE)
-    claim_one(store)
+    lease_one(store)
 
 
 def redirected(store: Store, world: SetWorld) -> None:
     redirect(store, "terminate")
 
 
-def redirected_and_claimed(store: Store, world: SetWorld) -> None:
+def redirected_and_leased(store: Store, world: SetWorld) -> None:
     redirect(store, "terminate")
-    claim_one(store)
+    lease_one(store)
 
 
-@pytest.mark.parametrize("overtake", [lease_ran_out, redirected, redirected_and_claimed])
+@pytest.mark.parametrize("overtake", [lease_ran_out, redirected, redirected_and_leased])
 @pytest.mark.parametrize("keeps", [True, False])
 def test_an_owner_that_was_overtaken_records_nothing(
     store: Store,
@@ -174,7 +172,7 @@ def test_an_owner_that_was_overtaken_records_nothing(
     keeps: bool,
 ) -> None:
     launch(store, 1)
-    held = claim_one(store)
+    held = lease_one(store)
     overtake(store, world)
     now = found(store)
     changed = replace(held, step=3, plan="stop", epoch=held.epoch + 1)
@@ -186,18 +184,18 @@ def test_an_owner_whose_lease_ran_out_but_was_not_taken_may_still_record(
     store: Store, world: SetWorld
 ) -> None:
     launch(store, 1)
-    held = claim_one(store)
+    held = lease_one(store)
     world.pass_time(10 * LEASE)
     assert record(store, held, replace(held, step=1), due_in=timedelta(0), keeps=True)
 
 
 def test_another_plan_breaks_the_lease_and_begins_a_new_epoch(store: Store) -> None:
     launch(store, 1)
-    held = claim_one(store)
+    held = lease_one(store)
     news = store.listen(works.CHANNEL)
     redirect(store, "terminate")
     assert news.is_set()
-    successor = claim_one(store)
+    successor = lease_one(store)
     assert (successor.plan, successor.epoch, successor.step) == ("terminate", 1, 0)
     assert successor.generation > held.generation
     assert successor.deadline_at is None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from tidy.imports import imports_of
 from tidy.sources import Source
@@ -30,11 +31,26 @@ WORLDLY_CALLS = {
 # The packages that own tables, and the store under them.
 SPEAKS_SQL = {"store", "idempotency", "resources", "workflow", "services", "migrations"}
 
+# Makes statements for the constants of others.
+BUILDER = "store/dialects.py"
+STATEMENTS = {"select", "insert", "update", "delete", "text", "exists", "union", "union_all"}
+CLAUSES = {
+    "where",
+    "returning",
+    "order_by",
+    "group_by",
+    "with_for_update",
+    "select_from",
+    "add_columns",
+    "on_conflict_do_nothing",
+    "on_conflict_do_update",
+}
+
 # EDGES, by (file, function), may meet any error at all; each with its reason.
 EDGES = {
     ("server/pipeline.py", "answer"): "a bug of ours is one request's 500",
     ("workflow/loop.py", "run_duty"): "a bug of ours met one piece of work; the others go on",
-    ("store/group_commit.py", "_run_member"): "a member's error belongs to its caller alone",
+    ("store/group_commit.py", "run_member"): "a member's error belongs to its caller alone",
     ("store/postgresql.py", "_write_lanes"): "a job's error belongs to its caller alone",
 }
 # `rows.write` checks neither guard that `rows.change` and `endings` are for.
@@ -102,6 +118,57 @@ def moments_at_home(source: Source) -> Iterator[str]:
             match node:
                 case ast.Constant(value=str(text)) if text.endswith("_us"):
                     yield source.says(node.lineno, f"{text!r}: ask resources.kit.moments")
+
+
+def built_on_import(source: Source) -> Iterator[str]:
+    """A statement is a module constant: one that is built per call is compiled per call."""
+    if source.unit not in SPEAKS_SQL - {"migrations"} or source.inside == BUILDER:
+        return
+    functions = [node for node in ast.walk(source.tree) if isinstance(node, ast.FunctionDef)]
+    called = {_last(call.func) for function in functions for call in _calls(function)}
+    for function in functions:
+        if function.name.startswith("_") and function.name not in called:
+            # Only the module itself can call it, while it is imported.
+            continue
+        for call in _calls(function):
+            if _builds(call):
+                yield source.says(call.lineno, f"{ast.unparse(call.func)}: make it a constant")
+
+
+def _calls(function: ast.FunctionDef) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(function) if isinstance(node, ast.Call))
+
+
+def _builds(call: ast.Call) -> bool:
+    match call.func:
+        case ast.Name(id="upsert" | "insert_or_ignore"):
+            return True
+        case ast.Attribute(value=ast.Name(id="sa" | "sqlite" | "postgresql"), attr=name):
+            return name in STATEMENTS
+        case ast.Attribute(attr="values"):
+            # That of a dictionary takes nothing.
+            return bool(call.args or call.keywords)
+        case ast.Attribute(attr=name):
+            return name in CLAUSES
+        case _:
+            return False
+
+
+def seams(source: Source) -> Iterator[str]:
+    """A mutant replaces what is public: of what is private, the next rewrite leaves nothing."""
+    if "mutants" not in PurePosixPath(source.path).with_suffix("").parts:
+        return
+    for node in ast.walk(source.tree):
+        match node:
+            case ast.Attribute(attr=name) if _is_private(name):
+                yield source.says(node.lineno, f"{name} is private: give the program a seam")
+            case ast.Call(func=func, args=[_, ast.Constant(value=str(name)), *_]):
+                if _last(func) in ("object", "setattr") and _is_private(name):
+                    yield source.says(node.lineno, f"{name} is private: give the program a seam")
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
 
 
 def no_print(source: Source) -> Iterator[str]:

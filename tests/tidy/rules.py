@@ -24,6 +24,7 @@ FOR_OURS: tuple[Rule, ...] = (
     bans.narrow_excepts,
     bans.moments_at_home,
     bans.no_print,
+    bans.built_on_import,
     bans.rows_by_their_doors,
 )
 FOR_MODULES: tuple[Rule, ...] = (
@@ -34,6 +35,7 @@ FOR_MODULES: tuple[Rule, ...] = (
     shape.named,
     shape.excused,
     words.plain,
+    bans.seams,
 )
 FOR_TEXTS: tuple[Rule, ...] = (
     shape.pages_fit,

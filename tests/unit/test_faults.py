@@ -87,12 +87,12 @@ def test_the_process_is_stopped_by_the_thread_that_reaches_the_point_and_nobody_
     monkeypatch.setattr(
         signal, "pthread_kill", lambda thread, number: stops.append((thread, number))
     )
-    monkeypatch.setenv(STOP_VARIABLE, f"{Point.STEP_CLAIMED.value}:2")
+    monkeypatch.setenv(STOP_VARIABLE, f"{Point.WORK_LEASED.value}:2")
     faults.install_from_environment()
-    faults.reach(Point.STEP_CLAIMED)
+    faults.reach(Point.WORK_LEASED)
     assert stops == []
     for _ in range(2):
-        faults.reach(Point.STEP_CLAIMED)
+        faults.reach(Point.WORK_LEASED)
     assert stops == [(threading.get_ident(), signal.SIGSTOP)]
     assert kills == []
 

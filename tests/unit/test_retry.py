@@ -1,4 +1,4 @@
-"""Backoff within its bounds, and a quota that ends hammering."""
+"""Backoff within its bounds, and a budget that ends hammering."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sametoken.retry import (
     BACKOFF_BASE_SECONDS,
     BACKOFF_CAP_SECONDS,
-    RetryQuota,
+    RetryBudget,
     backoff_seconds,
 )
 
@@ -45,42 +45,42 @@ def test_a_wait_that_makes_no_sense_is_our_bug(attempt: int, uniform: float) -> 
         backoff_seconds(attempt, uniform)
 
 
-def test_a_full_quota_pays_for_a_hundred_retries_and_no_more() -> None:
-    quota = RetryQuota()
-    assert [quota.spend() for _ in range(101)] == [True] * 100 + [False]
-    assert quota.tokens == 0
+def test_a_full_budget_pays_for_a_hundred_retries_and_no_more() -> None:
+    budget = RetryBudget()
+    assert [budget.spend() for _ in range(101)] == [True] * 100 + [False]
+    assert budget.tokens == 0
 
 
 def test_five_successes_pay_for_one_retry() -> None:
-    quota = RetryQuota(tokens=0)
+    budget = RetryBudget(tokens=0)
     for _ in range(4):
-        quota.succeeded()
-    assert not quota.spend()
-    quota.succeeded()
-    assert quota.spend()
-    assert not quota.spend()
+        budget.succeeded()
+    assert not budget.spend()
+    budget.succeeded()
+    assert budget.spend()
+    assert not budget.spend()
 
 
-def test_successes_never_fill_a_quota_above_its_capacity() -> None:
-    quota = RetryQuota(capacity=10, cost=5, tokens=9)
+def test_successes_never_fill_a_budget_above_its_capacity() -> None:
+    budget = RetryBudget(capacity=10, cost=5, tokens=9)
     for _ in range(5):
-        quota.succeeded()
-    assert quota.tokens == 10
+        budget.succeeded()
+    assert budget.tokens == 10
 
 
 def test_a_refused_retry_costs_nothing() -> None:
-    quota = RetryQuota(tokens=4)
-    assert not quota.spend()
-    assert quota.tokens == 4
+    budget = RetryBudget(tokens=4)
+    assert not budget.spend()
+    assert budget.tokens == 4
 
 
 @given(st.lists(st.booleans(), max_size=200))
 @settings(derandomize=True)
-def test_a_quota_stays_between_nothing_and_its_capacity(successes: list[bool]) -> None:
-    quota = RetryQuota(capacity=20, cost=5, tokens=20)
+def test_a_budget_stays_between_nothing_and_its_capacity(successes: list[bool]) -> None:
+    budget = RetryBudget(capacity=20, cost=5, tokens=20)
     for success in successes:
         if success:
-            quota.succeeded()
+            budget.succeeded()
         else:
-            quota.spend()
-        assert 0 <= quota.tokens <= quota.capacity
+            budget.spend()
+        assert 0 <= budget.tokens <= budget.capacity

@@ -15,7 +15,7 @@ import click
 
 from sametoken import faults
 from sametoken.cli.database import database_option
-from sametoken.operate.serving import claimed_node
+from sametoken.operate.serving import registered_node
 from sametoken.server.choices import Choices
 from sametoken.server.throttling import read_rates
 from sametoken.services.simulated_machines import SimulationSettings
@@ -138,7 +138,7 @@ def serve(
             boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds
         ),
     )
-    with claimed_node(settings, RealWorld()) as node:
+    with registered_node(settings, RealWorld()) as node:
 
         def announce() -> None:
             click.echo(f"sametoken serves EC2 at {node.url} (database {database})")
@@ -157,7 +157,7 @@ def worker(boot_seconds: float, boot_failure_odds: float, database: Database) ->
     faults.install_from_environment()
     simulation = SimulationSettings(boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds)
     settings = Settings(database, simulation=simulation)
-    with claimed_node(settings, RealWorld(), answers=False) as node:
+    with registered_node(settings, RealWorld(), answers=False) as node:
         run_until_signalled(node.serve, lambda: click.echo(f"sametoken works for {database}"))
     click.echo("stopped")
 

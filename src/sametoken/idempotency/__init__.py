@@ -9,12 +9,12 @@ from sametoken.idempotency.ledger import (
     Call,
     Entry,
     Identities,
-    Ledger,
     Outcome,
     OutcomeState,
     Scope,
     decide,
 )
+from sametoken.idempotency.tables import Ledger
 from sametoken.idempotency.token import TokenGrammar, derive_token
 
 __all__ = [

@@ -9,7 +9,6 @@ Source: Featonby, "Making retries safe with idempotent APIs" (Amazon Builders' L
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
@@ -22,14 +21,14 @@ from sametoken.idempotency.ledger import (
     Call,
     Entry,
     Identities,
-    Ledger,
     Outcome,
     OutcomeState,
     Perform,
     Replay,
     decide,
 )
-from sametoken.idempotency.tables import SqlLedger
+from sametoken.idempotency.tables import Ledger
+from sametoken.store.codec import Encoded
 from sametoken.store.port import Tx
 
 R = TypeVar("R")
@@ -124,7 +123,7 @@ class Engine:
             return Answer(Attempt.FAILED, error=refusal)
         faults.reach(Point.ENGINE_PERFORMED)
         # The first answer is viewed from what a replay will read back, not from what JSON loses.
-        identities: Identities = json.loads(json.dumps(made.identities))
+        identities = Encoded(made.identities)
         value = operation.view(tx, identities)
         faults.reach(Point.ENGINE_VIEWED)
         outcome = Outcome(zone, OutcomeState.SETTLED, kept, identities, call.request_id)
@@ -141,4 +140,4 @@ class Engine:
 
 def sql_engine(key: bytes = b"") -> Engine:
     """The engine over the tables of `idempotency.tables`, in whatever transaction it is given."""
-    return Engine(SqlLedger(), key)
+    return Engine(Ledger(), key)

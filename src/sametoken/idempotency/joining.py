@@ -5,8 +5,11 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sametoken.idempotency import tables
+from sametoken.store.dialects import POSTGRESQL
 from sametoken.store.port import Tx
 from sametoken.world import RealWorld, World
+
+_CLOCK = sa.select(sa.func.clock_timestamp())
 
 
 def create_tables(connection: sa.Connection) -> None:
@@ -23,6 +26,6 @@ def join(connection: sa.Connection, *, world: World | None = None) -> Tx:
     """
     world = world or RealWorld()
     now = world.now()
-    if connection.dialect.name == "postgresql":
-        now = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+    if connection.dialect.name == POSTGRESQL:
+        now = connection.execute(_CLOCK).scalar_one()
     return Tx(connection, now, world)

@@ -1,4 +1,4 @@
-"""What a token-bearing call must do, decided purely; and the port to where entries are kept.
+"""What a token-bearing call must do, decided purely, and the values that it is decided from.
 
 An *entry* is the row that one (scope, client token) claims. It holds one *outcome* for each zone
 where the API is zonal, and one under "" where it is not. An outcome is *settled* (resources were
@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from sametoken.errors import IdempotentParameterMismatch
 from sametoken.idempotency.fingerprint import Fingerprint, Rules, differing_fields, fingerprint
-from sametoken.store.port import Tx
 
 # EC2's documented figure: "valid for at least 24 hours after the termination of the instance".
 RETENTION = timedelta(hours=24)
@@ -120,7 +119,7 @@ def decide(call: Call, entry: Entry, key: bytes) -> Perform | Replay:
     assert entry.client_token == call.client_token, "the ledger answered for another token"
     assert entry.scope == call.scope, "the ledger answered for another scope"
     for outcome in entry.outcomes:
-        if not _differences(call, outcome, key):
+        if not differences(call, outcome, key):
             if outcome.state is OutcomeState.FAILED:
                 return Perform(outcome.zone)
             assert outcome.identities is not None, "a settled outcome names what it made"
@@ -131,7 +130,8 @@ def decide(call: Call, entry: Entry, key: bytes) -> Perform | Replay:
     raise IdempotentParameterMismatch(entry.client_token, _nearest_differences(call, entry, key))
 
 
-def _differences(call: Call, outcome: Outcome, key: bytes) -> tuple[str, ...]:
+def differences(call: Call, outcome: Outcome, key: bytes) -> tuple[str, ...]:
+    """The paths of what was sent now and differs from what `outcome` was made of."""
     kept = outcome.fingerprint
     return differing_fields(call.fingerprint(key, kept.rules_version).digests, kept.digests)
 
@@ -139,7 +139,7 @@ def _differences(call: Call, outcome: Outcome, key: bytes) -> tuple[str, ...]:
 def _nearest_differences(call: Call, entry: Entry, key: bytes) -> tuple[str, ...]:
     """What differs from the outcome of the call's own zone, else from the most similar one."""
     own = [outcome for outcome in entry.outcomes if outcome.zone == call.zone]
-    return min((_differences(call, outcome, key) for outcome in own or entry.outcomes), key=len)
+    return min((differences(call, outcome, key) for outcome in own or entry.outcomes), key=len)
 
 
 class Attempt(StrEnum):
@@ -149,40 +149,6 @@ class Attempt(StrEnum):
     REPLAY = "replay"
     MISMATCH = "mismatch"
     FAILED = "failed"
-
-
-class Ledger(Protocol):
-    """Where entries are kept. Every method acts in the caller's transaction."""
-
-    def claim(self, tx: Tx, scope: Scope, client_token: str) -> Entry:
-        """Insert the entry, or lock the one that is there. Waits for a concurrent claim."""
-        ...
-
-    def settle(self, tx: Tx, entry: Entry, outcome: Outcome, resources: Sequence[str]) -> None:
-        """Record that `resources` (ids whose life the entry outlives) were made."""
-        ...
-
-    def fail(self, tx: Tx, entry: Entry, outcome: Outcome) -> None:
-        """Bind the token to the outcome's parameters although nothing was made."""
-        ...
-
-    def note(
-        self, tx: Tx, entry: Entry, request_id: str, attempt: Attempt, fields: Sequence[str] = ()
-    ) -> None:
-        """Write down a repeat: makes it wait in line for the first commit, and explains it."""
-        ...
-
-    def find(self, tx: Tx, scope: Scope, client_token: str) -> Entry | None:
-        """The entry as committed, without a lock; None when the token is not retained."""
-        ...
-
-    def ended(self, tx: Tx, resources: Sequence[str]) -> None:
-        """These resources are gone now: retention counts from the last of an entry's."""
-        ...
-
-    def sweep(self, tx: Tx, limit: int) -> int:
-        """Forget at most `limit` entries whose retention is over; how many it forgot."""
-        ...
 
 
 def expires_at(now: datetime) -> datetime:

@@ -1,4 +1,4 @@
-"""The ledger's tables and their SQL: the SQLAlchemy adapter of `ledger.Ledger`.
+"""The ledger: where entries are kept, its tables and their SQL.
 
 Works in whatever transaction `tx` carries, on SQLite and on PostgreSQL. Every decision, replay
 and sweep locks the entry's row first; the other tables are touched only under that lock.
@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from sametoken.idempotency.fingerprint import Fingerprint
 from sametoken.idempotency.ledger import (
@@ -22,17 +21,17 @@ from sametoken.idempotency.ledger import (
     expires_at,
 )
 from sametoken.store.columns import Moment
+from sametoken.store.dialects import BIG, insert_or_ignore, upsert
 from sametoken.store.port import Tx
 
 metadata = sa.MetaData()
-_BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 # One row a claimed token. `expires_at` is NULL while a resource of it lives; the sweep walks its
 # index, so it costs what has expired, not what is kept.
 ENTRY = sa.Table(
     "idempotency_entry",
     metadata,
-    sa.Column("id", _BIG, primary_key=True),
+    sa.Column("id", BIG, primary_key=True),
     sa.Column("account", sa.String(64), nullable=False),
     sa.Column("region", sa.String(64), nullable=False),
     sa.Column("action", sa.String(128), nullable=False),
@@ -54,7 +53,7 @@ ENTRY = sa.Table(
 OUTCOME = sa.Table(
     "idempotency_outcome",
     metadata,
-    sa.Column("entry_id", _BIG, sa.ForeignKey("idempotency_entry.id"), primary_key=True),
+    sa.Column("entry_id", BIG, sa.ForeignKey("idempotency_entry.id"), primary_key=True),
     sa.Column("zone", sa.String(64), primary_key=True),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("rules_version", sa.Integer, nullable=False),
@@ -68,11 +67,11 @@ OUTCOME = sa.Table(
 
 # The resources an entry must outlive. `ended_at` is NULL while one lives; the row stays as long as
 # the entry does, so that what an entry names is never removed before it.
-RESOURCE = sa.Table(
+RETAINED = sa.Table(
     "idempotency_resource",
     metadata,
     sa.Column("resource_id", sa.String(128), primary_key=True),
-    sa.Column("entry_id", _BIG, sa.ForeignKey("idempotency_entry.id"), primary_key=True),
+    sa.Column("entry_id", BIG, sa.ForeignKey("idempotency_entry.id"), primary_key=True),
     sa.Column("ended_at", Moment),
     sa.Index("idempotency_resource_entry", "entry_id"),
     # Hardly more than its key: on SQLite one tree holds both.
@@ -83,7 +82,7 @@ RESOURCE = sa.Table(
 ATTEMPT = sa.Table(
     "idempotency_attempt",
     metadata,
-    sa.Column("entry_id", _BIG, sa.ForeignKey("idempotency_entry.id"), primary_key=True),
+    sa.Column("entry_id", BIG, sa.ForeignKey("idempotency_entry.id"), primary_key=True),
     sa.Column("slot", sa.Integer, primary_key=True),
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("made_at", Moment, nullable=False),
@@ -104,27 +103,10 @@ _LOCK = _FIND.with_for_update()
 _OUTCOMES = (
     sa.select(OUTCOME).where(OUTCOME.c.entry_id == sa.bindparam("entry")).order_by(OUTCOME.c.zone)
 )
-_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-_CLAIMS = {
-    name: insert(ENTRY).on_conflict_do_nothing().returning(ENTRY.c.id)
-    for name, insert in _INSERTS.items()
-}
-
-
-def _upserts(table: sa.Table) -> dict[str, sa.Executable]:
-    """Insert a row of `table`, or replace all but the key of the one that is there."""
-    key = [column.name for column in table.primary_key]
-    statements: dict[str, sa.Executable] = {}
-    for name, insert in _INSERTS.items():
-        statement = insert(table)
-        rest = {c.name: statement.excluded[c.name] for c in table.c if c.name not in key}
-        statements[name] = statement.on_conflict_do_update(index_elements=key, set_=rest)
-    return statements
-
-
-_RECORDS = _upserts(OUTCOME)
-_NOTES = _upserts(ATTEMPT)
-_KEEP = sa.insert(RESOURCE)
+_CLAIM = insert_or_ignore(ENTRY, returning=ENTRY.c.id)
+_RECORD = upsert(OUTCOME)
+_NOTE = upsert(ATTEMPT)
+_KEEP = sa.insert(RETAINED)
 _SET_EXPIRY = (
     sa.update(ENTRY)
     .where(ENTRY.c.id == sa.bindparam("entry"))
@@ -136,12 +118,12 @@ _COUNT_ATTEMPT = (
     .values(attempts=ENTRY.c.attempts + 1)
 )
 _HOLDERS = (
-    sa.select(RESOURCE.c.entry_id)
+    sa.select(RETAINED.c.entry_id)
     .distinct()
-    .where(RESOURCE.c.resource_id.in_(sa.bindparam("gone", expanding=True)))
+    .where(RETAINED.c.resource_id.in_(sa.bindparam("gone", expanding=True)))
     # Told again of an end it knows, the ledger must not count the retention anew.
-    .where(RESOURCE.c.ended_at.is_(None))
-    .order_by(RESOURCE.c.entry_id)
+    .where(RETAINED.c.ended_at.is_(None))
+    .order_by(RETAINED.c.entry_id)
 )
 _LOCK_ENTRIES = (
     sa.select(ENTRY.c.id)
@@ -150,15 +132,15 @@ _LOCK_ENTRIES = (
     .with_for_update()
 )
 _END = (
-    sa.update(RESOURCE)
-    .where(RESOURCE.c.resource_id.in_(sa.bindparam("gone", expanding=True)))
-    .where(RESOURCE.c.ended_at.is_(None))
+    sa.update(RETAINED)
+    .where(RETAINED.c.resource_id.in_(sa.bindparam("gone", expanding=True)))
+    .where(RETAINED.c.ended_at.is_(None))
     .values(ended_at=sa.bindparam("moment"))
 )
 _STILL_HELD = (
-    sa.select(RESOURCE.c.entry_id)
-    .where(RESOURCE.c.entry_id.in_(sa.bindparam("entries", expanding=True)))
-    .where(RESOURCE.c.ended_at.is_(None))
+    sa.select(RETAINED.c.entry_id)
+    .where(RETAINED.c.entry_id.in_(sa.bindparam("entries", expanding=True)))
+    .where(RETAINED.c.ended_at.is_(None))
 )
 _EXPIRED = (
     sa.select(ENTRY.c.id)
@@ -167,12 +149,34 @@ _EXPIRED = (
     .limit(sa.bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
+# In the order of their foreign keys: the entries themselves last.
+_FORGET = [
+    sa.delete(table).where(column.in_(sa.bindparam("entries", expanding=True)))
+    for table, column in (
+        (ATTEMPT, ATTEMPT.c.entry_id),
+        (OUTCOME, OUTCOME.c.entry_id),
+        (RETAINED, RETAINED.c.entry_id),
+        (ENTRY, ENTRY.c.id),
+    )
+]
+_ATTEMPTS = (
+    sa.select(ATTEMPT).where(ATTEMPT.c.entry_id == sa.bindparam("entry")).order_by(ATTEMPT.c.number)
+)
+_OF_TOKEN = (
+    sa.select(ENTRY)
+    .where(ENTRY.c.client_token == sa.bindparam("client_token"))
+    .order_by(ENTRY.c.id)
+)
+_NEWEST = sa.select(ENTRY).order_by(ENTRY.c.id.desc()).limit(sa.bindparam("limit"))
+_NEWEST_OF = _NEWEST.where(ENTRY.c.account == sa.bindparam("account"))
+_NEWEST_BUT = _NEWEST.where(ENTRY.c.account != sa.bindparam("hidden"))
 
 
-class SqlLedger:
-    """`Ledger` over the four tables above."""
+class Ledger:
+    """Entries, over the four tables above. Every method acts in the caller's transaction."""
 
     def claim(self, tx: Tx, scope: Scope, client_token: str) -> Entry:
+        """Insert the entry, or lock the one that is there. Waits for a concurrent claim."""
         row = {
             "account": scope.account,
             "region": scope.region,
@@ -184,7 +188,7 @@ class SqlLedger:
             "expires_at": expires_at(tx.now),
         }
         while True:
-            claimed = tx.execute(_CLAIMS[tx.connection.dialect.name], row).first()
+            claimed = tx.execute(_CLAIM, row).first()
             if claimed is not None:
                 return Entry(claimed.id, scope, client_token, fresh=True)
             entry = self._load(tx, _LOCK, scope, client_token)
@@ -193,6 +197,7 @@ class SqlLedger:
             # The sweep committed between our insert and our lock: the token is free again.
 
     def find(self, tx: Tx, scope: Scope, client_token: str) -> Entry | None:
+        """The entry as committed, without a lock; None when the token is not retained."""
         return self._load(tx, _FIND, scope, client_token)
 
     def _load(
@@ -208,6 +213,7 @@ class SqlLedger:
         return Entry(found.id, scope, client_token, False, outcomes, found.attempts)
 
     def settle(self, tx: Tx, entry: Entry, outcome: Outcome, resources: Sequence[str]) -> None:
+        """Record that `resources` (ids whose life the entry outlives) were made."""
         assert outcome.state is OutcomeState.SETTLED, "fail() records failures"
         self._record(tx, entry, outcome)
         if resources:
@@ -218,6 +224,7 @@ class SqlLedger:
             self._expire_unless_held(tx, [entry.id])
 
     def fail(self, tx: Tx, entry: Entry, outcome: Outcome) -> None:
+        """Bind the token to the outcome's parameters although nothing was made."""
         assert outcome.state is OutcomeState.FAILED, "settle() records successes"
         self._record(tx, entry, outcome)
         if not entry.fresh:
@@ -226,7 +233,7 @@ class SqlLedger:
     def _record(self, tx: Tx, entry: Entry, outcome: Outcome) -> None:
         kept = outcome.fingerprint
         tx.execute(
-            _RECORDS[tx.connection.dialect.name],
+            _RECORD,
             {
                 "entry_id": entry.id,
                 "zone": outcome.zone,
@@ -243,9 +250,10 @@ class SqlLedger:
     def note(
         self, tx: Tx, entry: Entry, request_id: str, attempt: Attempt, fields: Sequence[str] = ()
     ) -> None:
+        """Write down a repeat: makes it wait in line for the first commit, and explains it."""
         tx.execute(_COUNT_ATTEMPT, {"entry": entry.id})
         tx.execute(
-            _NOTES[tx.connection.dialect.name],
+            _NOTE,
             {
                 "entry_id": entry.id,
                 "slot": entry.attempts % ATTEMPTS_KEPT,
@@ -258,10 +266,11 @@ class SqlLedger:
         )
 
     def ended(self, tx: Tx, resources: Sequence[str]) -> None:
+        """These resources are gone now: retention counts from the last of an entry's."""
         holders = [row.entry_id for row in tx.execute(_HOLDERS, {"gone": list(resources)})]
         if not holders:
             return
-        tx.execute(_LOCK_ENTRIES, {"entries": holders})
+        tx.lock(_LOCK_ENTRIES, {"entries": holders})
         tx.execute(_END, {"gone": list(resources), "moment": tx.now})
         self._expire_unless_held(tx, holders)
 
@@ -272,15 +281,11 @@ class SqlLedger:
                 tx.execute(_SET_EXPIRY, {"entry": entry, "expiry": expires_at(tx.now)})
 
     def sweep(self, tx: Tx, limit: int) -> int:
+        """Forget at most `limit` entries whose retention is over; how many it forgot."""
         expired = [row[0] for row in tx.execute(_EXPIRED, {"now": tx.now, "limit": limit})]
         if expired:
-            for table, column in (
-                (ATTEMPT, ATTEMPT.c.entry_id),
-                (OUTCOME, OUTCOME.c.entry_id),
-                (RESOURCE, RESOURCE.c.entry_id),
-                (ENTRY, ENTRY.c.id),
-            ):
-                tx.execute(sa.delete(table).where(column.in_(expired)))
+            for forget in _FORGET:
+                tx.execute(forget, {"entries": expired})
         return len(expired)
 
 
@@ -294,20 +299,19 @@ def _outcome(row: Any) -> Outcome:
 
 def read_attempts(tx: Tx, entry: Entry) -> list[Any]:
     """The repeats that are still kept, oldest first: rows of `ATTEMPT`."""
-    query = sa.select(ATTEMPT).where(ATTEMPT.c.entry_id == entry.id).order_by(ATTEMPT.c.number)
-    return list(tx.execute(query))
+    return list(tx.execute(_ATTEMPTS, {"entry": entry.id}))
 
 
 def find_everywhere(tx: Tx, client_token: str) -> list[Entry]:
     """The entries of a token in every scope, the services' own included."""
-    query = sa.select(ENTRY).where(ENTRY.c.client_token == client_token).order_by(ENTRY.c.id)
-    ledger = SqlLedger()
-    scopes = [Scope(row.account, row.region, row.action) for row in tx.execute(query)]
+    ledger = Ledger()
+    rows = tx.execute(_OF_TOKEN, {"client_token": client_token})
+    scopes = [Scope(row.account, row.region, row.action) for row in rows]
     found = (ledger.find(tx, scope, client_token) for scope in scopes)
     return [entry for entry in found if entry is not None]
 
 
 def list_entries(tx: Tx, *, account: str | None, hidden: str, limit: int) -> list[Any]:
     """The newest entries, as rows of `ENTRY`; of one account, or of all but the `hidden` one."""
-    wanted = ENTRY.c.account != hidden if account is None else ENTRY.c.account == account
-    return list(tx.execute(sa.select(ENTRY).where(wanted).order_by(ENTRY.c.id.desc()).limit(limit)))
+    values = {"account": account, "hidden": hidden, "limit": limit}
+    return list(tx.execute(_NEWEST_BUT if account is None else _NEWEST_OF, values))

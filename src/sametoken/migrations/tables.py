@@ -6,9 +6,9 @@ import sqlalchemy as sa
 
 from sametoken.idempotency import tables as idempotency
 from sametoken.migrations import history
-from sametoken.resources.account import accounts
+from sametoken.resources.account import accounts, regions
 from sametoken.resources.kit import counters, ripening, rows
-from sametoken.resources.network import addresses, public_addresses, vpcs
+from sametoken.resources.network import addresses, public_addresses
 from sametoken.services import fence, simulated_machines
 from sametoken.store import clock, nodes
 from sametoken.workflow import work
@@ -22,7 +22,7 @@ METADATA: tuple[sa.MetaData, ...] = (
     addresses.metadata,
     public_addresses.metadata,
     counters.metadata,
-    vpcs.metadata,
+    regions.metadata,
     ripening.metadata,
     accounts.metadata,
     work.metadata,

@@ -8,7 +8,7 @@ from typing import Any
 
 from sametoken.migrations.upgrade import contract, current, upgrade, waiting
 from sametoken.operate.drivers import change_schema
-from sametoken.operate.serving import claimed
+from sametoken.operate.serving import registered
 from sametoken.settings import Database
 from sametoken.store import nodes
 
@@ -40,10 +40,10 @@ def contract_schema(database: Database) -> None:
     Raises `Misconfigured`, nothing changed, while a node runs that may use it.
     """
     if database.file is not None:
-        # Its one server, of whatever version, holds the claim for as long as it runs.
-        with claimed(database.file):
+        # Its one server, of whatever version, holds its lock file for as long as it runs.
+        with registered(database.file):
             change_schema(database, partial(contract, living=list))
         return
     change_schema(
-        database, lambda connection: contract(connection, living=partial(nodes.hold, connection))
+        database, lambda connection: contract(connection, living=partial(nodes.lock, connection))
     )

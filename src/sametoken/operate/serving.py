@@ -11,14 +11,14 @@ from sametoken.node import Node
 from sametoken.operate.opening import open_store
 from sametoken.operate.preparing import prepared
 from sametoken.settings import Settings
-from sametoken.store.gate import LockFile, claim_node
+from sametoken.store.gate import LockFile, register_node
 from sametoken.store.sqlite import check_usable
 from sametoken.workflow import work
 from sametoken.world import World
 
 
 @contextmanager
-def claimed_node(settings: Settings, world: World, *, answers: bool = True) -> Iterator[Node]:
+def registered_node(settings: Settings, world: World, *, answers: bool = True) -> Iterator[Node]:
     """A node of the database, its store open and its socket bound; of a file the only one.
 
     A node that does not answer is a worker. Raises `Misconfigured` when it cannot be.
@@ -29,8 +29,8 @@ def claimed_node(settings: Settings, world: World, *, answers: bool = True) -> I
             f"{database} is a file with one server, which drives its launches itself; workers are "
             "for PostgreSQL."
         )
-    claim = nullcontext() if database.file is None else claimed(database.file)
-    with claim as lock, open_store(database, world) as store:
+    registration = nullcontext() if database.file is None else registered(database.file)
+    with registration as lock, open_store(database, world) as store:
         if lock is not None:
             store.run(work.break_leases)
         node = Node(settings, store, prepared(store, database, world), world, answers=answers)
@@ -45,10 +45,10 @@ def claimed_node(settings: Settings, world: World, *, answers: bool = True) -> I
 
 
 @contextmanager
-def claimed(file: Path) -> Iterator[LockFile]:
+def registered(file: Path) -> Iterator[LockFile]:
     """Be the one server of a SQLite file for the block. Raises `Misconfigured` if another is."""
     check_usable(file)
-    lock = claim_node(file)
+    lock = register_node(file)
     try:
         yield lock
     finally:

@@ -9,7 +9,7 @@ from sametoken.ec2.kit.packing import packed, unpacked
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import IdempotentParameterMismatch, ServiceError
 from sametoken.idempotency import Answer, Attempt, Call, Engine, Identities, Made, Operation, Scope
-from sametoken.resources.network import vpcs
+from sametoken.resources.account import regions
 from sametoken.server.admission import Admitted
 from sametoken.store.port import Tx
 
@@ -39,7 +39,7 @@ def execute(tx: Tx, engine: Engine, admitted: Admitted) -> Executed:
     """Change what was asked, inside `tx`. Raises refusals that leave nothing behind."""
     request, action = admitted.request, admitted.action
     assert not isinstance(action, Read), "a read has a snapshot of its own"
-    vpcs.lock_region(tx, request.account, request.region)
+    regions.lock_region(tx, request.account, request.region)
     match action:
         case Change() if admitted.client_token is None or action.answer_is_secret:
             return Executed("done", action.run(tx, request))

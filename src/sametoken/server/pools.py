@@ -49,7 +49,7 @@ class Pools:
         """Run `fn` in a transaction; give up in time to say so, taking the job back if we can.
 
         `place` is an account and a Region: what changes one of them takes turns anyway, see
-        `vpcs.lock_region`.
+        `regions.lock_region`.
         """
         job = self._store.submit(fn, lane="/".join(place))
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sametoken.resources.network import vpcs
+from sametoken.resources.account import regions
+from sametoken.resources.network import default_vpc
 from sametoken.server.pools import Pools
 from sametoken.store.port import Store
 
@@ -20,8 +21,8 @@ class Seeding:
         place = (account, region)
         if place not in self._seeded:
             if not await self._pools.read(lambda: self._is_seeded(place)):
-                await self._pools.write(lambda tx: vpcs.seed(tx, account, region), place)
+                await self._pools.write(lambda tx: default_vpc.seed(tx, account, region), place)
             self._seeded.add(place)
 
     def _is_seeded(self, place: tuple[str, str]) -> bool:
-        return self._store.read(lambda tx: vpcs.is_seeded(tx, *place))
+        return self._store.read(lambda tx: regions.is_seeded(tx, *place))

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from sametoken.resources.kit import rows
+from sametoken.store.dialects import ByDialect, upsert
 from sametoken.store.port import Tx
 from sametoken.workflow.ports import StaleOwner, StepCall, Verb
 
@@ -32,27 +32,27 @@ FENCE = sa.Table(
 )
 
 
-def _pass_statement(insert: Any, *, through_closed: bool) -> sa.Executable:
-    statement = insert(FENCE)
-    allowed = FENCE.c.generation <= statement.excluded.generation
-    if not through_closed:
-        allowed = sa.and_(allowed, sa.not_(FENCE.c.closed))
-    found: sa.Executable = statement.on_conflict_do_update(
-        index_elements=["instance", "service"],
-        set_={
-            "generation": statement.excluded.generation,
-            "closed": sa.or_(FENCE.c.closed, statement.excluded.closed),
+def _pass(*, through_closed: bool) -> ByDialect:
+    """Remember a generation, unless a higher one was seen; and that the instance was closed."""
+
+    def allowed(given: Any) -> sa.ColumnElement[bool]:
+        newest = FENCE.c.generation <= given.generation
+        return newest if through_closed else sa.and_(newest, sa.not_(FENCE.c.closed))
+
+    return upsert(
+        FENCE,
+        lambda given: {
+            "generation": given.generation,
+            "closed": sa.or_(FENCE.c.closed, given.closed),
         },
         where=allowed,
-    ).returning(FENCE.c.generation)
-    return found
+        returning=[FENCE.c.generation],
+    )
 
 
-_PASSES = {
-    (dialect, through_closed): _pass_statement(insert, through_closed=through_closed)
-    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-    for through_closed in (False, True)
-}
+_PASS = _pass(through_closed=False)
+_PASS_CLOSED = _pass(through_closed=True)
+_FORGET = sa.delete(FENCE).where(FENCE.c.instance.in_(sa.bindparam("instances", expanding=True)))
 
 
 def pass_fence(tx: Tx, service: str, verb: Verb, call: StepCall) -> None:
@@ -61,15 +61,14 @@ def pass_fence(tx: Tx, service: str, verb: Verb, call: StepCall) -> None:
     A closed instance lets only close and release through, and an instance that is swept nothing:
     its fence went with it.
     """
-    through_closed = verb in (Verb.CLOSE, Verb.RELEASE)
+    statement = _PASS_CLOSED if verb in (Verb.CLOSE, Verb.RELEASE) else _PASS
     values = {
         "instance": call.instance,
         "service": service,
         "generation": call.generation,
         "closed": verb is Verb.CLOSE,
     }
-    passed = tx.execute(_PASSES[tx.connection.dialect.name, through_closed], values).first()
-    if passed is None:
+    if tx.execute(statement, values).first() is None:
         raise StaleOwner(f"{service}: {verb} by generation {call.generation} is too late")
     if not rows.exists(tx, call.instance):
         raise StaleOwner(f"{service}: {call.instance} is gone for good")
@@ -78,4 +77,4 @@ def pass_fence(tx: Tx, service: str, verb: Verb, call: StepCall) -> None:
 def forget(tx: Tx, instances: Sequence[str]) -> None:
     """Remove the fences of instances whose tombstones are swept."""
     if instances:
-        tx.execute(sa.delete(FENCE).where(FENCE.c.instance.in_(instances)))
+        tx.execute(_FORGET, {"instances": list(instances)})

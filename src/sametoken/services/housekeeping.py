@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sametoken.idempotency import Engine
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import tombstones
 from sametoken.services import fence, simulated_machines
 from sametoken.store.port import Tx
 from sametoken.workflow import work
@@ -21,7 +21,7 @@ def sweep(tx: Tx, engine: Engine) -> int:
         # named by entries, and the search for one that is not would walk past them all, in every
         # transaction of a sweep that has fallen behind.
         return entries
-    gone = rows.sweep(tx, SWEEP_ROWS_MAX)
+    gone = tombstones.sweep(tx, SWEEP_ROWS_MAX)
     work.forget(tx, gone)
     fence.forget(tx, gone)
     simulated_machines.forget(tx, gone)

@@ -35,6 +35,10 @@ _THE_MACHINE = MACHINE.c.instance == sa.bindparam("m_instance")
 _LOCK = sa.select(MACHINE).where(_THE_MACHINE).with_for_update()
 _CHANGE = sa.update(MACHINE).where(_THE_MACHINE)
 _INSERT = sa.insert(MACHINE)
+_FORGET = sa.delete(MACHINE).where(
+    MACHINE.c.instance.in_(sa.bindparam("instances", expanding=True))
+)
+_BOOTS = sa.select(MACHINE.c.boots).where(_THE_MACHINE)
 
 STARTING, RUNNING, OFF, ABSENT = "starting", "running", "off", "absent"
 
@@ -61,8 +65,8 @@ class SimulatedMachines:
 
     def _ensure(self, tx: Tx, instance: str, generation: int, spec: MachineSpec | None) -> Progress:
         machine = _lock(tx, instance)
-        if machine is not None and machine.generation > generation:
-            raise StaleOwner(f"the driver has seen generation {machine.generation} of {instance}")
+        if machine is not None:
+            refuse_former(instance, generation, machine.generation)
         state = ABSENT if machine is None else machine.state
         boots = 0 if machine is None else machine.boots
         match None if spec is None else spec["power"]:
@@ -92,6 +96,12 @@ class SimulatedMachines:
         return Later(self.settings.boot_seconds)
 
 
+def refuse_former(instance: str, generation: int, seen: int) -> None:
+    """Raise `StaleOwner` to an owner of a lower generation than the driver has `seen`."""
+    if seen > generation:
+        raise StaleOwner(f"the driver has seen generation {seen} of {instance}")
+
+
 def _lock(tx: Tx, instance: str) -> Any:
     return tx.execute(_LOCK, {"m_instance": instance}).first()
 
@@ -107,10 +117,9 @@ def _write(
 def forget(tx: Tx, instances: Sequence[str]) -> None:
     """Remove what is remembered of instances whose tombstones are swept."""
     if instances:
-        tx.execute(sa.delete(MACHINE).where(MACHINE.c.instance.in_(instances)))
+        tx.execute(_FORGET, {"instances": list(instances)})
 
 
 def boots_of(tx: Tx, instance: str) -> int:
     """How often the machine was started."""
-    found = tx.execute(sa.select(MACHINE.c.boots).where(MACHINE.c.instance == instance)).scalar()
-    return int(found or 0)
+    return int(tx.execute(_BOOTS, {"m_instance": instance}).scalar() or 0)

@@ -8,7 +8,7 @@ from typing import Any
 from sametoken import faults
 from sametoken.faults import Point
 from sametoken.idempotency import Call, Engine, Identities, Made, Operation, Scope
-from sametoken.resources.network import vpcs
+from sametoken.resources.account import regions
 from sametoken.services.fence import pass_fence
 from sametoken.store.port import Store, Tx
 from sametoken.workflow.ports import StepCall, Verb
@@ -50,7 +50,7 @@ def take_step(
         if verb in (Verb.HALT, Verb.RELEASE):
             # Lock the Region first: the effect lists what the instance holds and then changes it,
             # and the owner may be detaching some of it now.
-            vpcs.lock_region(tx, call.account, call.region)
+            regions.lock_region(tx, call.account, call.region)
         pass_fence(tx, service, verb, call)
         scope = Scope(INTERNAL_ACCOUNT, call.region, f"{service}.{verb}")
         request = Call(

@@ -30,6 +30,7 @@ CLOCK = sa.Table(
     sa.Column("high_us", sa.BigInteger, nullable=False),
 )
 
+_CREATE = sa.insert(CLOCK)
 _READ = sa.select(CLOCK.c.offset_us, CLOCK.c.high_us)
 # In SQLite, where `max` of two values is what other databases call `greatest`.
 _TICK = (
@@ -64,7 +65,7 @@ ADVANCE_MAX = timedelta(days=365_000)
 def create(connection: sa.Connection) -> None:
     """Put the one row there, when it is not."""
     if connection.execute(_READ).first() is None:
-        connection.execute(sa.insert(CLOCK), {"id": 1, "offset_us": 0, "high_us": 0})
+        connection.execute(_CREATE, {"id": 1, "offset_us": 0, "high_us": 0})
 
 
 def read(connection: sa.Connection, wall: datetime) -> datetime:

@@ -7,13 +7,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from sametoken.store import codec
+
 SQLITE, POSTGRESQL = "sqlite://", "postgresql+psycopg://"
 
 
 def engine_for(dialect: str, creator: Callable[[], Any]) -> sa.Engine:
     """An engine whose connections, made by `creator`, never begin, commit or pool by themselves.
 
-    Its errors do not repeat parameters: they reach logs, and callers' secrets are among them.
+    Its errors do not repeat parameters: they reach logs, and callers' secrets are among them. Both
+    drivers are given values by place, so that whoever sends a compiled statement need not know
+    which it is.
     """
     return sa.create_engine(
         dialect,
@@ -21,4 +25,7 @@ def engine_for(dialect: str, creator: Callable[[], Any]) -> sa.Engine:
         poolclass=sa.NullPool,
         isolation_level="AUTOCOMMIT",
         hide_parameters=True,
+        paramstyle="format" if dialect == POSTGRESQL else "qmark",
+        json_serializer=codec.dumps,
+        json_deserializer=codec.loads,
     )

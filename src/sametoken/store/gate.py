@@ -72,7 +72,7 @@ class Gate:
         self._gate.close()
 
 
-def claim_node(database: Path) -> LockFile:
+def register_node(database: Path) -> LockFile:
     """Become the one server of `database`. Raises `Misconfigured` when another process is."""
     lock = LockFile(database.with_name(database.name + "-node"))
     if not lock.try_lock():

@@ -103,7 +103,7 @@ def _run_together(
         _settle_all(jobs, Transient(f"the database is not writable: {error}", ran=False))
         return
     channels: set[str] = set()
-    fates = [_run_member(session, job, channels) for job in jobs]
+    fates = [run_member(session, job, channels) for job in jobs]
     try:
         faults.reach(Point.STORE_BEFORE_COMMIT)
         session.command("COMMIT")
@@ -122,14 +122,14 @@ def _run_together(
             job.future.set_exception(fate.error)
 
 
-def _run_member(session: Session, job: Job, channels: set[str]) -> _Fate:
+def run_member(session: Session, job: Job, channels: set[str]) -> _Fate:
     try:
         session.command("SAVEPOINT member")
         tx = session.transaction()
         value = job.fn(tx)
         session.command("RELEASE member")
     except Exception as error:  # noqa: BLE001 - a member's error is its caller's, whatever it is
-        _undo_member(session, error)
+        undo_member(session, error)
         if isinstance(error, DatabaseErrors) and not isinstance(error, sa.exc.IntegrityError):
             return _Fate(error=Transient(f"the database refused: {error}"))
         return _Fate(error=error)
@@ -137,7 +137,7 @@ def _run_member(session: Session, job: Job, channels: set[str]) -> _Fate:
     return _Fate(value=value)
 
 
-def _undo_member(session: Session, error: Exception) -> None:
+def undo_member(session: Session, error: Exception) -> None:
     if not session.in_transaction():
         raise _TransactionLost(error) from error
     try:

@@ -28,6 +28,17 @@ BEAT_SECONDS = 5.0
 # Six beats. A node that was paused for longer is taken for dead, and says so when it resumes.
 FRESH = timedelta(seconds=30)
 
+_FORGET = sa.delete(NODE).where(
+    sa.or_(NODE.c.id == sa.bindparam("node"), NODE.c.beat_at < sa.bindparam("heard_of"))
+)
+_BEAT = sa.insert(NODE)
+_LEAVE = sa.delete(NODE).where(NODE.c.id == sa.bindparam("node"))
+_LIVING = (
+    sa.select(NODE)
+    .where(NODE.c.beat_at >= sa.bindparam("heard_of"))
+    .order_by(NODE.c.beat_at.desc())
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
@@ -41,14 +52,14 @@ class Heartbeat:
 
 def beat(tx: Tx, node: Heartbeat) -> None:
     """Say that `node` lives, and forget those that have not said so for long."""
-    tx.execute(sa.delete(NODE).where(sa.or_(NODE.c.id == node.id, NODE.c.beat_at < tx.now - FRESH)))
+    tx.execute(_FORGET, {"node": node.id, "heard_of": tx.now - FRESH})
     values = {name: getattr(node, name) for name in ("id", "url", "version", "revision")}
-    tx.execute(sa.insert(NODE), {**values, "beat_at": tx.now})
+    tx.execute(_BEAT, {**values, "beat_at": tx.now})
 
 
 def leave(tx: Tx, node: Heartbeat) -> None:
     """Say that `node` ends."""
-    tx.execute(sa.delete(NODE).where(NODE.c.id == node.id))
+    tx.execute(_LEAVE, {"node": node.id})
 
 
 def living(tx: Tx) -> list[Heartbeat]:
@@ -56,7 +67,7 @@ def living(tx: Tx) -> list[Heartbeat]:
     return _heard_of(tx.connection, tx.now)
 
 
-def hold(connection: sa.Connection) -> list[Heartbeat]:
+def lock(connection: sa.Connection) -> list[Heartbeat]:
     """As `living`; and no other is heard of before this transaction has ended. PostgreSQL only.
 
     For whoever changes the schema: a node that beats meanwhile waits, and then finds the change, as
@@ -69,6 +80,5 @@ def hold(connection: sa.Connection) -> list[Heartbeat]:
 
 
 def _heard_of(connection: sa.Connection, now: datetime) -> list[Heartbeat]:
-    query = sa.select(NODE).where(NODE.c.beat_at >= now - FRESH).order_by(NODE.c.beat_at.desc())
-    rows = connection.execute(query)
+    rows = connection.execute(_LIVING, {"heard_of": now - FRESH})
     return [Heartbeat(row.id, row.url, row.version, row.revision) for row in rows]

@@ -29,6 +29,7 @@ from sametoken.store import clock
 from sametoken.store.group_commit import DatabaseErrors
 from sametoken.store.pgconnect import is_unusable
 from sametoken.store.port import Stale, Tx
+from sametoken.store.statements import Straight
 from sametoken.world import World, mint_neighbourhood
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class PostgresqlSession:
 
     def _begin(self, mode: str) -> Tx:
         if self._connection is None:
-            self._connection = self._engine.connect()
+            self._connection = Straight(self._engine)
             raw = self._connection.connection.dbapi_connection
             self._raw = cast("psycopg.Connection[Any]", raw)
             self._raw.add_notice_handler(self._heed)

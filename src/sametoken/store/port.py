@@ -8,7 +8,7 @@ so it has no effect but through `tx`, and it never leaves the process.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 
 from sametoken.errors import Transient
+from sametoken.store.dialects import ByDialect, locks_rows
 from sametoken.world import World, mint_uuid
 
 T = TypeVar("T")
@@ -29,6 +30,19 @@ class Stale(Transient):
     The store runs the function again, which then reads what it lost to; a caller hears of it only
     if that does not help.
     """
+
+
+class Result(Protocol):
+    """What a statement answered: rows, and how many it changed."""
+
+    @property
+    def rowcount(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def all(self) -> Sequence[Any]: ...
+    def first(self) -> Any: ...
+    def one(self) -> Any: ...
+    def scalar(self) -> Any: ...
+    def scalar_one(self) -> Any: ...
 
 
 @dataclass(slots=True)
@@ -45,9 +59,19 @@ class Tx:
     channels: set[str] = field(default_factory=set)
     near: str = ""
 
-    def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
+    def execute(self, statement: sa.Executable | ByDialect, parameters: Any = None) -> Result:
         """Run one statement. `parameters` is a mapping, or a list of them for many rows."""
+        if isinstance(statement, ByDialect):
+            statement = statement.written_for(self.connection.dialect.name)
         return self.connection.execute(statement, parameters)
+
+    def lock(self, statement: sa.Executable, parameters: Any = None) -> None:
+        """Lock the rows that `statement` selects for update; nothing is read of them.
+
+        Where a transaction is the only one that writes, nothing is sent.
+        """
+        if locks_rows(self.connection.dialect.name):
+            self.execute(statement, parameters)
 
     def mint_uuid(self) -> str:
         return mint_uuid(self.world)

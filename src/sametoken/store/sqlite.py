@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import sqlalchemy as sa
 
@@ -27,6 +27,7 @@ from sametoken.store.gate import Gate
 from sametoken.store.group_commit import DatabaseErrors, run_batch
 from sametoken.store.jobs import QUEUE_JOBS_MAX, Job, JobQueue
 from sametoken.store.port import Tx
+from sametoken.store.statements import Straight
 from sametoken.world import World, mint_neighbourhood
 
 T = TypeVar("T")
@@ -82,8 +83,7 @@ class SqliteSession:
 
     def begin(self) -> None:
         if self._connection is None:
-            self._connection = self._engine.connect()
-            sa.event.listen(self._connection, "before_cursor_execute", _check_transaction_stands)
+            self._connection = Straight(self._engine, check=_check_transaction_stands)
         self.command("BEGIN IMMEDIATE")
         self._now = clock.tick(self._connection, self._world.now())
         # One for the whole batch: in a store of 100,000 instances scattered ids would touch a page
@@ -109,13 +109,13 @@ class SqliteSession:
             connection.close()
 
 
-def _check_transaction_stands(_connection: Any, cursor: sqlite3.Cursor, *_statement: Any) -> None:
+def _check_transaction_stands(connection: sqlite3.Connection) -> None:
     """Refuse a statement that would commit by itself.
 
     The history it prevents: the disk is full, SQLite rolls everything back, a member swallows the
     error and goes on; what it writes from there on would stay, whatever its caller is told.
     """
-    if not cursor.connection.in_transaction:
+    if not connection.in_transaction:
         raise sqlite3.OperationalError("the transaction was rolled back by the database")
 
 
@@ -134,7 +134,7 @@ class SqliteStore:
         self._readers: queue.LifoQueue[sa.Connection] = queue.LifoQueue()
         with self._gate.turn():
             for _ in range(readers):
-                self._readers.put(self._reader_engine.connect())
+                self._readers.put(Straight(self._reader_engine))
         self._reader_count = readers
         self._writer = threading.Thread(target=self._write_batches, name="sqlite-writer")
         self._writer.start()

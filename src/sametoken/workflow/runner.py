@@ -1,4 +1,4 @@
-"""The runner: claim due work, call one service at a time, record the outcome.
+"""The runner: lease due work, call one service at a time, record the outcome.
 
 Recovery is the ordinary path. A runner that dies leaves a lease that runs out; its successor
 repeats the step with the same derived token, which is an ordinary repeated request. No transaction
@@ -20,7 +20,7 @@ from sametoken.resources.compute import instances
 from sametoken.resources.compute.instances import INSTANCE, InstanceState
 from sametoken.resources.kit import rows
 from sametoken.resources.kit.rows import Row
-from sametoken.retry import BACKOFF_CAP_SECONDS, RetryQuota, backoff_seconds
+from sametoken.retry import BACKOFF_CAP_SECONDS, RetryBudget, backoff_seconds
 from sametoken.store.port import Store, Tx
 from sametoken.workflow import work as works
 from sametoken.workflow.plans import PLANS, SERVICES
@@ -31,8 +31,8 @@ from sametoken.world import World
 log = logging.getLogger(__name__)
 
 
-# CLAIM_MAX is so few that the last of them still starts well within its lease.
-CLAIM_MAX = 8
+# LEASED_MAX is so few that the last of them still starts well within its lease.
+LEASED_MAX = 8
 
 # The state reason, in EC2's words, of a launch that ended for an internal cause.
 INTERNAL_FAILURE = (
@@ -65,21 +65,21 @@ class Runner:
     store: Store
     services: Services
     world: World
-    quotas: dict[str, RetryQuota] = field(
-        default_factory=lambda: {name: RetryQuota() for name in SERVICES}
+    budgets: dict[str, RetryBudget] = field(
+        default_factory=lambda: {name: RetryBudget() for name in SERVICES}
     )
 
     channel = works.CHANNEL
 
     def run_once(self) -> bool:
-        """Claim the work that is due and drive it as far as it goes. False when nothing was due."""
+        """Lease the work that is due and drive it as far as it goes. False when nothing was due."""
         if not self.store.read(works.is_due):
             return False
-        claimed = self.store.run(lambda tx: works.claim(tx, CLAIM_MAX))
-        if not claimed:
+        leased = self.store.run(lambda tx: works.lease(tx, LEASED_MAX))
+        if not leased:
             return False
-        faults.reach(Point.STEP_CLAIMED)
-        for work in claimed:
+        faults.reach(Point.WORK_LEASED)
+        for work in leased:
             self._drive(work)
         return True
 
@@ -91,15 +91,15 @@ class Runner:
         held: Work | None = work
         while held is not None:
             try:
-                fate = self._attempt(held)
+                fate = self.attempt(held)
             except StaleOwner as stale:
                 log.info("%s: %s", held.instance, stale)
                 return
             faults.reach(Point.STEP_ANSWERED)
-            held = self.store.run(partial(self._record, work=held, fate=fate))
+            held = self.store.run(partial(self.record, work=held, fate=fate))
             faults.reach(Point.STEP_RECORDED)
 
-    def _attempt(self, work: Work) -> _Fate:
+    def attempt(self, work: Work) -> _Fate:
         step = work.next_step()
         for service in step.services:
             token = derive_token(work.instance, str(work.epoch), step.name, service)
@@ -113,7 +113,7 @@ class Runner:
                 raise
             except SametokenError as error:
                 return self._failure(work, service, error)
-            self.quotas[service].succeeded()
+            self.budgets[service].succeeded()
             if isinstance(progress, Later):
                 return progress
         return Done()
@@ -124,7 +124,7 @@ class Runner:
             return _Failed((error.code, error.message))
         return _Retry(service)
 
-    def _record(self, tx: Tx, work: Work, fate: _Fate) -> Work | None:
+    def record(self, tx: Tx, work: Work, fate: _Fate) -> Work | None:
         """Record the step's fate. Returns the work to go on with under this lease, or None."""
         match fate:
             case Done():
@@ -136,7 +136,7 @@ class Runner:
                     return self._give_up(tx, work, INTERNAL_FAILURE)
                 attempt = work.attempt + 1
                 seconds = BACKOFF_CAP_SECONDS
-                if self.quotas[service].spend():
+                if self.budgets[service].spend():
                     seconds = backoff_seconds(attempt, tx.world.random())
                 self._put_off(tx, work, replace(work, attempt=attempt), seconds)
             case _Failed(reason):

@@ -87,6 +87,19 @@ class Work:
 
 
 _ENQUEUE = sa.insert(WORK)
+_FIND = sa.select(WORK).where(WORK.c.instance == sa.bindparam("w_instance"))
+_SPEC = sa.select(WORK.c.spec).where(WORK.c.instance == sa.bindparam("w_instance"))
+_PIN = (
+    sa.update(WORK)
+    .where(WORK.c.instance == sa.bindparam("w_instance"))
+    .values(spec=sa.bindparam("w_spec"))
+)
+_BREAK_LEASES = (
+    sa.update(WORK)
+    .where(WORK.c.due_at.is_not(None), WORK.c.lease_until.is_not(None))
+    .values(lease_until=None)
+)
+_FORGET = sa.delete(WORK).where(WORK.c.instance.in_(sa.bindparam("instances", expanding=True)))
 _FREE = sa.or_(WORK.c.lease_until.is_(None), WORK.c.lease_until <= sa.bindparam("now"))
 _DUE = (
     sa.select(WORK)
@@ -184,14 +197,13 @@ def redirect(tx: Tx, instance: str, plan_name: str, **spec: Any) -> None:
     result = tx.execute(_REDIRECT, values)
     assert result.rowcount == 1, f"{instance} has no work row"
     if spec:
-        kept = tx.execute(sa.select(WORK.c.spec).where(WORK.c.instance == instance)).scalar_one()
-        change = sa.update(WORK).where(WORK.c.instance == instance)
-        tx.execute(change.values(spec={**kept, **spec}))
+        kept = tx.execute(_SPEC, {"w_instance": instance}).scalar_one()
+        tx.execute(_PIN, {"w_instance": instance, "w_spec": {**kept, **spec}})
     tx.wake(CHANNEL)
 
 
 def is_due(tx: Tx) -> bool:
-    """Is there anything to claim? Reads only."""
+    """Is there anything to take? Reads only."""
     return tx.execute(_IS_DUE, {"now": tx.now}).first() is not None
 
 
@@ -204,12 +216,18 @@ def next_due(tx: Tx) -> datetime | None:
     return min((moment for moment in moments if moment is not None), default=None)
 
 
-def claim(tx: Tx, limit: int) -> list[Work]:
+def lease(tx: Tx, limit: int) -> list[Work]:
     """Take the lease of at most `limit` due rows, each with a higher generation than ever."""
     due = [_work(row) for row in tx.execute(_LOCK_DUE, {"now": tx.now, "limit": limit})]
-    for work in due:
-        tx.execute(_TAKE, {"w_instance": work.instance, "w_until": tx.now + LEASE})
+    if due:
+        take(tx, [work.instance for work in due])
     return [replace(work, generation=work.generation + 1) for work in due]
+
+
+def take(tx: Tx, instances: Sequence[str]) -> None:
+    """Make the caller, and nobody before it, the owner of these rows, which it has locked."""
+    until = tx.now + LEASE
+    tx.execute(_TAKE, [{"w_instance": instance, "w_until": until} for instance in instances])
 
 
 def record(
@@ -232,19 +250,18 @@ def record(
 def break_leases(tx: Tx) -> None:
     """End every lease at once. Only for a node that knows itself to be the store's only one: then
     whoever held them is dead, and a restart need not wait for them to run out."""
-    leased = sa.and_(WORK.c.due_at.is_not(None), WORK.c.lease_until.is_not(None))
-    tx.execute(sa.update(WORK).where(leased).values(lease_until=None))
+    tx.execute(_BREAK_LEASES)
 
 
 def find(tx: Tx, instance: str) -> Work | None:
-    row = tx.execute(sa.select(WORK).where(WORK.c.instance == instance)).first()
+    row = tx.execute(_FIND, {"w_instance": instance}).first()
     return None if row is None else _work(row)
 
 
 def forget(tx: Tx, instances: Sequence[str]) -> None:
     """Remove the work rows of instances whose tombstones are swept."""
     if instances:
-        tx.execute(sa.delete(WORK).where(WORK.c.instance.in_(instances)))
+        tx.execute(_FORGET, {"instances": list(instances)})
 
 
 def _work(row: Any) -> Work:

@@ -23,7 +23,7 @@ from plane import LAUNCH, Plane
 from sametoken.resources.kit import rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
-from sametoken.resources.network import vpcs
+from sametoken.resources.network import default_vpc, vpcs
 from sametoken.store.port import Tx
 
 ABSENT_SUBNET = "subnet-00000000000000000"
@@ -65,7 +65,7 @@ def other_vpc(plane: Plane, account: str) -> tuple[str, str]:
     subnet = insert(
         plane,
         lambda tx: like(
-            tx, vpcs.SUBNET, vpcs.default_subnets(tx, account, "us-east-1")[0], vpc,
+            tx, vpcs.SUBNET, default_vpc.subnets(tx, account, "us-east-1")[0], vpc,
             CidrBlock="10.9.0.0/24", DefaultForAz=False, MapPublicIpOnLaunch=False,
         ),
     )  # fmt: skip

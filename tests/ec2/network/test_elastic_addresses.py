@@ -11,7 +11,7 @@ import pytest
 
 from ec2.asking import AT_ONCE, by_filter, code, described, launch, running, wait
 from plane import LAUNCH, Plane
-from sametoken.resources.kit import counters, rows
+from sametoken.resources.kit import counters, rows, tombstones
 from sametoken.resources.network.elastic_addresses import ASSOCIATION
 
 Interface = Callable[[], str]
@@ -290,7 +290,7 @@ def test_ended_associations_are_remembered_for_a_day(
     assert row is not None
     assert (row.kind, row.state) == (ASSOCIATION.name, "disassociated")
     plane.advance(timedelta(hours=24, minutes=1))
-    plane.run(lambda tx: rows.sweep(tx, 1000))
+    plane.run(lambda tx: tombstones.sweep(tx, 1000))
     assert code(client.disassociate_address, AssociationId=id) == "InvalidAssociationID.NotFound"
 
 

@@ -7,7 +7,7 @@ from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.resources.kit import quotas
-from sametoken.resources.network import vpcs
+from sametoken.resources.network import default_vpc
 from sametoken.resources.network.elastic_addresses import ELASTIC_ADDRESS
 from sametoken.store.port import Tx
 
@@ -25,7 +25,7 @@ _ADDRESSES = ("max-elastic-ips", "vpc-max-elastic-ips")
 
 def describe_account_attributes(tx: Tx, request: Request) -> Document:
     """Return the attributes asked for; all of them when the request names none."""
-    default = vpcs.find_default_vpc(tx, request.account, request.region)
+    default = default_vpc.find(tx, request.account, request.region)
     addresses = quotas.maximum(tx, ELASTIC_ADDRESS.name, request.account, request.region)
     # EC2 answers "none" for an account without a default VPC.
     values = {

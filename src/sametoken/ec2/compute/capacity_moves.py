@@ -44,7 +44,7 @@ def _lock(tx: Tx, request: Request, name: str) -> Row:
     return living(tx, request, RESERVATION, request.params[name], lock=True)
 
 
-def _take(tx: Tx, request: Request, source: Row) -> int:
+def take(tx: Tx, request: Request, source: Row) -> int:
     """Take the capacity asked for out of a reservation, which is cancelled when none is left."""
     count: int = request.params["InstanceCount"]
     left = source.doc["TotalInstanceCount"] - count
@@ -63,7 +63,7 @@ def _take(tx: Tx, request: Request, source: Row) -> int:
 def _build(tx: Tx, request: Request, parents: Parents) -> Document:
     """Copy the source's document but its tags, with the capacity that was split off."""
     source = _lock(tx, request, _SOURCE)
-    count = _take(tx, request, source)
+    count = take(tx, request, source)
     kept = {name: value for name, value in source.doc.items() if name != "Tags"}
     return {**kept, "TotalInstanceCount": count, "AvailableInstanceCount": count}
 
@@ -125,7 +125,7 @@ def _perform_move(tx: Tx, request: Request) -> Made:
             raise refusals.invalid_combination(f"The two reservations differ in {member}")
     if find_moment(source.private, "ends") != find_moment(destination.private, "ends"):
         raise refusals.invalid_combination("The two reservations differ in EndDate")
-    count = _take(tx, request, source)
+    count = take(tx, request, source)
     total = destination.doc["TotalInstanceCount"] + count
     rows.change(
         tx, RESERVATION, destination, TotalInstanceCount=total, AvailableInstanceCount=total

@@ -29,7 +29,7 @@ from sametoken.resources.compute.instances import INSTANCE
 from sametoken.resources.kit import counters, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
-from sametoken.resources.network import interfaces, vpcs
+from sametoken.resources.network import default_vpc, interfaces, vpcs
 from sametoken.resources.network.interfaces import INTERFACE
 from sametoken.resources.storage import account_images
 from sametoken.store.port import Tx
@@ -73,7 +73,7 @@ def perform(tx: Tx, request: Request) -> Made:
     new = [row for _, attached, _ in launched for row in attached if row.state == "pending"]
     rows.insert(tx, [*(row for row, _, _ in launched), *new])
     work.enqueue_launches(tx, [(row, spec) for row, _, spec in launched])
-    instances.hold(tx, launched[0][0], count=blueprint.count)
+    instances.hold(tx, launched[0][0], count=blueprint.count, maxima_read=blueprint.maxima)
     ids = [row.id for row, _, _ in launched]
     return Made({"reservation": reservation, "instances": ids}, resources=ids)
 
@@ -95,10 +95,10 @@ def _blueprint(tx: Tx, request: Request, origin: list[Document]) -> Blueprint:
     if group is not None:
         placement_groups.require(tx, request.account, request.region, group)
     candidates = _candidate_subnets(tx, request)
-    zone, count = _choose_zone(tx, request, instance_type, candidates)
+    zone, count, maxima = _choose_zone(tx, request, instance_type, candidates)
     subnet = candidates[zone]
     groups = _groups(tx, request, subnet, _primary(params).get("Groups"))
-    return Blueprint(request, image, instance_type, zone, subnet, groups, count, origin)
+    return Blueprint(request, image, instance_type, zone, subnet, groups, count, origin, maxima)
 
 
 def _find_image(tx: Tx, request: Request) -> Document:
@@ -147,7 +147,7 @@ def _candidate_subnets(tx: Tx, request: Request) -> dict[str, Row]:
                 "AvailabilityZone", wanted_zone, f"{named} is in {subnet.zone}."
             )
         return {subnet.zone: subnet}
-    found = {row.zone: row for row in vpcs.default_subnets(tx, account, region)}
+    found = {row.zone: row for row in default_vpc.subnets(tx, account, region)}
     if wanted_zone:
         found = {zone: row for zone, row in found.items() if zone == wanted_zone}
     if not found:
@@ -161,12 +161,17 @@ def _candidate_subnets(tx: Tx, request: Request) -> dict[str, Row]:
 
 def _choose_zone(
     tx: Tx, request: Request, instance_type: InstanceType, candidates: Mapping[str, Row]
-) -> tuple[str, int]:
-    """The zone, and the number of instances: as many as fit, from MinCount to MaxCount."""
+) -> tuple[str, int, Mapping[str, int]]:
+    """The zone, the number of instances, and the maxima that both were chosen by.
+
+    As many as fit, from MinCount to MaxCount. The maxima are given to the debit, which need not
+    read them again.
+    """
     least, most = request.params["MinCount"], request.params["MaxCount"]
     vcpus = counters.vcpus_name(request.account, request.region)
     names = {zone: counters.capacity_name(zone, instance_type.name) for zone in candidates}
-    free = counters.free(tx, [vcpus, *names.values()])
+    maxima = counters.maxima(tx, [vcpus, *names.values()])
+    free = counters.free(tx, list(maxima), maxima_read=maxima)
     allowed = free[vcpus] // instance_type.vcpus
     if allowed < least:
         raise ServiceError(
@@ -182,7 +187,7 @@ def _choose_zone(
     if free[names[zone]] < least:
         others = [one for one in geography.zones_of(request.region) if one.name != zone]
         raise insufficient_capacity(instance_type.name, zone, [one.name for one in others])
-    return zone, min(most, allowed, free[names[zone]])
+    return zone, min(most, allowed, free[names[zone]]), maxima
 
 
 def _groups(tx: Tx, request: Request, subnet: Row, interface_groups: list[str] | None) -> list[Row]:

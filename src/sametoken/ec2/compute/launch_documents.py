@@ -21,7 +21,8 @@ from sametoken.resources.kit.rows import Row
 class Blueprint:
     """The properties that all instances of a launch share, after every look-up.
 
-    `origin` are the tags by which EC2 shows which template an instance comes from.
+    `origin` are the tags by which EC2 shows which template an instance comes from, `maxima` those
+    of the counters that the launch debits.
     """
 
     request: Request
@@ -32,6 +33,7 @@ class Blueprint:
     groups: list[Row]
     count: int
     origin: list[Document]
+    maxima: Mapping[str, int]
 
     @property
     def params(self) -> Mapping[str, Any]:

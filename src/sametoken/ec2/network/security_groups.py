@@ -21,7 +21,7 @@ from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.resources.kit import endings, rows
 from sametoken.resources.kit.rows import Row
-from sametoken.resources.network import security_groups, vpcs
+from sametoken.resources.network import default_vpc, security_groups, vpcs
 from sametoken.resources.network.vpcs import SECURITY_GROUP, VPC
 from sametoken.store.port import Tx
 
@@ -91,7 +91,7 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
 
 
 def _default_vpc(tx: Tx, request: Request) -> str:
-    found = vpcs.find_default_vpc(tx, request.account, request.region)
+    found = default_vpc.find(tx, request.account, request.region)
     if found is None:
         raise ServiceError("VPCIdNotSpecified", "No default VPC for this user. Specify a VPC.")
     return found.id

@@ -24,7 +24,7 @@ from sametoken.resources.kit import quotas, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.kinds import Kind
 from sametoken.resources.kit.rows import Row
-from sametoken.resources.network import addresses, vpcs
+from sametoken.resources.network import addresses, default_vpc, vpcs
 from sametoken.resources.network.vpcs import NETWORK_ACL, ROUTE_TABLE, SUBNET, VPC
 from sametoken.store.port import Tx
 
@@ -161,7 +161,7 @@ def create_default_subnet(tx: Tx, request: Request) -> Document:
     if zone is None:
         raise refusals.missing_parameter("availabilityZone")
     account, region = request.account, request.region
-    found = vpcs.find_default_vpc(tx, account, region)
+    found = default_vpc.find(tx, account, region)
     if found is None:
         raise ServiceError(
             "DefaultVpcDoesNotExist", "No default VPC exists for this account in this region."
@@ -175,7 +175,7 @@ def create_default_subnet(tx: Tx, request: Request) -> Document:
             )
     row = Row(
         mint(tx, SUBNET.prefix), SUBNET.name, account, region, "available",
-        vpcs.default_subnet_document(vpc.id, _free_block(tx, vpc), zone), tx.now,
+        default_vpc.subnet_document(vpc.id, _free_block(tx, vpc), zone), tx.now,
         zone=zone.name, parents=(vpc.id,),
     )  # fmt: skip
     quotas.check(tx, row)
@@ -186,7 +186,7 @@ def create_default_subnet(tx: Tx, request: Request) -> Document:
 
 def _free_block(tx: Tx, vpc: Row) -> str:
     taken = _blocks(tx, vpc)
-    for block in vpcs.default_subnet_blocks():
+    for block in default_vpc.subnet_blocks():
         if not any(ipaddress.IPv4Network(block).overlaps(one) for one in taken):
             return block
     raise ServiceError("InsufficientCidrBlocks", f"{vpc.id} has no free block of that size.")

@@ -18,7 +18,7 @@ from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.resources.kit import quotas, rows
 from sametoken.resources.kit.rows import Row
-from sametoken.resources.network import vpcs
+from sametoken.resources.network import default_vpc, vpcs
 from sametoken.resources.network.vpcs import VPC
 from sametoken.store.port import Tx
 
@@ -103,7 +103,7 @@ def get_vpc(tx: Tx, request: Request, *, lock: bool = False) -> Row:
 def create_default_vpc(tx: Tx, request: Request) -> Document:
     """Bring back a default VPC that was deleted."""
     account, region = request.account, request.region
-    found = vpcs.find_default_vpc(tx, account, region)
+    found = default_vpc.find(tx, account, region)
     if found is not None:
         raise ServiceError(
             "DefaultVpcAlreadyExists",
@@ -111,7 +111,7 @@ def create_default_vpc(tx: Tx, request: Request) -> Document:
         )
     standing = rows.listing(tx, VPC, account, region)
     quotas.refuse_beyond(tx, VPC.name, account, region, len(standing) + 1)
-    return {"Vpc": VPCS.shown(vpcs.make_default_vpc(tx, account, region))}
+    return {"Vpc": VPCS.shown(default_vpc.make(tx, account, region))}
 
 
 def describe_vpc_attribute(tx: Tx, request: Request) -> Document:

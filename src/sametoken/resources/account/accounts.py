@@ -49,6 +49,41 @@ SEALED = sa.Table(
     sa.Column("sealing_key", sa.String(32), nullable=False),
 )
 
+_KEY_EXISTS = sa.select(ACCESS_KEY.c.id).where(ACCESS_KEY.c.id == sa.bindparam("key"))
+_ID_OF = sa.select(ACCOUNT.c.id).where(ACCOUNT.c.name == sa.bindparam("named"))
+_LAST_ID = sa.select(sa.func.max(ACCOUNT.c.id))
+_ADD_ACCOUNT = sa.insert(ACCOUNT)
+_ADD_KEY = sa.insert(ACCESS_KEY)
+_ALLOW_V2 = (
+    sa.update(ACCOUNT)
+    .where(ACCOUNT.c.name == sa.bindparam("named"))
+    .values(signature_v2=sa.bindparam("allowed"))
+)
+_FIND_KEY = (
+    sa.select(ACCESS_KEY, ACCOUNT.c.signature_v2)
+    .join(ACCOUNT, ACCOUNT.c.id == ACCESS_KEY.c.account)
+    .where(ACCESS_KEY.c.id == sa.bindparam("key"))
+)
+_LIST_KEYS = (
+    sa.select(ACCOUNT.c.id, ACCOUNT.c.name, ACCESS_KEY.c.id.label("key"), ACCESS_KEY.c.access)
+    .join(ACCESS_KEY, ACCESS_KEY.c.account == ACCOUNT.c.id)
+    .order_by(ACCOUNT.c.id, ACCESS_KEY.c.created_at)
+)
+_EVERY_KEY = sa.select(ACCESS_KEY)
+_RESEAL_KEY = (
+    sa.update(ACCESS_KEY)
+    .where(ACCESS_KEY.c.id == sa.bindparam("key"))
+    .values(sealed_secret=sa.bindparam("sealed"), sealing_key=sa.bindparam("by"))
+)
+_SETTING = sa.select(SEALED).where(SEALED.c.name == sa.bindparam("named"))
+_KEEP_SETTING = sa.insert(SEALED)
+_EVERY_SETTING = sa.select(SEALED)
+_RESEAL_SETTING = (
+    sa.update(SEALED)
+    .where(SEALED.c.name == sa.bindparam("named"))
+    .values(sealed=sa.bindparam("sealed_anew"), sealing_key=sa.bindparam("by"))
+)
+
 Access = Literal["full", "read-only"]
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
@@ -82,12 +117,12 @@ def create(
     for text, most in ((name, NAME_CHARACTERS_MAX), (access_key_id, KEY_ID_CHARACTERS_MAX)):
         if not 0 < len(text) <= most:
             raise Misconfigured(f"{text!r} is no name; use 1 to {most} characters")
-    if tx.execute(sa.select(ACCESS_KEY.c.id).where(ACCESS_KEY.c.id == access_key_id)).first():
+    if tx.execute(_KEY_EXISTS, {"key": access_key_id}).first():
         raise Misconfigured(f"the access key {access_key_id} exists already; choose another id")
-    found = tx.execute(sa.select(ACCOUNT.c.id).where(ACCOUNT.c.name == name)).first()
+    found = tx.execute(_ID_OF, {"named": name}).first()
     account: str = _next_account(tx, name) if found is None else found.id
     tx.execute(
-        sa.insert(ACCESS_KEY),
+        _ADD_KEY,
         {
             "id": access_key_id,
             "account": account,
@@ -101,26 +136,20 @@ def create(
 
 
 def _next_account(tx: Tx, name: str) -> str:
-    highest = tx.execute(sa.select(sa.func.max(ACCOUNT.c.id))).scalar()
+    highest = tx.execute(_LAST_ID).scalar()
     account = f"{int(highest or 0) + 1:012d}"
     values = {"id": account, "name": name, "signature_v2": True, "created_at": tx.now}
-    tx.execute(sa.insert(ACCOUNT), values)
+    tx.execute(_ADD_ACCOUNT, values)
     return account
 
 
 def allow_signature_v2(tx: Tx, name: str, allowed: bool) -> bool:
     """Let the account called `name` sign with version 2, or not; False if there is none."""
-    change = sa.update(ACCOUNT).where(ACCOUNT.c.name == name).values(signature_v2=allowed)
-    return tx.execute(change).rowcount == 1
+    return tx.execute(_ALLOW_V2, {"named": name, "allowed": allowed}).rowcount == 1
 
 
 def find_key(tx: Tx, access_key_id: str) -> AccessKey | None:
-    query = (
-        sa.select(ACCESS_KEY, ACCOUNT.c.signature_v2)
-        .join(ACCOUNT, ACCOUNT.c.id == ACCESS_KEY.c.account)
-        .where(ACCESS_KEY.c.id == access_key_id)
-    )
-    row = tx.execute(query).first()
+    row = tx.execute(_FIND_KEY, {"key": access_key_id}).first()
     if row is None:
         return None
     return AccessKey(
@@ -130,39 +159,29 @@ def find_key(tx: Tx, access_key_id: str) -> AccessKey | None:
 
 def list_keys(tx: Tx) -> list[tuple[str, str, str, str]]:
     """(account id, account name, access key id, access) of every key, by account."""
-    query = (
-        sa.select(ACCOUNT.c.id, ACCOUNT.c.name, ACCESS_KEY.c.id.label("key"), ACCESS_KEY.c.access)
-        .join(ACCESS_KEY, ACCESS_KEY.c.account == ACCOUNT.c.id)
-        .order_by(ACCOUNT.c.id, ACCESS_KEY.c.created_at)
-    )
-    return [(row.id, row.name, row.key, row.access) for row in tx.execute(query)]
+    return [(row.id, row.name, row.key, row.access) for row in tx.execute(_LIST_KEYS)]
 
 
 def sealed_setting(tx: Tx, name: str) -> tuple[str, str] | None:
     """A sealed setting and the id of the key that sealed it."""
-    row = tx.execute(sa.select(SEALED).where(SEALED.c.name == name)).first()
+    row = tx.execute(_SETTING, {"named": name}).first()
     return None if row is None else (row.sealed, row.sealing_key)
 
 
 def keep_sealed_setting(tx: Tx, name: str, sealed: tuple[str, str]) -> None:
     values = {"name": name, "sealed": sealed[0], "sealing_key": sealed[1]}
-    tx.execute(sa.insert(SEALED), values)
+    tx.execute(_KEEP_SETTING, values)
 
 
 def reseal_all(tx: Tx, reseal: Callable[[str, str], tuple[str, str]]) -> int:
     """Seal every secret anew, in one transaction; how many there were."""
     count = 0
-    for row in tx.execute(sa.select(ACCESS_KEY)).all():
-        sealed, key = reseal(row.sealed_secret, row.sealing_key)
-        change = sa.update(ACCESS_KEY).where(ACCESS_KEY.c.id == row.id)
-        tx.execute(change.values(sealed_secret=sealed, sealing_key=key))
+    for row in tx.execute(_EVERY_KEY).all():
+        sealed, by = reseal(row.sealed_secret, row.sealing_key)
+        tx.execute(_RESEAL_KEY, {"key": row.id, "sealed": sealed, "by": by})
         count += 1
-    for row in tx.execute(sa.select(SEALED)).all():
-        sealed, key = reseal(row.sealed, row.sealing_key)
-        tx.execute(
-            sa.update(SEALED)
-            .where(SEALED.c.name == row.name)
-            .values(sealed=sealed, sealing_key=key)
-        )
+    for row in tx.execute(_EVERY_SETTING).all():
+        sealed, by = reseal(row.sealed, row.sealing_key)
+        tx.execute(_RESEAL_SETTING, {"named": row.name, "sealed_anew": sealed, "by": by})
         count += 1
     return count

@@ -10,6 +10,15 @@ from sametoken.resources.kit import rows
 from sametoken.resources.kit.rows import RESOURCE, Row
 from sametoken.store.port import Tx
 
+_SET = (
+    sa.update(RESOURCE)
+    .where(RESOURCE.c.id == sa.bindparam("r_id"))
+    .values(doc=sa.bindparam("r_doc"))
+)
+_OF_REGION = rows.STORED.where(
+    RESOURCE.c.account == sa.bindparam("account"), RESOURCE.c.region == sa.bindparam("region")
+)
+
 
 def of(row: Row) -> dict[str, str]:
     """A resource's tags by key."""
@@ -19,8 +28,7 @@ def of(row: Row) -> dict[str, str]:
 def set_all(tx: Tx, row: Row, tags: Mapping[str, str]) -> None:
     """Make `tags` the resource's tags. The row must be locked."""
     listed = [{"Key": key, "Value": value} for key, value in tags.items()]
-    change = sa.update(RESOURCE).where(RESOURCE.c.id == row.id)
-    tx.execute(change.values(doc={**row.doc, "Tags": listed}))
+    tx.execute(_SET, {"r_id": row.id, "r_doc": {**row.doc, "Tags": listed}})
 
 
 def tagged(tx: Tx, account: str, region: str, ids: Sequence[str] | None) -> list[Row]:
@@ -28,9 +36,7 @@ def tagged(tx: Tx, account: str, region: str, ids: Sequence[str] | None) -> list
     if ids is not None:
         found = list(rows.by_ids(tx, ids).values())
     else:
-        query = sa.select(RESOURCE).where(
-            RESOURCE.c.account == account, RESOURCE.c.region == region
-        )
-        found = [rows.from_record(record) for record in tx.execute(query)]
+        records = tx.execute(_OF_REGION, {"account": account, "region": region})
+        found = [rows.from_record(record) for record in records]
     owner = (account, region)
     return [row for row in found if row.gone_at is None and (row.account, row.region) == owner]

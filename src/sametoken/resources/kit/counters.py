@@ -7,13 +7,12 @@ else the default; `sametoken limits` sets them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from sametoken.errors import Transient
+from sametoken.store.dialects import upsert
 from sametoken.store.port import Tx
 
 metadata = sa.MetaData()
@@ -48,19 +47,12 @@ def vcpus_name(account: str, region: str) -> str:
     return f"vcpus/{account}/{region}"
 
 
-_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-
-
-def _debit_statement(insert: Any) -> sa.Executable:
-    statement = insert(COUNTER).values(name=sa.bindparam("c_name"), used=sa.bindparam("amount"))
-    total = COUNTER.c.used + statement.excluded.used
-    found: sa.Executable = statement.on_conflict_do_update(
-        index_elements=["name"], set_={"used": total}, where=total <= sa.bindparam("maximum")
-    ).returning(COUNTER.c.used)
-    return found
-
-
-_DEBITS = {name: _debit_statement(insert) for name, insert in _INSERTS.items()}
+_DEBIT = upsert(
+    COUNTER,
+    lambda given: {"used": COUNTER.c.used + given.used},
+    where=lambda given: COUNTER.c.used + given.used <= sa.bindparam("maximum"),
+    returning=[COUNTER.c.used],
+)
 _CREDIT = (
     sa.update(COUNTER)
     .where(COUNTER.c.name == sa.bindparam("c_name"))
@@ -68,27 +60,35 @@ _CREDIT = (
 )
 _USED = sa.select(COUNTER).where(COUNTER.c.name.in_(sa.bindparam("names", expanding=True)))
 _LIMITS = sa.select(LIMIT).where(LIMIT.c.name.in_(sa.bindparam("names", expanding=True)))
+_EVERY_LIMIT = sa.select(LIMIT).order_by(LIMIT.c.name)
+_SET_LIMIT = upsert(LIMIT)
 
 
-def free(tx: Tx, names: list[str]) -> dict[str, int]:
-    """How much of each counter is left; nothing is held by asking."""
+def free(
+    tx: Tx, names: Sequence[str], *, maxima_read: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """How much of each counter is left; nothing is held by asking.
+
+    `maxima_read` are their `maxima`, where the transaction has read them already.
+    """
     used = {row.name: row.used for row in tx.execute(_USED, {"names": names})}
-    maxima = _maxima(tx, names)
-    return {name: max(0, maxima[name] - used.get(name, 0)) for name in names}
+    most = maxima(tx, names) if maxima_read is None else maxima_read
+    return {name: max(0, most[name] - used.get(name, 0)) for name in names}
 
 
-def debit(tx: Tx, amounts: Mapping[str, int]) -> None:
-    """Take an amount of each counter, in their order.
+def debit(
+    tx: Tx, amounts: Mapping[str, int], *, maxima_read: Mapping[str, int] | None = None
+) -> None:
+    """Take an amount of each counter, in their order. `maxima_read` as for `free`.
 
     Raises `Transient` when somebody else took it since `free` was asked. Called last in a
     transaction: from here to the commit every other debit of them waits.
     """
-    statement = _DEBITS[tx.connection.dialect.name]
-    for name, maximum in _maxima(tx, list(amounts)).items():
-        amount = amounts[name]
+    most = maxima(tx, list(amounts)) if maxima_read is None else maxima_read
+    for name, amount in amounts.items():
         assert amount > 0, "a debit takes something"
-        values = {"c_name": name, "amount": amount, "maximum": maximum}
-        if amount > maximum or tx.execute(statement, values).first() is None:
+        values = {"name": name, "used": amount, "maximum": most[name]}
+        if amount > most[name] or tx.execute(_DEBIT, values).first() is None:
             raise Transient(f"{name}: another request took the last of it")
 
 
@@ -108,26 +108,26 @@ def find_maximum(tx: Tx, name: str) -> int | None:
 def set_maximum(tx: Tx, name: str, maximum: int) -> None:
     """Set the maximum of one counter or family (`capacity/ZONE/TYPE`, `capacity/*/TYPE`,
     `capacity/*/*`, `vcpus/ACCOUNT/REGION`, `vcpus/ACCOUNT/*`, `vcpus/*/*`)."""
-    tx.execute(sa.delete(LIMIT).where(LIMIT.c.name == name))
-    tx.execute(sa.insert(LIMIT), {"name": name, "maximum": maximum})
+    tx.execute(_SET_LIMIT, {"name": name, "maximum": maximum})
 
 
 def maxima_set(tx: Tx) -> list[tuple[str, int]]:
-    return [(row.name, row.maximum) for row in tx.execute(sa.select(LIMIT).order_by(LIMIT.c.name))]
+    return [(row.name, row.maximum) for row in tx.execute(_EVERY_LIMIT)]
+
+
+def maxima(tx: Tx, names: Sequence[str]) -> dict[str, int]:
+    """The most that may be taken of each counter."""
+    families = {name: _families(name) for name in names}
+    asked = sorted({family for found in families.values() for family in found})
+    settings = {row.name: row.maximum for row in tx.execute(_LIMITS, {"names": asked})}
+    most = {}
+    for name, candidates in families.items():
+        default = CAPACITY_DEFAULT if name.startswith("capacity/") else VCPUS_DEFAULT
+        most[name] = next((settings[c] for c in candidates if c in settings), default)
+    return most
 
 
 def _families(name: str) -> list[str]:
     """Where to look for a counter's maximum, the most particular first."""
     what, first, second = name.split("/", 2)
     return [name, f"{what}/{first}/*", f"{what}/*/{second}", f"{what}/*/*"]
-
-
-def _maxima(tx: Tx, names: list[str]) -> dict[str, int]:
-    families = {name: _families(name) for name in names}
-    asked = sorted({family for found in families.values() for family in found})
-    settings = {row.name: row.maximum for row in tx.execute(_LIMITS, {"names": asked})}
-    maxima = {}
-    for name, candidates in families.items():
-        default = CAPACITY_DEFAULT if name.startswith("capacity/") else VCPUS_DEFAULT
-        maxima[name] = next((settings[c] for c in candidates if c in settings), default)
-    return maxima

@@ -42,6 +42,7 @@ _DUE = (
     .limit(RIPE_MAX)
     .with_for_update(skip_locked=True)
 )
+_PLAN = sa.insert(RIPENING)
 _NEXT = sa.select(RIPENING.c.due_at).order_by(RIPENING.c.due_at).limit(1)
 _FORGET = sa.delete(RIPENING).where(RIPENING.c.resource == sa.bindparam("resource"))
 
@@ -52,7 +53,7 @@ def plan(tx: Tx, row: Row, to_state: str, seconds: float, *, cause: str) -> None
     assert to_state in kind.transitions[row.state], f"{row.id}: {row.state} never is {to_state}"
     tx.execute(_FORGET, {"resource": row.id})
     tx.execute(
-        sa.insert(RIPENING),
+        _PLAN,
         {
             "resource": row.id,
             "from_state": row.state,

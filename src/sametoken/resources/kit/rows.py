@@ -7,22 +7,20 @@ table, the version that was read (`Stale`), and what stands under a row that end
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from sametoken.idempotency.ledger import RETENTION
-from sametoken.idempotency.tables import RESOURCE as RETAINED
-from sametoken.idempotency.tables import SqlLedger
+from sametoken.idempotency.tables import Ledger
 from sametoken.resources.kit.kinds import Kind
 from sametoken.store.columns import Moment
+from sametoken.store.dialects import BIG
 from sametoken.store.port import Stale, Tx
 
 metadata = sa.MetaData()
-_BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 # `doc` holds the members EC2 shows, in the model's spelling, and under "private" what it does not.
 # `name` is a natural key (key pair, group in its VPC), unique while the resource lives.
@@ -85,7 +83,7 @@ EDGE = sa.Table(
 TRANSITION = sa.Table(
     "resource_transition",
     metadata,
-    sa.Column("id", _BIG, primary_key=True),
+    sa.Column("id", BIG, primary_key=True),
     sa.Column("resource_id", sa.String(64), nullable=False),
     sa.Column("moved_at", Moment, nullable=False),
     sa.Column("from_state", sa.String(32), nullable=False),
@@ -124,26 +122,29 @@ class Row:
 # A listing is read in pieces of at most this many rows: one of EC2's largest pages is two of them.
 LISTED_AT_ONCE_MAX = 500
 
-_COLUMNS = [column.name for column in RESOURCE.c]
+# In the order in which a `Row` is made of them.
+_COLUMNS = [one.name for one in fields(Row) if one.name in RESOURCE.c]
+# What every selection of rows begins with.
+STORED = sa.select(*(RESOURCE.c[name] for name in _COLUMNS))
 _IN_IDS = RESOURCE.c.id.in_(sa.bindparam("ids", expanding=True))
-_BY_IDS = sa.select(RESOURCE).where(_IN_IDS).order_by(RESOURCE.c.id)
+_BY_IDS = STORED.where(_IN_IDS).order_by(RESOURCE.c.id)
 _EXISTS = sa.select(RESOURCE.c.id).where(RESOURCE.c.id == sa.bindparam("r_id"))
 _LOCK_IDS = _BY_IDS.with_for_update()
 _CHILDREN = (
-    sa.select(EDGE.c.parent, RESOURCE)
-    .join(RESOURCE, RESOURCE.c.id == EDGE.c.child)
+    STORED.add_columns(EDGE.c.parent)
+    .join(EDGE, EDGE.c.child == RESOURCE.c.id)
     .where(EDGE.c.parent.in_(sa.bindparam("parents", expanding=True)))
     .order_by(RESOURCE.c.id)
 )
-_BY_NAME = sa.select(RESOURCE).where(
+_CHILDREN_OF_KIND = _CHILDREN.where(RESOURCE.c.kind == sa.bindparam("kind"))
+_BY_NAME = STORED.where(
     RESOURCE.c.account == sa.bindparam("account"),
     RESOURCE.c.region == sa.bindparam("region"),
     RESOURCE.c.kind == sa.bindparam("kind"),
     RESOURCE.c.name == sa.bindparam("name"),
 )
 _LISTED = (
-    sa.select(RESOURCE)
-    .where(
+    STORED.where(
         RESOURCE.c.account == sa.bindparam("account"),
         RESOURCE.c.region == sa.bindparam("region"),
         RESOURCE.c.kind == sa.bindparam("kind"),
@@ -161,7 +162,16 @@ _LISTED_UNDER = _LISTED.join(EDGE, EDGE.c.child == RESOURCE.c.id).where(
 )
 _INSERT = sa.insert(RESOURCE)
 _LINK = sa.insert(EDGE)
-_NOTE_TRANSITION = sa.insert(TRANSITION)
+_UNLINK = sa.delete(EDGE).where(
+    EDGE.c.parent == sa.bindparam("parent"), EDGE.c.child == sa.bindparam("child")
+)
+# Nobody asks which number the database gave it.
+_NOTE_TRANSITION = sa.insert(TRANSITION).inline()
+_TRANSITIONS = (
+    sa.select(TRANSITION)
+    .where(TRANSITION.c.resource_id == sa.bindparam("id"))
+    .order_by(TRANSITION.c.id)
+)
 _UNDER_NOBODY = sa.delete(EDGE).where(EDGE.c.child == sa.bindparam("e_child"))
 _CHANGED = ("state", "doc", "gone_at", "name", "zone", "version")
 _CHANGE = (
@@ -295,8 +305,11 @@ def children(tx: Tx, parents: Sequence[str], kind: Kind | None = None) -> dict[s
     """The living rows under each of `parents`, by id; those of one kind where given."""
     found: dict[str, list[Row]] = {parent: [] for parent in parents}
     if parents:
-        query = _CHILDREN if kind is None else _CHILDREN.where(RESOURCE.c.kind == kind.name)
-        for row in tx.execute(query, {"parents": list(parents)}):
+        values: dict[str, Any] = {"parents": list(parents)}
+        query = _CHILDREN
+        if kind is not None:
+            query, values["kind"] = _CHILDREN_OF_KIND, kind.name
+        for row in tx.execute(query, values):
             found[row.parent].append(from_record(row))
     return found
 
@@ -339,7 +352,7 @@ def write(tx: Tx, kind: Kind, row: Row, target: str, cause: str, doc: dict[str, 
     if ending:
         # Its own children stay under it until each is released: an unwinding still looks for them.
         tx.execute(_UNDER_NOBODY, {"e_child": row.id})
-        SqlLedger().ended(tx, [row.id])
+        Ledger().ended(tx, [row.id])
     return changed
 
 
@@ -361,31 +374,14 @@ def link(tx: Tx, parent: str, child: str) -> None:
 
 
 def unlink(tx: Tx, parent: str, child: str) -> None:
-    tx.execute(sa.delete(EDGE).where(EDGE.c.parent == parent, EDGE.c.child == child))
+    tx.execute(_UNLINK, {"parent": parent, "child": child})
 
 
 def transitions(tx: Tx, id: str) -> list[Any]:
     """Every change of state of one resource, oldest first: rows of `TRANSITION`."""
-    query = sa.select(TRANSITION).where(TRANSITION.c.resource_id == id).order_by(TRANSITION.c.id)
-    return list(tx.execute(query))
-
-
-def sweep(tx: Tx, limit: int) -> list[str]:
-    """Remove at most `limit` tombstones that no entry names any more; the ids removed."""
-    query = (
-        sa.select(RESOURCE.c.id)
-        .where(RESOURCE.c.gone_at <= tx.now - RETENTION)
-        .where(~sa.exists().where(RETAINED.c.resource_id == RESOURCE.c.id))
-        .limit(limit)
-    )
-    ids = [row.id for row in tx.execute(query)]
-    if ids:
-        tx.execute(sa.delete(TRANSITION).where(TRANSITION.c.resource_id.in_(ids)))
-        tx.execute(sa.delete(RESOURCE).where(RESOURCE.c.id.in_(ids)))
-    return ids
+    return list(tx.execute(_TRANSITIONS, {"id": id}))
 
 
 def from_record(found: Any) -> Row:
-    """The value of one database row of `RESOURCE`."""
-    values: Mapping[str, Any] = found._mapping
-    return Row(**{name: values[name] for name in _COLUMNS})
+    """The value of one row of `STORED`, whatever else was selected after it."""
+    return Row(*found[: len(_COLUMNS)])

@@ -7,12 +7,11 @@ requests pick the same one. Nothing is locked but the row that is inserted.
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from sametoken.errors import ServiceError
+from sametoken.store.dialects import insert_or_ignore
 from sametoken.store.port import Tx
 
 metadata = sa.MetaData()
@@ -34,11 +33,7 @@ RESERVED_LAST = 1
 # In a subnet three quarters full this misses once in thirty; then the free ones are listed.
 _PROBES = 12
 
-_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-_HOLDS = {
-    name: insert(ADDRESS).on_conflict_do_nothing().returning(ADDRESS.c.number)
-    for name, insert in _INSERTS.items()
-}
+_HOLD = insert_or_ignore(ADDRESS, returning=ADDRESS.c.number)
 _TAKEN = sa.select(ADDRESS.c.number).where(ADDRESS.c.subnet == sa.bindparam("subnet"))
 _COUNTS = (
     sa.select(ADDRESS.c.subnet, sa.func.count().label("taken"))
@@ -135,4 +130,4 @@ def taken(tx: Tx, subnets: list[str]) -> dict[str, int]:
 
 def _try_hold(tx: Tx, subnet: str, number: int, holder: str) -> bool:
     values = {"subnet": subnet, "number": number, "holder": holder}
-    return tx.execute(_HOLDS[tx.connection.dialect.name], values).first() is not None
+    return tx.execute(_HOLD, values).first() is not None

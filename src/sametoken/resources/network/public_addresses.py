@@ -6,12 +6,11 @@ A random one is probed for; the primary key decides when two requests pick the s
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from sametoken.errors import ServiceError
+from sametoken.store.dialects import insert_or_ignore
 from sametoken.store.port import Tx
 
 metadata = sa.MetaData()
@@ -31,21 +30,16 @@ POOL = ipaddress.IPv4Network("100.64.0.0/10")
 # Even with nine tenths of the four million taken, all of these miss once in eight hundred.
 _PROBES = 64
 
-_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-_HOLDS = {
-    name: insert(PUBLIC_ADDRESS).on_conflict_do_nothing().returning(PUBLIC_ADDRESS.c.number)
-    for name, insert in _INSERTS.items()
-}
+_HOLD = insert_or_ignore(PUBLIC_ADDRESS, returning=PUBLIC_ADDRESS.c.number)
 _FREE = sa.delete(PUBLIC_ADDRESS).where(PUBLIC_ADDRESS.c.holder == sa.bindparam("holder"))
 
 
 def hold(tx: Tx, holder: str) -> str:
     """Give `holder` an address nobody has. Raises `InsufficientAddressCapacity`."""
     first = int(POOL.network_address)
-    statement = _HOLDS[tx.connection.dialect.name]
     for _ in range(_PROBES):
         number = first + int(tx.world.random() * POOL.num_addresses)
-        if tx.execute(statement, {"number": number, "holder": holder}).first() is not None:
+        if tx.execute(_HOLD, {"number": number, "holder": holder}).first() is not None:
             return str(ipaddress.IPv4Address(number))
     raise ServiceError(
         "InsufficientAddressCapacity", "Not enough public addresses are free.", http_status=500

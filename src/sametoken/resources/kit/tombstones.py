@@ -1,0 +1,31 @@
+"""Tombstones: the rows of resources that have ended, kept until no entry names them."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from sametoken.idempotency.ledger import RETENTION
+from sametoken.idempotency.tables import RETAINED
+from sametoken.resources.kit.rows import RESOURCE, TRANSITION
+from sametoken.store.port import Tx
+
+_FORGOTTEN = (
+    sa.select(RESOURCE.c.id)
+    .where(RESOURCE.c.gone_at <= sa.bindparam("before"))
+    .where(~sa.exists().where(RETAINED.c.resource_id == RESOURCE.c.id))
+    .limit(sa.bindparam("limit"))
+)
+_REMOVE_TRANSITIONS = sa.delete(TRANSITION).where(
+    TRANSITION.c.resource_id.in_(sa.bindparam("ids", expanding=True))
+)
+_REMOVE = sa.delete(RESOURCE).where(RESOURCE.c.id.in_(sa.bindparam("ids", expanding=True)))
+
+
+def sweep(tx: Tx, limit: int) -> list[str]:
+    """Remove at most `limit` tombstones that no entry names any more; the ids removed."""
+    found = tx.execute(_FORGOTTEN, {"before": tx.now - RETENTION, "limit": limit})
+    ids = [row.id for row in found]
+    if ids:
+        tx.execute(_REMOVE_TRANSITIONS, {"ids": ids})
+        tx.execute(_REMOVE, {"ids": ids})
+    return ids

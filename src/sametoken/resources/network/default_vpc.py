@@ -1,0 +1,73 @@
+"""The default VPC: one in each Region of each account, with a subnet per zone, as EC2 has it.
+
+It is made once, when the account is first seen in the Region; deleting it does not bring it back.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from sametoken.resources.account import regions
+from sametoken.resources.catalogues import geography
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.ids import mint
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network import vpcs
+from sametoken.resources.network.vpcs import SUBNET, VPC
+from sametoken.store.port import Tx
+
+CIDR = "172.31.0.0/16"
+# EC2 cuts the default VPC into /20 subnets, one a zone, in the order of the zones.
+_SUBNET_PREFIX = 20
+
+
+def seed(tx: Tx, account: str, region: str) -> None:
+    """Give the account its default VPC in `region`, unless it had one before."""
+    if regions.mark_seeded(tx, account, region):
+        make(tx, account, region)
+
+
+def make(tx: Tx, account: str, region: str) -> Row:
+    """A VPC with a gateway, a route to it, and a subnet in each zone."""
+    dhcp = vpcs.default_dhcp_options(tx, account, region)
+    doc = vpcs.vpc_document(tx, CIDR, dhcp, is_default=True)
+    vpc = Row(
+        mint(tx, VPC.prefix), VPC.name, account, region, "available", doc, tx.now, parents=(dhcp,)
+    )
+    gateway = vpcs.inside(
+        tx, vpc, vpcs.INTERNET_GATEWAY, {"Attachments": [{"State": "available", "VpcId": vpc.id}]}
+    )
+    zones = zip(geography.zones_of(region), subnet_blocks(), strict=False)
+    subnets = [
+        vpcs.inside(tx, vpc, SUBNET, subnet_document(vpc.id, cidr, zone), zone=zone.name)
+        for zone, cidr in zones
+    ]
+    outward = vpcs.route("0.0.0.0/0", gateway.id, "CreateRoute")
+    fixtures = vpcs.new_fixtures(tx, vpc, routes=[outward], subnets=[one.id for one in subnets])
+    rows.insert(tx, [vpc, gateway, *subnets, *fixtures])
+    return vpc
+
+
+def find(tx: Tx, account: str, region: str) -> Row | None:
+    """The account's default VPC in the Region; None when it was deleted."""
+    found = rows.listing(tx, VPC, account, region)
+    return next((row for row in found if row.doc.get("IsDefault")), None)
+
+
+def subnets(tx: Tx, account: str, region: str) -> list[Row]:
+    """The default subnet of each zone that still has one, by zone."""
+    found = [row for row in rows.listing(tx, SUBNET, account, region) if row.doc["DefaultForAz"]]
+    return sorted(found, key=lambda row: row.zone)
+
+
+def subnet_blocks() -> list[str]:
+    """The blocks a default VPC is cut into."""
+    network = ipaddress.IPv4Network(CIDR)
+    return [str(one) for one in network.subnets(new_prefix=_SUBNET_PREFIX)]
+
+
+def subnet_document(vpc: str, cidr: str, zone: geography.Zone) -> dict[str, Any]:
+    """As `vpcs.subnet_document`, for one whose instances are reachable from outside by default."""
+    document = vpcs.subnet_document(vpc, cidr, zone)
+    return {**document, "DefaultForAz": True, "MapPublicIpOnLaunch": True}

@@ -1,0 +1,57 @@
+"""Whatever a launch executes, from its request to its end, takes the short way to the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from ec2.asking import drive
+from plane import LAUNCH, Plane, new_database, running_plane
+from sametoken.store.statements import Straight
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def still(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Plane]:
+    with running_plane(
+        tmp_path, runners=0, database=new_database(tmp_path, request.param)
+    ) as plane:
+        yield plane
+
+
+def _live(plane: Plane, ec2: Any, token: str) -> None:
+    """Launch, ask again, look, and end it."""
+    launched = [ec2.run_instances(**LAUNCH, ClientToken=token) for _ in range(2)]
+    [id] = {one["Instances"][0]["InstanceId"] for one in launched}
+    drive(plane)
+    ec2.describe_instances(InstanceIds=[id])
+    ec2.terminate_instances(InstanceIds=[id])
+    drive(plane)
+
+
+def test_a_launch_sends_nothing_the_ordinary_way(
+    still: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ec2 = still.client()
+    # Each connection has met each statement twice by then, whichever of them it was.
+    for number in range(3):
+        _live(still, ec2, f"before-{number}")
+    ordinary: list[str] = []
+
+    def noted(name: str) -> None:
+        execute = getattr(sa.Connection, name)
+
+        def run(self: sa.Connection, statement: Any, *rest: Any, **more: Any) -> Any:
+            assert isinstance(self, Straight), "a store has no other"
+            ordinary.append(str(statement))
+            return execute(self, statement, *rest, **more)
+
+        monkeypatch.setattr(sa.Connection, name, run)
+
+    noted("execute")
+    noted("exec_driver_sql")
+    _live(still, ec2, "measured")
+    assert not ordinary

@@ -1,0 +1,83 @@
+"""Bugs on purpose: each makes one promise false, and the auditor must find it.
+
+A tester that finds nothing proves nothing until it is shown to find what is there. Each mutant is
+a plausible edit of the program, made by replacing one of its functions for the time of a test: a
+public one, for what is private may be rewritten at any time, and a mutant that patches what nobody
+calls any more plants nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from simulation.mutants import commits, driving, holdings, tokens
+
+Mutant = Callable[[], Iterator[None]]
+
+# In the order in which docs/correctness.md tells of them.
+_ALL: tuple[Mutant, ...] = (
+    tokens.claim_in_its_own_transaction,
+    tokens.parameters_not_compared,
+    tokens.failure_binds_nothing,
+    tokens.failure_binds_no_parameters,
+    driving.step_token_from_the_attempt,
+    tokens.retention_from_the_request,
+    driving.record_without_the_fence,
+    driving.services_without_the_fence,
+    driving.unwinding_leaves_the_door_open,
+    driving.lease_without_a_generation,
+    driving.driver_forgets_generations,
+    driving.plan_change_keeps_its_epoch,
+    commits.result_released_before_the_commit,
+    commits.lost_transaction_not_noticed,
+    commits.failed_commit_acknowledged,
+    holdings.held_is_credited_twice,
+    holdings.held_is_never_credited,
+    holdings.capacity_oversold,
+    holdings.sweep_takes_what_is_named,
+    tokens.token_case_ignored,
+    tokens.zone_ignored,
+    tokens.account_ignored,
+    tokens.refusal_keeps_the_claim,
+    commits.clock_of_each_node,
+    holdings.address_moves_without_leaving,
+    holdings.capacity_split_off_is_not_taken,
+    holdings.quotas_not_checked,
+    holdings.gateway_leaves_its_interface,
+)
+_LAUNCHES = {"palette": ("RunInstances",)}
+_UP = {"crash": 0.0, "crash_node": 0.0}
+# The faults that a mutant needs to show, and what is made, where drawn odds would take long
+# to bring them together.
+ODDS: Mapping[Mutant, dict[str, Any]] = {
+    tokens.failure_binds_no_parameters: {**_LAUNCHES, "limits": 0.6},
+    driving.record_without_the_fence: {**_LAUNCHES, "owner_paused": 0.4, "stall": 0.06},
+    driving.services_without_the_fence: {**_LAUNCHES, "owner_paused": 0.5},
+    driving.unwinding_leaves_the_door_open: {**_LAUNCHES, "owner_paused": 0.5},
+    driving.lease_without_a_generation: {**_LAUNCHES, "owner_paused": 0.12, "stall": 0.06},
+    driving.driver_forgets_generations: {
+        **_LAUNCHES, **_UP, "owner_paused": 0.9, "boot_fails": 0.5, "service_hangs": 0.0,
+        "service_fails": 0.0, "commit_fails": 0.0, "drop_reply": 0.0,
+    },
+    driving.plan_change_keeps_its_epoch: {
+        **_LAUNCHES, **_UP, "freeze_node": 0.0, "owner_paused": 0.0, "stall": 0.0, "limits": 0.0,
+        "boot_fails": 0.0, "service_refuses": 0.0, "service_fails": 0.0, "service_hangs": 0.0,
+    },
+    commits.lost_transaction_not_noticed: {"transaction_lost": 0.2, "gather": 1.0},
+    holdings.sweep_takes_what_is_named: {
+        **_LAUNCHES, "crash_node": 0.0, "freeze_node": 0.0, "long_break": 1.0, "sweep": 1.0,
+    },
+    tokens.refusal_keeps_the_claim: {"limits": 0.6},
+    commits.clock_of_each_node: {"clock_skewed": 1.0},
+    holdings.address_moves_without_leaving: {
+        "palette": ("CreateNetworkInterface", "AllocateAddress"),
+    },
+    holdings.quotas_not_checked: {"limits": 0.6},
+}  # fmt: skip
+# By name, in words ("claim in its own transaction"): what plants it, and the odds to look under.
+MUTANTS: Mapping[str, tuple[Callable[[], Any], dict[str, Any]]] = {
+    mutant.__name__.replace("_", " "): (contextmanager(mutant), ODDS.get(mutant, {}))
+    for mutant in _ALL
+}

@@ -1,0 +1,92 @@
+"""Bugs of work and its owners: leases, generations, fences, epochs and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+from unittest.mock import patch
+
+import sqlalchemy as sa
+
+from sametoken.idempotency import derive_token
+from sametoken.services import simulated_machines, steps
+from sametoken.services.fence import pass_fence
+from sametoken.store.port import Tx
+from sametoken.workflow import runner, work
+from sametoken.workflow.ports import StepCall, Verb
+from sametoken.workflow.work import Work
+
+
+def step_token_from_the_attempt() -> Iterator[None]:
+    """Each try of a step is then a step of its own, performed again."""
+    derive, tries = derive_token, iter(range(1_000_000))
+
+    def mutated(*parts: str) -> str:
+        return derive(*parts, str(next(tries)))
+
+    with patch.object(runner, "derive_token", mutated):
+        yield
+
+
+def record_without_the_fence() -> Iterator[None]:
+    """A former owner overwrites what its successor has written down."""
+
+    def mutated(
+        tx: Tx, held: Work, changed: Work, *, due_at: datetime | None, keeps_lease: bool
+    ) -> bool:
+        change = sa.update(work.WORK).where(work.WORK.c.instance == held.instance)
+        written = ("plan", "epoch", "step", "attempt", "deadline_at", "failure")
+        values = {name: getattr(changed, name) for name in written}
+        until = tx.now + work.LEASE if keeps_lease else None
+        result = tx.execute(change.values(**values, due_at=due_at, lease_until=until))
+        return result.rowcount == 1
+
+    with patch.object(work, "record", mutated):
+        yield
+
+
+def services_without_the_fence() -> Iterator[None]:
+    def mutated(tx: Tx, service: str, verb: Verb, call: StepCall) -> None:
+        return None
+
+    with patch.object(steps, "pass_fence", mutated):
+        yield
+
+
+def unwinding_leaves_the_door_open() -> Iterator[None]:
+    """What closes and releases is not remembered: a paused owner resumes, and creates."""
+
+    def mutated(tx: Tx, service: str, verb: Verb, call: StepCall) -> None:
+        if verb not in (Verb.CLOSE, Verb.RELEASE):
+            pass_fence(tx, service, verb, call)
+
+    with patch.object(steps, "pass_fence", mutated):
+        yield
+
+
+def lease_without_a_generation() -> Iterator[None]:
+    def mutated(tx: Tx, instances: Sequence[str]) -> None:
+        leased = sa.update(work.WORK).where(work.WORK.c.instance.in_(instances))
+        tx.execute(leased.values(lease_until=tx.now + work.LEASE))
+
+    with patch.object(work, "take", mutated):
+        yield
+
+
+def driver_forgets_generations() -> Iterator[None]:
+    with patch.object(simulated_machines, "refuse_former", lambda instance, generation, seen: None):
+        yield
+
+
+def plan_change_keeps_its_epoch() -> Iterator[None]:
+    """The second stop of an instance then repeats the first one's steps, and does nothing."""
+    redirect = work.redirect
+
+    def mutated(tx: Tx, instance: str, plan_name: str, **spec: Any) -> None:
+        redirect(tx, instance, plan_name, **spec)
+        same = sa.update(work.WORK).where(work.WORK.c.instance == instance)
+        tx.execute(same.values(epoch=work.WORK.c.epoch - 1))
+
+    with patch.object(work, "redirect", mutated):
+        yield

@@ -1,0 +1,85 @@
+"""Bugs of resources: what is held, counted, given back and swept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from unittest.mock import patch
+
+import sqlalchemy as sa
+
+from sametoken.ec2.compute import capacity_moves
+from sametoken.ec2.kit.request import Request
+from sametoken.resources.compute import instances
+from sametoken.resources.kit import counters, quotas, rows, tombstones
+from sametoken.resources.kit.rows import Row
+from sametoken.resources.network import elastic_addresses, interfaces
+from sametoken.store.port import Tx
+
+
+def held_is_credited_twice() -> Iterator[None]:
+    let_go = instances.let_go
+
+    def mutated(tx: Tx, row: Row) -> Row:
+        held = row.private["held"]
+        if held is not None:
+            counters.credit(tx, held["vcpus"], 1)
+        return let_go(tx, row)
+
+    with patch.object(instances, "let_go", mutated):
+        yield
+
+
+def held_is_never_credited() -> Iterator[None]:
+    with patch.object(counters, "credit", lambda tx, name, amount: None):
+        yield
+
+
+def capacity_oversold() -> Iterator[None]:
+    with (
+        patch.object(counters, "free", lambda tx, names, **read: dict.fromkeys(names, 1000)),
+        patch.object(counters, "maxima", lambda tx, names: dict.fromkeys(names, 1000)),
+    ):
+        yield
+
+
+def sweep_takes_what_is_named() -> Iterator[None]:
+    """Tombstones go by their own age, although an entry still answers from them."""
+
+    def mutated(tx: Tx, limit: int) -> list[str]:
+        old = rows.RESOURCE.c.gone_at <= tx.now - timedelta(hours=24)
+        ids = [row.id for row in tx.execute(sa.select(rows.RESOURCE.c.id).where(old))]
+        tx.execute(sa.delete(rows.RESOURCE).where(rows.RESOURCE.c.id.in_(ids)))
+        return ids
+
+    with patch.object(tombstones, "sweep", mutated):
+        yield
+
+
+def address_moves_without_leaving() -> Iterator[None]:
+    """P8: an Elastic address is then before two private ones."""
+    with patch.object(elastic_addresses, "disassociate", lambda tx, row, *, cause: row):
+        yield
+
+
+def capacity_split_off_is_not_taken() -> Iterator[None]:
+    """P2: reservations then hold more than was ever taken of the capacity."""
+
+    def mutated(tx: Tx, request: Request, source: Row) -> int:
+        count: int = request.params["InstanceCount"]
+        return count
+
+    with patch.object(capacity_moves, "take", mutated):
+        yield
+
+
+def quotas_not_checked() -> Iterator[None]:
+    """P2: more of a kind than the account may have."""
+    with patch.object(quotas, "refuse_beyond", lambda tx, what, account, region, count: None):
+        yield
+
+
+def gateway_leaves_its_interface() -> Iterator[None]:
+    """P8: the interface of a NAT gateway that is deleted stays, with its address."""
+    with patch.object(interfaces, "delete", lambda tx, row, *, cause: row):
+        yield

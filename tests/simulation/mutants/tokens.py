@@ -1,0 +1,118 @@
+"""Bugs of the token: what it names, compares, binds and remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+
+import sqlalchemy as sa
+
+from sametoken.errors import ServiceError
+from sametoken.idempotency import Engine, Made, Operation, engine, ledger, tables
+from sametoken.idempotency.ledger import Call, Entry, Outcome, OutcomeState, Scope
+from sametoken.idempotency.tables import Ledger
+from sametoken.server import execution
+from sametoken.store.port import Tx
+
+
+def claim_in_its_own_transaction() -> Iterator[None]:
+    """A crash between the two leaves a token claimed, and nothing made for it."""
+    claim = Ledger.claim
+
+    def mutated(self: Ledger, tx: Tx, scope: Scope, client_token: str) -> Entry:
+        entry = claim(self, tx, scope, client_token)
+        for command in ("RELEASE member", "COMMIT", "BEGIN IMMEDIATE", "SAVEPOINT member"):
+            tx.connection.connection.cursor().execute(command)
+        return entry
+
+    with patch.object(Ledger, "claim", mutated):
+        yield
+
+
+def parameters_not_compared() -> Iterator[None]:
+    with patch.object(ledger, "differences", lambda call, outcome, key: ()):
+        yield
+
+
+def failure_binds_nothing() -> Iterator[None]:
+    """A capacity failure that leaves no entry frees the token for another intent."""
+
+    def mutated(self: Ledger, tx: Tx, entry: Entry, outcome: Outcome) -> None:
+        if entry.fresh:
+            tx.execute(sa.delete(tables.ENTRY).where(tables.ENTRY.c.id == entry.id))
+
+    with patch.object(Ledger, "fail", mutated):
+        yield
+
+
+def failure_binds_no_parameters() -> Iterator[None]:
+    decide = ledger.decide
+
+    def mutated(call: Call, entry: Entry, key: bytes) -> Any:
+        settled = tuple(one for one in entry.outcomes if one.state is OutcomeState.SETTLED)
+        return decide(call, replace(entry, outcomes=settled), key)
+
+    with patch.object(engine, "decide", mutated):
+        yield
+
+
+def retention_from_the_request() -> Iterator[None]:
+    settle = Ledger.settle
+
+    def mutated(
+        self: Ledger, tx: Tx, entry: Entry, outcome: Outcome, resources: Sequence[str]
+    ) -> None:
+        settle(self, tx, entry, outcome, resources)
+        late = sa.update(tables.ENTRY).where(tables.ENTRY.c.id == entry.id)
+        tx.execute(late.values(expires_at=tx.now + timedelta(hours=24)))
+
+    with patch.object(Ledger, "settle", mutated):
+        yield
+
+
+def token_case_ignored() -> Iterator[None]:
+    claim = Ledger.claim
+
+    def mutated(self: Ledger, tx: Tx, scope: Scope, client_token: str) -> Entry:
+        entry = claim(self, tx, scope, client_token.lower())
+        return replace(entry, client_token=client_token)
+
+    with patch.object(Ledger, "claim", mutated):
+        yield
+
+
+def _call_mutant(change: Callable[[Call], Call]) -> Iterator[None]:
+    def mutated(*parts: Any) -> Call:
+        return change(Call(*parts))
+
+    with patch.object(execution, "Call", mutated):
+        yield
+
+
+def zone_ignored() -> Iterator[None]:
+    yield from _call_mutant(lambda call: replace(call, zone=""))
+
+
+def account_ignored() -> Iterator[None]:
+    yield from _call_mutant(lambda call: replace(call, scope=replace(call.scope, account="all")))
+
+
+def refusal_keeps_the_claim() -> Iterator[None]:
+    """A refused request that binds its token all the same."""
+    execute_once = engine.Engine.execute_once
+
+    def mutated(self: Engine, tx: Tx, call: Call, operation: Operation[Any]) -> Any:
+        def binding(tx: Tx) -> Made:
+            try:
+                return operation.perform(tx)
+            except ServiceError as refusal:
+                refusal.binds_token = True
+                raise
+
+        return execute_once(self, tx, call, replace(operation, perform=binding))
+
+    with patch.object(engine.Engine, "execute_once", mutated):
+        yield
