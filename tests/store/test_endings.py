@@ -108,3 +108,22 @@ def test_a_change_ends_nothing(store: Store, state: str) -> None:
     leaver = under(store, LEAVING, 1, put(store))
     with pytest.raises(AssertionError):
         store.run(lambda tx: rows.change(tx, LEAVING, leaver, state=state))
+
+
+def test_what_stands_on_a_row_that_would_go_protects_both_from_a_caller(store: Store) -> None:
+    thing = put(store)
+    part = under(store, PART, 1, thing)
+    guard = under(store, GUARD, 1, part)
+    with pytest.raises(ServiceError, match=f"{thing.id}.*{guard.id}"):
+        end(store, THING, thing)
+    assert living(store, thing.id, part.id, guard.id) == {thing.id, part.id, guard.id}
+    move(store, thing, "deleted")
+    assert living(store, thing.id, part.id, guard.id) == {guard.id}
+
+
+def test_a_row_under_two_that_end_together_ends_once(store: Store) -> None:
+    thing = put(store)
+    part = under(store, PART, 1, thing)
+    inner = under(store, PART, 2, thing, part)
+    end(store, THING, thing)
+    assert living(store, thing.id, part.id, inner.id) == set()

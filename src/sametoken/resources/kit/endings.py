@@ -19,11 +19,11 @@ from sametoken.store.port import Tx
 def end(tx: Tx, kind: Kind, row: Row, *, cause: str, state: str | None = None, **doc: Any) -> Row:
     """End the resource because a caller asks for it. The row as it is now.
 
-    Raises `DependencyViolation` while living rows stand under it; those that go with it
-    (`Kind.goes_with`) end in the same transaction. `state` may be one of `kind.leaving`, None is
-    the only final one. The row must be locked.
+    Raises `DependencyViolation` while living rows stand under it, or under one that goes with it;
+    those that go (`Kind.goes_with`) end in the same transaction. `state` may be one of
+    `kind.leaving`, None is the only final one. The row must be locked.
     """
-    going, standing = _under(tx, kind, row)
+    going, standing = _under(tx, row)
     if standing:
         names = ", ".join(sorted(one.id for one in standing)[:5])
         raise ServiceError(
@@ -39,18 +39,31 @@ def end_regardless(
 
     Rows under it that do not go with it stay.
     """
-    going, _ = _under(tx, kind, row)
+    going, _ = _under(tx, row)
     return _end(tx, kind, row, going, state, cause, doc)
 
 
-def _under(tx: Tx, kind: Kind, row: Row) -> tuple[list[Row], list[Row]]:
-    """The living rows under one: those that go with it, and those that stay."""
-    going: list[Row] = []
-    standing: list[Row] = []
-    for child in rows.children(tx, [row.id])[row.id]:
-        goes = KINDS[child.kind].goes_with.get(kind.name)
-        (going if goes is not None and goes(child, row) else standing).append(child)
-    return going, standing
+def _under(tx: Tx, row: Row) -> tuple[list[Row], list[Row]]:
+    """The living rows under one, and under those that go with it: those that go, those that stay.
+
+    Each is found once, whatever it stands under.
+    """
+    going: dict[str, Row] = {row.id: row}
+    standing: dict[str, Row] = {}
+    above = [row]
+    while above:
+        below: list[Row] = []
+        for parent, found in rows.children(tx, [one.id for one in above]).items():
+            for child in found:
+                goes = KINDS[child.kind].goes_with.get(going[parent].kind)
+                if goes is None or not goes(child, going[parent]):
+                    standing[child.id] = child
+                elif child.id not in going:
+                    going[child.id] = child
+                    below.append(child)
+        above = below
+    stays = [one for one in standing.values() if one.id not in going]
+    return [one for one in going.values() if one is not row], stays
 
 
 def _end(
@@ -63,5 +76,6 @@ def _end(
     doc: dict[str, Any],
 ) -> Row:
     for child in rows.by_ids(tx, [one.id for one in going], lock=True).values():
-        end_regardless(tx, KINDS[child.kind], child, cause=cause)
+        of = KINDS[child.kind]
+        rows.write(tx, of, child, of.end, cause, {})
     return rows.write(tx, kind, row, state or kind.end, cause, doc)

@@ -95,7 +95,14 @@ INTERNET_GATEWAY = Kind(
     quota=Quota(5, "InternetGatewayLimitExceeded"),
 )
 # EC2 publishes no number of them.
-DHCP_OPTIONS = Kind("dhcp-options", "dopt", "InvalidDhcpOptionID", "dhcpOptions", quota=Quota())
+DHCP_OPTIONS = Kind(
+    "dhcp-options",
+    "dopt",
+    "InvalidDhcpOptionID",
+    "dhcpOptions",
+    quota=Quota(),
+    in_use="The dhcpOptions '{id}' has dependencies and cannot be deleted.",
+)
 
 DEFAULT_VPC_CIDR = "172.31.0.0/16"
 # EC2 cuts the default VPC into /20 subnets, one a zone, in the order of the zones.
