@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from sametoken.ec2.protocol.model import ServiceModel
@@ -93,12 +94,14 @@ def filter_paths(
     """The filters of a Describe: those it documents, each with its path into the resource's form.
 
     Most names are a path in kebab-case; `exceptions` have the others, and those that EC2 takes and
-    does not document. Raises LookupError for a documented name that has no path.
+    does not document. A documented name without a path is left out: a model newer than this
+    release may have one, and the list goes on to be served.
     """
-    found = {
-        name: exceptions[name] if name in exceptions else _path(model, element, name.split("."))
-        for name in model.codec(describe).documented_filters
-    }
+    found: dict[str, str] = {}
+    for name in model.codec(describe).documented_filters:
+        if name not in exceptions:
+            with suppress(LookupError):
+                found[name] = _path(model, element, name.split("."))
     return found | dict(exceptions)
 
 
