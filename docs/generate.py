@@ -93,8 +93,8 @@ two columns are of requests that give no token: what the same one does the secon
 """
 _AGAIN = """What the very same request does the second time, when the first reply was lost: it makes
 another one (*double*), is refused and changes nothing (*conflict*), or succeeds and changes nothing
-(*same*). With `--dedupe-invocations` every attempt of one SDK call is the *same*; but answers that
-hold a secret (CreateKeyPair, CreateVpnConnection) are not kept for that.
+(*same*). With `--dedupe-invocations` every attempt of one SDK call is the *same* while what it made
+is there; but answers that hold a secret (CreateKeyPair) are not kept for that.
 """
 
 
@@ -129,7 +129,7 @@ def _create_row(model: ServiceModel, action: Action, letters: Mapping[str, str])
         f"up to {action.token_grammar(codec.token_characters_max).characters_max}",
         "yes" if codec.echoes_client_token else "no",
         "account, Region, action" + (", zone" if action.zone is not regional else ""),
-        _identity(action.rules[-1]),
+        _identity(action.rules[-1], codec.secrets),
         letters[action.mismatch],
         "as it is now" if action.deleted is None else letters[action.deleted],
         "; ".join(f"{_told(one)}{_asked(one)}" for one in _repeats_of(action.name)),
@@ -138,12 +138,12 @@ def _create_row(model: ServiceModel, action: Action, letters: Mapping[str, str])
     return f"| {' | '.join(cells)} |"
 
 
-def _identity(rules: Rules) -> str:
+def _identity(rules: Rules, secrets: Set[str]) -> str:
     """How an action's parameters are compared otherwise than as they were sent."""
     named = {
         "left out": rules.ignored - NOT_INTENT,
         "sets": rules.sets,
-        "secret": rules.secrets,
+        "secret": rules.secrets | secrets,
         "default": {f"{name}={value}" for name, value in rules.defaults.items()},
     }
     return "; ".join(

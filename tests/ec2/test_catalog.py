@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from botocore.model import OperationModel, Shape
@@ -17,6 +19,7 @@ from plane import LAUNCH, Plane
 from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.kit.actions import NOT_INTENT, Read, Tokened
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.kit.spelling import filter_paths
 from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.errors import ServiceError
 from sametoken.store.port import Tx
@@ -129,6 +132,34 @@ def test_every_filter_that_the_model_documents_is_known(lived_in: Plane, name: s
             assert refused.message.startswith("The filter '"), refused
             unknown.append(one)
     assert unknown == []
+
+
+def test_a_filter_that_only_a_newer_model_documents_stops_no_list() -> None:
+    model = ServiceModel.load("ec2")
+    newer = replace(
+        model.codec("DescribeVpcs"), documented_filters=("vpc-id", "not-made-yet", "state.of-it")
+    )
+    with patch.object(ServiceModel, "codec", return_value=newer):
+        found = filter_paths(model, "DescribeVpcs", "Vpc", {"cidr": "CidrBlock"})
+    assert found == {"vpc-id": "VpcId", "cidr": "CidrBlock"}
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_every_sensitive_parameter_is_known(name: str) -> None:
+    """The model's secrets, found anew with botocore's own shapes."""
+
+    def walk(path: str, shape: Shape, above: tuple[str, ...]) -> Iterator[str]:
+        if shape.type_name == "list":
+            yield from walk(f"{path}[]", shape.member, above)
+        elif shape.metadata.get("sensitive"):
+            yield path
+        elif shape.type_name == "structure" and shape.name not in above:
+            for member, inner in shape.members.items():
+                yield from walk(f"{path}.{member}".lstrip("."), inner, (*above, shape.name))
+
+    taken = model(name).input_shape
+    expected = set() if taken is None else set(walk("", taken, ()))
+    assert ServiceModel.load("ec2").codec(name).secrets == expected
 
 
 @pytest.mark.parametrize("name", [one for one in READS if documented_filters(one)])

@@ -98,6 +98,17 @@ def declare(family: str, noun: Noun, actions: Sequence[Action]) -> None:
     REPEATS = catalog.REPEATS = (*REPEATS, *catalog.repeats_of(actions))
 
 
+@cache
+def nouns() -> Mapping[str, Noun]:
+    """Every noun that a module of the program declares, by the name of its kind."""
+    return {
+        value.kind.name: value
+        for module in pkgutil.walk_packages(ec2.__path__, f"{ec2.__name__}.")
+        for value in vars(importlib.import_module(module.name)).values()
+        if isinstance(value, Noun)
+    }
+
+
 def prefix_of(kind: str) -> str:
     """The text that the ids of a kind begin with."""
     return kinds()[kind].prefix

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import MISSING, Field, fields, replace
 from typing import Any
 from unittest.mock import patch
@@ -16,6 +17,7 @@ from exercises import catalogue, gateways, requests
 from exercises.exercise import Exercise
 from exercises.gaps import gaps, of_exercise
 from exercises.requests import EXERCISES
+from sametoken.ec2.kit.nouns import Noun
 from simulation.makings import MAKINGS
 
 # Parts that only show when they are asked for: `test_quotas` names the first, `test_lost_replies`
@@ -110,3 +112,29 @@ def test_a_record_without_quota_or_repeat_is_named() -> None:
     left = tuple(one for one in catalogue.REPEATS if one.action != "DeleteCarrierGateway")
     with patch.object(catalogue, "REPEATS", left):
         assert "DeleteCarrierGateway: its record says nothing of what a repeat does" in gaps()
+
+
+# Kinds that the workflow ends without asking what stands under them.
+ENDED_UNASKED = {"instance", "network-interface", "placement", "volume"}
+
+
+def undeclared(nouns: Iterable[Noun]) -> list[tuple[str, str]]:
+    """Each noun that may stand under what the workflow ends, and does not say what follows."""
+    return [
+        (noun.kind.name, parent.name)
+        for noun in nouns
+        for parent in noun.parents.values()
+        if parent.name in ENDED_UNASKED
+        and parent.name not in noun.kind.goes_with.keys() | noun.kind.outlives
+    ]
+
+
+def test_what_stands_under_an_ending_of_the_workflow_declares_what_becomes_of_it() -> None:
+    nouns = catalogue.nouns()
+    assert undeclared(nouns.values()) == []
+    target = nouns["traffic-mirror-target"]
+    silent = copy(target.kind)
+    object.__setattr__(silent, "outlives", frozenset())
+    assert undeclared([replace(target, kind=silent)]) == [
+        ("traffic-mirror-target", "network-interface")
+    ]

@@ -6,8 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from ec2.asking import launch, refusal, wait
-from plane import LAUNCH, Plane, running_plane
+from plane import LAUNCH, Plane, everything, running_plane
+from sametoken.ec2.kit.packing import packed
 from sametoken.idempotency import tables
 from sametoken.resources.account import accounts
 from sametoken.server.choices import Choices
@@ -72,6 +75,39 @@ def test_invocations_stand_in_for_tokens_only_where_that_is_chosen(
         resend(gone, "DeleteVpc", "0b0c6ac5-54f5-4b5c-8d2a-1f3c4c1f1a13")
         for _ in range(2):
             gone.delete_vpc(VpcId=vpc["Vpcs"][0]["VpcId"])
+
+
+def test_no_entry_keeps_what_the_model_calls_sensitive(tmp_path: Path) -> None:
+    secret = "b2ggbm8="
+    with running_plane(tmp_path, choices=Choices(dedupe_invocations=True)) as plane:
+        client = plane.client()
+        client.create_launch_template(
+            LaunchTemplateName="web", LaunchTemplateData={"UserData": secret}, ClientToken="t"
+        )
+        id = launch(client, UserData=secret)["InstanceId"]
+        wait(client, "instance_running", id)
+        client.stop_instances(InstanceIds=[id])
+        wait(client, "instance_stopped", id)
+        client.modify_instance_attribute(InstanceId=id, UserData={"Value": secret})
+        kept = repr(everything(plane.store)["idempotency_outcome"])
+    assert "LaunchTemplateData.UserData" in kept
+    assert "UserData.Value" in kept
+    assert [one for one in (secret, "b2ggbm8", "oh no") if one in kept] == []
+
+
+def test_an_answer_that_0_1_0_kept_whole_is_heard_again(tmp_path: Path) -> None:
+    answer = {"Vpc": {"VpcId": "vpc-0a", "CidrBlock": "10.0.0.0/16"}}
+    with running_plane(tmp_path, choices=Choices(dedupe_invocations=True)) as plane:
+        client = plane.client()
+        resend(client, "CreateVpc", "0b0c6ac5-54f5-4b5c-8d2a-1f3c4c1f1a14")
+        made = client.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        as_0_1_0 = sa.update(tables.OUTCOME).values(identities={"answer": packed(answer)})
+        plane.run(
+            lambda tx: tx.execute(
+                as_0_1_0.where(sa.cast(tables.OUTCOME.c.identities, sa.Text).contains(made))
+            )
+        )
+        assert client.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"] == answer["Vpc"]
 
 
 def test_old_signatures_are_taken_unless_they_are_switched_off(

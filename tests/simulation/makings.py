@@ -83,6 +83,7 @@ MEETINGS = (
     ("RunInstances", "CreateVolume"),
     ("CreateVolume", "RunInstances", "CreateSnapshot"),
     ("RunInstances", "CreateNetworkInterface"),
+    ("RunInstances", "CreateTrafficMirrorTarget"),
     ("RunInstances", "CreateNetworkInterface", "AllocateAddress"),
     ("RunInstances", "CreateCapacityReservation"),
     ("CreateCapacityReservationBySplitting", "MoveCapacityReservationInstances"),

@@ -92,6 +92,7 @@ def test_an_ending_of_the_workflow_is_never_stopped(store: Store) -> None:
     part, guard = under(store, PART, 1, thing), under(store, GUARD, 1, thing)
     move(store, thing, "deleted")
     assert living(store, thing.id, part.id, guard.id) == {guard.id}
+    assert store.read(lambda tx: rows.children(tx, [thing.id])) == {thing.id: []}, "it stands alone"
 
 
 def test_the_way_to_an_end_is_refused_like_the_end(store: Store) -> None:
@@ -108,3 +109,23 @@ def test_a_change_ends_nothing(store: Store, state: str) -> None:
     leaver = under(store, LEAVING, 1, put(store))
     with pytest.raises(AssertionError):
         store.run(lambda tx: rows.change(tx, LEAVING, leaver, state=state))
+
+
+def test_what_stands_on_a_row_that_would_go_protects_both_from_a_caller(store: Store) -> None:
+    thing = put(store)
+    part = under(store, PART, 1, thing)
+    guard = under(store, GUARD, 1, part)
+    with pytest.raises(ServiceError, match=f"{thing.id}.*{guard.id}"):
+        end(store, THING, thing)
+    assert living(store, thing.id, part.id, guard.id) == {thing.id, part.id, guard.id}
+    move(store, thing, "deleted")
+    assert living(store, thing.id, part.id, guard.id) == {guard.id}
+    assert store.read(lambda tx: rows.children(tx, [thing.id])) == {thing.id: []}, "it stands alone"
+
+
+def test_a_row_under_two_that_end_together_ends_once(store: Store) -> None:
+    thing = put(store)
+    part = under(store, PART, 1, thing)
+    inner = under(store, PART, 2, thing, part)
+    end(store, THING, thing)
+    assert living(store, thing.id, part.id, inner.id) == set()

@@ -8,7 +8,17 @@ from sametoken.ec2.kit.actions import Change, Read, Tokened
 from sametoken.ec2.kit.packing import packed, unpacked
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import IdempotentParameterMismatch, ServiceError
-from sametoken.idempotency import Answer, Attempt, Call, Engine, Identities, Made, Operation, Scope
+from sametoken.idempotency import (
+    Answer,
+    Attempt,
+    Call,
+    Engine,
+    Identities,
+    Made,
+    Operation,
+    Rules,
+    Scope,
+)
 from sametoken.resources.account import regions
 from sametoken.server.admission import Admitted
 from sametoken.store.port import Tx
@@ -61,7 +71,8 @@ def _change_once(tx: Tx, engine: Engine, admitted: Admitted, action: Change) -> 
         return answer
 
     scope = Scope(request.account, request.region, request.action)
-    call = Call(scope, admitted.client_token, request.params, request_id=request.request_id)
+    rules = _keeping_secrets((Rules(),), admitted)
+    call = Call(scope, admitted.client_token, request.params, rules, request_id=request.request_id)
     answer = engine.execute_once(tx, call, Operation(perform, view))
     return Executed(answer.attempt, answer.value, answer.error)
 
@@ -79,11 +90,17 @@ def _create_once(tx: Tx, engine: Engine, admitted: Admitted, action: Tokened) ->
         Scope(request.account, request.region, request.action),
         admitted.client_token,
         request.params,
-        action.rules,
+        _keeping_secrets(action.rules, admitted),
         action.zone(tx, request),
         request.request_id,
     )
     return _executed(action, engine.execute_once(tx, call, Operation(perform, view)))
+
+
+def _keeping_secrets(rules: tuple[Rules, ...], admitted: Admitted) -> tuple[Rules, ...]:
+    """The rules with the model's sensitive parameters as secrets: no entry has their values."""
+    secrets = admitted.codec.secrets
+    return tuple(replace(one, secrets=one.secrets | secrets) for one in rules) if secrets else rules
 
 
 def _executed(action: Tokened, answer: Answer[Document]) -> Executed:

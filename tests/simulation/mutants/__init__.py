@@ -46,6 +46,7 @@ _ALL: tuple[Mutant, ...] = (
     holdings.capacity_split_off_is_not_taken,
     holdings.quotas_not_checked,
     holdings.gateway_leaves_its_interface,
+    holdings.callers_end_what_others_stand_on,
 )
 _LAUNCHES = {"palette": ("RunInstances",)}
 _UP = {"crash": 0.0, "crash_node": 0.0}

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sametoken.ec2.compute import capacity_moves
 from sametoken.ec2.kit.request import Request
 from sametoken.resources.compute import instances
-from sametoken.resources.kit import counters, quotas, rows, tombstones
+from sametoken.resources.kit import counters, endings, quotas, rows, tombstones
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import elastic_addresses, interfaces
 from sametoken.store.port import Tx
@@ -76,6 +76,12 @@ def capacity_split_off_is_not_taken() -> Iterator[None]:
 def quotas_not_checked() -> Iterator[None]:
     """P2: more of a kind than the account may have."""
     with patch.object(quotas, "refuse_beyond", lambda tx, what, account, region, count: None):
+        yield
+
+
+def callers_end_what_others_stand_on() -> Iterator[None]:
+    """P8: a subnet then ends under its interfaces, a group under the rules that name it."""
+    with patch.object(endings, "end", endings.end_regardless):
         yield
 
 

@@ -284,7 +284,7 @@ def _interface(tx: Tx, blueprint: Blueprint, instance: str, asked: Mapping[str, 
     )
 
 
-# The parameters that are sets, and the one that must not be kept in plain text.
+# The parameters that are sets.
 _RULES = Rules(
     version=1,
     ignored=NOT_INTENT,
@@ -297,7 +297,6 @@ _RULES = Rules(
             "TagSpecifications[].Tags",
         }
     ),
-    secrets=frozenset({"UserData"}),
 )
 ACTIONS: tuple[Action, ...] = (
     Tokened(

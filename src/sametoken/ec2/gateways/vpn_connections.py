@@ -228,7 +228,6 @@ ACTIONS: tuple[Action, ...] = (
     creating(
         CONNECTIONS,
         "CreateVpnConnection",
-        secrets=frozenset({"Options.TunnelOptions[].PreSharedKey"}),
         validate=_validate_connection,
         standing=_standing_connection,
         repeats=same("DOC"),

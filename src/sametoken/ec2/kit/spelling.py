@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from sametoken.ec2.protocol.model import ServiceModel
@@ -44,11 +45,10 @@ def describe_action(stem: str) -> str:
 
 
 def list_member(model: ServiceModel, describe: str) -> str:
-    """The member of a Describe's result that is the list."""
-    return _one(
-        [name for name, one in model.output_of(describe).items() if _type(model, one) == "list"],
-        f"member of {describe}'s result is the list",
-    )
+    """The member of a Describe's result that is the list, such as `Vpcs` of `DescribeVpcs`."""
+    lists = [name for name, one in model.output_of(describe).items() if _type(model, one) == "list"]
+    own = [name for name in lists if f"Describe{name}" == describe]
+    return _one(own or lists, f"member of {describe}'s result is the list")
 
 
 def element_shape(model: ServiceModel, describe: str, many: str) -> str:
@@ -93,12 +93,14 @@ def filter_paths(
     """The filters of a Describe: those it documents, each with its path into the resource's form.
 
     Most names are a path in kebab-case; `exceptions` have the others, and those that EC2 takes and
-    does not document. Raises LookupError for a documented name that has no path.
+    does not document. A documented name without a path is left out: a model newer than this
+    release may have one, and the list goes on to be served.
     """
-    found = {
-        name: exceptions[name] if name in exceptions else _path(model, element, name.split("."))
-        for name in model.codec(describe).documented_filters
-    }
+    found: dict[str, str] = {}
+    for name in model.codec(describe).documented_filters:
+        if name not in exceptions:
+            with suppress(LookupError):
+                found[name] = _path(model, element, name.split("."))
     return found | dict(exceptions)
 
 

@@ -68,7 +68,6 @@ def creating(
     grammar: TokenGrammar | None = None,
     ignored: frozenset[str] = NOT_INTENT,
     sets: frozenset[str] = frozenset(),
-    secrets: frozenset[str] = frozenset(),
     defaults: Mapping[str, Any] | None = None,
     mismatch: str = GENERAL_MISMATCH,
     deleted: str = DELETED,
@@ -90,11 +89,15 @@ def creating(
         return Made({"id": row.id}, resources=[row.id])
 
     def view(tx: Tx, request: Request, identities: Identities) -> Document:
+        if "answer" in identities:
+            # 0.1.0 kept the whole answer of a create without token, by the SDK's invocation.
+            kept: Document = unpacked(identities["answer"])
+            return kept
         row = _still_there(tx, identities["id"], deleted)
         answer = noun.result(tx, row) if result is None else result(row)
         return _echoing(answer, request)
 
-    rules = Rules(ignored=ignored, sets=sets, secrets=secrets, defaults=dict(defaults or {}))
+    rules = Rules(ignored=ignored, sets=sets, defaults=dict(defaults or {}))
     return Tokened(
         name or f"Create{noun.word}", perform, view, validate=_checks(noun, validate), zone=zone,
         grammar=grammar, rules=(rules,), mismatch=mismatch, deleted=deleted,
@@ -219,6 +222,8 @@ def changing(
 
     def perform(tx: Tx, request: Request) -> Made:
         row = write(tx, request, named(tx, request, noun.kind, noun.id, lock=True))
+        # An entry kept for a resource that has ended already would never hear of its end.
+        assert row.gone_at is None, f"{name} ends {row.id}: make it by `deleting`"
         return Made({"id": row.id}, resources=[row.id])
 
     def view(tx: Tx, request: Request, identities: Identities) -> Document:

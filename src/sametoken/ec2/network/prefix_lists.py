@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sametoken.ec2.kit.actions import Action, Change, Read
+from sametoken.ec2.kit.actions import Action, Read
 from sametoken.ec2.kit.nouns import Noun, Parents, arn, named, shown_members
 from sametoken.ec2.kit.paging import page, scope_of
 from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
-from sametoken.ec2.kit.verbs import creating, deleting, describing
+from sametoken.ec2.kit.verbs import changing, creating, deleting, describing
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
@@ -86,10 +86,9 @@ LISTS = Noun(
 )
 
 
-def modify(tx: Tx, request: Request) -> Document:
+def _modify(tx: Tx, request: Request, row: Row) -> Row:
     """Change name, size or entries. `CurrentVersion` guards against a change in between."""
     params = request.params
-    row = named(tx, request, PREFIX_LIST, "PrefixListId", lock=True)
     version = row.doc["Version"]
     if params.get("CurrentVersion", version) != version:
         raise ServiceError("PrefixListVersionMismatch", f"{row.id} is at version {version} by now.")
@@ -109,10 +108,7 @@ def modify(tx: Tx, request: Request) -> Document:
         changes["PrefixListName"] = params["PrefixListName"]
     if removed or added:
         changes["Version"] = version + 1
-    changed = rows.change(
-        tx, PREFIX_LIST, row, state="modify-complete", cause="modified", **changes
-    )
-    return {"PrefixList": show(changed)}
+    return rows.change(tx, PREFIX_LIST, row, state="modify-complete", cause="modified", **changes)
 
 
 def get_entries(tx: Tx, request: Request) -> Document:
@@ -133,9 +129,10 @@ ACTIONS: tuple[Action, ...] = (
     creating(LISTS, "CreateManagedPrefixList", grammar=GRAMMAR, validate=_validate),
     describing(LISTS),
     deleting(LISTS, "DeleteManagedPrefixList"),
-    Change(
+    changing(
+        LISTS,
         "ModifyManagedPrefixList",
-        modify,
+        _modify,
         repeats=same("DER")
         + conflicts("PrefixListVersionMismatch", "FLD", way="of the current version"),
     ),

@@ -12,7 +12,7 @@ tests compare every action with botocore's own codecs, so a model that begins to
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from sys import intern
@@ -47,7 +47,8 @@ class Codec:
     of its Filters parameter, those of tags left out. `parse` takes the fields of a form without
     Action, Version and the signature's, and answers parameters in the model's names; raises
     ServiceError. `render` takes a result in the model's names and a request id. `input_members`
-    maps each parameter to the name it is sent by.
+    maps each parameter to the name it is sent by. `secrets` are the paths of parameters that the
+    model calls sensitive, written as `Rules.secrets` are.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Codec:
     documented_filters: tuple[str, ...]
     has_dry_run: bool
     input_members: Mapping[str, str]
+    secrets: frozenset[str]
     parse: Callable[[Form], Document]
     render: Render
 
@@ -139,6 +141,7 @@ class ServiceModel:
                     for member, reference in taken.items()
                 }
             ),
+            secrets=frozenset(self._sensitive("", taken)),
             parse=self._inputs.compile(input_shape),
             render=self._outputs.compile(name, output_shape, wrapper),
         )
@@ -159,6 +162,23 @@ class ServiceModel:
     def shape(self, name: str) -> Mapping[str, Any]:
         """What the model says of a shape: its `type`, `members`, `member`, `min` and `max`."""
         return self._shapes[name]
+
+    def _sensitive(
+        self,
+        path: str,
+        members: Mapping[str, Mapping[str, Any]],
+        above: frozenset[str] = frozenset(),
+    ) -> Iterator[str]:
+        """The paths, under `path`, of members whose values must not be shown."""
+        for member, reference in members.items():
+            name, here = reference["shape"], f"{path}.{member}" if path else member
+            while self._shapes[name]["type"] == "list":
+                name, here = self._shapes[name]["member"]["shape"], f"{here}[]"
+            if self._shapes[name].get("sensitive"):
+                yield here
+            elif name not in above:
+                inner = self._shapes[name].get("members", {})
+                yield from self._sensitive(here, inner, above | {name})
 
     def _members(self, shape_name: str | None) -> Mapping[str, Mapping[str, Any]]:
         if shape_name is None:

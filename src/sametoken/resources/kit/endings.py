@@ -19,17 +19,18 @@ from sametoken.store.port import Tx
 def end(tx: Tx, kind: Kind, row: Row, *, cause: str, state: str | None = None, **doc: Any) -> Row:
     """End the resource because a caller asks for it. The row as it is now.
 
-    Raises `DependencyViolation` while living rows stand under it; those that go with it
-    (`Kind.goes_with`) end in the same transaction. `state` may be one of `kind.leaving`, None is
-    the only final one. The row must be locked.
+    Raises `DependencyViolation` while living rows stand under it, or under one that goes with it;
+    those that go (`Kind.goes_with`) end in the same transaction. `state` may be one of
+    `kind.leaving`, None is the only final one. The row must be locked.
     """
-    going, standing = _under(tx, kind, row)
-    if standing:
-        names = ", ".join(sorted(one.id for one in standing)[:5])
+    going, staying = _under(tx, row)
+    if staying:
+        names = ", ".join(sorted({child.id for _, child in staying})[:5])
         raise ServiceError(
             "DependencyViolation", kind.in_use.format(noun=kind.noun, id=row.id, names=names)
         )
-    return _end(tx, kind, row, going, state, cause, doc)
+    _end_all(tx, going, cause)
+    return rows.write(tx, kind, row, state or kind.end, cause, doc)
 
 
 def end_regardless(
@@ -37,31 +38,43 @@ def end_regardless(
 ) -> Row:
     """As `end`, for an ending that nothing may stop: of the workflow, or by itself.
 
-    Rows under it that do not go with it stay.
+    Rows under it that do not go with it stay; those that outlive it (`Kind.outlives`) stand under
+    it no longer. The others are still to be released: an unwinding looks for them there.
     """
-    going, _ = _under(tx, kind, row)
-    return _end(tx, kind, row, going, state, cause, doc)
+    going, staying = _under(tx, row)
+    _end_all(tx, going, cause)
+    target = state or kind.end
+    if target in kind.ends:
+        for parent, child in staying:
+            if parent.kind in KINDS[child.kind].outlives:
+                rows.unlink(tx, parent.id, child.id)
+    return rows.write(tx, kind, row, target, cause, doc)
 
 
-def _under(tx: Tx, kind: Kind, row: Row) -> tuple[list[Row], list[Row]]:
-    """The living rows under one: those that go with it, and those that stay."""
-    going: list[Row] = []
-    standing: list[Row] = []
-    for child in rows.children(tx, [row.id])[row.id]:
-        goes = KINDS[child.kind].goes_with.get(kind.name)
-        (going if goes is not None and goes(child, row) else standing).append(child)
-    return going, standing
+def _under(tx: Tx, row: Row) -> tuple[list[Row], list[tuple[Row, Row]]]:
+    """The living rows under one, and under those that go with it.
+
+    They are those that go, each once, and as (parent, child) those that stay.
+    """
+    going: dict[str, Row] = {row.id: row}
+    standing: list[tuple[Row, Row]] = []
+    above = [row]
+    while above:
+        below: list[Row] = []
+        for parent, found in rows.children(tx, [one.id for one in above]).items():
+            for child in found:
+                goes = KINDS[child.kind].goes_with.get(going[parent].kind)
+                if goes is None or not goes(child, going[parent]):
+                    standing.append((going[parent], child))
+                elif child.id not in going:
+                    going[child.id] = child
+                    below.append(child)
+        above = below
+    staying = [(parent, child) for parent, child in standing if child.id not in going]
+    return [one for one in going.values() if one is not row], staying
 
 
-def _end(
-    tx: Tx,
-    kind: Kind,
-    row: Row,
-    going: list[Row],
-    state: str | None,
-    cause: str,
-    doc: dict[str, Any],
-) -> Row:
+def _end_all(tx: Tx, going: list[Row], cause: str) -> None:
     for child in rows.by_ids(tx, [one.id for one in going], lock=True).values():
-        end_regardless(tx, KINDS[child.kind], child, cause=cause)
-    return rows.write(tx, kind, row, state or kind.end, cause, doc)
+        kind = KINDS[child.kind]
+        rows.write(tx, kind, child, kind.end, cause, {})

@@ -70,7 +70,14 @@ INTERNET_GATEWAY = Kind(
     quota=Quota(5, "InternetGatewayLimitExceeded"),
 )
 # EC2 publishes no number of them.
-DHCP_OPTIONS = Kind("dhcp-options", "dopt", "InvalidDhcpOptionID", "dhcpOptions", quota=Quota())
+DHCP_OPTIONS = Kind(
+    "dhcp-options",
+    "dopt",
+    "InvalidDhcpOptionID",
+    "dhcpOptions",
+    quota=Quota(),
+    in_use="The dhcpOptions '{id}' has dependencies and cannot be deleted.",
+)
 
 
 def default_dhcp_options(tx: Tx, account: str, region: str) -> str:
