@@ -74,7 +74,7 @@ class _Phase(Enum):
 
     HEAD = auto()
     BODY = auto()
-    BETWEEN = auto()  # no request has begun since the connection opened or the last one ended
+    BETWEEN = auto()  # before the first request, or after one that has ended
     DISCARD = auto()  # refused: bytes that still come are dropped
     LOST = auto()  # closed: no timer may start again
 
@@ -93,9 +93,9 @@ class Connection(HttpToolsProtocol):
         self._phase = _Phase.BETWEEN
         self._begun = False  # True once some byte of the next request has been parsed
         self._spent = 0  # raw bytes read in this phase, less the piece in which it began
-        self._head_bytes = 0  # of the URL and the whole headers parsed so far
+        self._head_bytes = 0  # bytes of the URL and of whole headers parsed so far
         self._url_bytes = 0
-        self._body_bytes = 0  # of all requests on this connection that are not yet answered
+        self._body_bytes = 0  # bytes of the bodies of all requests not answered yet
         self._unanswered = 0  # requests given to the application whose reply is not complete
         self._abandoned = 0  # unanswered requests that never will be: 1 if cut inside its body
         self._cause: Refusal | None = None

@@ -103,7 +103,7 @@ def _text(raw: bytes) -> str:
 
 
 def _decoded(raw: str, bytes_max: int, what: str) -> str:
-    # At most three characters encode a byte, so a longer text cannot fit; do not decode it.
+    # Do not decode a text that cannot fit: at most three characters encode a byte.
     if len(raw) > 3 * bytes_max:
         raise _too_long(what, bytes_max)
     text = raw.replace("+", " ") if "+" in raw else raw
