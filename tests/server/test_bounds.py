@@ -12,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from botocore.exceptions import ClientError
 
 from ec2.asking import launch, refusal
 from plane import LAUNCH, Plane
-from sametoken.server import app, probes
+from sametoken.server import pipeline, pools, probes
+from sametoken.server.exchange import Exchange
+from sametoken.server.pipeline import Stage
 from sametoken.store.port import Tx
 from sdk import REGION, Keys
 
@@ -50,7 +51,7 @@ def test_a_request_whose_turn_does_not_come_is_a_503_and_never_runs(
     client = plane.client(keys=keys)
     assert client.describe_instances()["Reservations"] == []
     with monkeypatch.context() as patched, held(plane, keys):
-        patched.setattr(app, "ANSWER_SECONDS_MAX", 0.1)
+        patched.setattr(pools, "ANSWER_SECONDS_MAX", 0.1)
         refused = refusal(client.run_instances, **LAUNCH, ClientToken="late")
         assert (refused.code, refused.status) == ("Unavailable", 503)
     assert client.describe_instances()["Reservations"] == []
@@ -63,20 +64,24 @@ def test_one_request_too_many_is_a_503_and_those_in_work_are_answered(
     keys = plane.account("too many at once")
     client = plane.client(keys=keys)
     client.describe_instances()
-    monkeypatch.setattr(app, "REQUESTS_MAX", 1)
-    with ThreadPoolExecutor(1) as thread, held(plane, keys):
-        waits = thread.submit(launch, client, ClientToken="in work")
-        for _ in range(10_000):
-            try:
-                client.describe_regions()
-            except ClientError as refused:
-                answer = refused.response
-                break
-        else:
-            pytest.fail("nobody was refused")
-        assert answer["Error"]["Code"] == "RequestLimitExceeded"
-        assert answer["ResponseMetadata"]["HTTPStatusCode"] == 503
-        assert not waits.done()
+    in_work = threading.Event()
+
+    def notice(exchange: Exchange) -> Exchange:
+        in_work.set()
+        return exchange
+
+    stages = plane.node.app.pipeline.stages
+    plane.node.app.pipeline.insert(Stage("notice", notice), before="transaction")
+    try:
+        with ThreadPoolExecutor(1) as thread, held(plane, keys):
+            waits = thread.submit(launch, client, ClientToken="in work")
+            assert in_work.wait(SECONDS_MAX), "the launch never came to its transaction"
+            monkeypatch.setattr(pipeline, "REQUESTS_MAX", 1)
+            refused = refusal(client.describe_regions)
+            assert (refused.code, refused.status) == ("RequestLimitExceeded", 503)
+            assert not waits.done()
+    finally:
+        plane.node.app.pipeline.stages = stages
     id = waits.result(SECONDS_MAX)["InstanceId"]
     assert launch(client, ClientToken="in work")["InstanceId"] == id
 
