@@ -1,4 +1,4 @@
-"""Writes docs/states.md and docs/actions.md from the tables in the code. `make docs` runs it."""
+"""Writes docs/states.md and docs/actions.md from the tables in the code, for `make docs`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KINDS = (INSTANCE, VOLUME, INTERFACE, PLACEMENT, VPC)
 
 
 def states_page() -> str:
-    """Every state table as a diagram, and every plan of the workflow."""
+    """Render every state table as a diagram, and every plan of the workflow."""
     parts = [NOTICE, "# States and plans\n"]
     for kind in KINDS:
         parts.append(f"## {kind.name}\n\n{_diagram(kind)}")
@@ -55,7 +55,7 @@ def _node(state: str) -> str:
 
 
 def actions_page() -> str:
-    """Every action that is served: what a repeat of it does, with a client token and without."""
+    """Render every action that is served, and its repeats with a client token and without."""
     model = ServiceModel.load("ec2")
     creates = [one for one in ACTIONS.values() if model.codec(one.name).has_client_token]
     wordings = _wordings(creates)
@@ -68,17 +68,17 @@ def actions_page() -> str:
             "## With a client token\n",
             _AS_SENT,
             "| action | token | echoed | scope | compared as sent, but | other parameters | "
-            "once it is gone | without a token | how we know |",
+            "once it is gone | without a token | how it is known |",
             "|---|---|---|---|---|---|---|---|---|",
             *(_create_row(model, one, letters) for one in sorted(creates, key=_name)),
             "\nThe wordings of `IdempotentParameterMismatch`, with `{token}` for the token:\n",
             *(f"- **{letter}**: {text}" for letter, text in wordings.items()),
             "\n## Without a client token\n",
             _AGAIN,
-            "| action | asked | the same again | how we know |",
+            "| action | asked | the same again | how it is known |",
             "|---|---|---|---|",
             *_repeat_rows({one.name for one in creates}),
-            "\nHow we know it, from the strongest evidence to the weakest:\n",
+            "\nHow it is known, from the strongest evidence to the weakest:\n",
             *(f"- **{label}**: {meaning}" for label, meaning in EVIDENCE.items()),
             "\n## Reads\n",
             ", ".join(sorted(name for name, one in ACTIONS.items() if isinstance(one, Read))) + ".",
@@ -87,19 +87,20 @@ def actions_page() -> str:
     )
 
 
-_AS_SENT = """A repeat with the same token and parameters is answered by what the first did; other
-parameters are refused, and make nothing. The token itself and `DryRun` are never compared. The last
-two columns are of requests that give no token: what the same one does the second time.
+_AS_SENT = """A repeat with the same token and parameters is answered from what the first request
+did. A repeat with other parameters is refused and changes nothing. The token itself and `DryRun`
+are never compared. The last two columns are of requests without a token: what an equal request does
+the second time, and how that is known.
 """
-_AGAIN = """What the very same request does the second time, when the first reply was lost: it makes
-another one (*double*), is refused and changes nothing (*conflict*), or succeeds and changes nothing
-(*same*). With `--dedupe-invocations` every attempt of one SDK call is the *same* while what it made
-is there; but answers that hold a secret (CreateKeyPair) are not kept for that.
+_AGAIN = """An equal request that comes a second time, because the first reply was lost, makes one
+more resource (*double*), is refused and changes nothing (*conflict*), or succeeds and changes
+nothing (*same*). With `--dedupe-invocations` every attempt of one SDK call is the *same* while what
+it made is there; but an answer that holds a secret (CreateKeyPair) is not kept for that.
 """
 
 
 def model_line(model: ServiceModel) -> str:
-    """How much of the installed model is served. The one line that another botocore may change."""
+    """Count how much of the installed model is served: the only line that botocore may change."""
     tokens = {name for name in model.action_names if model.codec(name).has_client_token}
     return (
         f"botocore {botocore.__version__}, API {model.api_version}: {len(ACTIONS)} of "
@@ -113,7 +114,7 @@ def _name(action: Action) -> str:
 
 
 def _wordings(creates: Iterable[Action]) -> dict[str, str]:
-    """Each wording that a create refuses a repeat with, under a letter."""
+    """Give a letter to each wording with which an action refuses a repeat."""
     texts: dict[str, None] = {}
     for action in sorted(creates, key=_name):
         assert isinstance(action, Tokened), f"{action.name} takes a token and ignores it"
@@ -139,7 +140,7 @@ def _create_row(model: ServiceModel, action: Action, letters: Mapping[str, str])
 
 
 def _identity(rules: Rules, secrets: Set[str]) -> str:
-    """How an action's parameters are compared otherwise than as they were sent."""
+    """List how the comparison of parameters differs from the request as it was sent."""
     named = {
         "left out": rules.ignored - NOT_INTENT,
         "sets": rules.sets,

@@ -1,4 +1,4 @@
-"""Fixtures every suite may use."""
+"""Fixtures that every suite may use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from plane import Plane, running_plane
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what tests have counted (`record_property("counted", …)`), in whichever worker."""
+    """Print the counts of all workers' tests, given by `record_property("counted", …)`."""
     reports = terminalreporter.getreports("passed")
     lines = [text for one in reports for what, text in one.user_properties if what == "counted"]
     if lines:
@@ -21,6 +21,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    """One plane for a module's tests; each test uses tokens and accounts of its own."""
+    """Run a plane for the tests of a module; each test uses tokens and accounts of its own."""
     with running_plane(tmp_path_factory.mktemp("plane")) as running:
         yield running

@@ -33,12 +33,13 @@ from store.stores import migrated_database
 
 T = TypeVar("T")
 
-# On which store planes run that do not say: `SAMETOKEN_TEST_STORE=postgresql make test` tries all.
+# Names the store of planes that choose none: `SAMETOKEN_TEST_STORE=postgresql make test` runs the
+# other one.
 STORE_VARIABLE = "SAMETOKEN_TEST_STORE"
 STORE = os.environ.get(STORE_VARIABLE, "sqlite")
 
 IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
-# What every test launches unless it says otherwise.
+# Parameters of a launch for tests that need nothing special.
 LAUNCH = {"ImageId": IMAGE, "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1}
 
 
@@ -54,12 +55,12 @@ class Plane:
 
     @property
     def folder(self) -> Path:
-        """Where its key is, and its database when that is a file."""
+        """The folder of the key, and of the database if that is a file."""
         assert self._place.key_file is not None, "every plane has one"
         return self._place.key_file.parent
 
     def account(self, name: str, *, access: Access = "full") -> Keys:
-        """A new key, in a new account unless the name is known."""
+        """Make a key, in a new account unless the name is known."""
         sealer = load_sealer(self._place.key_file, create=False)
         return Keys(*self.store.run(lambda tx: add_key(tx, sealer, name, access=access)))
 
@@ -72,20 +73,20 @@ class Plane:
         url: str | None = None,
         **config: Any,
     ) -> Any:
-        """A boto3 client that tries once, unless `config` (botocore's) says otherwise."""
+        """Make a boto3 client that tries once, unless `config` (botocore's) says otherwise."""
         return sdk.client(url or self.url, keys or self.keys, service, region=region, **config)
 
     def run(self, fn: Callable[[Tx], T]) -> T:
-        """A transaction of the plane's own store."""
+        """Run `fn` in a transaction of the plane's store."""
         return self.store.run(fn)
 
     def advance(self, by: timedelta) -> None:
-        """Move the store's clock on, and wake whoever waits for it."""
+        """Move the store's clock on, and wake the threads that wait for it."""
         clock.advance(self.store, by)
 
 
 def everything(store: Store) -> dict[str, list[str]]:
-    """Every row of every table, but for the clock's, which ticks, and the nodes', which beat."""
+    """Read every row of every table, except the clock's and the nodes', which change by time."""
 
     def read(tx: Tx) -> dict[str, list[str]]:
         names = set(sa.inspect(tx.connection).get_table_names()) - {CLOCK.name, NODE.name}
@@ -98,7 +99,7 @@ def everything(store: Store) -> dict[str, list[str]]:
 
 
 def new_database(folder: Path, store: str = STORE) -> Database:
-    """An empty database: a file in `folder`, or one of this process's PostgreSQL server."""
+    """Name an empty database: a file in `folder`, or one on this process's PostgreSQL server."""
     if store == "sqlite":
         return database_of(folder / "plane.db")
     assert store == "postgresql", f"{STORE_VARIABLE}={store}: write sqlite or postgresql"
@@ -115,7 +116,7 @@ def running_plane(
     database: Database | None = None,
     choices: Choices = DEFAULT_CHOICES,
 ) -> Iterator[Plane]:
-    """Serve a fresh database, or `database`, for the block. `runners=0`: nothing is driven."""
+    """Serve a fresh database, or `database`, for the block. `runners=0` drives no launch."""
     settings = Settings(
         database or new_database(folder),
         port=0,

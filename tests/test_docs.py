@@ -1,4 +1,4 @@
-"""What the documents show is true: their commands run, their generated pages are fresh."""
+"""Documents are true: their commands and programs run, their generated pages are fresh."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from sametoken.cli import main
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
-# What a page tells of botocore's model, all of it in one line.
+# Matches the line that tells a page's facts on botocore's model.
 _OF_THE_MODEL = re.compile(r"^botocore .*$", re.MULTILINE)
-# Run by this suite's own runner, or by tests of their own.
+# Commands that are not run here: `make` runs this suite itself.
 _ELSEWHERE = ("make",)
 
 
 def shown_commands(document: str) -> list[tuple[str, str]]:
-    """(command, the output shown for it) of each `$ ` line in a document's console blocks."""
+    """Return (command, output shown for it) of each `$ ` line in a document's console blocks."""
     found: list[tuple[str, str]] = []
     for block in _BLOCK.findall((ROOT / document).read_text()):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
@@ -41,7 +41,7 @@ def shown_commands(document: str) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The environment in which the README's first shell has started the endpoint."""
+    """Start the endpoint as the README's first shell does; return the second's environment."""
     environment = {
         **os.environ,
         "SAMETOKEN_DATABASE": f"sqlite:///{tmp_path}/docs.db",
@@ -76,7 +76,7 @@ def test_the_commands_of_the_readme_do_what_it_says(served: dict[str, str]) -> N
         if not command.startswith((*_ELSEWHERE, ".venv/bin/sametoken serve"))
     ]
     assert len(commands) >= 5, "the README's first use has been found"
-    # One shell for all, as its reader has; each command's end is marked with its status.
+    # Run all in one shell, as a reader does; a mark with the status follows each command.
     script = "\n".join(
         f"{command.replace('.venv/bin/', '')}\necho '::status' $?" for command, _ in commands
     )
@@ -140,7 +140,7 @@ def _generator() -> ModuleType:
 def test_the_generated_pages_are_fresh(name: str) -> None:
     written, fresh = (ROOT / "docs" / name).read_text(), _generator().PAGES[name]()
     if f"botocore {botocore.__version__}," not in written:
-        # Counts are of the model that the page names; those of another one may differ.
+        # Leave the counts out: they are of the model that the page names, not of this one.
         written, fresh = (_OF_THE_MODEL.sub("", page) for page in (written, fresh))
     assert written == fresh, "run `make docs`"
 

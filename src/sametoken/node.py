@@ -1,6 +1,6 @@
-"""One node: an open store and its engine in, everything wired, served until told to stop.
+"""A node: wires services, request path and threads around an open store, and serves.
 
-The only module that knows concrete services and drivers of machines.
+No other module knows the concrete services and drivers of machines.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from sametoken.world import RealWorld, World, mint_uuid
 
 
 def wire_services(store: Store, engine: Engine, simulation: SimulationSettings) -> Services:
-    """The four services, over one store."""
+    """Make the four services, over one store."""
     return {
         PLACEMENT: Placement(store, engine),
         VOLUMES: Volumes(store, engine),
@@ -42,9 +42,9 @@ def wire_services(store: Store, engine: Engine, simulation: SimulationSettings) 
 
 
 class Node:
-    """API and background of one process. `serve()` returns once it was told to stop and all ended.
+    """The API and the background threads of one process.
 
-    Without `edge` it is a worker: it drives what others were asked for.
+    Without `edge` the node is a worker: it drives launches that other nodes have accepted.
     """
 
     def __init__(
@@ -83,7 +83,10 @@ class Node:
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
     async def serve(self, stop: asyncio.Event) -> None:
-        """Answer and drive until `stop` is set; then drain, and end every thread we started."""
+        """Answer requests and drive launches until `stop` is set; then drain, and end all threads.
+
+        Raises `Misconfigured` when the node stopped on its own, see `beat`.
+        """
         if self.settings.database.file is None:
             loop = asyncio.get_running_loop()
 
@@ -110,11 +113,12 @@ class Node:
         return Heartbeat(mint_uuid(self.world), url, installed_version("sametoken"), head())
 
     def beat(self, tx: Tx) -> None:
-        """Tell others that this node lives.
+        """Write the heartbeat that tells other nodes that this one lives.
 
-        Raises `Misconfigured` when what it uses of the schema was taken away: it was paused, or cut
-        off, for so long that it was taken for dead. Asked after its row is written, see
-        `nodes.lock`.
+        Raises `Misconfigured` when the schema no longer has what this version uses: the node was
+        paused or cut off for so long that it was taken for dead, and the schema was contracted.
+        Checks after writing: while a schema change holds the table (`nodes.lock`), the write waits,
+        and the check then finds the change.
         """
         nodes.beat(tx, self._heartbeat)
         check(tx.connection)
@@ -123,7 +127,7 @@ class Node:
         nodes.leave(tx, self._heartbeat)
 
     async def _answer(self, edge: Edge, stop: asyncio.Event) -> None:
-        """Serve until `stop`; then first be seen as not ready, for as long as was chosen."""
+        """Serve until `stop`; then answer /ready with no for `drain_seconds`, and end."""
         unready = asyncio.Event()
         serving = asyncio.create_task(edge.serve(unready))
         stopping = asyncio.create_task(stop.wait())

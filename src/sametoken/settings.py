@@ -1,6 +1,6 @@
-"""An operator's settings, and where they come from.
+"""Settings of an operator, and the parsing of a database's URL.
 
-Values and parsing only; of the file system it asks no more than where links lead.
+Values only; the file system is asked for one thing, where a path's links lead.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from sametoken.server.choices import DEFAULT_CHOICES, Choices
 from sametoken.services.simulated_machines import SimulationSettings
 
 DATABASE_VARIABLE = "SAMETOKEN_DATABASE"
-# The file with the key that all nodes of one database share.
+# Names the file with the key that all nodes of one database share.
 KEY_FILE_VARIABLE = "SAMETOKEN_KEY_FILE"
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 4590
 _SQLITE = "sqlite:///"
 _POSTGRESQL = ("postgresql://", "postgres://")
-# Enough runners that one commit carries several steps: a launch costs a sixth less than with 4, and
-# with 16 no less again (benchmarks/README.md). Each more is one more to wake for a lone launch.
+# With 8 runners one commit carries several steps: a launch costs a sixth less than with 4, and no
+# less with 16 (benchmarks/README.md). A lone launch wakes every runner, so more would cost it.
 RUNNERS = 8
-# Expired entries are forgotten "some time after 24 h": within this.
+# Seconds from one sweep of expired entries to the next: an entry is forgotten this much after 24 h.
 SWEEP_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Where the rows are: a SQLite `file`, or (None) a PostgreSQL database that nodes share.
+    """The database: a SQLite `file`, or with None a PostgreSQL database that nodes share.
 
-    `key_file` holds what its secrets are sealed with, unless the environment does.
+    `key_file` holds the key that seals its secrets, unless the environment holds it.
     """
 
     url: str
@@ -38,7 +38,7 @@ class Database:
     key_file: Path | None
 
     def __str__(self) -> str:
-        """Without a password: this is shown and logged."""
+        """Leave the password and the options out: the text is shown and logged."""
         if self.file is not None:
             return str(self.file)
         scheme, rest = self.url.split("://", 1)
@@ -49,7 +49,7 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One node."""
+    """Settings of one node."""
 
     database: Database
     host: str = DEFAULT_HOST
@@ -57,7 +57,7 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     insecure_bind: bool = False
-    # How long it still answers after it was told to stop, while /ready already says no.
+    # Seconds for which a node that was told to stop still answers, while /ready says no.
     drain_seconds: float = 0.0
     choices: Choices = DEFAULT_CHOICES
     runners: int = RUNNERS
@@ -65,7 +65,7 @@ class Settings:
     simulation: SimulationSettings = field(default_factory=SimulationSettings)
 
     def check_bind(self) -> None:
-        """Raise `Misconfigured` when others could reach the node, and nothing said they may."""
+        """Raise `Misconfigured` if other machines can reach the node and no option allows it."""
         if self.tls_cert is None and not self.insecure_bind and not _is_loopback(self.host):
             raise Misconfigured(
                 f"{self.host} is reachable from other machines. Serve TLS with --tls-cert and "
@@ -83,13 +83,13 @@ def _is_loopback(host: str) -> bool:
 
 
 def read_database(url: str, key_file: Path | None = None) -> Database:
-    """The database that a URL names. Raises `Misconfigured` for what is not served.
+    """Return the database that a URL names. Raises `Misconfigured` for a scheme not served.
 
-    A SQLite database's key is beside it unless `key_file` is given.
+    The key of a SQLite database lies beside it unless `key_file` is given.
     """
     if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
         # sqlite:////absolute/path and sqlite:///relative/path, as SQLAlchemy writes them.
-        # Resolved, so that two names of one file have one lock and one key.
+        # Resolve links, so that two names of one file have one lock and one key.
         try:
             file = Path(url.removeprefix(_SQLITE)).expanduser().resolve()
         except (OSError, RuntimeError) as error:
@@ -104,5 +104,5 @@ def read_database(url: str, key_file: Path | None = None) -> Database:
 
 
 def database_of(file: Path) -> Database:
-    """The SQLite database in `file`."""
+    """Return the SQLite database in `file`."""
     return read_database(f"{_SQLITE}{file}")

@@ -1,4 +1,4 @@
-"""The small worlds in which every order is tried: who asks, how often, and what may happen."""
+"""Cases small enough to try every order: the callers, their tries, and what may happen."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from sametoken.resources.kit.rows import RESOURCE
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.store.port import Tx
 
-# As the console names it: resolved anew by each request, compared as it was sent.
+# A name that each request resolves anew; fingerprints compare it as it was sent.
 _IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 Call = Callable[[Tx], Answer]
 
 
 @dataclass(frozen=True, slots=True)
 class Asks:
-    """A caller: what is wanted, the call, and how often it is made when no answer comes."""
+    """A caller: its intent, its call, and how often it makes the call when no answer comes."""
 
     wants: Wants
     call: Callable[[], Call]
@@ -40,7 +40,7 @@ def _launch(type: str) -> Call:
 
 
 def _terminate() -> Call:
-    """End whatever instance there is by then: its id is learned at that moment."""
+    """End the instance that exists when the call runs; its id is read at that moment."""
 
     def call(tx: Tx) -> Answer:
         found = tx.execute(sa.select(RESOURCE.c.id).where(RESOURCE.c.kind == "instance")).first()
@@ -72,7 +72,7 @@ def small(tries: int = 1) -> Asks:
 
 
 def doomed(tries: int = 1) -> Asks:
-    """A launch whose machine will not boot."""
+    """Ask for a launch whose machine will not boot."""
     return Asks(Wants("t3.micro", fails=True), partial(_launch, "t3.micro"), tries)
 
 
@@ -80,14 +80,14 @@ TERMINATOR = Asks(Wants("the end"), _terminate)
 OPERATOR = Asks(Wants("room"), _make_room)
 
 
-# Machines boot at once, or never: time stands still here.
+# Machines boot at once, or never, because time stands still in these cases.
 BOOTING = SimulationSettings(boot_seconds=0.0, halt_seconds=0.0)
 FAILING = SimulationSettings(boot_failure_odds=1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`options` are those of `Space`."""
+    """Callers of one token, and the limits of their space: `options` are those of `Space`."""
 
     callers: tuple[Asks, ...]
     options: Mapping[str, Any]
@@ -105,7 +105,7 @@ class Case:
         return explore(Space(program, asks, tries, **self.options), judge)
 
 
-# Part of the first case below; enough for most mutants.
+# A part of the first case below, which shows most mutants.
 ONE_CLIENT = Case((micro(2),), {})
 # Two runners, each of which may be slower than the other by any number of steps.
 _STANDING_STILL = {"runners": 2, "may_crash": False, "may_be_late": False}

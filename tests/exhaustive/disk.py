@@ -1,7 +1,7 @@
-"""The states of one small database, by number: kept as images, told apart by every row of theirs.
+"""A small database and all its states, each kept as an image and known by a number.
 
-Two states are one only if all rows are equal, hidden row numbers too: whatever a statement can
-see is then equal, whichever steps led there. What differs at most is where pages lie.
+Two states get one number only if all their rows are equal, hidden row numbers included: every
+statement then sees the same, whichever steps led there. At most the places of pages differ.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from sametoken.store.statements import Straight
 
 ACCOUNT, REGION = "000000000001", "us-east-2"
 EPOCH = datetime(2031, 1, 1, tzinfo=UTC)
-# The smallest page: an image is copied at every step.
+# SQLite's smallest page, because an image is copied at every step.
 _PAGE_BYTES = 512
 
 
 class Age(NamedTuple):
-    """What the world has been through: each happens once at most."""
+    """Events of a run that happen once at most."""
 
     restarted: bool = False
     lease_over: bool = False
 
 
 class World:
-    """A clock that stands, and numbers in their order: a restarted process draws others."""
+    """A clock that stands still, and numbers in their order; a restarted process draws others."""
 
     def __init__(self) -> None:
         self.drawn = 0
@@ -50,7 +50,8 @@ class World:
         return 0.0
 
     def token_hex(self, length: int) -> str:
-        # Ids, not neighbourhoods: one of those is drawn for each commit, and means nothing.
+        # Count ids only. Short texts are neighbourhoods of ids (resources/kit/ids.py), drawn once
+        # for each commit; they would make equal states differ.
         if length <= 4:
             return "0" * length
         self.drawn += 1
@@ -61,7 +62,7 @@ class World:
 
 
 class _Lasting(sqlite3.Connection):
-    """A connection whose data outlive it: closing it does what losing the process would."""
+    """A connection whose data outlive it: `close` only undoes, as the end of a process does."""
 
     def close(self) -> None:
         if self.in_transaction:
@@ -69,7 +70,7 @@ class _Lasting(sqlite3.Connection):
 
 
 class Disk:
-    """One database and all the states it has been in. `look` hears of each new one, by number."""
+    """A database and all the states it has been in. Calls `look` with each new state's number."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -97,7 +98,7 @@ class Disk:
         return self.raw.execute(sql, parameters).fetchall()
 
     def keep(self) -> int:
-        """The number of the state that the database is in."""
+        """Return the number of the state that the database is in; keep its image if it is new."""
         assert not self.raw.in_transaction, "only what has committed is kept"
         rows = [self.raw.execute(dump).fetchall() for dump in self._dumps]
         state = sha256(repr((rows, self.world.drawn)).encode()).digest()
@@ -113,6 +114,6 @@ class Disk:
         self.put(image)
 
     def put(self, image: bytes) -> None:
-        """Make the database what a crash has left of it."""
+        """Replace the database by `image`, which a crash has left."""
         self.raw.close()
         self.raw.deserialize(image)

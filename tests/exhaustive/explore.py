@@ -1,4 +1,4 @@
-"""Take every step from every state, judge what comes of it, and count the orders there are."""
+"""Explore a space: take every step from every state, judge the result, count the orders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from exhaustive.space import Move, Space, State
 
 
 class BrokenError(AssertionError):
-    """A promise does not hold. `trail` are the steps that lead there; no fewer do."""
+    """A promise does not hold. `trail` is a shortest list of steps that lead there."""
 
     def __init__(self, why: BaseException, trail: list[str]) -> None:
         lines = "".join(f"\n  {number}. {step}" for number, step in enumerate(trail, 1))
@@ -21,9 +21,9 @@ class BrokenError(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How large a space is. `orders` are the interleavings: all the ways from start to an end.
+    """The size of a space. `orders` counts the interleavings: all ways from the start to an end.
 
-    `anew` are the steps that settle a token which had failed before.
+    `anew` counts the steps that settle a token which had failed before.
     """
 
     states: int
@@ -43,12 +43,12 @@ class Count:
 
 @dataclass(slots=True)
 class _Graph:
-    """States by number, in the order they were found: the nearest to the start first."""
+    """States by number, in the order in which they were found, the nearest to the start first."""
 
     numbers: dict[State, int] = field(default_factory=dict)
-    # From which state, by which step, each was found.
+    # Per state, the (state, step) from which it was found.
     found: list[tuple[int, Move | None]] = field(default_factory=list)
-    # The states each leads to, and in how many ways.
+    # Per state, the (state, number of ways) that it leads to.
     ways: list[list[tuple[int, int]]] = field(default_factory=list)
 
     def number(self, state: State, came: int, move: Move | None) -> tuple[int, bool]:
@@ -69,7 +69,7 @@ class _Graph:
         return steps[::-1]
 
     def orders(self) -> int:
-        """How many ways there are to an end, in all. That there are ends for all is shown too."""
+        """Count all ways from the start to an end. Asserts that no steps lead in a circle."""
         comers = [0] * len(self.found)
         for further in self.ways:
             for to, _ in further:
@@ -92,8 +92,8 @@ class _Graph:
 
 
 def explore(space: Space, judge: Judge) -> Count:
-    """Raises `BrokenError` at the first promise that does not hold, the nearest to the start."""
-    # All states stay; to look through them for garbage, again and again, is a quarter of the time.
+    """Explore `space`. Raises `BrokenError` at the broken promise that is nearest to the start."""
+    # States are never freed; searching them for garbage takes a quarter of the time.
     gc.disable()
     try:
         return _explore(space, judge)

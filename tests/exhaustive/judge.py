@@ -1,7 +1,8 @@
-"""What must hold in each state, at each step and at each end: read from the rows by plain SQL.
+"""Checks of the promises in each state, at each step and at each end, read by plain SQL.
 
-One token, one account, at most one launch: so "one set of resources" is one row of each kind. The
-judge knows none of the program's functions. Every check is of a pair of numbers, and made once.
+All callers share one token and one account, so "one set of resources" is one row of each kind. The
+judge uses no function of the program, so that a bug there cannot hide itself. Every check is made
+once for each state, step or answer.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from simulation.promises import require
 
 _INTERNAL = "internal"
 _MADE = ("instance", "network-interface", "placement", "volume")
-# What stands beside an instance that has come to its end, by the instance's state.
+# Living rows beside an instance when no step is left, by the instance's state: kind → state.
 _AT_THE_END = {
     "running": {
         "network-interface": "in-use",
@@ -25,17 +26,17 @@ _AT_THE_END = {
         "volume": "in-use",
         "machine": "running",
     },
-    # What has ended is not counted; only the host remembers whom it had.
+    # Rows that have ended are not counted; a released placement stays.
     "terminated": {"placement": "released"},
 }
 
 
 class Facts(NamedTuple):
-    """A database in short. `outcomes` are the callers' entry's: (state, type asked for, ids)."""
+    """A state of the database in short. `outcomes` of the token: (state, type asked for, ids)."""
 
     entries: int
     outcomes: tuple[tuple[str, str, tuple[str, ...]], ...]
-    # By kind: (id, state, is it over).
+    # Maps a kind to its (id, state, has it ended).
     rows: dict[str, list[tuple[str, str, bool]]]
     work: list[tuple[str, Any, Any]]
     machines: list[tuple[str, str]]
@@ -45,8 +46,8 @@ class Facts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Wants:
-    """What one caller asks for: a launch of this type, which `fails` once it is on its way; or
-    "the end" of whatever was launched, or "room" for it."""
+    """The intent of a caller: `what` is an instance type to launch, "the end" of the launched
+    instance, or "room" for it. `fails` says that the launch will fail on its way."""
 
     what: str
     fails: bool = False
@@ -61,7 +62,7 @@ class Wants:
 
 
 class Judge:
-    """Looks at every new state of `program`'s disk; raises `Violation` when asked about it."""
+    """Reads every new state of `program`'s disk; its checks raise `Violation`."""
 
     def __init__(self, program: Program, callers: tuple[Wants, ...]) -> None:
         self._program = program
@@ -70,7 +71,7 @@ class Judge:
         self._steps: set[tuple[int, int]] = set()
         self._states: set[int] = set()
         self._told: set[tuple[int, int, int]] = set()
-        # How many steps settle a token that had failed before.
+        # Counts steps that settle a token which had failed before.
         self.anew = 0
         program.disk.look = self._look
 
@@ -78,7 +79,7 @@ class Judge:
         self._facts[number] = _facts(self._program.disk)
 
     def step(self, before: int, after: int) -> None:
-        """P1, P4: what a token is bound to, and what it has made, stays."""
+        """Check P1, P4 and P7: a token stays bound to its intent and to what it has made."""
         if before == after or (before, after) in self._steps:
             return
         self._steps.add((before, after))
@@ -91,7 +92,7 @@ class Judge:
         self.anew += was != now
 
     def state(self, state: State) -> None:
-        """P1 to P6 of the rows, and of every answer that has been given by now."""
+        """Check the rows of a state, and every answer that callers have got by now."""
         if state.database not in self._states:
             self._states.add(state.database)
             _is_one_set(self._facts[state.database])
@@ -121,13 +122,13 @@ class Judge:
         if answer.code == NO_ROOM:
             return
         require(not answer.code, "P5", "{} has no reason", answer)
-        # What has ended shows no interfaces any more.
+        # An instance that has ended shows no interfaces, so `made` may name more than the answer.
         ends = any(one.ends for one in self._callers)
         same = answer.ids == made or (ends and answer.ids == made[:2])
         require(state == "settled" and same, "P3", "{} is not {}", answer, bound)
 
     def end(self, state: State) -> None:
-        """P8, LIVE: nobody has anything left to do, and everything is done or undone."""
+        """Check P8, P9 and LIVE: no step is left, and everything is either done or undone."""
         facts = self._facts[state.database]
         for work in facts.work:
             require(work[1:] == (None, None), "LIVE", "{} is never done", work)
@@ -152,7 +153,11 @@ class Judge:
         require(facts.holders == held, "P8", "addresses are held by {}", facts.holders)
 
     def _may_be(self, state: State, how: str) -> bool:
-        """Ended exactly if it was asked for; who asked and heard nothing may have been heard."""
+        """Say whether an instance may be in the state `how` at the end.
+
+        It has ended if its launch fails or a terminating caller was answered. A caller that asked
+        for the end and got no answer may or may not have been served.
+        """
         if any(wants.fails for wants in self._callers):
             return how == "terminated"
         ends = [
@@ -166,7 +171,7 @@ class Judge:
 
 
 def _is_one_set(facts: Facts) -> None:
-    """P1: one of everything at most, and whatever there is, the token's outcome names."""
+    """Check P1, P5 and P8: at most one row of each kind, and the token's outcome names it."""
     require(facts.entries == len(facts.outcomes), "P5", "a token is claimed for nothing")
     require(facts.entries <= 1, "P1", "one token has {} entries", facts.entries)
     for kind in _MADE:
@@ -201,7 +206,7 @@ def _facts(disk: Disk) -> Facts:
         ids: tuple[str, ...] = ()
         if identities is not None:
             named = json.loads(identities)
-            # Its interfaces are named by the instance's row; there is one, or P1 is broken.
+            # Identities name no interfaces. All belong to the only instance, or P1 fails elsewhere.
             ids = (named["reservation"], *named["instances"], *interfaces)
         outcomes.append((state, json.loads(json.loads(plain)["InstanceType"]), ids))
     [(entries,)] = query("SELECT count(*) FROM idempotency_entry WHERE account != ?", _INTERNAL)

@@ -1,6 +1,6 @@
-"""Bugs on purpose, and the case in which some order of steps must show each.
+"""Mutants, bugs made on purpose, each with the case in which some order of steps must show it.
 
-Most are those that the simulation must find too, there by chance and here by trying everything.
+Most are mutants of the simulation, which finds them by chance; here every order is tried.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _repeat_performed_again() -> Iterator[None]:
 
 @contextmanager
 def _step_recorded_before_it_is_taken() -> Iterator[None]:
-    """A crash between the two leaves a step out."""
+    """Record first: a crash before the step is taken leaves the step out."""
     attempt = Runner.attempt
 
     def mutated(self: Runner, work: Work) -> Any:
@@ -54,8 +54,8 @@ _UNEQUAL = CASES["two clients of unequal intent, one crash"]
 _NO_ROOM = CASES["no room at first, unequal intents"]
 _ENDED = CASES["an owner that stands still while its launch is ended"]
 
-# By name: what plants it, the case that shows it, and the promise that it breaks; none where the
-# program meets a row that cannot be, and stops.
+# Maps a name to its plant, the case that shows it, and the promise that it breaks. The promise is
+# "" where an assertion of the program fails first.
 MUTANTS: Mapping[str, tuple[Plant, Case, str]] = {
     "repeat performed again": (_repeat_performed_again, ONE_CLIENT, "P1"),
     "step recorded before it is taken": (_step_recorded_before_it_is_taken, ONE_CLIENT, "P8"),

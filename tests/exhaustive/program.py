@@ -1,9 +1,9 @@
 """The real program, one step at a time: commits of requests and of runners, each from any state.
 
-Nothing of a process is kept between steps but what it was told. A runner's next transaction is
-found by running the runner again from its start, over a store that answers as it did before; so a
-state of it is the list of those answers, and a step has the same outcome whenever it is taken.
-Outcomes are remembered: the same step from the same state is taken once.
+Between steps, only the answers that a process was given are kept. To find a runner's next
+transaction, the runner is run again from its start, over a store that repeats those answers. The
+list of answers is therefore the runner's state, and a step has the same outcome whenever it is
+taken. Outcomes are remembered: the same step from the same state is taken once.
 """
 
 from __future__ import annotations
@@ -33,29 +33,29 @@ from sametoken.workflow.runner import Runner
 
 T = TypeVar("T")
 
-# What a runner was told since it began, each by the number under which `Program` keeps it.
+# Answers that a runner was given since it began, each by its number in `Program.value`.
 Told = tuple[int, ...]
-# A member of a commit: a request, by its number, or the transaction that a runner asks for next.
+# A member of a commit: a request, by its number, or the next transaction of a runner.
 Member = int | Told
 
 _ENGINE = sql_engine(b"exhaustive")
-# Drawn by no process before a crash.
+# The first number that a restarted process draws; no process draws as many before a crash.
 _AFTER_RESTART = 1_000_000
-# For people; nothing is decided by it.
+# A fixed id, since no behaviour depends on it.
 _REQUEST_ID = "request"
-# What an answer names. Volumes are not among them: they show once they are attached.
+# Members of an answer that hold ids. Volumes are left out: they show only once attached.
 _NAMED = ("ReservationId", "InstanceId", "NetworkInterfaceId")
 
 
 class Answer(NamedTuple):
-    """What a caller is told: an error's code or "", and every id."""
+    """An answer to a caller: an error's code or "", and every id."""
 
     code: str
     ids: tuple[str, ...]
 
 
 class Cut(NamedTuple):
-    """A crash at any of some fault points: the state that is left, and what had been said."""
+    """A crash at any of `points`: the number of the state `left`, and the answers `said` before."""
 
     points: tuple[Point, ...]
     left: int
@@ -63,7 +63,7 @@ class Cut(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """A commit: the state after it, what each member was told, and every place to crash."""
+    """A commit: the state after it, each member's answer, and every place to crash."""
 
     after: int
     told: tuple[int, ...]
@@ -71,12 +71,12 @@ class Ran(NamedTuple):
 
 
 class _Asks(BaseException):
-    """A runner has come to what it was not told yet."""
+    """Stops a runner at the first transaction whose answer it was not given yet."""
 
 
 @dataclass(slots=True)
 class _Retold:
-    """A store for one runner: it answers as it did before, and stops its caller after that."""
+    """A store for one runner: repeats the `answers` given before, then stops the runner."""
 
     answers: Sequence[Any]
     asked: int = 0
@@ -108,7 +108,7 @@ class _Retold:
 
 
 def request(**form: str) -> Callable[[Tx], Answer]:
-    """A request of the one account's, past everything that needs no state."""
+    """Admit a request of the account: everything that needs no state is done here."""
     principal = Principal("AKIAEXHAUSTIVE", ACCOUNT, "full", "secret")
     call = admit({"Version": "2016-11-15", **form}, principal, REGION, _REQUEST_ID)
     return lambda tx: _answer(execute(tx, _ENGINE, call))
@@ -139,11 +139,11 @@ class Program:
 
     @property
     def executions(self) -> int:
-        """How many commits were made, restarts included."""
+        """Count the commits that were made, restarts included."""
         return len(self._commits) + len(self._restarts)
 
     def value(self, number: int) -> Any:
-        """What somebody was told, by its number."""
+        """Return the answer that is kept under `number`."""
         return self._values[number]
 
     def _keep(self, value: Any) -> int:
@@ -157,7 +157,7 @@ class Program:
     # -- runners ------------------------------------------------------------------------------
 
     def _asks(self, told: Told) -> _Retold:
-        """What a runner that was told so far asks for next; no `fn`: it has come to its end."""
+        """Run a runner that was told `told` to its next transaction; `fn` is None at its end."""
         store = self._next.get(told)
         if store is None:
             store = self._next[told] = _Retold([self._values[number] for number in told])
@@ -169,7 +169,7 @@ class Program:
         return store
 
     def goes_on(self, told: Told, number: int) -> Told:
-        """The runner's state once it was told one thing more; empty when it begins anew."""
+        """Return the runner's state after another answer; empty if it then begins anew."""
         further = (*told, number)
         return further if self._asks(further).fn is not None else ()
 
@@ -177,13 +177,13 @@ class Program:
         return self._asks(told).reads
 
     def does(self, told: Told) -> str:
-        """The name of the function that the runner asks to be run next, for people."""
+        """Return the name of the runner's next transaction, for messages."""
         fn: Any = self._asks(told).fn
         inner = getattr(fn, "func", fn)
         return f"{inner.__module__.rpartition('.')[2]}.{inner.__qualname__}"
 
     def looked(self, state: int, age: Age, told: Told) -> int:
-        """What the runner that reads next is told."""
+        """Run the runner's next transaction, which only reads, and return its answer's number."""
         key = (state, age, told)
         if key not in self._looks:
             fn = self._asks(told).fn
@@ -200,7 +200,7 @@ class Program:
         self.world.past = work.LEASE if age.lease_over else work.LEASE * 0
 
     def commit(self, state: int, age: Age, members: tuple[Member, ...]) -> Ran:
-        """Have one commit of all `members`, as the store's writer does."""
+        """Make one commit of all `members`, as the store's writer does."""
         key = (state, age, members)
         ran = self._commits.get(key)
         if ran is None:
@@ -224,7 +224,7 @@ class Program:
         reached: list[tuple[Point, bytes, tuple[int | None, ...]]] = []
 
         def injector(point: Point) -> None:
-            # The image of an open transaction is what has committed: what a crash leaves.
+            # Serializing leaves an open transaction out, so this image is what a crash leaves.
             said = tuple(self._said(one) if one.done() else None for one in futures)
             reached.append((point, self.disk.raw.serialize(), said))
 
@@ -251,7 +251,7 @@ class Program:
         return self._keep(future.exception() or future.result())
 
     def restart(self, state: int) -> int:
-        """The state in which a node serves that was started on what a crash has left."""
+        """Start a node on the state that a crash has left; return the state that it serves."""
         if state not in self._restarts:
             self.disk.load(state)
             self.world.drawn = _AFTER_RESTART
@@ -264,7 +264,7 @@ class Program:
 
 
 def _answer(executed: Executed) -> Answer:
-    """Who compares answers compares these: the error, or the ids, of which none may differ."""
+    """Reduce an answer to what must be equal in repeats: the error's code, or the ids."""
     if executed.error is not None:
         return Answer(executed.error.code, ())
     assert executed.result is not None, "without an error there is a result"
@@ -272,7 +272,7 @@ def _answer(executed: Executed) -> Answer:
 
 
 def _ids(document: Any) -> Iterator[str]:
-    """Every id of an answer's reservation, instances and interfaces, in their order."""
+    """Yield the ids of an answer's reservation, instances and interfaces, in their order."""
     match document:
         case dict():
             for name, value in document.items():

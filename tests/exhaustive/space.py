@@ -1,8 +1,9 @@
-"""Every order in which the steps of a few callers, runners and one crash can be taken.
+"""Orders in which the steps of a few callers, runners and one crash can be taken.
 
-A state is the database, what each runner was told, which requests are on their way, and what each
-caller has heard. From each state every possible next step is taken; states that are equal in all of
-this are one, so the orders form a graph without circles, in which the paths are counted.
+A state is the database, the answers that each runner was given, the requests that are on their way,
+and the answer that each caller has heard. From each state every possible next step is taken. States
+that are equal in all of this are one, so the orders form a graph without circles, whose paths are
+counted.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from typing import Any, NamedTuple
 from exhaustive.disk import Age
 from exhaustive.program import Member, Program, Ran, Told
 
-# The refusal that binds its token, and is worth another try.
+# The refusal that binds its token, and after which a caller tries again.
 NO_ROOM = "InsufficientInstanceCapacity"
 
-# One caller's one try: (caller, number of the try).
+# A try of a caller: (caller, number of the try).
 Message = tuple[int, int]
 
 
 class Caller(NamedTuple):
-    """`tries` were sent; `heard` is the answer that is on its way, and has arrived once `over`.
+    """A caller that has sent `tries`. Its answer, `heard`, is on its way, and arrived once `over`.
 
-    Over without an answer: the caller has given up.
+    A caller that is over and has heard no answer has given up.
     """
 
     tries: int = 0
@@ -37,18 +38,18 @@ class State(NamedTuple):
     database: int
     age: Age
     runners: tuple[Told, ...]
-    # Requests that were sent and not run yet, also of callers that wait for them no more.
+    # Requests that were sent and not run yet, also those that no caller waits for any more.
     sent: tuple[Message, ...]
     callers: tuple[Caller, ...]
 
 
 class Waiting(NamedTuple):
-    """What a commit may take: a request that was sent, or a runner's next transaction."""
+    """A candidate for a commit: a request that was sent, or a runner's next transaction."""
 
     member: Member
     message: Message | None
     runner: int = -1
-    # For people: what the runner's transaction is.
+    # The name of the runner's transaction, for messages.
     does: str = ""
 
     def __str__(self) -> str:
@@ -58,7 +59,7 @@ class Waiting(NamedTuple):
 
 
 class Move(NamedTuple):
-    """A step (in words, joined when asked for), to where, and in how many ways it leads there."""
+    """A step: its words, joined only when shown, its next state, and the ways that lead there."""
 
     words: tuple[object, ...]
     to: State
@@ -70,12 +71,12 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Callers beside runners. Each caller `asks` for a call of `program`, `tries` times at most.
+    """Callers beside runners. Each caller `asks` for a call of `program`, at most `tries` times.
 
-    `commit_max` is how many transactions a commit may take; the store's writer takes all that wait.
-    `may_be_late`: callers may lose patience, and messages their way; else a caller asks again only
-    when a crash has broken its connection.
-    `lease_may_end`: once, at any moment, so much time passes that every lease is over.
+    `commit_max` bounds the transactions of a commit; the store's writer takes all that wait.
+    With `may_be_late`, callers may stop waiting, and requests may get lost; without it, a caller
+    asks again only after a crash has broken its connection.
+    With `lease_may_end`, time passes once, at any moment, and every lease is over.
     """
 
     program: Program
@@ -92,7 +93,7 @@ class Space:
         return State(self.program.disk.keep(), Age(), ((),) * self.runners, (), callers)
 
     def moves(self, state: State) -> Iterator[Move]:
-        """Every next step. None at an end: nobody has anything left to do."""
+        """Yield every next step; none at an end, where all callers and runners are done."""
         if self.may_crash and not state.age.restarted:
             left = self.program.restart(state.database)
             yield Move(("crash",), self._crashed(state, left, state.sent, {}))
@@ -129,7 +130,7 @@ class Space:
             yield Move((_name(number), "waits no longer for a request that was lost"), lost)
 
     def _hears(self, state: State, number: int, heard: int) -> Move:
-        """The end of a caller; or its next try, if what it hears is that there is no room."""
+        """Return the caller's end; or its next try, if the answer is that there is no room."""
         caller, answer = state.callers[number], self.program.value(heard)
         if answer.code == NO_ROOM and caller.tries < self.tries[number]:
             words = (_name(number), "hears", answer.code, "and asks again")
@@ -138,7 +139,7 @@ class Space:
         return Move((_name(number), "hears", answer), state._replace(callers=callers))
 
     def _sends(self, state: State, number: int, sent: tuple[Message, ...]) -> State:
-        """The next try, or none: then it is over without an answer."""
+        """Send the caller's next try; if it has none left, it is over without an answer."""
         tries = state.callers[number].tries
         if tries == self.tries[number]:
             callers = _replaced(state.callers, number, Caller(tries, None, True))
@@ -165,7 +166,7 @@ class Space:
                 yield Waiting(told, None, number, self.program.does(told))
 
     def _commit(self, state: State, chosen: tuple[Waiting, ...]) -> Iterator[Move]:
-        """One commit of what was chosen, in that order; and each crash on the way."""
+        """Commit the `chosen` in their order; and crash at each point on the way."""
         members = tuple([one.member for one in chosen])
         ran = self.program.commit(state.database, state.age, members)
         taken = [one.message for one in chosen]
@@ -196,7 +197,7 @@ class Space:
     def _crashed(
         self, state: State, database: int, sent: tuple[Message, ...], said: dict[Message, int]
     ) -> State:
-        """All that was in the process is lost but what it had said; what is under way is not."""
+        """Lose all state of the process, except answers that it had sent; requests stay sent."""
         callers = tuple(
             [one if one.over else Caller(one.tries) for one in state.callers],
         )
@@ -214,7 +215,7 @@ def _replaced(all_: tuple[Any, ...], at: int, new: Any) -> tuple[Any, ...]:
 
 
 def _heard(callers: tuple[Caller, ...], message: Message, told: int) -> tuple[Caller, ...]:
-    """The answer is on its way, if anyone still waits for it."""
+    """Put an answer on its way to its caller, if the caller still waits for it."""
     number, tries = message
     caller = callers[number]
     if caller.over or caller.tries != tries:

@@ -1,6 +1,6 @@
-"""Every order of the real program's steps, in worlds small enough to try them all.
+"""Orders of the real program's steps: all of them, in cases that are small enough.
 
-Each test ends with how many there were; `-s` shows it at once, and pytest's summary at the end.
+Each test counts the orders; `-s` shows the count at once, and pytest's summary at the end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command line: `sametoken serve`, and what one needs beside it."""
+"""The command line: `sametoken serve`, and the commands that prepare, inspect and use a server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sametoken.errors import SametokenError
 
 
 class Commands(click.Group):
-    """Tells errors of ours as a sentence; anything else is a bug and shows its traceback."""
+    """Prints a `SametokenError` as a sentence. Other exceptions are bugs and show a traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:

@@ -1,4 +1,4 @@
-"""`sametoken accounts`: who may call. Works before the first `serve`, and beside a running one."""
+"""`sametoken accounts`: accounts and access keys, before the first `serve` or beside a server."""
 
 from __future__ import annotations
 

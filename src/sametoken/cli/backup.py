@@ -1,4 +1,4 @@
-"""`sametoken backup`."""
+"""`sametoken backup`: a copy of a SQLite database, also while it is served."""
 
 from __future__ import annotations
 

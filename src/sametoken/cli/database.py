@@ -20,7 +20,7 @@ def _default_database() -> str:
 
 
 def database_option(command: F) -> F:
-    """`--database`, which gives the command a `Database`. Nothing is opened, nothing is made."""
+    """Add `--database`, which gives the command a `Database`. No file is opened or made here."""
     return click.option(
         "--database",
         envvar=DATABASE_VARIABLE,
@@ -33,6 +33,6 @@ def database_option(command: F) -> F:
 
 
 def named_database(url: str) -> Database:
-    """The database of `url`, with the key file that the environment names."""
+    """Return the database of `url`, with the key file that the environment names."""
     named = os.environ.get(KEY_FILE_VARIABLE)
     return read_database(url, Path(named).expanduser().absolute() if named else None)

@@ -1,7 +1,7 @@
-"""`sametoken demo`: the promise, shown through the real AWS CLI, with counts from the endpoint.
+"""`sametoken demo`: show the promise through the real AWS CLI, with counts from the endpoint.
 
-Starts a server of its own on a scratch database, loses replies, kills the server, and prints what
-it asked and what came back. Every claim is checked; the exit status is 0 only if all held.
+The demo starts a server of its own on a scratch database, loses replies, kills the server, and
+prints each command with its answer. Every claim is checked; the exit status is 0 only if all held.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sametoken.world import RealWorld
 
 IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 TOKEN, CRASH_TOKEN = "demo-launch-1", "demo-launch-2"
-# Long enough to kill the server in mid-launch, after its answer and before `running`.
+# Leaves time to kill the server in mid-launch, after its answer and before `running`.
 BOOT_SECONDS = 2.0
 COMMAND_SECONDS_MAX = 60
 
@@ -64,7 +64,7 @@ class Demo:
         return self.environment["AWS_ENDPOINT_URL"]
 
     def kill(self) -> None:
-        """kill -9: nothing is flushed, nobody says goodbye."""
+        """Kill the server with -9, which gives it no chance to flush or to say goodbye."""
         assert self.server is not None, "start() comes first"
         self.server.send_signal(signal.SIGKILL)
         self.server.wait()
@@ -93,7 +93,7 @@ class Demo:
         return done
 
     def ask(self, *words: str, url: str | None = None) -> Any:
-        """The JSON that a command prints."""
+        """Run `aws ec2 …` and return the JSON that it prints, {} if it failed."""
         done = self.aws(*words, "--output", "json", url=url)
         return json.loads(done.stdout) if done.returncode == 0 and done.stdout else {}
 
@@ -109,7 +109,7 @@ class Demo:
         return answer
 
     def live(self, token: str, region: str = "us-east-1") -> dict[str, int]:
-        """How many instances, volumes and interfaces of a token there are, from the endpoint."""
+        """Count a token's instances, volumes and interfaces, as the endpoint describes them."""
         found = self.ask(
             "describe-instances", "--region", region, "--filters",
             f"Name=client-token,Values={token}",
@@ -138,7 +138,7 @@ class Demo:
 
 
 def _find_aws() -> list[str]:
-    """The AWS CLI beside this Python, else on the PATH."""
+    """Return the command of the AWS CLI beside this Python, else of the one on the PATH."""
     from shutil import which
 
     beside = which("aws", path=str(Path(sys.executable).parent))
@@ -233,7 +233,7 @@ def _show_late_retry(demo: Demo) -> None:
 
 
 def _identity(answer: dict[str, Any]) -> list[str]:
-    """A launch's reservation and instances."""
+    """Return the ids of a launch's reservation and instances."""
     if not answer:
         return []
     return [answer["ReservationId"], *(one["InstanceId"] for one in answer["Instances"])]

@@ -1,4 +1,4 @@
-"""`sametoken migrate`."""
+"""`sametoken migrate`: bring a database to the schema of this version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sametoken serve`."""
+"""`sametoken serve` and `sametoken worker`: run a node until a signal stops it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import DEFAULT_HOST, DEFAULT_PORT, Database, Settings
 from sametoken.world import RealWorld
 
-# A day. A launch that boots for longer than its deadline is unwound anyway.
+# A day, in seconds. A launch that boots for longer than its deadline is unwound anyway.
 BOOT_SECONDS_MAX = 86_400.0
-# Load balancers look every few seconds; a supervisor that waits longer than this kills.
+# Load balancers probe every few seconds, and supervisors kill a process that drains for longer.
 DRAIN_SECONDS_MAX = 600.0
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,7 +37,7 @@ def _number(ctx: click.Context, parameter: click.Parameter, value: float) -> flo
 
 
 def machine_options(command: F) -> F:
-    """How simulated machines behave, for every command that drives them."""
+    """Add the options of simulated machines, for every command that drives launches."""
     boot = click.option(
         "--boot-seconds",
         type=click.FloatRange(0, BOOT_SECONDS_MAX),
@@ -166,7 +166,7 @@ def _log_to_stderr() -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
-    # Both say in many words what our own lines say in one.
+    # Silence two libraries whose lines repeat, at length, what our own log says.
     for name in ("alembic", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
@@ -176,8 +176,8 @@ def run_until_signalled(
 ) -> None:
     """Run `serving` with an event that SIGTERM and Ctrl-C set.
 
-    `announce` is called once they would be heard: whoever waits for its line may stop us at once,
-    and a signal before that would end the process without a drain.
+    `announce` is called after the handlers are set: a program that waits for its line may send a
+    signal at once, and without a handler the signal would end the process without a drain.
     """
 
     async def run() -> None:
@@ -193,7 +193,7 @@ def run_until_signalled(
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's where it exists; it halves the cost of an empty request."""
+    """Return uvloop's factory if it is installed: it halves the cost of an empty request."""
     try:
         import uvloop
     except ImportError:

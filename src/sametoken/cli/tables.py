@@ -1,4 +1,4 @@
-"""How commands print tables: whole cells, whoever reads them."""
+"""Tables of commands, printed with whole cells, to a terminal or to a pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sametoken tokens`: what a client token did, and why a repeat was refused."""
+"""`sametoken tokens`: show what a client token did, and why a repeat was refused."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Parse, authorise and answer a dry run: stages that depend on the request alone. Pure.
+"""Parse, authorise and answer a dry run: the work of stages that need the request alone. Pure.
 
-`pipeline` says in which order. Its transaction, which looks the token up, comes after them.
+`pipeline` calls these in its order, all of them before the transaction that looks the token up.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _ENVELOPE = frozenset({"Action", "Version"}) | SIGNATURE_PARAMETERS
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A request in its action's terms: what it asks, by which action, and the answer's codec.
+    """A request whose parameters are valid, with its action and the codec of its answer.
 
-    `request.params` holds the caller's token, because views repeat it. `stand_in` is a token that
-    no caller sent, for requests without one: the engine compares it, and no view shows it.
+    `request.params` holds the caller's token, because views repeat it. `stand_in` is a token for a
+    request that came without one (see `invocations`): the engine uses it, and no view shows it.
     """
 
     request: Request
@@ -41,13 +41,13 @@ class Admitted:
 
     @property
     def client_token(self) -> str | None:
-        """The token by which a repeat is told; None when every request is another."""
+        """Return the token that tells a repeat; None if the request has no token at all."""
         token: str | None = self.request.params.get("ClientToken")
         return self.stand_in if token is None else token
 
 
 def action_name(form: Form, model: ServiceModel) -> str:
-    """The action the form names, if the model has it in a version the caller may ask for."""
+    """Return the action that the form names. Raises if the model or the version has no such."""
     action, version = form.get("Action"), form.get("Version")
     if not action:
         raise ServiceError("MissingAction", "The request must contain the parameter Action")
@@ -65,7 +65,7 @@ def action_name(form: Form, model: ServiceModel) -> str:
 
 
 def check_place(signature: Signature) -> None:
-    """The signature must be for a service and a Region that are here."""
+    """Raise a ServiceError unless the signature is for a service and a Region served here."""
     if signature.service not in ("ec2", "sts"):
         raise ServiceError(
             "SignatureDoesNotMatch",
@@ -79,7 +79,7 @@ def check_place(signature: Signature) -> None:
 def parse(
     form: Form, model: ServiceModel, *, principal: Principal, region: str, request_id: str
 ) -> Admitted:
-    """The request that the form holds, its parameters and its token valid as far as they tell."""
+    """Parse a form. Checks parameters and token as far as that needs no state."""
     name = action_name(form, model)
     action = ACTIONS.get(name)
     if action is None:
@@ -112,7 +112,7 @@ def authorise(admitted: Admitted) -> None:
 
 
 def answer_dry_run(admitted: Admitted) -> Admitted:
-    """Raise DryRunOperation, if that was asked for; else the request without the parameter."""
+    """Raise DryRunOperation if the caller asked for it; else return `admitted` without DryRun."""
     request = admitted.request
     if "DryRun" not in request.params:
         return admitted

@@ -1,7 +1,7 @@
 """The application behind the HTTP edge: ASGI in, ASGI out, and the probes.
 
-The way of a request from its bytes to its reply is `pipeline`. No reply is sent, no refusal
-either, before the fate of the request's transaction is known.
+`pipeline` turns a request into its reply. A result or a refusal is sent only after the request's
+transaction has ended, or has been given up with a 503.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class App:
         choices: Choices = DEFAULT_CHOICES,
     ) -> None:
         self.store = store
-        # False once the node was told to stop: it answers on, but shall not be sent more.
+        # False once the node was told to stop: it still answers, but asks for no more requests.
         self.is_ready = True
         self._world = world
         self._pools = Pools(store)
@@ -74,7 +74,7 @@ class App:
         await _send(send, Reply(status, text), PLAIN_TEXT)
 
     def close(self) -> None:
-        """End the threads that read and prepare. Nothing may be asked any more."""
+        """End the threads that read and prepare. Call it after the last request."""
         self._pools.close()
 
 

@@ -1,7 +1,7 @@
-"""Bounds of the HTTP edge, each named with its reason, and the refusal that each ends in.
+"""Bounds of the HTTP edge, each with its reason, and the refusal that each ends in.
 
-Values only: `edge` enforces them. Bounds on what a request *says* (fields, list index, token
-length) belong to the parser, which sees them after these. Promise P12.
+Values only: `connection` and `edge` enforce them. Bounds on the content of a request (fields, list
+index, token length) belong to the parser, which runs after these. Promise P12.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ URL_BYTES_PARSEABLE: Final = 65_535
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one connection, and all of them together, may take. Seconds may be fractions.
+    """Limits of one connection, and of all together. Seconds may be fractions.
 
-    In memory a connection holds at most one body limit, a header limit for each request sent
+    A connection holds in memory at most `body_bytes_max`, `header_bytes_max` for each request sent
     ahead, one read of the event loop (256 KiB) and its unsent replies.
     """
 
-    # A presigned GET of RunInstances with all 16 KiB of user data is about 24 KiB of URL once
-    # base64 and percent-encoding have had their way; twice that leaves room for tags.
+    # A presigned GET of RunInstances with all 16 KiB of user data is about 24 KiB of URL after
+    # base64 and percent-encoding; twice that leaves room for tags.
     url_bytes_max: int = 48 * KIB
     # Request line and headers together: the longest URL, and 16 KiB for headers, as most servers
     # allow; session tokens of 4 KiB are the largest header real clients send.
@@ -38,22 +38,22 @@ class Bounds:
     # Requests sent ahead on one connection. No SDK sends ahead at all; some load tools do.
     pipelined_max: int = 16
 
-    # From the first byte of a request to the end of its headers. They fit a few packets; 10 s
-    # forgives several lost ones. A TLS handshake gets as long.
+    # Seconds from the first byte of a request to the end of its headers. Headers fit a few packets;
+    # 10 s forgives several lost ones. A TLS handshake gets as long.
     header_seconds_max: float = 10.0
-    # From the end of the headers to the end of the body: 1 MiB at 35 KB/s.
+    # Seconds from the end of the headers to the end of the body: 1 MiB at 35 KB/s.
     body_seconds_max: float = 30.0
-    # A connection without a request, also before its first: pools open some in advance. Load
-    # balancers keep theirs 60 s and Go's SDK 90 s; whoever sends must be the first to give one up,
-    # or a request meets the closing and its caller cannot know that it never ran.
+    # Seconds without a request, also before the first: pools open connections in advance. Load
+    # balancers keep an idle connection for 60 s and Go's SDK for 90 s. The client has to give it up
+    # first: else a request can meet the closing, and its caller cannot know that it never ran.
     idle_seconds_max: float = 100.0
-    # How long a reply larger than the buffers may wait for its reader.
+    # Seconds for which a reply larger than the buffers may wait for its reader.
     reply_seconds_max: float = 60.0
-    # The time for requests in flight once we are told to stop: under the 10 s after which
-    # service managers commonly kill.
+    # Seconds for requests in flight after the edge is told to stop: less than the 10 s after which
+    # service managers commonly kill a process.
     drain_seconds_max: float = 8.0
     # A refused caller may still be sending. Closing at once resets the connection, and the reset
-    # destroys our answer before it is read; so we swallow this much, for this long, first.
+    # destroys the answer before it is read; so this much is read and dropped first, for this long.
     linger_bytes_max: int = 1024 * KIB
     linger_seconds_max: float = 2.0
 
@@ -69,9 +69,9 @@ DEFAULT_BOUNDS: Final = Bounds()
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What the edge itself answers, before closing the connection.
+    """An answer of the edge itself, after which the connection is closed.
 
-    Every text is fixed and free of XML's special characters: nothing a caller sent is echoed.
+    Every text is fixed and free of XML's special characters: no text of a caller is echoed.
     """
 
     http_status: int
@@ -82,8 +82,8 @@ class Refusal:
         assert not set("<>&") & set(self.code + self.message), "refusals are written unescaped"
 
 
-# The codes are those of AWS's common error types, so that SDKs classify them: none is retried
-# but the time-out and the 503, and those two say that the request never began.
+# Codes are taken from AWS's common error types, so that SDKs classify them: SDKs retry only the
+# time-out and the 503, and both say that the request never began.
 MALFORMED: Final = Refusal(
     400,
     "MalformedHttpRequestException",

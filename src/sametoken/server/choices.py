@@ -1,4 +1,4 @@
-"""What an operator may choose about how requests are answered. Values only."""
+"""Choices of an operator about how requests are answered. Values only."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from sametoken.server.throttling import Rate
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The defaults are EC2's, as far as it is known; see docs/operating.md.
+    """Choices of one node. Defaults are what EC2 does, as far as that is known.
 
-    `after_termination` says what a repeated RunInstances hears once all its instances are
-    terminated: the instances as they are, or IdempotentInstanceTerminated. Both are on record for
-    EC2; neither launches anything. `rates` are those of actions; none is throttled without one.
+    `after_termination` is the answer to a repeated RunInstances when all its instances are
+    terminated: the instances as they are now, or IdempotentInstanceTerminated. Both are on record
+    for EC2; neither launches anything. `rates` maps an action to its rate; an action without a rate
+    is not throttled. docs/operating.md explains each choice.
     """
 
     default_region: str = "us-east-1"

@@ -1,9 +1,9 @@
-"""One bounded HTTP connection: no caller, however slow or large, costs more than `Bounds` says.
+"""A bounded HTTP connection: no caller, however slow or large, costs more than `Bounds` says.
 
-uvicorn's httptools protocol reads HTTP and speaks ASGI; what it leaves unbounded (header bytes,
-URL, header time, body, unread replies) is bounded here, in a subclass. A refusal made here is
-sent only to a request that certainly did not run (promise P11); with an earlier reply still due,
-the connection just closes after it. No sockets are opened here, and nothing is routed or signed.
+uvicorn's httptools protocol reads HTTP and speaks ASGI. This subclass bounds what uvicorn does not:
+header bytes, URL, header time, body, unread replies. A refusal made here is sent only for a request
+that certainly did not run (promise P11); if an earlier reply is still due, the connection closes
+after that reply instead. No sockets are opened here, and no request is routed or verified.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from sametoken.server.bounds import (
 from sametoken.server.whole_reply import send_whole
 from sametoken.world import World, mint_uuid
 
-# Bytes are given to the parser in pieces, so that a limit is noticed at most two pieces late:
-# one because the parser does not say where in it a request begins, one that forgives the bytes
-# which are neither URL nor header (method, version, line ends).
+# Bytes are given to the parser in pieces, so that a limit is noticed at most two pieces late. The
+# first is lost because the parser does not say where in a piece a request begins; the second is
+# room for bytes that are neither URL nor header (method, version, line ends).
 _PIECE_BYTES: Final = 16 * 1024
 # Chunk sizes, extensions and trailers around a body may at most double it.
 _BODY_FRAMING_FACTOR: Final = 2
 
 
 class EdgeState(ServerState):
-    """What all connections of one edge share."""
+    """State that all connections of one edge share."""
 
     def __init__(self, bounds: Bounds, world: World) -> None:
         super().__init__()
@@ -70,36 +70,36 @@ class EdgeState(ServerState):
 
 
 class _Phase(Enum):
-    """What the next byte of a connection belongs to."""
+    """Part of a request that the next byte of a connection belongs to."""
 
     HEAD = auto()
     BODY = auto()
-    BETWEEN = auto()  # no request has begun: the first, or the next
-    DISCARD = auto()  # refused: nothing more is read from this caller
+    BETWEEN = auto()  # before the first request, or after one that has ended
+    DISCARD = auto()  # refused: bytes that still come are dropped
     LOST = auto()  # closed: no timer may start again
 
 
 class _Refused(Exception):
-    """Stops the parser from inside one of its callbacks; `_cause` says why."""
+    """Stops the parser from inside one of its callbacks; `_cause` holds the reason."""
 
 
 class Connection(HttpToolsProtocol):
-    """One connection. Of uvicorn it uses `transport`, `flow`, `cycle`, `headers`, `parser`."""
+    """A connection. Of uvicorn it uses `transport`, `flow`, `cycle`, `headers`, `parser`."""
 
     def __init__(self, config: uvicorn.Config, state: EdgeState) -> None:
         super().__init__(config=config, server_state=state, app_state={})
         self._state = state
         self._bounds = state.bounds
         self._phase = _Phase.BETWEEN
-        self._begun = False  # some byte of the next request has been parsed
-        self._spent = 0  # raw bytes of this phase, less the piece in which it began
-        self._head_bytes = 0  # of the URL and the whole headers parsed so far
+        self._begun = False  # True once some byte of the next request has been parsed
+        self._spent = 0  # raw bytes read in this phase, less the piece in which it began
+        self._head_bytes = 0  # bytes of the URL and of whole headers parsed so far
         self._url_bytes = 0
-        self._body_bytes = 0  # of all requests on this connection that are not yet answered
-        self._unanswered = 0  # requests given to the application, reply not yet complete
-        self._abandoned = 0  # those of them that will never be: 1 when cut inside its body
+        self._body_bytes = 0  # bytes of the bodies of all requests not answered yet
+        self._unanswered = 0  # requests given to the application whose reply is not complete
+        self._abandoned = 0  # unanswered requests that never will be: 1 if cut inside its body
         self._cause: Refusal | None = None
-        self._due = math.inf  # when `_expire` acts, in the loop's time
+        self._due = math.inf  # moment at which `_expire` acts, in the loop's time
         self._timer: asyncio.TimerHandle | None = None
         self._unread_deadline: asyncio.TimerHandle | None = None
 
@@ -137,8 +137,8 @@ class Connection(HttpToolsProtocol):
 
     def _parse(self, piece: bytes) -> None:
         if self._phase is _Phase.BETWEEN:
-            # Counted from the first byte, which may be one the parser skips: endless blank
-            # lines begin no message, yet must not keep a connection.
+            # Count from the first byte, even if the parser skips it: endless blank lines begin no
+            # message, yet must not keep a connection.
             self._enter(_Phase.HEAD, self._bounds.header_seconds_max)
         self._spent += len(piece)
         super().data_received(piece)
@@ -167,7 +167,7 @@ class Connection(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._phase is _Phase.BODY:
-            return  # a trailer: it came after the application was given the headers
+            return  # a trailer: the application has been given the headers already
         if not name:
             self._stop_parsing(MALFORMED)  # older llhttp lets `: value` pass
         self._head_bytes += len(name) + len(value) + len(": \r\n")
@@ -175,17 +175,17 @@ class Connection(HttpToolsProtocol):
         too_many = len(self.headers) > self._bounds.headers_max
         if too_many or self._head_bytes > self._bounds.header_bytes_max:
             self._stop_parsing(HEADERS_TOO_LARGE)
-        # The parser has checked that it is a number; here only its size matters.
+        # The parser has checked that the value is a number; only its size matters here.
         if name.lower() == b"content-length" and int(value) > self._bounds.body_bytes_max:
             self._stop_parsing(BODY_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
-            # RFC 9110 would let us ignore it, but the parser then takes the body for another
-            # protocol's bytes, so the request could not be read.
+            # RFC 9110 allows a server to ignore the upgrade, but the parser then takes the body for
+            # bytes of another protocol, so the request could not be read.
             self._stop_parsing(UPGRADE_REFUSED)
         if self._unanswered >= self._bounds.pipelined_max:
-            # Never sent: replies are due, so the connection only closes after them.
+            # This refusal is never sent: replies are due, and the connection closes after them.
             self._stop_parsing(TOO_MANY_CONNECTIONS)
         self._state.tell_time()
         super().on_headers_complete()
@@ -230,7 +230,7 @@ class Connection(HttpToolsProtocol):
             self._arm(self._bounds.idle_seconds_max)
 
     def timeout_keep_alive_handler(self) -> None:
-        """uvicorn's timer, which outlives a connection that was reset, is set to 0 and unused."""
+        """Do nothing: uvicorn's timer outlives a reset connection, so `_arm` replaces it."""
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -246,7 +246,7 @@ class Connection(HttpToolsProtocol):
             self._unread_deadline = None
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Read no more from this caller; answer `refusal` unless a reply is due or under way."""
+        """Stop reading from this caller; answer `refusal` unless a reply is due or under way."""
         reading_body = self._phase is _Phase.BODY
         replies_due = self._unanswered - reading_body
         self._enter(_Phase.DISCARD, None)
@@ -257,7 +257,7 @@ class Connection(HttpToolsProtocol):
             self._hang_up()
         else:
             if reading_body:
-                # The application is waiting for the rest of the body; it is told there is none.
+                # Wake the application, which waits for the rest of the body: there is none.
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
             self._write(refusal)
@@ -283,7 +283,7 @@ class Connection(HttpToolsProtocol):
     # Endings
 
     def _linger(self) -> None:
-        """Say that we are done, then wait for the caller to hear it (see `Bounds`)."""
+        """Close our half of the connection, and give the caller time to read the refusal."""
         self._spent = 0
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -292,7 +292,7 @@ class Connection(HttpToolsProtocol):
 
     def _discard(self, count: int) -> None:
         if self._unanswered > self._abandoned:
-            # uvicorn resumes reading when it starts the next reply; nothing is wanted.
+            # Pause again: uvicorn resumes reading when it starts the next reply.
             self.flow.pause_reading()
             return
         self._spent += count
@@ -300,12 +300,12 @@ class Connection(HttpToolsProtocol):
             self._hang_up()
 
     def _hang_up(self) -> None:
-        """Close once what was written has been sent, which has a limit too."""
+        """Close after all written bytes are sent, for which the caller has `reply_seconds_max`."""
         self.transport.close()
         self._arm(self._bounds.reply_seconds_max)
 
     def _enter(self, phase: _Phase, seconds: float | None) -> None:
-        """Begin `phase`, which may last `seconds`; None when it is not the caller's to end."""
+        """Begin `phase`, which may last `seconds`; None if the caller cannot end it."""
         self._phase = phase
         self._spent = 0
         if seconds is None:
@@ -314,10 +314,11 @@ class Connection(HttpToolsProtocol):
             self._arm(seconds)
 
     def _arm(self, seconds: float) -> None:
-        """Let `_expire` act after `seconds`, instead of whenever it was to act.
+        """Let `_expire` act after `seconds`, and no longer at the moment set before.
 
-        Every request moves this three times, so a timer that would ring too early is left alone:
-        it looks again when it rings. Only one that would ring too late is replaced.
+        Every request calls this three times. A timer that would ring too early is therefore left
+        alone, and sets itself again when it rings; only a timer that would ring too late is
+        replaced.
         """
         if self._phase is _Phase.LOST:
             return

@@ -1,4 +1,4 @@
-"""Who an access key belongs to, remembered briefly: not every request asks the store."""
+"""Look-up of access keys, remembered briefly so that not every request asks the store."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from sametoken.server.sealing import Sealer
 from sametoken.store.port import Store
 from sametoken.world import World
 
-# A key made read-only by another process is honoured as full for no longer than this.
+# A key that another process made read-only may still change things for this long.
 REMEMBERED_SECONDS = 2.0
-# More keys than this are in use at once by nobody; it bounds what a flood of unknown ids costs.
+# Bounds the memory for keys. No deployment uses this many within two seconds.
 REMEMBERED_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An access key that exists. `secret` verifies the signature; nothing is proven before.
+    """An access key that exists. Until `secret` has verified the signature, no caller is proven.
 
     `signature_v2` says whether the account may sign with version 2.
     """
@@ -42,14 +42,14 @@ class Credentials:
         self._remembered: dict[str, tuple[float, Principal]] = {}
 
     def remembered(self, access_key_id: str) -> Principal | None:
-        """The principal if it was looked up a moment ago; no I/O."""
+        """Return the principal if it was looked up a moment ago, else None; no I/O."""
         found = self._remembered.get(access_key_id)
         if found is None or self._world.monotonic() > found[0]:
             return None
         return found[1]
 
     def look_up(self, access_key_id: str) -> Principal | None:
-        """The principal as the store has it now; None for a key nobody has."""
+        """Read the principal from the store; None if no account has this key."""
         key = self._store.read(lambda tx: accounts.find_key(tx, access_key_id))
         if key is None:
             self._remembered.pop(access_key_id, None)
@@ -57,7 +57,7 @@ class Credentials:
         try:
             secret = self._sealer.unseal(key.sealed_secret, key.sealing_key)
         except Misconfigured:
-            # `accounts rekey` beside us has changed the key file since we read it.
+            # Read the key file again: `sametoken accounts rekey` may have changed it since.
             self._sealer = self._reload()
             secret = self._sealer.unseal(key.sealed_secret, key.sealing_key)
         principal = Principal(key.id, key.account, key.access, secret, key.signature_v2)

@@ -1,9 +1,9 @@
 """The HTTP edge: binds a socket, serves an ASGI application on it, drains and stops.
 
 Every connection is a `connection.Connection`, so the limits hold whatever the application does.
-uvicorn's own `Server` is not used: it takes over SIGTERM, which is the caller's, polls ten times
-a second for its end, and gives a TLS handshake 60 seconds. No routing, no signatures, no signal
-handlers, no access log, no lifespan messages.
+uvicorn's own `Server` is not used: it handles SIGTERM, which belongs to the caller here, polls ten
+times a second for its end, and gives a TLS handshake 60 seconds. No routing, no signatures, no
+signal handlers, no access log, no lifespan messages.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
-# Connections the kernel holds while we are busy; a burst from several pools of clients.
+# Connections that the kernel holds while the event loop is busy: a burst of several clients' pools.
 _BACKLOG: Final = 256
 _PORT_MAX: Final = 65_535
-# Once the drain is over, tasks are cancelled and sockets reset: this is for the event loop to
-# notice, and one second is far more than it needs.
+# After the drain, tasks are cancelled and sockets reset. The event loop gets this long to notice,
+# far more than it needs.
 _NOTICE_SECONDS: Final = 1.0
 
 
 class ClientGone(SametokenError):
-    """The connection ended before the request was complete. There is nobody to answer."""
+    """The connection ended before the request was complete, so there is no caller to answer."""
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:
-    """The whole request body, at most `limit` bytes of it.
+    """Return the whole request body, which may have `limit` bytes.
 
-    Raises a ServiceError with status 413 as soon as there is more, and ClientGone when the
+    Raises a ServiceError with status 413 as soon as the body is longer, and ClientGone if the
     connection ends first.
     """
     body = bytearray()
@@ -67,9 +67,9 @@ async def read_body(receive: Receive, limit: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where to listen: port 0 means any free one; with a certificate, https only.
+    """An address to listen at: port 0 means any free one; with a certificate, https only.
 
-    `tls_key` may be None when the certificate's file holds the key as well.
+    `tls_key` may be None if the certificate's file also holds the key.
     """
 
     host: str
@@ -79,7 +79,7 @@ class Listener:
 
 
 class Edge:
-    """One application behind one listening socket. Served once; make another to serve again."""
+    """An application behind a listening socket. Serves once; make another edge to serve again."""
 
     def __init__(
         self,
@@ -99,8 +99,8 @@ class Edge:
     def bind(self) -> socket.socket:
         """Listen: callers may connect from now on, and are answered once `serve` runs.
 
-        Returns the socket, which names the real port and stays the edge's own. Raises
-        Misconfigured when the address cannot be had or the certificate cannot be used.
+        Returns the socket, which names the real port and still belongs to the edge. Raises
+        Misconfigured if the address or the certificate cannot be used.
         """
         assert self._socket is None, "an edge is bound once"
         self._tls = _tls_context(self._listener)
@@ -108,7 +108,7 @@ class Edge:
         return self._socket
 
     def address(self) -> tuple[str, int]:
-        """The host and the real port, once bound."""
+        """Return the host and the real port, once bound."""
         assert self._socket is not None, "bind() comes first"
         host, port = self._socket.getsockname()[:2]
         return host, port
@@ -116,8 +116,9 @@ class Edge:
     async def serve(self, stop: asyncio.Event) -> None:
         """Answer requests until `stop` is set; then refuse new ones and finish those in flight.
 
-        Idle connections close at once. What is still unanswered after `drain_seconds_max` is
-        cancelled and cut off: its callers cannot know its fate, and may repeat it.
+        Idle connections close at once. A request that is still unanswered after
+        `drain_seconds_max` is cancelled and cut off: its caller cannot know its fate, and may
+        repeat it.
         """
         listening = self._socket or self.bind()
         state = EdgeState(self._bounds, self._world)
@@ -164,7 +165,7 @@ class Edge:
 
 
 async def _cut_off(state: EdgeState) -> None:
-    """End what the drain did not: uvicorn answers 500 for a cancelled request, where it can."""
+    """Cancel requests that outlasted the drain; uvicorn answers 500 for them where it can."""
     tasks = list(state.tasks)
     for task in tasks:
         task.cancel("the time to drain is over")
@@ -178,7 +179,7 @@ async def _cut_off(state: EdgeState) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket that listens already, so that a port in use is found before anything starts."""
+    """Return a socket that listens, so that a port in use is found before anything starts."""
     if not 0 <= port <= _PORT_MAX:
         raise Misconfigured(
             f"There is no port {port}. Choose one from 0 (any that is free) to {_PORT_MAX}."
@@ -193,8 +194,8 @@ def _listen(host: str, port: int) -> socket.socket:
     family, kind, protocol, _, address = found[0]
     listening = socket.socket(family, kind, protocol)
     try:
-        # Without it a restart waits a minute for the old connections' TIME_WAIT. On Windows the
-        # option means something else: that two programs may take one port.
+        # Without SO_REUSEADDR a restart waits a minute for the TIME_WAIT of old connections. On
+        # Windows the option means something else: two programs may take one port.
         if os.name == "posix":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
@@ -255,5 +256,5 @@ def _tls_context(listener: Listener) -> ssl.SSLContext | None:
 
 
 def _no_password() -> str:
-    """OpenSSL would otherwise ask on the terminal, where a service hangs. A wrong one fails."""
+    """Return a wrong password, which fails: OpenSSL would ask on the terminal, and hang there."""
     return ""

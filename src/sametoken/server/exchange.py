@@ -1,6 +1,6 @@
-"""One request on its way: what is known of it so far, up to its reply. Values only.
+"""The value that stages pass on: a request with all that is known of it, and at last its reply.
 
-Each stage of `pipeline` takes an `Exchange` and returns one in which more is known.
+Each stage of `pipeline` takes an `Exchange` and returns one in which more fields are set.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from sametoken.server.execution import Executed
 
 T = TypeVar("T")
 
-# The longest name of an action has 64 characters; no more of a caller's text is counted or logged.
+# The longest name of an action has 64 characters; a caller's text is cut to that before it is
+# counted or logged.
 ACTION_CHARACTERS_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer as it is sent. `code` is the error's, "-" for a result."""
+    """An answer as it is sent. `code` is the error's code, "-" for a result."""
 
     status: int
     body: bytes
@@ -35,9 +36,9 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request and its answer. None is a value that no stage has found out yet.
+    """A request and its answer. A field is None until the stage that finds it out has run.
 
-    `principal` is there once the signature is proven, `admitted` once the parameters are valid.
+    `principal` is set once the signature is proven, `admitted` once the parameters are valid.
     """
 
     request_id: str
@@ -51,20 +52,20 @@ class Exchange:
 
     @property
     def action(self) -> str:
-        """The action's name as the caller sent it, "-" without one; it may be no action at all."""
+        """Return the action's name as the caller sent it, "-" without; it may not exist."""
         return (self.form or {}).get("Action", "-")[:ACTION_CHARACTERS_MAX]
 
     def answered(self, body: bytes) -> Exchange:
         return replace(self, reply=Reply(200, body))
 
     def refused(self, error: ServiceError) -> Exchange:
-        """The exchange with `error` as its reply, in the XML of the service that was asked."""
+        """Return the exchange with `error` as its reply, in the XML of the service asked."""
         protocol = "query" if identity.is_for_sts(self.form or {}) else "ec2"
         body = render_error(protocol, error, self.request_id)
         return replace(self, reply=Reply(error.http_status, body, error.code))
 
 
 def known(value: T | None) -> T:
-    """A value of an exchange that an earlier stage must have found out."""
+    """Return a field of an exchange that an earlier stage has set. Asserts that it is set."""
     assert value is not None, "a stage runs before the one it needs"
     return value

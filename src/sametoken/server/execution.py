@@ -1,4 +1,4 @@
-"""One admitted request in one transaction: change rows, or create once."""
+"""Execution of an admitted request in one transaction: a change, or an action with a token."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Executed:
 
 
 def prepare(admitted: Admitted) -> Admitted:
-    """The request with what its action needs done before the transaction. No store, no I/O."""
+    """Return the request with the work that its action does before the transaction. No I/O."""
     action, request = admitted.action, admitted.request
     assert isinstance(action, Change) and action.prepare is not None, "asked only where needed"
     return replace(admitted, request=replace(request, prepared=action.prepare(request)))
@@ -46,7 +46,7 @@ def needs_preparing(admitted: Admitted) -> bool:
 
 
 def execute(tx: Tx, engine: Engine, admitted: Admitted) -> Executed:
-    """Change what was asked, inside `tx`. Raises refusals that leave nothing behind."""
+    """Perform the request's action inside `tx`. A refusal that is raised leaves nothing behind."""
     request, action = admitted.request, admitted.action
     assert not isinstance(action, Read), "a read has a snapshot of its own"
     regions.lock_region(tx, request.account, request.region)
@@ -60,7 +60,7 @@ def execute(tx: Tx, engine: Engine, admitted: Admitted) -> Executed:
 
 
 def _change_once(tx: Tx, engine: Engine, admitted: Admitted, action: Change) -> Executed:
-    """A change whose invocation stands in for a token: a repeat hears the first answer again."""
+    """Make a change whose invocation id stands in for a token: a repeat gets the first answer."""
     request = admitted.request
 
     def perform(tx: Tx) -> Made:
@@ -112,7 +112,7 @@ def _executed(action: Tokened, answer: Answer[Document]) -> Executed:
 
 
 def refusing_terminated(executed: Executed) -> Executed:
-    """For those who chose to hear of it: a replay whose instances are all terminated is an error.
+    """Turn a replay whose instances are all terminated into an error, if an operator chose that.
 
     Source: EC2 error codes, IdempotentInstanceTerminated.
     """

@@ -1,4 +1,4 @@
-"""sts GetCallerIdentity: what most clients ask first, on the same port."""
+"""GetCallerIdentity of STS, which most clients ask first, served on the same port."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sametoken.server.credentials import Principal
 
 
 def is_for_sts(form: Form) -> bool:
-    """Does the form speak STS's version? Then its errors have STS's envelope, too."""
+    """Return whether the form names STS's version: its errors then get STS's envelope."""
     return form.get("Version") == "2011-06-15"
 
 
 def get_caller_identity(
     model: ServiceModel, form: Form, principal: Principal, request_id: str
 ) -> bytes:
-    """The one action of STS that is served. Needs no permission, as with AWS."""
+    """Answer the one action of STS that is served. It needs no permission, as at AWS."""
     name = action_name(form, model)
     if name != "GetCallerIdentity":
         raise ServiceError("InvalidAction", f"{name} is not served; GetCallerIdentity is.")

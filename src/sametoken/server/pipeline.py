@@ -1,12 +1,12 @@
 """The order of a request, as a list of stages: a form in, one transaction, a reply out.
 
-The order is what makes a repeat safe. A refusal must never bind a client token, so all that can be
-refused without the database is refused before the transaction that looks the token up. And a retry
-must not fail for what has changed since, so what depends on state is checked inside it, where a
-replay has been told apart. Bounds on bytes and time come before: see `connection` and `bounds`.
+This order makes a repeat safe. A refusal must never bind a client token, so all checks that need no
+database run before the transaction that looks the token up. And a retry must not fail for what has
+changed since, so checks that depend on state run inside that transaction, after the engine has
+recognised a replay. Bounds on bytes and time come first: see `connection` and `bounds`.
 
-This is one of the few places that catch every exception: a bug is answered 500, logged, and ends
-there.
+`Pipeline.answer` is one of the few places that catch every exception: a bug is logged, and answered
+with a 500.
 """
 
 from __future__ import annotations
@@ -43,26 +43,26 @@ from sametoken.world import World
 
 log = logging.getLogger("sametoken.requests")
 
-# Requests in work at once; more would only wait in memory for the one writer.
+# Requests in work at once; further ones would only wait in memory for the one writer.
 REQUESTS_MAX = 1024
 
-# Says more of an exchange, or raises what the request is refused with. A step that waits for other
-# threads is a coroutine function; the rest are plain ones.
+# Returns an exchange with more fields set, or raises the refusal. A step that waits for other
+# threads is a coroutine function; every other step is a plain one.
 Step: TypeAlias = Callable[[Exchange], Exchange | Awaitable[Exchange]]
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step of every request, and the name by which it is found."""
+    """A step of every request, and the name by which another stage is put before it."""
 
     name: str
     step: Step
 
 
 class Pipeline:
-    """Answers requests, stage by stage. `stages` is the order: of two refusals the earlier is said.
+    """Answers requests, stage by stage, in the order of `stages`.
 
-    The first stage that sets the reply ends the request.
+    The first stage that sets the reply, or raises a refusal, ends the request.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Pipeline:
         self._pools = pools
         self._seeding = Seeding(store, pools)
         self._throttle = Throttle(choices.rates, world)
-        # Loaded before the first request, which would wait a fifth of a second for it.
+        # Load both now: the first request would wait a fifth of a second for it.
         self._ec2, self._sts = ServiceModel.load("ec2"), ServiceModel.load("sts")
         self._in_work = 0
         self.stages: tuple[Stage, ...] = (
@@ -97,7 +97,7 @@ class Pipeline:
             Stage("invocation", self._find_stand_in),
             Stage("seed", self._seed),
             Stage("prepare", self._prepare),
-            # No stage above has looked a token up, so none of its refusals binds one.
+            # Stages above look no token up, so none of their refusals can bind one.
             Stage("transaction", self._transact),
             Stage("render", self._render),
         )
@@ -111,7 +111,7 @@ class Pipeline:
         self.stages = (*self.stages[:at], stage, *self.stages[at:])
 
     async def answer(self, exchange: Exchange) -> Exchange:
-        """The exchange with its reply, whatever happens: a result, a refusal, a 503 or a 500."""
+        """Return the exchange with its reply, whatever happens: a result, a refusal, 503 or 500."""
         if self._in_work >= REQUESTS_MAX:
             return exchange.refused(refusals.request_limit_exceeded())
         self._in_work += 1
@@ -147,7 +147,7 @@ class Pipeline:
         return replace(exchange, form=form)
 
     async def _authenticate(self, exchange: Exchange) -> Exchange:
-        """Prove who is calling: the request's one signature, made with the secret of its key."""
+        """Prove who is calling: read the signature, look its key up, verify with the secret."""
         signature = read_signature(
             known(exchange.wire),
             known(exchange.form),
@@ -171,7 +171,7 @@ class Pipeline:
         return replace(exchange, signature=signature, principal=principal)
 
     def _say_who_calls(self, exchange: Exchange) -> Exchange:
-        """Answer sts, whose one action needs nothing but a signature."""
+        """Answer a request to STS, whose one action needs only a signature."""
         if known(exchange.signature).service != "sts":
             return exchange
         form, principal = known(exchange.form), known(exchange.principal)
@@ -179,7 +179,7 @@ class Pipeline:
         return replace(exchange, executed=Executed("read")).answered(body)
 
     def _spend(self, exchange: Exchange) -> Exchange:
-        """Throttle. A signature comes first, so that no caller spends the rate of another."""
+        """Throttle, after the signature is proven: no caller can spend the rate of another."""
         account, region = known(exchange.principal).account, known(exchange.signature).region
         self._throttle.spend(account, region, exchange.action)
         return exchange
@@ -202,7 +202,7 @@ class Pipeline:
         return replace(exchange, admitted=admission.answer_dry_run(known(exchange.admitted)))
 
     def _find_stand_in(self, exchange: Exchange) -> Exchange:
-        """Where that is chosen, have the SDK's invocation stand in for a token that is missing."""
+        """Let the SDK's invocation id stand in for a missing token, if an operator chose that."""
         if not self._choices.dedupe_invocations:
             return exchange
         invocation = invocations.token_of(known(exchange.wire).last(invocations.HEADER))
@@ -220,7 +220,7 @@ class Pipeline:
         return replace(exchange, admitted=await self._pools.prepare(partial(prepare, admitted)))
 
     async def _transact(self, exchange: Exchange) -> Exchange:
-        """Read a snapshot, or change rows in one transaction: the token is looked up there."""
+        """Read a snapshot, or change rows in the transaction that looks the token up."""
         admitted = known(exchange.admitted)
         match admitted.action:
             case Read() as action:
@@ -235,14 +235,14 @@ class Pipeline:
         return replace(exchange, executed=executed)
 
     def _look(self, exchange: Exchange, action: Read) -> Exchange:
-        """Render in the reader's thread too: a list may be megabytes long."""
+        """Read, and render in the same reader's thread: a list may be megabytes long."""
         admitted = known(exchange.admitted)
         result = self._store.read(lambda tx: action.run(tx, admitted.request))
         body = admitted.codec.render(result, exchange.request_id)
         return replace(exchange, executed=Executed("read", result)).answered(body)
 
     def _render(self, exchange: Exchange) -> Exchange:
-        """Write down what a transaction came to; a refusal that it committed is raised only now."""
+        """Render the result; a refusal that the transaction committed is raised only here."""
         executed = known(exchange.executed)
         if executed.error is not None:
             raise executed.error

@@ -1,6 +1,6 @@
-"""Threads beside the event loop, which has others to answer: readers, preparers, and the writer.
+"""Threads for work that would hold up the event loop: readers, preparers, and the writer.
 
-The writer is the store's own; here is only how long a request waits for it.
+The writer belongs to the store; `Pools` only bounds how long a request waits for it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from sametoken.store.port import Store, Tx
 
 T = TypeVar("T")
 
-# A third of the 60 s after which SDKs stop listening, so that they hear a 503 and not a silence.
+# A third of the 60 s after which SDKs stop listening, so that they get a 503 and not silence.
 ANSWER_SECONDS_MAX = 20.0
 # Reads are bound by the interpreter's lock: more threads add nothing, and behind one alone short
 # reads queue for long ones.
 READ_THREADS = 2
-# Key pairs are all that is prepared: two cores' worth of them at once, and reads go on beside.
+# Only key pairs are prepared, which takes CPU: two threads fill two cores.
 PREPARE_THREADS = 2
 
 
@@ -37,7 +37,7 @@ class Pools:
         return await asyncio.get_running_loop().run_in_executor(self._readers, fn)
 
     async def prepare(self, fn: Callable[[], T]) -> T:
-        """Run `fn`, which computes for long. It is not begun at all once no caller waits for it."""
+        """Run `fn`, which computes for long. After the time limit it is not begun any more."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
@@ -46,10 +46,10 @@ class Pools:
             raise Transient("not prepared in time", ran=False) from None
 
     async def write(self, fn: Callable[[Tx], T], place: tuple[str, str]) -> T:
-        """Run `fn` in a transaction; give up in time to say so, taking the job back if we can.
+        """Run `fn` in a transaction; after the time limit take the job back if it has not begun.
 
-        `place` is an account and a Region: what changes one of them takes turns anyway, see
-        `regions.lock_region`.
+        `place` is an account and a Region. Changes in one of them run one after another anyway
+        (`regions.lock_region`), so `place` is their lane in the store.
         """
         job = self._store.submit(fn, lane="/".join(place))
         try:
@@ -59,6 +59,6 @@ class Pools:
             raise Transient("no answer in time", ran=not job.cancelled()) from None
 
     def close(self) -> None:
-        """End the threads that read and prepare. Nothing may be asked any more."""
+        """End the threads that read and prepare. Call it after the last request."""
         self._readers.shutdown()
         self._preparers.shutdown()

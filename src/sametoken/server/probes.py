@@ -1,4 +1,4 @@
-"""What load balancers and supervisors ask: does it live, and shall it be sent requests?
+"""Probes of load balancers and supervisors: is the process alive, can it take requests?
 
 `/health` answers 200 as long as the process answers at all. `/ready` answers 200 while the database
 can be read and the node has not been told to stop, and 503 otherwise.
@@ -15,15 +15,15 @@ from sametoken.errors import Transient
 log = logging.getLogger(__name__)
 
 HEALTH, READY = "/health", "/ready"
-# A probe shall not wait for what it asks about.
+# A probe has to answer in time even if the database does not.
 READY_SECONDS_MAX = 3.0
 
-# Whether the database can be read; raises when it cannot.
+# Reads the database; raises if it cannot be read.
 Look = Callable[[], Awaitable[object]]
 
 
 async def probe(path: str, *, is_ready: bool, look: Look) -> tuple[int, bytes]:
-    """The status and the text with which a probe of `path` is answered."""
+    """Return the status and the text that answer a probe of `path`."""
     if path == HEALTH:
         return 200, b"alive\n"
     if not is_ready:

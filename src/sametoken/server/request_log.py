@@ -1,4 +1,4 @@
-"""One line of the log for each request: its caller, action, token and end."""
+"""The log of requests: a line for each, with its caller, action, token and end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sametoken.server.exchange import Exchange, known
 
 log = logging.getLogger("sametoken.requests")
 
-# As long as the longest client token of nearly every action.
+# The longest client token of nearly every action; longer texts are cut.
 _TOKEN_CHARACTERS_MAX = 64
 
 
@@ -32,7 +32,7 @@ def write_line(exchange: Exchange, seconds: float) -> None:
 
 
 def _plain(text: str) -> str:
-    """A caller's text as one word of a log line: nothing that could forge another, or a line."""
+    """Escape a caller's text to one word of a log line, so that it cannot forge fields or lines."""
     if text.isascii() and text.isprintable() and " " not in text:
         return text
     return ascii(text).replace(" ", r"\x20")

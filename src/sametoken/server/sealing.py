@@ -1,8 +1,8 @@
-"""Secrets at rest: sealed with a key that is not in the database.
+"""Secrets at rest, sealed with a key that is not in the database.
 
-The key comes from SAMETOKEN_KEY or from a 0600 file, beside a SQLite database or named; every node
-of a deployment shares it. Each sealed value carries its key's id, so that a node with the wrong key
-says so instead of failing to decrypt.
+SAMETOKEN_KEY holds the key, or else a file with mode 0600: the file that SAMETOKEN_KEY_FILE names,
+or the one beside a SQLite database. Every node of a deployment shares it. Each sealed value carries
+the id of its key, so that a node with the wrong key says so instead of failing to decrypt.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KEY_VARIABLE = "SAMETOKEN_KEY"
 
 
 def key_id(key: str) -> str:
-    """Names a key without giving it away."""
+    """Return a name for a key that does not give the key away."""
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
@@ -38,11 +38,11 @@ class Sealer:
         self.current = key_id(keys[0])
 
     def seal(self, secret: str) -> tuple[str, str]:
-        """The sealed text, and the id of the key it is sealed with."""
+        """Return the sealed text, and the id of the key it is sealed with."""
         return self._keys[self.current].encrypt(secret.encode()).decode(), self.current
 
     def unseal(self, sealed: str, sealing_key: str) -> str:
-        """The secret. Raises `Misconfigured` when its key is not ours."""
+        """Return the secret. Raises `Misconfigured` if this sealer does not have its key."""
         if sealing_key not in self._keys:
             raise Misconfigured(
                 f"this database's secrets are sealed with key {sealing_key}, but only "
@@ -60,8 +60,11 @@ def new_key() -> str:
 
 
 def load_sealer(file: Path | None, *, create: bool) -> Sealer:
-    """The sealer of SAMETOKEN_KEY (several keys joined by commas, the current one first), else of
-    `file`, which is made when `create` is given and it is not there."""
+    """Load the sealer of SAMETOKEN_KEY, else of `file`.
+
+    SAMETOKEN_KEY may hold several keys joined by commas, the current one first. With `create` a
+    missing file is made.
+    """
     value = os.environ.get(KEY_VARIABLE)
     if value:
         return Sealer([part.strip() for part in value.split(",")])
@@ -84,7 +87,7 @@ def load_sealer(file: Path | None, *, create: bool) -> Sealer:
 
 
 def _make_key_file(file: Path) -> None:
-    """Make the key file, unless another process does so first: then its key is the one."""
+    """Make the key file, unless another process has made it first: then that key counts."""
     scratch = _write_scratch(file, [new_key()])
     try:
         os.link(scratch, file)

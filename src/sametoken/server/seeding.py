@@ -1,4 +1,4 @@
-"""A default VPC for each account, in each Region from its first request there on."""
+"""The default VPC of an account, made in each Region at the account's first request there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sametoken.store.port import Store
 
 
 class Seeding:
-    """Makes what an account has without asking. For use from the event loop alone."""
+    """Makes default VPCs. For use from the event loop alone."""
 
     def __init__(self, store: Store, pools: Pools) -> None:
         self._store = store
@@ -17,7 +17,7 @@ class Seeding:
         self._seeded: set[tuple[str, str]] = set()
 
     async def seed(self, account: str, region: str) -> None:
-        """Return once the account has its default VPC in the Region; the store is asked once."""
+        """Return once the account has its default VPC in the Region. Asks the store only once."""
         place = (account, region)
         if place not in self._seeded:
             if not await self._pools.read(lambda: self._is_seeded(place)):

@@ -1,8 +1,8 @@
-"""How many requests a caller may make: a token bucket per account, Region and action.
+"""Throttling: a token bucket per account, Region and action bounds a caller's requests.
 
-Off unless an operator sets rates. Requests are counted after their signature holds, so that nobody
-spends another's tokens, and before they are parsed. Buckets live in this process: behind one
-address, several nodes let through as much each.
+Off unless an operator sets rates. A request is counted after its signature is verified, so that no
+caller can spend the tokens of another, and before it is parsed. Buckets live in this process: of
+several nodes behind one address, each allows the full rate.
 
 Source: "Request throttling for the Amazon EC2 API" (token buckets, refilled every second; refused
 requests answer RequestLimitExceeded, 503, which SDKs repeat).
@@ -18,16 +18,16 @@ from sametoken.ec2.protocol import refusals
 from sametoken.errors import Misconfigured
 from sametoken.world import World
 
-# The rate of every action that has none of its own: they share one bucket.
+# Names the rate of all actions without a rate of their own: they share one bucket.
 OTHERS = "*"
-# Callers times actions with a rate of their own; beyond it, full buckets are forgotten.
+# Bounds the memory for buckets; beyond it, full buckets are forgotten.
 BUCKETS_MAX = 10_000
 _RATE = re.compile(r"(\*|[A-Za-z0-9]{1,128})=(\d{1,6}(?:\.\d{1,6})?):(\d{1,6})")
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`burst` requests at once, `per_second` more each second."""
+    """A bucket's size, `burst`, and the tokens added to it `per_second`."""
 
     per_second: float
     burst: int
@@ -40,7 +40,7 @@ class _Bucket:
 
 
 class Throttle:
-    """The buckets of one node. For use from one thread at a time."""
+    """Buckets of one node. For use from one thread at a time."""
 
     def __init__(self, rates: Mapping[str, Rate], world: World) -> None:
         self._rates = rates
@@ -48,7 +48,7 @@ class Throttle:
         self._buckets: dict[tuple[str, str, str], _Bucket] = {}
 
     def spend(self, account: str, region: str, action: str) -> None:
-        """Take the token of one request. Raises `RequestLimitExceeded` if there is none."""
+        """Take a token for one request. Raises `RequestLimitExceeded` if none is left."""
         name = action if action in self._rates else OTHERS
         rate = self._rates.get(name)
         if rate is None:
@@ -71,7 +71,7 @@ class Throttle:
         return bucket
 
     def _forget(self, now: float) -> None:
-        """Drop what is full: a bucket that is not there is full as well. If none is, the oldest."""
+        """Drop full buckets, since a missing bucket counts as full; if none is full, the oldest."""
         full = [
             key
             for key, bucket in self._buckets.items()
@@ -86,7 +86,7 @@ def _filled(bucket: _Bucket, rate: Rate, now: float) -> float:
 
 
 def read_rates(texts: Iterable[str]) -> dict[str, Rate]:
-    """Rates as an operator writes them, ACTION=PER_SECOND:BURST. Raises `Misconfigured`."""
+    """Parse rates written as ACTION=PER_SECOND:BURST. Raises `Misconfigured`."""
     rates: dict[str, Rate] = {}
     for text in texts:
         match = _RATE.fullmatch(text)

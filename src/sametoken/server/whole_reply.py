@@ -1,9 +1,10 @@
-"""A reply that is sent whole or not at all, as far as one write to a socket is.
+"""Replies sent in one write to the socket, so that a caller gets all of a reply or none.
 
-uvicorn sends a reply's head as soon as the application has named it, and the body after it. A
-process that is killed in between leaves its caller with a status of 200 and no body. Callers try
-again when a connection just ends; botocore does not when a head has come and the body is missing.
-Of uvicorn's cycle it uses `transport`, `on_response`, `response_started`, `response_complete`.
+uvicorn writes a reply's head as soon as the application has given it, and the body afterwards. A
+process that is killed in between leaves its caller with a status of 200 and no body. botocore tries
+again after a connection that ends without a reply, but not after a head whose body is missing.
+Of uvicorn's cycle `_Held` uses `transport`, `on_response`, `response_started` and
+`response_complete`.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 
 def send_whole(cycle: RequestResponseCycle, transport: asyncio.Transport) -> None:
-    """Have the reply of `cycle`, which has not begun, go to `transport` in one piece."""
+    """Make the reply of `cycle`, which has not begun, go to `transport` in one piece."""
     held = _Held(cycle, transport)
     cycle.transport = held
     cycle.on_response = held.send
 
 
 class _Held(asyncio.Transport):
-    """What the cycle of one request writes to. Holds the reply back until there is all of it."""
+    """Takes the writes of one request's cycle, and holds the reply back until it is complete."""
 
     def __init__(self, cycle: RequestResponseCycle, transport: asyncio.Transport) -> None:
         super().__init__()
@@ -35,20 +36,20 @@ class _Held(asyncio.Transport):
         if self._cycle.response_started:
             self._parts.append(bytes(data))
         else:
-            # "100 Continue", which the caller waits for.
+            # Send "100 Continue" at once: the caller waits for it.
             self._transport.write(data)
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()
 
     def close(self) -> None:
-        """An application that has failed in the midst of its reply sends nothing of it."""
+        """Close, and send nothing of a reply in whose midst the application has failed."""
         if self._cycle.response_complete:
             self._post()
         self._transport.close()
 
     def send(self) -> None:
-        """The reply is complete."""
+        """Send the reply, which is complete now."""
         self._post()
         self._complete()
 

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Any
 
-# A request's parameters or a result, in the spelling and nesting of botocore's model.
+# Parameters of a request, or a result, in the spelling and nesting of botocore's model.
 Document = dict[str, Any]

@@ -1,12 +1,12 @@
-"""One service's model, compiled: per action a function from form to parameters, and back to XML.
+"""A service's model, compiled: for each action a parser of forms and a renderer of XML.
 
-The model is botocore's description of the service, of which only `botocore.loaders` is used. An
-action is compiled when it is first asked for. Of the description only what the codecs and the nouns
-need is kept; of its documentation, two facts. No I/O after `load`; nothing here knows what an
-action does.
+The model is botocore's description of the service, read by `botocore.loaders`; no other part of
+botocore is used. An action is compiled when it is first asked for. Only the parts of the
+description that codecs and nouns need are kept, and two facts of its documentation. No I/O after
+`load`; this module does not know what an action does.
 
-Traits that EC2's model never uses (timestampFormat, xmlAttribute, streaming) are not looked at; the
-tests compare every action with botocore's own codecs, so a model that begins to use one is noticed.
+Traits that EC2's model never uses (timestampFormat, xmlAttribute, streaming) are ignored. Tests
+compare every action with botocore's own codecs, so a model that begins to use a trait is noticed.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from sametoken.ec2.protocol.xml import OutputCompiler, Render
 from sametoken.errors import Misconfigured
 
 PROTOCOLS = ("ec2", "query")
-# Instance types come and go by the month; which ones exist is the operator's list, not the model's.
-# A new interface may be called `interface`, which EC2 takes and its model does not list.
+# Names of instance types change by the month, so the catalogue lists them and not the model. A new
+# interface may be called `interface`, which EC2 accepts and its model does not list.
 OPEN_ENUMS = frozenset({"InstanceType", "NetworkInterfaceCreationType"})
 
-# All that is looked at. Documentation is nine tenths of a description.
+# Traits that are kept of a shape and a member. Nine tenths of a description are documentation.
 _SHAPE_TRAITS = (
     "type", "required", "flattened", "locationName", "queryName", "sensitive", "min", "max",
 )  # fmt: skip
@@ -41,14 +41,14 @@ _MEMBER_TRAITS = ("shape", "flattened", "locationName", "queryName")
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """How one action is parsed and rendered, and what its shapes say of tokens.
+    """The parser and the renderer of one action, and facts that its shapes state.
 
-    `token_characters_max` is None where the model does not say; `documented_filters` are the names
-    of its Filters parameter, those of tags left out. `parse` takes the fields of a form without
-    Action, Version and the signature's, and answers parameters in the model's names; raises
-    ServiceError. `render` takes a result in the model's names and a request id. `input_members`
-    maps each parameter to the name it is sent by. `secrets` are the paths of parameters that the
-    model calls sensitive, written as `Rules.secrets` are.
+    `parse` takes the fields of a form without Action, Version and the signature's, and returns
+    parameters in the model's names; raises ServiceError. `render` takes a result in the model's
+    names and a request id. `input_members` maps each parameter to the name it is sent by.
+    `token_characters_max` is None where the model does not say. `documented_filters` are the names
+    of its Filters parameter, without those of tags. `secrets` are the
+    paths of parameters that the model calls sensitive, written as `Rules.secrets` are.
     """
 
     name: str
@@ -64,15 +64,15 @@ class Codec:
 
 
 class ServiceModel:
-    """The actions of one service. May be asked by several threads at once."""
+    """Codecs of one service's actions. May be used by several threads at once."""
 
     def __init__(
         self, description: Mapping[str, Any], *, open_enums: frozenset[str] = OPEN_ENUMS
     ) -> None:
-        """Take what is needed of a `service-2` description, which is left as it is.
+        """Copy what is needed of a `service-2` description, which is not changed.
 
-        Texts beyond the model's are taken for the shapes named in `open_enums`. Raises
-        Misconfigured for a protocol other than `ec2` and `query`.
+        Shapes named in `open_enums` accept texts that the model does not list. Raises Misconfigured
+        for a protocol other than `ec2` and `query`.
         """
         metadata = description["metadata"]
         self.name: str = metadata["endpointPrefix"]
@@ -80,7 +80,7 @@ class ServiceModel:
         if self.protocol not in PROTOCOLS:
             raise Misconfigured(f"{self.name} speaks {self.protocol}, not one of {PROTOCOLS}.")
         self.api_version: str = metadata["apiVersion"]
-        # Answers of the real service end it in a slash, whatever the model says.
+        # A namespace in the real service's answers ends in a slash; in the model some do not.
         self.namespace: str = metadata["xmlNamespace"].rstrip("/") + "/"
         self.action_names = frozenset(description["operations"])
         self._shapes = _lean_shapes(description["shapes"])
@@ -99,21 +99,21 @@ class ServiceModel:
         self._inputs = InputCompiler(self._shapes, self.protocol, open_enums)
         self._outputs = OutputCompiler(self._shapes, self.protocol, self.namespace)
         self._codecs: dict[str, Codec] = {}
-        # Compilers keep half-made shapes while they recurse: one action at a time.
+        # Compilers keep half-made shapes while they recurse, so one action is compiled at a time.
         self._compiling = threading.Lock()
 
     @classmethod
     @cache
     def load(cls, service_name: str) -> ServiceModel:
-        """The model of a service by botocore's name for it, such as `ec2` or `sts`.
+        """Load the model of a service by botocore's name for it, such as `ec2` or `sts`.
 
-        One for all in this process: EC2's takes a fifth of a second.
+        Cached for this process: loading EC2's takes a fifth of a second.
         """
-        # A loader keeps all it has loaded: this one goes, and the documentation with it.
+        # A loader keeps all it has loaded; dropping this one frees the documentation.
         return cls(Loader().load_service_model(service_name, "service-2"))
 
     def codec(self, name: str) -> Codec:
-        """The codec of the action `name`; raises KeyError when the service has none."""
+        """Return the codec of the action `name`; raises KeyError if the service has none."""
         codec = self._codecs.get(name)
         if codec is not None:
             return codec
@@ -147,20 +147,20 @@ class ServiceModel:
         )
 
     def input_of(self, name: str) -> Mapping[str, Mapping[str, Any]]:
-        """The parameters of an action: member → what the model says of it, and its `shape`."""
+        """Map each parameter of an action to the model's traits of it, its `shape` among them."""
         return self._members(self._declared[name][0])
 
     def output_of(self, name: str) -> Mapping[str, Mapping[str, Any]]:
-        """The members of an action's result, in the same form."""
+        """Map each member of an action's result in the same way."""
         return self._members(self._declared[name][1])
 
     def output_shape(self, name: str) -> str | None:
-        """The name of the shape that an action's result has; None when it has none."""
+        """Return the name of the shape of an action's result; None if it has no result."""
         shape: str | None = self._declared[name][1]
         return shape
 
     def shape(self, name: str) -> Mapping[str, Any]:
-        """What the model says of a shape: its `type`, `members`, `member`, `min` and `max`."""
+        """Return the traits of a shape: its `type`, `members`, `member`, `min`, `max` and more."""
         return self._shapes[name]
 
     def _sensitive(

@@ -1,10 +1,11 @@
-"""A form in: from the bytes of a request to typed parameters, by closures compiled per shape.
+"""Forms in: closures compiled per shape parse the bytes of a request to typed parameters.
 
 Values only, no I/O; whatever is sent, the answer is a value or a `ServiceError`. The model's `min`,
-`max` and `pattern` are not enforced here: what a number or a text means is the operation's to know.
+`max` and `pattern` are not enforced here, because only an action knows what its numbers and texts
+mean.
 
-Of the `query` protocol there is what lists and structures need, not maps and not flattened lists
-that rename themselves: of its services only sts is answered.
+Lists and structures of the `query` protocol are parsed, but no maps, and no flattened lists that
+are renamed: the only service answered in that protocol is STS, which has neither.
 
 Source: Smithy, "AWS EC2 query protocol"; native captures for what it leaves open (lists may be
 sparse; of a repeated key GET takes the first value, POST the last).
@@ -26,37 +27,37 @@ from sametoken.errors import Misconfigured, ServiceError
 Shapes: TypeAlias = Mapping[str, Mapping[str, Any]]
 # A request's fields, decoded, each name once, in the order they were first sent.
 Form: TypeAlias = Mapping[str, str]
-# What a parser answers where a structure or a list was sent, and nothing but blanks in it.
+# Returned by a parser for a structure or a list in which all that was sent is empty.
 _ABSENT: Final = object()
 
 # A thousand rules of six fields each fit, and no documented limit of EC2's asks for more.
 FIELDS_MAX = 10_000
-# The longest key of EC2's model has 153 characters (RequestSpotFleet), indexes of five digits in.
+# The longest key of EC2's model has 153 characters (RequestSpotFleet), with indexes of five digits.
 FIELD_NAME_BYTES_MAX = 256
 # The largest value EC2 documents is 64,000 characters (the UEFI variable store of RegisterImage).
 FIELD_VALUE_BYTES_MAX = 128 * 1024
 # EC2's deepest key has 11 steps; bounding them bounds every recursion over a form.
 FIELD_DEPTH_MAX = 16
-# Lists may be sparse, so an index may exceed the list's length, but not what a dense list reaches.
+# Lists may be sparse, so an index may exceed the list's length, but not the most fields of a form.
 LIST_INDEX_MAX = FIELDS_MAX
 
 FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
 
-# What XML 1.0 cannot carry (section 2.2, Char): an answer could never repeat it.
+# Characters that XML 1.0 cannot carry (section 2.2, Char): no answer could repeat them.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 def split_form(query: bytes, body: bytes, content_type: str | None, method: str) -> Form:
-    """The request's fields. Of a repeated name GET keeps the first value, POST the last.
+    """Split a request into its fields. If a name repeats, GET keeps the first value, POST the last.
 
-    `query` is percent-encoded, as `WireRequest` keeps it. A GET has only its query, a POST the
-    query's fields and then the body's. Raises ServiceError for everything malformed or too large;
-    the size of the whole is the server's to bound, before it has it in memory.
+    `query` is percent-encoded, as in `WireRequest`. A GET has only its query, a POST the query's
+    fields and then the body's. Raises ServiceError for everything malformed or too large; the
+    server has bounded the size of the whole request before.
     """
     if method not in ("GET", "POST"):
         raise ServiceError("InvalidRequest", "Send a GET or a POST request.", http_status=405)
-    # Counted before anything is split, so that a body of separators does not become a list.
+    # Count before splitting, so that a body of separators does not become a long list.
     if sum(part.count(b"&") + 1 for part in (query, body) if part) > FIELDS_MAX:
         raise ServiceError("InvalidRequest", f"A request has at most {FIELDS_MAX} parameters.")
     pieces = _text(query).split("&")
@@ -102,7 +103,7 @@ def _text(raw: bytes) -> str:
 
 
 def _decoded(raw: str, bytes_max: int, what: str) -> str:
-    # Three characters encode a byte, so a longer text cannot fit, and need not be decoded.
+    # Do not decode a text that cannot fit: at most three characters encode a byte.
     if len(raw) > 3 * bytes_max:
         raise _too_long(what, bytes_max)
     text = raw.replace("+", " ") if "+" in raw else raw
@@ -135,7 +136,7 @@ def _too_long(what: str, bytes_max: int) -> ServiceError:
 
 
 def form_name(shapes: Shapes, protocol: str, member: str, reference: Mapping[str, Any]) -> str:
-    """The key step by which `member`, declared by `reference`, is sent."""
+    """Return the step of a key by which `member`, declared by `reference`, is sent."""
     traits = {**shapes[reference["shape"]], **reference}
     name: str = traits.get("locationName", member)
     if protocol == "query":
@@ -154,14 +155,14 @@ class InputCompiler:
         self._structures: dict[str, Parse] = {}
 
     def compile(self, shape_name: str | None) -> Callable[[Form], Document]:
-        """A parser of forms whose parameters are the members of the structure `shape_name`.
+        """Return a parser of forms whose parameters are the members of `shape_name`.
 
-        With None the action takes no parameters. The parser raises ServiceError, nothing else.
+        With None the action takes no parameters. The parser raises only ServiceError.
         """
         try:
             parse_root = self._structure(shape_name, is_root=True)
         except Misconfigured:
-            # Half-made parsers would refuse, in another action, the members they still lack.
+            # Drop half-made parsers: another action would refuse the members they still lack.
             self._structures.clear()
             raise
 
@@ -190,21 +191,23 @@ class InputCompiler:
             for member, reference in members.items()
         }
         required = [(member, names[member]) for member in shape.get("required", ())]
-        # Each member by its form name: (member, parser, whether an empty text is a value).
+        # Maps the form name of a member to (member, parser, whether an empty text is a value).
         fields: dict[str, tuple[str, Parse, bool]] = {}
         if is_root:
             parse = _root_parser(fields, required)
-            # An attribute is emptied by an empty value, in either form: `Attribute=userData&Value=`
-            # and, below, `UserData.Value=` (boto3 and the CLI send it for `b""` and `Value=`).
+            # Keep an empty Value, which empties an attribute, in both of its forms:
+            # `Attribute=userData&Value=`, and below `UserData.Value=`, which boto3 sends for `b""`
+            # and the CLI for `Value=`.
             kept = {"ClientToken"} | ({"Value"} if "Attribute" in members else set())
         else:
-            # A tag's value may be empty, and a device is left out by an empty text ("specify an
-            # empty string", EC2 API reference); elsewhere clients send those for "not given".
+            # Keep the empty value of a tag, and the empty NoDevice that leaves a device out
+            # ("specify an empty string", EC2 API reference). Elsewhere clients send an empty text
+            # for "not given".
             is_wrapper = members.keys() == {"Value"}
             kept = {"Value"} if is_wrapper or {"Key", "Value"} <= members.keys() else set()
             kept |= {"NoDevice"} & members.keys()
             parse = _structure_parser(fields, required, bool(kept) and not is_wrapper)
-            # Known before its members are compiled, because a shape may contain itself.
+            # Register before compiling the members, because a shape may contain itself.
             assert shape_name is not None
             self._structures[shape_name] = parse
         for member, reference in members.items():
@@ -226,7 +229,7 @@ class InputCompiler:
 
 
 def _nested(form: Form) -> dict[str, Node]:
-    """The tree of a form. Every name keeps its own leaf, or the form is refused."""
+    """Return the tree of a form. Refuses a name that is both a leaf and the start of another."""
     root: dict[str, Node] = {}
     for name, value in form.items():
         *steps, last = name.split(".")
@@ -296,7 +299,7 @@ def _structure_parser(
         if isinstance(node, str):
             if not node:
                 return _ABSENT
-            # The value is not repeated: it may be a secret that was meant for a member.
+            # Do not repeat the value: it may be a secret that was meant for a member.
             raise ServiceError(
                 "InvalidParameterValue",
                 f"The parameter {shown(name)} is a structure. "
@@ -332,10 +335,10 @@ def _list_parser(parse_element: Parse) -> Parse:
 
 
 def _index(step: str, child: Node, name: str) -> int:
-    # `0`, `01`, `-1`, and digits of other scripts, are unknown to EC2.
+    # EC2 does not know `0`, `01`, `-1` or digits of other scripts.
     if _INDEX.fullmatch(step) is None:
         raise unknown(child, f"{name}.{step}")
-    # Its length is compared first: int() itself refuses a text of thousands of digits.
+    # Compare the length first: int() refuses a text of thousands of digits with another error.
     if len(step) > len(str(LIST_INDEX_MAX)) or int(step) > LIST_INDEX_MAX:
         raise refusals.invalid_value(
             shown(name), shown(step), f"Its elements are numbered 1 to {LIST_INDEX_MAX}."
@@ -344,7 +347,7 @@ def _index(step: str, child: Node, name: str) -> int:
 
 
 def _wrapped_list_parser(parse: Parse, wrappers: set[str]) -> Parse:
-    """The list of the query protocol, `Name.member.1`, which is also taken flat, `Name.1`."""
+    """Parse a list of the query protocol, `Name.member.1`, which may also be flat, `Name.1`."""
 
     def parse_wrapped(node: Node, name: str) -> Any:
         if isinstance(node, dict) and len(node) == 1:

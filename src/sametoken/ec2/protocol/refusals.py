@@ -1,4 +1,4 @@
-"""EC2's vocabulary of refusals: one function per code, so that each wording stands once.
+"""Refusals that any action may raise: a function for each code, so that each wording stands once.
 
 Source: "Error codes for the Amazon EC2 API" (errors-overview) for codes; wording as captured
 from EC2 where a capture is known. A refusal is returned, not raised: the caller writes
@@ -19,7 +19,7 @@ def unknown_parameter(name: str) -> ServiceError:
 
 
 def invalid_value(name: str, value: object, why: str = "") -> ServiceError:
-    """`name` is the parameter as the caller writes it; `why` a sentence that says what to do."""
+    """Take `name` as the caller writes the parameter; `why` is a sentence that says what to do."""
     message = f"Value ({value}) for parameter {name} is invalid."
     return ServiceError("InvalidParameterValue", f"{message} {why}".rstrip())
 
@@ -29,7 +29,7 @@ def invalid_combination(message: str) -> ServiceError:
 
 
 def unsupported(name: str) -> ServiceError:
-    """A parameter of EC2's that this endpoint does not implement: refused, never dropped."""
+    """Refuse a parameter of EC2's that this endpoint does not implement: it is never dropped."""
     return ServiceError(
         "UnsupportedOperation",
         f"The parameter {name} is part of EC2 but not supported by this endpoint. Leave it out.",
@@ -43,7 +43,7 @@ def invalid_action(action: str, version: str) -> ServiceError:
 
 
 def dry_run() -> ServiceError:
-    """The answer to a request that would have succeeded. HTTP 412 as captured."""
+    """Answer a dry run that would have succeeded. HTTP 412 as captured from EC2."""
     return ServiceError(
         "DryRunOperation",
         "Request would have succeeded, but DryRun flag is set.",

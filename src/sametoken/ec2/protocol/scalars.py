@@ -1,7 +1,7 @@
-"""One value of a form, typed by its shape: text in, number, moment or bytes out.
+"""Scalars of a form, typed by their shapes: text in; a number, a moment or bytes out.
 
-Values only, no I/O. A parser answers a value or raises a `ServiceError` that names the parameter as
-it was sent. A value is repeated in a message cut short, and never when its shape is sensitive.
+Values only, no I/O. A parser returns a value or raises a `ServiceError` that names the parameter as
+it was sent. A message repeats the value cut short, and never if its shape is sensitive.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, TypeAlias
 from sametoken.ec2.protocol import refusals
 from sametoken.errors import Misconfigured, ServiceError
 
-# Enough of a value to recognise it; an answer must not grow with a hostile request.
+# Shows enough of a value to recognise it; an answer must not grow with a hostile request.
 SHOWN_CHARACTERS_MAX = 200
-# A refusal that names some allowed values helps; all thousand instance types would not.
+# Shows some of the allowed values; a thousand instance types would help no reader.
 _SHOWN_ENUM_VALUES_MAX = 10
 
 # A form as a tree: `Filter.1.Name=x` is {"Filter": {"1": {"Name": "x"}}}.
@@ -28,12 +28,12 @@ Parse: TypeAlias = Callable[[Node, str], Any]
 
 
 def shown(text: str) -> str:
-    """`text`, cut to what a message may repeat of it."""
+    """Cut `text` to what a message may repeat of it."""
     return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[:SHOWN_CHARACTERS_MAX]}…"
 
 
 def unknown(node: Node, name: str) -> ServiceError:
-    """The refusal of a node by the first name under it that was really sent."""
+    """Refuse a node, naming the first full name under it, as it was sent."""
     while isinstance(node, dict):
         step, node = next(iter(node.items()))
         name = f"{name}.{step}"
@@ -41,9 +41,9 @@ def unknown(node: Node, name: str) -> ServiceError:
 
 
 def scalar_parser(shape_name: str, shape: Mapping[str, Any], *, open_enum: bool) -> Parse:
-    """The parser of a shape that is neither structure nor list.
+    """Return the parser of a shape that is neither structure nor list.
 
-    With `open_enum` every text is taken, not only those the model lists. Raises Misconfigured for
+    With `open_enum` it accepts every text, not only those the model lists. Raises Misconfigured for
     a type that these protocols do not define, such as a map.
     """
     hidden = bool(shape.get("sensitive"))
@@ -82,7 +82,7 @@ def _blob_parser(*, hidden: bool) -> Parse:
     def parse(node: Node, name: str) -> bytes:
         text = _scalar(node, name)
         try:
-            # Line ends are let through because the usual tools wrap what they encode.
+            # Accept line ends: the usual tools wrap the base64 that they write.
             return base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
         except ValueError:
             value = "hidden" if hidden else shown(text)
@@ -99,7 +99,7 @@ def _integer_parser(bits: int) -> Parse:
 
     def parse(node: Node, name: str) -> int:
         text = _scalar(node, name)
-        # int() alone would take blanks, underscores and digits of other scripts.
+        # Match first: int() alone would accept blanks, underscores and digits of other scripts.
         if _DIGITS.fullmatch(text) is None or not low <= (number := int(text)) <= high:
             why = f"Give a whole number from {low} to {high}."
             raise refusals.invalid_value(shown(name), shown(text), why)
@@ -135,7 +135,7 @@ _MOMENT = re.compile(
 
 
 def _timestamp(node: Node, name: str) -> datetime:
-    """ISO 8601; without an offset it is UTC, and a date alone is its first moment."""
+    """Parse ISO 8601; a moment without an offset is UTC, a date alone is its first moment."""
     text = _scalar(node, name)
     try:
         if _MOMENT.fullmatch(text) is None:

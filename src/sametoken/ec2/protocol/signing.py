@@ -1,21 +1,21 @@
-"""Finds the one signature of a request, in whichever scheme, and reads who it says is calling.
+"""Finds the only signature of a request, in any scheme, and reads whose it claims to be.
 
-Pure: bytes and values only; the moment is an argument, the secret comes later, with
-`Signature.verify`. Whatever is sent, the answer is a `Signature` or a `ServiceError`, never another
-exception. No text of the caller is repeated in a refusal, apart from names that passed a pattern.
+Pure: bytes and values only. The moment is an argument; the secret comes later, with
+`Signature.verify`. Any bytes end in a `Signature` or a `ServiceError`, never in another exception.
+No text of the caller is repeated in a refusal, apart from names that passed a pattern.
 
-| what is wrong                                   | code                  | status |
+| mistake                                         | code                  | status |
 | ----------------------------------------------- | --------------------- | ------ |
-| nothing is signed, a V2 parameter is missing    | MissingParameter      | 400    |
+| no signature, a V2 parameter is missing         | MissingParameter      | 400    |
 | the signature cannot be read, or is there twice | IncompleteSignature   | 400    |
 | a V2 parameter is malformed                     | InvalidParameterValue | 400    |
 | both Timestamp and Expires                      | InvalidParameterCombination | 400 |
 | too old, or too far ahead                       | RequestExpired        | 400    |
-| a session token, V2 or SHA-1 switched off, a key id nobody can have | AuthFailure | 401 |
+| a session token, V2 or SHA-1 switched off, a malformed key id | AuthFailure | 401    |
 | signed for something else                       | SignatureDoesNotMatch | 403    |
 
-An unsigned request gets what EC2 answers, `MissingParameter` and `AWSAccessKeyId`, although that
-parameter belongs to version 2 alone (seen e.g. in test-kitchen/kitchen-ec2 #440): scripts match it.
+An unsigned request is answered as EC2 does, with `MissingParameter` and `AWSAccessKeyId`, although
+only version 2 has that parameter (seen e.g. in test-kitchen/kitchen-ec2 #440): scripts match it.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from sametoken.ec2.protocol.wire import Signature, WireRequest, incomplete_signa
 
 __all__ = ["SIGNATURE_PARAMETERS", "Signature", "WireRequest", "read_signature"]
 
-# The signature's own parameters: no action's parameter has one of these names, so the parser of
-# actions leaves them out instead of refusing them as unknown.
+# Parameters of the signature. No action has a parameter of these names, so they are left out before
+# an action's parser, which would refuse them as unknown, sees the form.
 SIGNATURE_PARAMETERS: frozenset[str] = sigv2.FORM_PARAMETERS | sigv4.QUERY_PARAMETERS
 
-# A request's method and target have neither blanks nor control characters (RFC 9112 section 3);
-# with a line end in one of them, two different requests could have the same text to sign.
+# Methods and targets have neither blanks nor control characters (RFC 9112 section 3): with a line
+# end in one of them, two different requests could have the same text to sign.
 _METHOD = re.compile("[!-~]*")
 _TARGET = re.compile(rb"[!-~\x80-\xff]*")
 _SESSION_TOKENS = frozenset({"X-Amz-Security-Token", "SecurityToken"})
@@ -49,9 +49,9 @@ def read_signature(
     allow_v2: bool = True,
     allow_sha1: bool = False,
 ) -> Signature:
-    """The request's one signature; raises ServiceError if there is none that could be valid.
+    """Return the request's only signature; raises ServiceError if none could be valid.
 
-    `form` is the parameters as they will be acted upon: the query's, and for a POST the body's.
+    `form` holds the parameters that the action will use: the query's, and for a POST the body's.
     `now` is aware. `default_region` is for version 2, whose signature names no Region.
     """
     assert now.utcoffset() is not None, "now must be aware"
@@ -67,7 +67,7 @@ def read_signature(
     presigned = not names.isdisjoint(sigv4.QUERY_MARKERS)
     version_2 = not names.isdisjoint(sigv2.FORM_MARKERS)
     if (authorization is not None) + presigned + version_2 > 1:
-        # Each could name another caller, and only one of them would be checked.
+        # Each signature could name another caller, and only one would be checked.
         raise incomplete_signature("The request is signed in more than one way.")
     if authorization is not None:
         return sigv4.signature_in_header(request, query, authorization, now=now)

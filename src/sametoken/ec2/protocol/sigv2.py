@@ -1,11 +1,11 @@
 """AWS Signature Version 2, read and checked: in the query string, or in the form of a POST.
 
 Pure: bytes and values only. For clients from before 2014. Unlike version 4 it signs the parsed
-parameters and nothing of the body's bytes, so what it proves is exactly the `form` it was given.
+parameters and not the body's bytes, so it proves exactly the `form` that it was given.
 Source: AWS General Reference, "Signature Version 2 signing process".
 
-What the signature does not cover: headers other than Host, and the order of repeated names. The
-form's parser must not give that order a meaning.
+The signature does not cover headers other than Host, nor the order of repeated names. The form's
+parser must therefore not give that order a meaning.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from sametoken.ec2.protocol.wire import (
 )
 from sametoken.errors import ServiceError
 
-# Either of these in a form means that its sender meant to sign there.
+# A form with either of these was meant to be signed by version 2.
 FORM_MARKERS = frozenset({"AWSAccessKeyId", "Signature"})
 FORM_PARAMETERS = frozenset(
     {
@@ -47,15 +47,15 @@ FORM_PARAMETERS = frozenset(
 _REQUIRED = ("AWSAccessKeyId", "SignatureVersion", "SignatureMethod", "Signature")
 
 _DIGESTS = {"HmacSHA256": "sha256", "HmacSHA1": "sha1"}
-# The source's own example has no zone, and means UTC; libraries add one, or a fraction.
+# The source's own example has no zone, and means UTC; libraries add a zone or a fraction.
 _MOMENT = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?"
     r"(?:Z|\+00:00)?"
 )
-# A host name or address with its port: nothing in it can end the line that it is signed on.
+# A host name or address with its port: no character of it can end the line that it is signed on.
 _HOST = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
-# `eu-west-1`, `us-gov-east-1`; stricter than what version 4 may state, because a host's second
-# label is otherwise any word at all (`ec2.internal`).
+# Matches `eu-west-1`, `us-gov-east-1`; stricter than `is_region`, which version 4 uses, because the
+# second label of a host can be any other word (`ec2.internal`).
 _HOST_REGION = re.compile(r"[a-z]{2,8}(?:-[a-z]{1,12}){1,2}-[0-9]{1,2}")
 _SERVICES = ("ec2", "sts")
 
@@ -90,7 +90,7 @@ def signature_in_form(
     default_region: str,
     allow_sha1: bool,
 ) -> Signature:
-    """The signature of a form by version 2; raises ServiceError if it cannot be valid.
+    """Read a form's signature of version 2; raises ServiceError if it cannot be valid.
 
     `default_region` stands in when the signed Host names no Region.
     """
@@ -130,10 +130,10 @@ def _digest(form: Form, *, allow_sha1: bool) -> str:
 
 
 def _signed_at(form: Form, *, now: datetime) -> datetime:
-    """When it was signed; for `Expires`, the first moment at which it is taken.
+    """Return the moment of signing; with `Expires`, the first moment at which it is accepted.
 
-    A request with `Expires` is taken in the 15 minutes before that moment only. So no request lives
-    longer than 15 minutes, however far ahead its sender looked (promise P7).
+    A request with `Expires` is accepted only in the 15 minutes before that moment. So no request is
+    valid for longer than 15 minutes, however late its `Expires` (promise P7).
     """
     timestamp, expires = form.get("Timestamp"), form.get("Expires")
     if timestamp is not None and expires is not None:
@@ -174,7 +174,7 @@ def _host(request: WireRequest) -> str:
 
 
 def _service_and_region(host: str, default_region: str) -> tuple[str, str]:
-    """`ec2.eu-west-1.…` or the older `eu-west-1.ec2.…`; all else is EC2 in `default_region`."""
+    """Read `ec2.eu-west-1.…` or the older `eu-west-1.ec2.…`; else EC2 in `default_region`."""
     first, second = [*host.partition(":")[0].split("."), "", ""][:2]
     if second in _SERVICES and _is_host_region(first):
         return second, first
@@ -188,7 +188,7 @@ def _is_host_region(label: str) -> bool:
 
 
 def _string_to_sign(request: WireRequest, host: str, form: Form) -> bytes:
-    """Four lines. Names are sorted as bytes before they are encoded, as the source has it."""
+    """Return four lines. Names are sorted as bytes before they are encoded, as in the source."""
     pairs = sorted(
         (_form_bytes(name), _form_bytes(value))
         for name, value in form.items()
@@ -208,11 +208,11 @@ def _string_to_sign(request: WireRequest, host: str, form: Form) -> bytes:
 
 
 def _form_bytes(text: str) -> bytes:
-    # A form's text is decoded from UTF-8. A lone surrogate cannot come from there; it gets bytes
-    # of its own, so that it matches no honest signature and raises nothing.
+    # A form's text is decoded from UTF-8, which has no lone surrogate. `surrogatepass` gives one
+    # bytes that match no honest signature, and raises no error.
     return text.encode("utf-8", "surrogatepass")
 
 
 def _invalid(name: str, rule: str) -> ServiceError:
-    # The value is not echoed: nobody has proven anything yet, and it may be long.
+    # Do not echo the value: no caller is proven yet, and it may be long.
     return ServiceError("InvalidParameterValue", f"The parameter {name} {rule}.")

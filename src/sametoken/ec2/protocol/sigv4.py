@@ -1,11 +1,11 @@
 """AWS Signature Version 4, read and checked: in the Authorization header, or in the query string.
 
-Pure: bytes and values only. Not here: payloads left unsigned, chunked uploads, and keys derived for
-many Regions (SigV4A), none of which an EC2 client uses. The comments number the steps of the
-source: IAM User Guide, "Create a signed AWS API request".
+Pure: bytes and values only. Unsigned payloads, chunked uploads and keys derived for many Regions
+(SigV4A) are refused: no EC2 client uses them. Comments number the steps of the source: IAM User
+Guide, "Create a signed AWS API request".
 
-What the signature does not cover: the order of repeated names in a query string, because the
-canonical form sorts them. The form's parser must not give that order a meaning.
+The signature does not cover the order of repeated names in a query string, because the canonical
+form sorts them. The form's parser must therefore not give that order a meaning.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from sametoken.ec2.protocol.wire import (
     mismatch,
 )
 
-# One name and value of a query string, percent-decoded.
+# A name and a value of a query string, percent-decoded.
 QueryPair: TypeAlias = tuple[bytes, bytes]
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 _TERMINATOR = "aws4_request"
-# The source allows seven days; `check_window` then lets none live longer than 15 minutes.
+# The source allows seven days; `check_window` then allows 15 minutes at most.
 _EXPIRES_SECONDS_MAX = 604_800
-# Callers in use, times the Regions of each: 4 hashes are saved at every request but the first.
+# Bounds the kept keys: callers times their Regions. A kept key saves a request 4 hashes.
 SIGNING_KEYS_MAX = 1024
 
 _QUERY_FIELDS = (
@@ -48,7 +48,7 @@ _QUERY_FIELDS = (
     "X-Amz-SignedHeaders",
     "X-Amz-Signature",
 )
-# Any of these in a query string means that its sender meant to sign there.
+# A query string with any of these was meant to be signed.
 QUERY_MARKERS = frozenset({"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature"})
 QUERY_PARAMETERS = frozenset({*_QUERY_FIELDS, "X-Amz-Security-Token", "X-Amz-Content-Sha256"})
 _HEADER_FIELDS = frozenset({"Credential", "SignedHeaders", "Signature"})
@@ -69,7 +69,7 @@ _HTTP_DATE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Stated:
-    """What the sender wrote about its signature, the same in a header and in a query string."""
+    """The parts of a signature as sent, the same for a header and for a query string."""
 
     credential: str
     signed_headers: str
@@ -94,9 +94,9 @@ class _Proof:
 
 @lru_cache(maxsize=SIGNING_KEYS_MAX)
 def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
-    """Step 4: the secret narrowed to a day, a Region and a service; kept, as every client does.
+    """Step 4: derive the key of a day, a Region and a service; cached, as every client does.
 
-    Only a key id that exists comes this far, on a day near now.
+    Only requests with a known key id and a date near now come this far, so the cache stays small.
     """
     key = b"AWS4" + secret.encode()
     for part in (date, region, service, _TERMINATOR):
@@ -107,9 +107,9 @@ def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
 def signature_in_header(
     request: WireRequest, query: Sequence[QueryPair], authorization: str, *, now: datetime
 ) -> Signature:
-    """The signature of an Authorization header; raises ServiceError if it cannot be valid.
+    """Read the signature of an Authorization header; raises ServiceError if it cannot be valid.
 
-    `query` is the `query_pairs` of the request, here and below.
+    `query` is the request's `query_pairs`, here and below.
     """
     fields = _authorization_fields(authorization)
     stated = _Stated(
@@ -125,9 +125,9 @@ def signature_in_header(
 def signature_in_query(
     request: WireRequest, query: Sequence[QueryPair], *, now: datetime
 ) -> Signature:
-    """The signature of a presigned URL; raises ServiceError if it cannot be valid.
+    """Read the signature of a presigned URL; raises ServiceError if it cannot be valid.
 
-    It lives as long as it asks, and never longer than 15 minutes (promise P7).
+    It is valid for its X-Amz-Expires, and for at most 15 minutes (promise P7).
     """
     fields = _presigned_fields(query)
     if fields["X-Amz-Algorithm"] != ALGORITHM:
@@ -143,9 +143,9 @@ def signature_in_query(
 
 
 def query_pairs(query: bytes) -> list[QueryPair]:
-    """The names and values of a query string, decoded exactly as a form's are.
+    """Decode the names and values of a query string, exactly as those of a form.
 
-    A plus is a blank. Were it kept, a signed `a%2Bb` could be turned into `a+b` on its way: the
+    A plus becomes a blank. If it stayed a plus, `a%2Bb` could be changed to `a+b` on its way: the
     signature would still hold, and the form would read `a b`.
     """
     pairs = []
@@ -159,7 +159,7 @@ def query_pairs(query: bytes) -> list[QueryPair]:
 def _signature(
     request: WireRequest, query: Sequence[QueryPair], stated: _Stated, stated_hash: str | None
 ) -> Signature:
-    # The moment was checked to be near now, so its year is written with four digits below.
+    # The caller has checked that the moment is near now, so its year has four digits below.
     access_key_id, date, region, service = _scope(stated.credential)
     if date != f"{stated.signed_at:%Y%m%d}":
         raise mismatch("The date in the credential scope is not the date of the request.")
@@ -205,7 +205,7 @@ def _authorization_fields(authorization: str) -> dict[str, str]:
 
 
 def _presigned_fields(query: Sequence[QueryPair]) -> dict[str, str]:
-    """The signature's own parameters; all but X-Amz-Content-Sha256 are present."""
+    """Return the parameters of the signature; all but X-Amz-Content-Sha256 are present."""
     fields: dict[str, str] = {}
     for name_bytes, value in query:
         name = name_bytes.decode("latin-1")
@@ -245,16 +245,16 @@ def _header_names(signed_headers: str) -> list[str]:
     if names != sorted(set(names)):
         raise incomplete_signature("SignedHeaders must be sorted, each name once.")
     if "host" not in names:
-        # Otherwise a request meant for one endpoint could be played to another.
+        # Refuse: without the host, a request to one endpoint could be sent to another.
         raise mismatch("The host header must be one of the signed headers.")
     return names
 
 
 def _payload_hash(request: WireRequest, stated_hash: str | None) -> str:
-    """The hash of the body as received: it is what the signature must cover, always.
+    """Return the hash of the body as received, which the signature must cover.
 
-    `UNSIGNED-PAYLOAD` is refused with the rest. Nothing that botocore sends to EC2 uses it, and it
-    would let anyone on the way change the parameters of a POST.
+    `UNSIGNED-PAYLOAD` is refused like any other text: botocore never sends it to EC2, and it would
+    allow anyone on the way to change the parameters of a POST.
     """
     actual = hashlib.sha256(request.body).hexdigest()
     if stated_hash is not None and stated_hash.strip() != actual:
@@ -304,7 +304,7 @@ def _lifetime(expires: str) -> timedelta:
 def _canonical_request(
     request: WireRequest, query: Sequence[QueryPair], names: list[str], payload_hash: str
 ) -> bytes:
-    """Step 1. The signature itself, in a query string, is the one thing left out."""
+    """Step 1. Only X-Amz-Signature is left out of a signed query string."""
     values = _canonical_headers(request)
     absent = next((name for name in names if name.encode() not in values), None)
     if absent is not None:
@@ -322,9 +322,9 @@ def _canonical_request(
 
 
 def _canonical_path(path: bytes) -> bytes:
-    """Dot segments and doubled slashes resolved (RFC 3986 section 5.2.4), then encoded once more.
+    """Resolve dot segments and doubled slashes (RFC 3986 section 5.2.4), then encode once more.
 
-    Once more, because the path is already encoded: every service but S3 signs it twice encoded.
+    The path is encoded already; every service but S3 signs it encoded twice.
     """
     kept: list[bytes] = []
     for segment in path.split(b"/"):
@@ -346,9 +346,9 @@ def _canonical_query(query: Sequence[QueryPair]) -> bytes:
 
 
 def _canonical_headers(request: WireRequest) -> Mapping[bytes, bytes]:
-    """Every header as it is signed: blanks at the ends gone, runs of blanks one, repeats joined.
+    """Return headers as they are signed: trimmed, runs of blanks made one, repeats joined.
 
-    Split as bytes: a text's own idea of a blank includes 0xA0, which is half of a UTF-8 letter.
+    Values are split as bytes: `str.split` takes 0xA0, a part of UTF-8 letters, for a blank.
     """
     values: dict[bytes, bytes] = {}
     for name, value in request.headers:

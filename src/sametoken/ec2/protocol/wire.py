@@ -1,7 +1,7 @@
-"""One request as it came over the wire, and the signature read from it. Values only, no clock.
+"""A request as it came over the wire, and the signature read from it. Values only, no clock.
 
-Shared by the signature schemes (`sigv4`, `sigv2`) and by `signing`, which chooses between them:
-what they refuse with, which moments they accept, and which texts a `Signature` may carry.
+The signature schemes (`sigv4`, `sigv2`) and `signing`, which chooses between them, share from here
+their refusals, the moments they accept, and the texts that a `Signature` may carry.
 """
 
 from __future__ import annotations
@@ -14,25 +14,26 @@ from typing import Literal, Protocol
 from sametoken.ec2.protocol import refusals
 from sametoken.errors import ServiceError
 
-# EC2's documented window, each way; far below the shortest retention (24 hours), so that a captured
-# request cannot be sent again once its token is forgotten (promise P7).
+# The window that EC2 documents, before and after now; far below the shortest retention (24 hours),
+# so that a captured request cannot be sent again once its token is forgotten (promise P7).
 VALIDITY = timedelta(minutes=15)
 
-# Patterns of what a `Signature` carries into logs and SQL. IAM documents 16 to 128 word characters
-# for a key id; shorter ones are let through because people configure `test`, and the store knows
-# none of them unless it was told.
+# Patterns of the texts that a `Signature` carries into logs and SQL. IAM documents 16 to 128 word
+# characters for a key id; shorter ones pass, because people configure `test`. The store only knows
+# keys that an operator has made.
 _ACCESS_KEY_ID = re.compile(r"[A-Za-z0-9_]{1,128}")
-# Longer than any Region or service name there is (`ap-northeast-1` has 14), short enough for a log.
+# Allows more than the longest name of a Region or service (`ap-northeast-1` has 14), and no more
+# than fits a log.
 _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)
 class WireRequest:
-    """What was sent: nothing decoded, nothing joined, so that a signature over it can be checked.
+    """A request as sent, neither decoded nor joined, so that its signature can be checked.
 
     `path` and `query` keep their percent-encoding. `headers` are in wire order, names lower-cased.
-    Bytes become text where they are acted upon, and once: `query.split_form` decodes the form,
-    and `last` and `only` one header's value, as latin-1, which no byte fails.
+    Bytes are decoded once, where they are used: `query.split_form` decodes the form, and `last` and
+    `only` a header's value, as latin-1, which accepts every byte.
     """
 
     method: str
@@ -42,20 +43,20 @@ class WireRequest:
     body: bytes
 
     def values(self, name: str) -> list[bytes]:
-        """Every value of the header `name` (lower case), in wire order."""
+        """Return every value of the header `name` (lower case), in wire order."""
         wanted = name.encode()
         return [value for known, value in self.headers if known == wanted]
 
     def last(self, name: str) -> str | None:
-        """The value of the header `name` that was sent last, None without it."""
+        """Return the value of the header `name` that was sent last, None without it."""
         values = self.values(name)
         return values[-1].decode("latin-1") if values else None
 
     def only(self, name: str) -> str | None:
-        """The one value of the header `name`, None without it.
+        """Return the only value of the header `name`, None without it.
 
-        Raises IncompleteSignature when it was sent twice: of two values, the one that was signed
-        and the one that is acted upon could differ.
+        Raises IncompleteSignature if it was sent twice: the value that was signed and the value
+        that is used could differ.
         """
         values = self.values(name)
         if len(values) > 1:
@@ -64,18 +65,18 @@ class WireRequest:
 
 
 class Proof(Protocol):
-    """The part of a signature that only the holder of the secret can make, whatever the scheme."""
+    """The part of a signature that only the holder of the secret can make, in any scheme."""
 
     def matches(self, secret: str) -> bool:
-        """Whether the holder of `secret` signed this request. Takes the same time either way."""
+        """Return whether `secret` signed this request. Takes the same time either way."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A request's signature: who the caller says it is. `verify` proves it, and nothing before.
+    """A request's signature, with the identity that it claims. Only `verify` proves the claim.
 
-    `region` and `service` are well formed, not known: whether they exist is the caller's to check.
+    `region` and `service` are well formed, but may not exist: the caller has to check.
     `signed_at` is aware UTC, within 15 minutes of the `now` it was read at. `signature_version` is
     for accounts that switch version 2 off.
     """
@@ -94,34 +95,34 @@ class Signature:
 
 
 def incomplete_signature(why: str) -> ServiceError:
-    """The signature cannot be read at all. `why` is a sentence without the caller's text."""
+    """Refuse a signature that cannot be read. `why` is a sentence without the caller's text."""
     return ServiceError(
         "IncompleteSignature", f"The request signature does not conform to AWS standards. {why}"
     )
 
 
 def mismatch(why: str) -> ServiceError:
-    """The signature can be read, and cannot be right for this request, whatever the secret."""
+    """Refuse a readable signature that no secret could make right for this request."""
     return ServiceError("SignatureDoesNotMatch", why, http_status=403)
 
 
 def checked_access_key_id(text: str) -> str:
-    """`text`, if some account could have it as a key id; else raises AuthFailure, unechoed."""
+    """Return `text` if it can be a key id; else raise AuthFailure, which does not repeat it."""
     if _ACCESS_KEY_ID.fullmatch(text) is None:
         raise refusals.auth_failure("The access key id is malformed.")
     return text
 
 
 def is_region(text: str) -> bool:
-    """Whether `text` is spelt as Regions, and services, are."""
+    """Return whether `text` is spelt like the name of a Region or a service."""
     return _REGION.fullmatch(text) is not None
 
 
 def check_window(signed_at: datetime, *, now: datetime, lifetime: timedelta = VALIDITY) -> None:
     """Raise RequestExpired unless `now` is at most `lifetime` after `signed_at`.
 
-    A clock that is ahead of ours by up to `VALIDITY` is forgiven. The moments are subtracted, never
-    added to, because a hostile year 9999 would overflow.
+    A caller's clock may be ahead by up to `VALIDITY`. Moments are subtracted and never added to,
+    because a hostile year 9999 would overflow.
     """
     age = now - signed_at
     if age > min(lifetime, VALIDITY):

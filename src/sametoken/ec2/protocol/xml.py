@@ -1,7 +1,7 @@
-"""XML out: a result in the model's names becomes bytes, by closures compiled per shape.
+"""XML out: closures compiled per shape render a result in the model's names as bytes.
 
-Bytes and values only, no I/O. What is rendered is ours, so a result that does not fit its shape is
-our bug, an AssertionError. XML is never parsed here, nor anywhere else in the package.
+Bytes and values only, no I/O. Results come from our own actions, so a result that does not fit its
+shape is our bug, an AssertionError. No module of the package parses XML.
 
 Source: Smithy, "AWS EC2 query protocol" and "AWS query protocol"; native captures for the slash at
 the end of the namespace, `<return>true</return>` and the empty elements of empty lists.
@@ -21,16 +21,16 @@ from sametoken.errors import Misconfigured, ServiceError
 # The shapes of a service model in botocore's own format.
 Shapes: TypeAlias = Mapping[str, Mapping[str, Any]]
 Render: TypeAlias = Callable[[Mapping[str, Any], str], bytes]
-# The content of a value's element, and the whole element with its tags.
+# Renders the content of a value's element; `_Element` renders the element with its tags.
 _Content: TypeAlias = Callable[[Any], str]
 _Element: TypeAlias = Callable[[Any], str]
 
 CONTENT_TYPE = "text/xml;charset=UTF-8"
-# Of the services that speak the `query` protocol only sts is answered.
+# The only service answered in the `query` protocol.
 STS_NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
-# Markup, a CR (which a parser would read as a line end), and what XML 1.0 cannot carry at all.
+# Markup, CR (which a parser would read as a line end), and characters that XML 1.0 cannot carry.
 _SPECIAL = re.compile("[&<>\r]|[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
 _NOT_A_CHARACTER = "\ufffd"
@@ -39,7 +39,7 @@ _NOT_A_CHARACTER = "\ufffd"
 def render_error(
     protocol: str, error: ServiceError, request_id: str, *, namespace: str = STS_NAMESPACE
 ) -> bytes:
-    """The body of a refusal. `namespace` is for the `query` protocol; EC2's errors have none."""
+    """Render a refusal. `namespace` is for the `query` protocol; EC2's errors have none."""
     code, message = escaped(error.code), escaped(error.message)
     if protocol == "query":
         kind = "Receiver" if error.retryable else "Sender"
@@ -55,8 +55,8 @@ def render_error(
 
 
 def escaped(text: str) -> str:
-    """`text` as the content of an element; what XML cannot carry becomes U+FFFD."""
-    # Nearly every text has nothing to replace, and a search alone is cheaper than a substitution.
+    """Escape `text` as the content of an element; characters XML cannot carry become U+FFFD."""
+    # Search first: nearly every text needs no change, and a search is cheaper than a substitution.
     return text if _SPECIAL.search(text) is None else _SPECIAL.sub(_replacement, text)
 
 
@@ -74,7 +74,7 @@ class OutputCompiler:
         self._structures: dict[str, _Content] = {}
 
     def compile(self, action: str, shape_name: str | None, wrapper: str | None) -> Render:
-        """A renderer of results of `action`, whose structure is `shape_name`.
+        """Return a renderer of results of `action`, whose structure is `shape_name`.
 
         With None the action has no modelled output: its result is empty. `wrapper` is the model's
         resultWrapper, of the query protocol. The renderer takes the result and the request id.
@@ -82,7 +82,7 @@ class OutputCompiler:
         try:
             content = _nothing if shape_name is None else self._structure(shape_name)
         except Misconfigured:
-            # Half-made ones would deny, in another action, the members they still lack.
+            # Drop half-made renderers: another action would fail on the members they still lack.
             self._structures.clear()
             raise
         opening = f'{_DECLARATION}<{action}Response xmlns="{self._namespace}">'
@@ -112,7 +112,7 @@ class OutputCompiler:
             return known
         elements: list[tuple[str, _Element]] = []
         content = _structure_content(shape_name, elements)
-        # Known before its members are compiled, because a shape may contain itself.
+        # Register before compiling the members, because a shape may contain itself.
         self._structures[shape_name] = content
         for member, reference in self._shapes[shape_name]["members"].items():
             elements.append((member, self._element(member, reference)))
@@ -133,7 +133,7 @@ class OutputCompiler:
             case "structure":
                 return self._structure(shape_name)
             case "list":
-                # The protocol's own default; EC2's model names nearly every element `item`.
+                # `member` is the protocol's default; EC2's model calls nearly every element `item`.
                 return _list_content(self._element("member", shape["member"]))
             case kind if kind in _CONTENTS:
                 return _CONTENTS[kind]
@@ -189,7 +189,7 @@ def _string(value: Any) -> str:
 
 
 def _integer(value: Any) -> str:
-    # A bool is an int to Python, and `True` a number to no client.
+    # Refuse a bool, which is an int to Python: no client reads `True` as a number.
     assert isinstance(value, int) and not isinstance(value, bool), f"not an integer: {value!r}"
     return str(int(value))
 
@@ -208,7 +208,7 @@ def _boolean(value: Any) -> str:
 
 
 def _timestamp(value: Any) -> str:
-    """Milliseconds and a Z, as EC2 writes every moment."""
+    """Render a moment with milliseconds and a Z, as EC2 does."""
     assert isinstance(value, datetime) and value.utcoffset() is not None, f"not aware: {value!r}"
     moment = value.astimezone(UTC).replace(tzinfo=None)
     return f"{moment.isoformat(timespec='milliseconds')}Z"
