@@ -92,6 +92,7 @@ def declare(family: str, noun: Noun, actions: Sequence[Action]) -> None:
     """Serve a noun more, as if a module of the program declared it. Before anything is asked."""
     global REPEATS
     cast(dict[str, Kind], kinds())[noun.kind.name] = noun.kind
+    records().append(noun)
     for action in actions:
         cast(dict[str, Action], ACTIONS)[action.name] = action
         _families()[action.name] = family
@@ -99,14 +100,19 @@ def declare(family: str, noun: Noun, actions: Sequence[Action]) -> None:
 
 
 @cache
-def nouns() -> Mapping[str, Noun]:
-    """Every noun that a module of the program declares, by the name of its kind."""
-    return {
-        value.kind.name: value
+def records() -> list[Noun]:
+    """Return each noun that a module of the program declares; a kind may have several."""
+    return [
+        value
         for module in pkgutil.walk_packages(ec2.__path__, f"{ec2.__name__}.")
         for value in vars(importlib.import_module(module.name)).values()
         if isinstance(value, Noun)
-    }
+    ]
+
+
+def nouns() -> Mapping[str, Noun]:
+    """Map each kind, by the kind's name."""
+    return {noun.kind.name: noun for noun in records()}
 
 
 def prefix_of(kind: str) -> str:

@@ -6,14 +6,15 @@ Nothing is asked for this: requests are drafted on ground that makes nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from exercises import catalogue, requests
 from exercises.catalogue import ZONE, Does
-from exercises.exercise import Exercise
+from exercises.exercise import Document, Exercise
 from exercises.probe import MARK, Probe
 from exercises.requests import EXERCISES, Request, id_paths, requests_of, says
+from sametoken.ec2.kit.nouns import Noun
 
 # Their quota is of vCPUs.
 _COUNTED_OTHERWISE = {"instance"}
@@ -21,7 +22,12 @@ _COUNTED_OTHERWISE = {"instance"}
 
 def gaps() -> list[str]:
     """All gaps, of the whole catalogue."""
-    return [*_unasked(), *_of_kinds(), *(one for made in EXERCISES for one in of_exercise(made))]
+    return [
+        *_unasked(),
+        *_of_kinds(),
+        *(one for made in EXERCISES for one in of_exercise(made)),
+        *(one for made in EXERCISES for one in of_records(catalogue.records(), made)),
+    ]
 
 
 def _unasked() -> Iterator[str]:
@@ -54,6 +60,32 @@ def _of_kinds() -> Iterator[str]:
             yield f"{kind}: its record has no quota"
     for kind in sorted(catalogue.QUOTAS.keys() - {one.kind for one in EXERCISES if one.makes}):
         yield f"{kind}: its quota is of what no exercise makes"
+
+
+def of_records(nouns: Sequence[Noun], exercise: Exercise) -> Iterator[str]:
+    """Name the parameters that an exercise asks for and the record of its noun does not take.
+
+    A kind may have several records; one that takes everything is enough.
+    """
+    own = [
+        noun
+        for noun in nouns
+        if noun.kind.name == exercise.kind and exercise.make == f"Create{noun.word}"
+    ]
+    if not own or not exercise.makes:
+        return
+    asked = exercise.ask(Probe())
+    asked = {**asked, **(exercise.other(asked) if exercise.other is not None else {})}
+    left = min((_unknown_to(noun, asked) for noun in own), key=len)
+    for parameter in left:
+        yield (
+            f"{exercise.make}: its record does not take {parameter}: say it in `parents`, if it "
+            "names what must exist, or in `accepts`"
+        )
+
+
+def _unknown_to(noun: Noun, asked: Document) -> list[str]:
+    return [one for one in asked if one not in {*noun.accepts, *noun.parents, "TagSpecifications"}]
 
 
 def of_exercise(exercise: Exercise) -> Iterator[str]:

@@ -15,7 +15,7 @@ import pytest
 
 from exercises import catalogue, gateways, requests
 from exercises.exercise import Exercise
-from exercises.gaps import gaps, of_exercise
+from exercises.gaps import gaps, of_exercise, of_records
 from exercises.requests import EXERCISES
 from sametoken.ec2.kit.nouns import Noun
 from simulation.makings import MAKINGS
@@ -112,6 +112,30 @@ def test_a_record_without_quota_or_repeat_is_named() -> None:
     left = tuple(one for one in catalogue.REPEATS if one.action != "DeleteCarrierGateway")
     with patch.object(catalogue, "REPEATS", left):
         assert "DeleteCarrierGateway: its record says nothing of what a repeat does" in gaps()
+
+
+# Nouns without a function of their own in what a create takes, and the parts of their records.
+PLAIN = ("carrier-gateway", "egress-only-internet-gateway", "traffic-mirror-target", "toy")
+PARTS = [
+    (noun, part)
+    for noun in catalogue.records()
+    if noun.kind.name in PLAIN
+    for part in ("parents", "accepts")
+    if getattr(noun, part)
+]
+
+
+@pytest.mark.parametrize(
+    ("noun", "part"), PARTS, ids=lambda one: one if isinstance(one, str) else one.kind.name
+)
+def test_a_part_that_a_record_leaves_out_is_named(noun: Noun, part: str) -> None:
+    [exercise] = [one for one in EXERCISES if one.make == f"Create{noun.word}"]
+    assert list(of_records([noun], exercise)) == []
+    less = replace(noun, parents={}) if part == "parents" else replace(noun, accepts={})
+    [named, *_] = of_records([less], exercise)
+    assert named.startswith(
+        tuple(f"{exercise.make}: its record does not take {one}:" for one in getattr(noun, part))
+    )
 
 
 # Kinds that the workflow ends without asking what stands under them.
