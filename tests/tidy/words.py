@@ -19,23 +19,15 @@ from tidy.sources import Source
 LEFT: tuple[str, ...] = (
     "src/sametoken/cli/",
     "src/sametoken/ec2/protocol/",
-    "src/sametoken/idempotency/",
     "src/sametoken/node.py",
-    "src/sametoken/resources/account/",
-    "src/sametoken/resources/kit/",
-    "src/sametoken/resources/network/addresses.py",
-    "src/sametoken/resources/network/vpcs.py",
     "src/sametoken/server/",
     "src/sametoken/settings.py",
-    "src/sametoken/store/",
-    "src/sametoken/workflow/work.py",
     "tests/conftest.py",
     "tests/ec2/",
     "tests/exercises/",
     "tests/exhaustive/",
     "tests/plane.py",
     "tests/simulation/",
-    "tests/store/",
     "tests/test_docs.py",
 )
 
