@@ -111,7 +111,7 @@ def records() -> list[Noun]:
 
 
 def nouns() -> Mapping[str, Noun]:
-    """Map each kind, by the kind's name."""
+    """Return a noun of each kind, by the name of the kind."""
     return {noun.kind.name: noun for noun in records()}
 
 

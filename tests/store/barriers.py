@@ -1,9 +1,9 @@
-"""Sessions on one real PostgreSQL, stepped through all orders: each stops before each act of its.
+"""Sessions on a real PostgreSQL, run through all orders: each stops before each of its acts.
 
-One session is let go on at a time, to its next stop, its end, or a lock that somebody holds who has
-stopped: PostgreSQL itself says who waits for whom. Orders are tried depth first, each from a start
-of its own. Where two waiters are woken at once PostgreSQL picks the next; so whoever may wait
-together does the same, and either pick leads to the same orders.
+A single session runs at a time, to its next stop, to its end, or to a lock that a stopped session
+holds; PostgreSQL reports which session waits for which. Orders are tried depth first, each from a
+fresh start. If two waiters are woken at once, PostgreSQL picks the next. So sessions that may wait
+together do the same acts, and either pick leads to the same orders.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sametoken.idempotency.tables import Ledger
 from sametoken.store.port import Store, Tx
 from store.stores import HANG_SECONDS
 
-# How long to look away from a session that runs before asking PostgreSQL whether it waits.
+# The pause before PostgreSQL is asked again whether a running session waits.
 _LOOK_SECONDS = 0.001
 _LOOKS_MAX = int(HANG_SECONDS / _LOOK_SECONDS)
 _WHO_WAITS = "SELECT pid, pg_blocking_pids(pid) FROM unnest(%s::int[]) AS pid"
@@ -76,7 +76,7 @@ class Session:
         self._go_on.release()
 
     def give_up(self) -> None:
-        """Have it roll back at its next stop, so that it holds up nobody after it."""
+        """Have it roll back at its next stop, so that no other session waits for it."""
         self._is_given_up = True
         self._go_on.release()
 
@@ -89,7 +89,7 @@ class Session:
 
 
 class SteppedLedger(Ledger):
-    """The real ledger, which stops before what it does to the entry."""
+    """The real ledger, which stops before each of its acts on the entry."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -113,7 +113,7 @@ class SteppedLedger(Ledger):
 
 @dataclass(slots=True)
 class Order:
-    """One run: which session went on at each turn, of how many that could."""
+    """An order of turns: which session went on at each turn, of how many that could."""
 
     wanted: Sequence[int]
     taken: list[tuple[int, int]] = field(default_factory=list)
@@ -130,7 +130,7 @@ class Order:
         return able[index]
 
     def following(self) -> list[int] | None:
-        """What to want next: the next choice at the last turn that had one."""
+        """Return the choices of the next order: it differs at the last turn with a choice left."""
         left = list(self.taken)
         while left and left[-1][0] + 1 == left[-1][1]:
             left.pop()
@@ -170,13 +170,13 @@ def _take_turns(sessions: Sequence[Session], order: Order, watch: Watch) -> None
 
 
 class Watch:
-    """Asks PostgreSQL, on a connection of its own, who waits for whom."""
+    """Asks PostgreSQL, on a connection of its own, which session waits for which."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
 
     def until_all_stand(self, sessions: Sequence[Session]) -> None:
-        """Until each session has stopped, or waits for one that has."""
+        """Wait until each session has stopped, or waits for a stopped one."""
         for _ in range(_LOOKS_MAX):
             running = [one for one in sessions if one.runs]
             if not running or self._all_wait(running, sessions):
@@ -188,7 +188,7 @@ class Watch:
         rows = self._connection.execute(_WHO_WAITS, [[one.pid for one in running]]).fetchall()
         blockers: dict[int, list[int]] = dict(rows)
         standing = {one.pid for one in sessions if one not in running}
-        # In a circle nobody has stopped: PostgreSQL ends one of those by itself.
+        # Sessions in a deadlock do not count as waiting: PostgreSQL will end one of them by itself.
         found, size = set(standing), -1
         while size != len(found):
             size = len(found)
@@ -197,7 +197,7 @@ class Watch:
 
 
 def orders(attempt: Callable[[Order], None]) -> Iterator[Order]:
-    """Every order, each tried by `attempt`."""
+    """Yield all orders; `attempt` runs each of them first."""
     wanted: list[int] | None = []
     while wanted is not None:
         order = Order(wanted)

@@ -1,4 +1,4 @@
-"""Batches of transactions on one SQLite file, driven by hand, and the ways one member can fail."""
+"""Batches of transactions on a SQLite file, driven by hand, and the ways a member can fail."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from store.worlds import SetWorld
 
 Fn = Callable[[Tx], Any]
 
-# How much the file may still grow on the "disk" of these tests: plenty for notes, too little for
-# what `fills_the_disk` writes.
+# The number of pages by which the file may grow on the "disk" of these tests: plenty for notes, too
+# few for the row that `fills_the_disk` writes.
 PAGES_LEFT = 40
 BIG = "x" * (PAGES_LEFT * 4096 * 2)
 
 
 def small_disk(path: Path) -> sqlite3.Connection:
-    """A connection as the store makes it, to a disk that is nearly full; so is the next one."""
+    """Connect as the store does, but to a disk that is nearly full for each new connection."""
     connection = connect(path)
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count={pages + PAGES_LEFT}")
@@ -36,14 +36,14 @@ def small_disk(path: Path) -> sqlite3.Connection:
 
 
 def taken(fns: Sequence[Fn]) -> list[Job]:
-    """Jobs as the queue hands them out: running, no longer to be taken back."""
+    """Make jobs as the queue hands them out: running, so they can no longer be cancelled."""
     jobs = [Job(fn) for fn in fns]
     assert all(job.future.set_running_or_notify_cancel() for job in jobs)
     return jobs
 
 
 class Bench:
-    """One file, its writing session, and an onlooker's connection that sees what committed."""
+    """A file, its writing session, and a second connection that sees only committed data."""
 
     def __init__(self, folder: Path) -> None:
         self.path = SqliteDatabase(folder).path
@@ -51,14 +51,14 @@ class Bench:
         self.session = SqliteSession(engine_for(SQLITE, lambda: small_disk(self.path)), SetWorld())
 
     def run(self, fns: Sequence[Fn], session: Any = None) -> list[Future[Any]]:
-        """The futures of one batch, all settled."""
+        """Run a batch; return its futures, all settled."""
         jobs = taken(fns)
         run_batch(session or self.session, jobs, self.announced.append)
         assert all(job.future.done() for job in jobs)
         return [job.future for job in jobs]
 
     def names(self) -> list[str]:
-        """The notes that anybody else can read."""
+        """List the notes that another connection can read."""
         with closing(sqlite3.connect(self.path)) as onlooker:
             found = onlooker.execute("SELECT name FROM test_note ORDER BY name")
             return [name for (name,) in found]
@@ -78,13 +78,13 @@ def breaks_an_assertion(tx: Tx) -> None:
 
 
 def fills_the_disk(tx: Tx) -> None:
-    """One row too large: SQLite rolls the whole transaction back."""
+    """Write a row that is too large: SQLite rolls the whole transaction back."""
     write("guilty")(tx)
     write("guilty-big", body=BIG)(tx)
 
 
 def fills_the_disk_in_many_rows(tx: Tx) -> None:
-    """Many rows in one statement: SQLite undoes the statement and lets the transaction stand."""
+    """Write many rows in one statement: SQLite undoes only the statement."""
     write("guilty")(tx)
     tx.execute(
         sa.text(
@@ -95,7 +95,7 @@ def fills_the_disk_in_many_rows(tx: Tx) -> None:
 
 
 def fills_the_disk_and_goes_on(tx: Tx) -> None:
-    """A member that swallows the error: what it writes then must not commit by itself."""
+    """Swallow the error and go on: the writes that follow must not commit by themselves."""
     try:
         fills_the_disk(tx)
     except sa.exc.OperationalError:
@@ -111,14 +111,14 @@ def fills_the_disk_and_swallows_everything(tx: Tx) -> None:
 
 
 def meets_an_io_error(tx: Tx) -> None:
-    """As SQLite does: roll everything back, then say so."""
+    """Do what SQLite does at an I/O error: roll everything back, then raise."""
     write("guilty")(tx)
     dbapi(tx.connection).execute("ROLLBACK")
     raise sqlite3.OperationalError("disk I/O error")
 
 
 def loses_its_savepoint(tx: Tx) -> None:
-    """The transaction is gone and a savepoint of that name stands alone in its place."""
+    """End the transaction, and open a savepoint of the same name in its place."""
     raw = dbapi(tx.connection)
     raw.execute("ROLLBACK")
     raw.execute("SAVEPOINT member")
@@ -138,13 +138,13 @@ def _interruptible(tx: Tx) -> None:
 
 
 def is_interrupted_in_a_write(tx: Tx) -> None:
-    """An interrupted write rolls the whole transaction back."""
+    """Interrupt a write: SQLite rolls the whole transaction back."""
     _interruptible(tx)
     tx.execute(sa.text(f"INSERT INTO test_note (name, body) {_COUNTED}"))
 
 
 def is_interrupted_in_a_read(tx: Tx) -> None:
-    """An interrupted read leaves the transaction standing."""
+    """Interrupt a read: the transaction stays open."""
     write("guilty")(tx)
     _interruptible(tx)
     tx.execute(sa.text(_COUNTED)).all()
@@ -161,5 +161,5 @@ def uses_a_table_that_is_not_there(tx: Tx) -> None:
 
 
 def counts_notes(tx: Tx) -> str:
-    """A member that writes nothing of its own: a replay, say."""
+    """Read without writing, as a replay does."""
     return f"{tx.execute(sa.select(sa.func.count()).select_from(NOTE)).scalar_one()} notes"

@@ -1,4 +1,4 @@
-"""A create call of the tests' own: it writes a note, and its answer shows the note as it is now."""
+"""A create call for tests: it writes a note, and its answer shows the note as it is now."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ CREATE_NOTHING_KEPT = Operation(_without_resources, _view)
 
 
 def refusing(refusal: Exception) -> Operation[dict[str, str]]:
-    """As `CREATE`, but refused after its effects were made."""
+    """Make an operation like `CREATE`, which is refused after its effects were made."""
 
     def perform(tx: Tx) -> Made:
         _perform(tx)
@@ -77,7 +77,7 @@ def refusing(refusal: Exception) -> Operation[dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who creates notes through one store."""
+    """A client that creates notes through a store."""
 
     store: Store
     engine: Engine = ENGINE
@@ -85,11 +85,11 @@ class Caller:
     def ask(
         self, asked: Call, operation: Operation[dict[str, str]] = CREATE
     ) -> Answer[dict[str, str]]:
-        """The answer, its transaction committed."""
+        """Execute the call; return its answer once its transaction has committed."""
         return self.store.run(lambda tx: self.engine.execute_once(tx, asked, operation))
 
     def create(self, asked: Call, operation: Operation[dict[str, str]] = CREATE) -> str:
-        """The id of the note that the call made, or had made."""
+        """Return the id of the note that the call made, now or before."""
         return self.ask(asked, operation).get()["id"]
 
     def end(self, *ids: str) -> None:
@@ -105,7 +105,7 @@ class Caller:
         return self.store.read(notes)
 
     def rows_kept(self) -> dict[str, int]:
-        """How many rows each table of the ledger has."""
+        """Count the rows of each table of the ledger."""
 
         def count(table: sa.Table) -> Callable[[Tx], int]:
             return lambda tx: tx.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()

@@ -1,4 +1,4 @@
-"""Releases to come: this one's revisions, copied, and what each test adds to them."""
+"""Future releases: copies of this release's revisions, and further ones that each test adds."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ PACKAGE = Path(sametoken.__file__).parent
 
 @dataclass(frozen=True)
 class Added:
-    """A revision of a later release. `does` is a line of its `upgrade`."""
+    """A revision of a later release. `does` is the code of its `upgrade`."""
 
     id: str
     phase: str
     does: str
 
 
-# A column comes with one release and goes with another.
+# A column that one release adds and another removes.
 EXPANDING = Added("1001", "expand", "op.add_column('resource', sa.Column('colour', sa.Text))")
 CONTRACTING = Added("1002", "contract", "op.drop_column('resource', 'colour')")
 EXPANDING_AGAIN = Added("1003", "expand", "op.create_table('hue', sa.Column('name', sa.Text))")
@@ -41,7 +41,7 @@ def upgrade() -> None:
 
 
 def scripts(folder: Path, *added: Added) -> str:
-    """Where the revisions of a release are that knows this one's and `added`."""
+    """Write the revisions of a release, this one's and `added`, and return where they are."""
     shutil.copytree(PACKAGE / "migrations", folder, ignore=shutil.ignore_patterns("__pycache__"))
     after = revisions()[-1].id
     for one in added:
@@ -52,7 +52,7 @@ def scripts(folder: Path, *added: Added) -> str:
 
 
 def package(folder: Path, *added: Added) -> Path:
-    """This program with `added` revisions, in a folder to import it from."""
+    """Copy this program and add the revisions `added`; return the folder to import it from."""
     shutil.copytree(PACKAGE, folder / "sametoken", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.rmtree(folder / "sametoken" / "migrations")
     scripts(folder / "sametoken" / "migrations", *added)

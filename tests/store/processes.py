@@ -1,11 +1,11 @@
-"""Other processes at the same file, for tests that need real ones: `python -m store.processes`.
+"""Processes that use the same file, for tests that need real ones: `python -m store.processes`.
 
     hold PATH           take the gate, say "in", and never leave
     serve PATH          be the one server, say "in", and never leave
     write PATH NAME N   write N notes, one commit each, saying each name
     create PATH N       create under tokens t0 … tN-1 from four threads, saying token and id
 
-Each word is said only after what it tells of is committed.
+Each line is printed only after its write has committed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ THREADS = 4
 
 
 def say(*words: str) -> None:
-    """One line in one system call: what was said before a kill was said whole."""
+    """Print a line in one system call, so that a kill never leaves half of it."""
     os.write(sys.stdout.fileno(), (" ".join(words) + "\n").encode())
 
 
@@ -72,7 +72,7 @@ def create(path: Path, count: int) -> None:
 def process(
     *arguments: object, environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """This program in a process of its own, killed when the block ends, if it still lives."""
+    """Run this program in a process of its own; kill it at the block's end if it still runs."""
     command = [sys.executable, "-m", "store.processes", *map(str, arguments)]
     paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
     environment = {**os.environ, "PYTHONPATH": paths, **(environment or {})}
@@ -91,7 +91,7 @@ def next_line(child: subprocess.Popen[str]) -> str:
 
 
 def rest(child: subprocess.Popen[str]) -> list[str]:
-    """Every line it still says, until it ends."""
+    """Read the lines that it still prints until it ends."""
     assert child.stdout is not None
     return [line.strip() for line in child.stdout]
 

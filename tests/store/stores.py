@@ -1,7 +1,7 @@
-"""The databases that the conformance suite runs on, and what its tests share.
+"""Databases that the conformance suite runs on, and helpers that its tests share.
 
-A database is opened as often as a test likes, each time by a world of the test's choice. To put
-the suite on another one, write its `Database` and name it in `DATABASES`.
+A test may open a database any number of times, each time with a world of its choice. To run the
+suite on another database, write a `Database` for it and name it in `DATABASES`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ T = TypeVar("T")
 
 metadata = sa.MetaData()
 
-# A table of the tests' own: what transactions did can be counted in it. `twin` refers to another
-# note and is looked at only when the transaction commits.
+# A table for the tests, to count the effects of transactions. `twin` refers to another note; this
+# reference is checked only when the transaction commits.
 NOTE = sa.Table(
     "test_note",
     metadata,
@@ -42,18 +42,18 @@ NOTE = sa.Table(
 
 
 class Database(Protocol):
-    """One migrated database with the tests' own tables, empty at first."""
+    """A migrated database with the tests' own tables, empty at first."""
 
     def open(self, world: World) -> AbstractContextManager[Store]: ...
 
     def end(self) -> None:
-        """Leave nothing behind that the test's own folder does not hold."""
+        """Remove everything that is not in the test's own folder."""
 
 
 @cache
 def _migrated_file() -> bytes:
-    """An empty database's file: migrating one for each test would cost more than the tests do."""
-    # Here, because the processes of `store.processes` need not load the whole control plane.
+    """Return an empty database's file, to copy: migrating takes longer than most tests."""
+    # Imported here, so that the processes of `store.processes` do not load the whole control plane.
     from sametoken.operate.opening import open_store
     from sametoken.settings import database_of
 
@@ -80,12 +80,12 @@ class SqliteDatabase:
             store.close()
 
     def end(self) -> None:
-        """The file goes with its folder."""
+        """Leave the file, which is removed with its folder."""
 
 
 @cache
 def _migrated_template() -> str:
-    """The name of a PostgreSQL database to copy: 25 ms, where migrating takes 100."""
+    """Return the name of a PostgreSQL database to copy: 25 ms, where migrating takes 100."""
     from sametoken.migrations.upgrade import upgrade
 
     url = servers.new_database()
@@ -99,12 +99,12 @@ def _migrated_template() -> str:
 
 
 def migrated_database() -> str:
-    """The URL of a new, migrated database on this process's PostgreSQL server."""
+    """Make a migrated database on this process's PostgreSQL server; return its URL."""
     return servers.new_database(_migrated_template())
 
 
 class PostgresqlDatabase:
-    """A database of the test's own on this process's server."""
+    """A database for a single test, on this process's server."""
 
     def __init__(self, folder: Path) -> None:
         self.url = migrated_database()
@@ -123,7 +123,7 @@ class PostgresqlDatabase:
 
 @contextmanager
 def opened(url: str, world: SetWorld | None = None) -> Iterator[PostgresqlStore]:
-    """A PostgreSQL store whose clock stands where `world` has it, and whose waits are real."""
+    """Open a PostgreSQL store with the clock of `world`, but with real waits."""
     wall = (world or SetWorld()).now
     store = PostgresqlStore(url, RealWorld(), wall=wall)
     try:
@@ -139,7 +139,7 @@ DATABASES: Mapping[str, Callable[[Path], Database]] = {
 
 
 def write(name: str, *, body: str = "", twin: str | None = None) -> Callable[[Tx], str]:
-    """A transaction that writes one note, and says its name."""
+    """Make a transaction that writes a note and returns its name."""
 
     def run(tx: Tx) -> str:
         tx.execute(sa.insert(NOTE), {"name": name, "body": body, "twin": twin})
@@ -149,13 +149,13 @@ def write(name: str, *, body: str = "", twin: str | None = None) -> Callable[[Tx
 
 
 def notes(tx: Tx) -> list[str]:
-    """The names of all notes, sorted."""
+    """List the names of all notes, sorted."""
     return [row.name for row in tx.execute(sa.select(NOTE.c.name).order_by(NOTE.c.name))]
 
 
 @contextmanager
 def at(point: Point, act: Callable[[], None]) -> Iterator[None]:
-    """Have `act` happen each time `point` is reached, during the block."""
+    """Call `act` each time `point` is reached, during the block."""
 
     def injector(reached: Point) -> None:
         if reached is point:
@@ -168,12 +168,12 @@ def at(point: Point, act: Callable[[], None]) -> Iterator[None]:
         faults.install(None)
 
 
-# Longer than any of these tests takes; only a hang meets it.
+# Longer than any of these tests takes; only a hang reaches it.
 HANG_SECONDS = 30.0
 
 
 def together(count: int, run: Callable[[int], T]) -> list[T | Exception]:
-    """What `run(0)`, `run(1)`, … came to, each in a thread, all let loose at the same moment."""
+    """Run `run(0)`, `run(1)`, … in threads that start at the same moment; return their results."""
     ready = threading.Barrier(count)
     results: list[Any] = [None] * count
 

@@ -1,4 +1,4 @@
-"""Addresses of a subnet: each held by one, every one of them handed out, none that is reserved."""
+"""Addresses of a subnet: each has a single holder, all can be handed out, reserved ones cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A node's threads: they wait for news, and hear at once that they are to end."""
+"""Background threads of a node: they wait for news, and end at once when they are told to."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sametoken.settings import database_of
 from sametoken.workflow.loop import POLL_SECONDS_MAX
 from store.worlds import SetWorld
 
-# Only a hang takes so long.
+# Longer than the test takes; only a hang reaches it.
 SECONDS_MAX = 30.0
 RUNNERS = 2
 SWEEP_SECONDS = 60.0
 
 
 class PatientWorld(SetWorld):
-    """Waits end by a signal alone, however short they were meant to be."""
+    """A world where a wait ends only by its signal, however short it was meant to be."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ def test_idle_threads_end_when_told_and_not_when_they_next_look(tmp_path: Path) 
             runners=RUNNERS, sweep_seconds=SWEEP_SECONDS,
         )  # fmt: skip
         background.start()
-        # The ripener and the sweeper wait too.
+        # Two more, for the ripener and the sweeper.
         for _ in range(RUNNERS + 2):
             assert world.waits.acquire(timeout=SECONDS_MAX), "a thread never came to rest"
         background.stop()

@@ -1,6 +1,7 @@
 """Two and three sessions on the real PostgreSQL, in every order of claim, record, sweep and commit.
 
-What is counted: notes, which are the effects of `store.creating`; and what each session was told.
+The judge looks at the notes, which are the effects of `store.creating`, and at the result of each
+session.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from store.stores import migrated_database
 from store.worlds import SetWorld
 
 Record = Callable[[str, object], None]
-# Sessions stand still here for as long as a slow machine likes; a circle of waits is seen at once.
+# Sessions may stand still for as long as a slow machine needs; deadlocks are detected at once.
 _PATIENT = "".join(
     f"%20-c%20{name}%3D{value}"
     for name, value in {
@@ -62,11 +63,11 @@ FAILS = _asks(refusing(CAPACITY))
 IS_REFUSED = _asks(refusing(QUOTA))
 
 
-# -- what was there before ----------------------------------------------------------------------
+# -- states of the token before a case ----------------------------------------------------------
 
 
 def _nothing(caller: Caller, world: SetWorld) -> None:
-    """A token that nobody has used."""
+    """Leave the token unused."""
 
 
 def _failed(caller: Caller, world: SetWorld) -> None:
@@ -115,7 +116,7 @@ CASES: Mapping[str, Case] = {
 
 
 class Bench:
-    """A database of its own, with a watch on it; runs a case in every order."""
+    """Runs a case in every order, on a database of its own with a watch on it."""
 
     def __init__(self, store: Store, world: SetWorld, raw: psycopg.Connection[Any]) -> None:
         self._caller = Caller(store)
@@ -142,10 +143,10 @@ class Bench:
 
 @dataclass(slots=True)
 class _Book:
-    """What the token stands for, as told by one session after the other, in the order they ended.
+    """The state of the token, from the sessions' results in the order in which they ended.
 
-    `current` is the one note that whoever is answered hears of, until the entry is swept; `bound`
-    whether there is an entry; `may_go` whether a sweep may take it.
+    `current` is the note that every answer must name until the entry is swept; `bound` is whether
+    there is an entry; `may_go` is whether a sweep may take it.
     """
 
     current: str | None
@@ -154,7 +155,7 @@ class _Book:
     made: set[str]
 
     def add(self, told: Any) -> None:
-        """Raises AssertionError when it does not fit to what was told before."""
+        """Add a result. Raises AssertionError if it contradicts the results before it."""
         if isinstance(told, int):
             assert told in (0, 1), "there is one entry"
             assert self.may_go or not told, f"{self} was swept"
@@ -224,14 +225,14 @@ def test_in_every_order_a_token_has_one_effect_and_all_hear_of_it(
 
 @contextmanager
 def _claim_without_the_lock() -> Iterator[None]:
-    """It waits for whoever inserts the entry, and not for whoever changes it."""
+    """Have a claim wait for a session that inserts the entry, but not for one that changes it."""
     with patch.object(tables, "_LOCK", tables._FIND):
         yield
 
 
 @contextmanager
 def _claim_without_waiting() -> Iterator[None]:
-    """It looks, and does not insert: the entry is written once the effect was made."""
+    """Have a claim only look for the entry, which is inserted after the effect was made."""
     claim = Ledger.claim
 
     def mutated(self: Ledger, tx: Tx, scope: Scope, client_token: str) -> Entry:
@@ -258,7 +259,7 @@ def _sweep_without_a_lock() -> Iterator[None]:
         yield
 
 
-# By name: what plants it, the case that shows it, and what the judge says then.
+# Mutants by name: the function that plants it, the case that shows it, and the judge's message.
 MUTANTS: Mapping[str, tuple[Callable[[], AbstractContextManager[None]], str, str]] = {
     "claim without the lock": (
         _claim_without_the_lock,
@@ -266,7 +267,7 @@ MUTANTS: Mapping[str, tuple[Callable[[], AbstractContextManager[None]], str, str
         "note-.* is told, not note-",
     ),
     "claim without waiting": (_claim_without_waiting, "two creates", "note-.* is told, not note-"),
-    # The foreign key holds it up, in the middle of its work.
+    # The sweep is held up by the foreign key, in the middle of its work.
     "sweep without a lock": (
         _sweep_without_a_lock,
         "an expired failure: two creates and sweep",

@@ -1,4 +1,4 @@
-"""Capacity and quota are never oversold, and what was taken can be given back."""
+"""Counters of capacity and quotas are never oversold, and amounts taken can be given back."""
 
 from __future__ import annotations
 

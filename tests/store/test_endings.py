@@ -1,4 +1,4 @@
-"""Endings: what stands under a row protects it, goes with it, or stays, as its kind declares."""
+"""Endings: a row that stands under another protects it, ends with it, or stays, by its kind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Store, Tx
 from store.things import ACCOUNT, REGION, THING, id_of, move, put
 
-# Parts go with the thing they are of, guards with nothing, and a part's own parts with the part.
+# Parts end with the thing they are of, and a part's own parts with the part; guards do not.
 PART = Kind(
     "thing-piece",
     "piece",

@@ -1,4 +1,4 @@
-"""The engine on a store: one token, one effect, whatever happens in between."""
+"""The engine on a store: a token has one effect, whatever happens in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fence: a former owner makes nothing, not even one that was paused before its create."""
+"""The fence: a former owner cannot make anything, even if it was paused before its create."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def test_nothing_is_made_for_a_closed_instance_by_any_generation(
 
 
 def test_closing_works_where_nothing_was_made_yet(store: Store) -> None:
-    """The history it prevents: paused before its first create, resumed after the unwinding."""
+    """The history it prevents: an owner pauses before its first create, the launch is unwound, and
+    the owner resumes."""
     ask(store, Verb.CLOSE, 2)
     assert not is_let_through(store, Verb.ENSURE, 1)
 
@@ -96,7 +97,7 @@ def test_each_service_has_a_door_of_its_own(store: Store) -> None:
 def test_an_instance_that_is_swept_lets_nothing_through_and_is_not_remembered(
     store: Store,
 ) -> None:
-    """Its fence went with it: a former owner must not find an open door there."""
+    """The sweep removes the fence too; without it, a former owner must not be let through."""
     for verb in Verb:
         assert not is_let_through(store, verb, 100, instance=f"i-{2:017x}")
     ask(store, Verb.CLOSE, 2)

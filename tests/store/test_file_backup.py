@@ -1,4 +1,4 @@
-"""A copy of a SQLite file, step by step, while others write to it."""
+"""Back up a SQLite file, step by step, while other connections write to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sametoken.errors import Misconfigured
 from sametoken.store.backup import PAGES_AT_ONCE, back_up
 from sametoken.store.sqlite import connect
 
-# More than two steps' worth of pages.
+# Enough rows for more than two steps of pages.
 ROWS, ROW_BYTES = 2_200, 4_000
 
 
@@ -65,7 +65,7 @@ def test_a_copy_that_was_interrupted_has_no_name_and_leaves_nothing(
     assert {file.name for file in tmp_path.iterdir()} - before <= {"plane.db-gate", "plane.db-turn"}
 
 
-# Of a page in the middle: what it says of its cells is no page's, or points out of it.
+# Damage to a page in the middle: the whole page, or only its header, which then points outside it.
 @pytest.mark.parametrize(("start", "damage"), [(0, b"\xff" * 4096), (8, b"\xff" * 2)])
 def test_a_damaged_file_is_not_copied(
     path: Path, tmp_path: Path, start: int, damage: bytes

@@ -1,4 +1,4 @@
-"""Turns at one file between processes: one server, fair turns, and locks that die with owners."""
+"""The gate of a file: a single server, fair turns, and locks that end with their processes."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_the_gate_is_held_by_one_at_a_time(tmp_path: Path) -> None:
 
 
 def await_waiter(turnstile: LockFile) -> None:
-    """Until somebody stands in the turnstile, waiting for the gate, where all others wait too."""
+    """Wait until a process holds the turnstile, because it waits for the gate."""
     for _ in range(1_000_000):
         if not turnstile.try_lock():
             return
@@ -93,7 +93,7 @@ def await_waiter(turnstile: LockFile) -> None:
 
 
 def test_who_waits_for_the_gate_comes_before_its_holder_comes_again(tmp_path: Path) -> None:
-    """A loaded server takes turn after turn; without the turnstile a waiter might never get one."""
+    """A loaded server takes turn after turn; without the turnstile, others might never get one."""
     database = tmp_path / "plane.db"
     greedy, waiter = Gate(database), Gate(database)
     turnstile = LockFile(database.with_name("plane.db-turn"))
@@ -136,7 +136,7 @@ def test_a_process_killed_at_the_gate_holds_up_nobody(tmp_path: Path) -> None:
 
 
 def test_jobs_can_be_taken_back_while_another_process_holds_the_gate(tmp_path: Path) -> None:
-    """They are taken only once the gate is ours, so a caller's 503 is still "did not run"."""
+    """Jobs are taken only while the gate is held, so the caller's 503 still says "did not run"."""
     file = SqliteDatabase(tmp_path)
     with file.open(SetWorld()) as store, process("hold", file.path) as holder:
         assert next_line(holder) == "in"

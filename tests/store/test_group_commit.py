@@ -1,7 +1,7 @@
-"""Group commit on SQLite: whatever one member of a batch does, the others never notice.
+"""Group commit on SQLite: whatever a member of a batch does, the others are not affected.
 
-Each failure is as real as it can be made: the disk is full by `max_page_count`, the interrupt is
-SQLite's own, and what a real I/O error does (roll everything back) is done.
+Each failure is as real as possible: `max_page_count` makes the disk full, the interrupt is SQLite's
+own, and a simulated I/O error rolls everything back, as a real one does.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ GUILTY: list[tuple[Fn, type[Exception]]] = [
     (batches.uses_a_table_that_is_not_there, Transient),
 ]
 NAMES = [fn.__name__ for fn, _ in GUILTY]
-# Those that take the whole transaction with them.
+# The failures that roll back the whole transaction.
 LOSE_ALL = [fn for fn, _ in GUILTY if "disk" in fn.__name__ and "rows" not in fn.__name__] + [
     batches.meets_an_io_error,
     batches.is_interrupted_in_a_write,
@@ -57,7 +57,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def innocent(number: int) -> Fn:
-    """A create without a token: were it run twice to effect, there would be two notes."""
+    """Make a create without a token: if it took effect twice, there would be two notes."""
 
     def run(tx: Tx) -> str:
         tx.wake(f"channel-{number}")
@@ -91,7 +91,7 @@ def test_a_batch_after_the_failure_is_an_ordinary_one(
 
 @pytest.mark.parametrize("guilty", LOSE_ALL, ids=lambda fn: fn.__name__)
 def test_these_failures_do_lose_the_whole_transaction(bench: Bench, guilty: Fn) -> None:
-    """Else the tests above would show nothing: the members before must have been in danger."""
+    """The tests above depend on it: if no transaction were lost, they could not fail."""
     lost: list[bool] = []
 
     def look(tx: Tx) -> None:
@@ -115,7 +115,7 @@ def test_every_kind_of_failure_in_one_batch_still_harms_nobody(bench: Bench) -> 
 
 
 def test_a_replay_in_a_batch_that_is_lost_is_answered_from_what_committed(bench: Bench) -> None:
-    """Had it been answered early, it would have acknowledged a row that is gone."""
+    """If it had been answered early, it would have acknowledged a row that is gone."""
 
     def create(tx: Tx) -> Any:
         return ENGINE.execute_once(tx, call(P=1), CREATE)
@@ -161,7 +161,7 @@ def test_a_commit_that_breaks_a_constraint_acknowledges_nobody_and_keeps_nothing
 
 
 class FailingSession:
-    """The bench's session, some of whose commands fail: before they act, or after they did."""
+    """The bench's session, where some commands fail, either before or after they have acted."""
 
     def __init__(self, bench: Bench, fails: Callable[[str], str]) -> None:
         self._inner = bench.session
@@ -194,7 +194,7 @@ class FailingSession:
 
 
 def failing_at(sql: str, count: int, when: str) -> Callable[[str], str]:
-    """Fail the `count`-th command that is `sql`."""
+    """Make the `count`-th command that is `sql` fail, before or after it acts (`when`)."""
     seen = 0
 
     def fails(command: str) -> str:
@@ -263,7 +263,7 @@ def test_a_batch_that_cannot_begin_did_not_run(bench: Bench) -> None:
 def test_members_that_cannot_begin_again_alone_have_no_effect_as_they_are_told(
     bench: Bench,
 ) -> None:
-    """They ran in the lost transaction; "did not run" is still true of what anybody can see."""
+    """Members did run in the lost transaction, but it left no effect: "did not run" is true."""
     session = FailingSession(bench, failing_at("BEGIN", 2, "before"))
     futures = bench.run([innocent(0), batches.meets_an_io_error, innocent(1)], session)
     first = futures[0].exception()

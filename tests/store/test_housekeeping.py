@@ -1,4 +1,4 @@
-"""The sweep: entries first, then the tombstones that only they had kept, a batch at a time."""
+"""The sweep: it removes entries first, then tombstones that no entry names, in batches."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from store.creating import ENGINE, Caller, call
 from store.things import move, put
 from store.worlds import SetWorld
 
-# A small batch, and less than one beyond it.
+# A small batch, and a rest that does not fill another batch.
 BATCH, REST = 4, 3
 
 
 def test_no_tombstone_is_looked_for_while_entries_are_due(
     store: Store, world: SetWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Looking would walk past every one that an unswept entry keeps; at last nothing is left."""
+    """The search would pass over all tombstones that unswept entries keep. In the end, all go."""
     monkeypatch.setattr(housekeeping, "SWEEP_ROWS_MAX", BATCH)
     caller = Caller(store)
     made = [caller.create(call(f"token-{n}", P=1)) for n in range(BATCH + REST)]

@@ -19,7 +19,7 @@ WORLD = SetWorld()
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    """As an application makes one: the driver begins transactions by itself."""
+    """Make an engine as an application does: the driver begins transactions by itself."""
     made = sa.create_engine(f"sqlite:///{tmp_path / 'app.db'}")
     with made.begin() as connection:
         create_tables(connection)
@@ -85,7 +85,7 @@ def test_a_failure_that_binds_undoes_its_effects_and_keeps_the_applications(
 
 
 def test_a_savepoint_never_outlives_the_applications_rollback(engine: sa.Engine) -> None:
-    """With the driver's own transaction handling, one could: nothing else begins a transaction."""
+    """With the driver's own transaction handling, it could: only writes begin a transaction."""
     for operation in (CREATE, refusing(CAPACITY)):
         with engine.connect() as connection:
             ask(connection, operation)

@@ -1,4 +1,4 @@
-"""Killed without warning: what was acknowledged is there, and a retry makes nothing twice."""
+"""Kills without warning: acknowledged effects are there, and a retry makes no second effect."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from store.worlds import SetWorld
 
 TOKENS = 400
 
-# Every point of a create's way through engine and store at the first create; and the commit's,
-# amid the load, where what was acknowledged before can be lost.
+# Crash at each point of the first create, and at the commit's points amid the load, where effects
+# that were acknowledged before could be lost.
 CRASHES = [
     *((point, 1) for point in Point if point.value.startswith(("engine.", "store."))),
     *((point, 30) for point in Point if point.value.startswith("store.")),
@@ -24,7 +24,7 @@ CRASHES = [
 
 
 def ahead(known: dict[str, str]) -> list[int]:
-    """What each thread asked for after its last acknowledgement, which may have committed."""
+    """List the next creates of each thread after its last acknowledged one: some may be there."""
     numbers = [int(token[1:]) for token in known]
     asked = []
     for thread in range(THREADS):
@@ -35,7 +35,7 @@ def ahead(known: dict[str, str]) -> list[int]:
 
 
 def judge(file: SqliteDatabase, acknowledged: list[str]) -> None:
-    """Open the file as a restart does, and ask for everything again."""
+    """Open the file as a restart does, and repeat all creates."""
     known = dict(line.split() for line in acknowledged)
     with file.open(SetWorld()) as store:
         caller = Caller(store)

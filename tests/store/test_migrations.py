@@ -53,7 +53,7 @@ def declared() -> Iterator[sa.Connection]:
 
 
 def objects(connection: sa.Connection) -> dict[str, str]:
-    """Each table's and index's SQL, spaced alike: CHECKs and partial indexes included."""
+    """Return the SQL of each table and index, with CHECKs and partial indexes, spaced alike."""
     found = connection.execute(sa.text("SELECT name, sql FROM sqlite_master WHERE sql NOT NULL"))
     return {
         row.name: re.sub(r"\s+", " ", re.sub(r"\s*([(),])\s*", r"\1", row.sql)).strip()

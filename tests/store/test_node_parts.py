@@ -1,4 +1,4 @@
-"""What a deployment is made of at its first start: an account, a digest key, a sealing key."""
+"""Parts of a deployment that its first start makes: an account, a digest key, a sealing key."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def fresh(path: Path) -> Iterator[Store]:
 
 
 def serve_a_moment(node: Node) -> None:
-    """Start all that a node starts, and end it at once."""
+    """Start a node with all its parts, and end it at once."""
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -60,14 +60,14 @@ def serve_a_moment(node: Node) -> None:
 
 
 def key_file(path: Path) -> Path:
-    """Where the key of the database at `path` is."""
+    """Return the path of the key file for the database at `path`."""
     file = database_of(path).key_file
     assert file is not None, "a file's key is beside it"
     return file
 
 
 def started(path: Path) -> list[tuple[str, str, str, str]]:
-    """The access keys there are once a node has started on the file."""
+    """Start a node on the file; return the access keys that exist then."""
     with open_store(database_of(path), SetWorld()) as store:
         prepare(store, load_sealer(key_file(path), create=True), SetWorld())
         return store.read(accounts.list_keys)
@@ -177,7 +177,7 @@ def test_all_secrets_can_be_sealed_anew(fresh: Store) -> None:
         prepare(fresh, Sealer([old]), SetWorld())
 
 
-# -- one server a file --------------------------------------------------------------------------
+# -- a single server per file -------------------------------------------------------------------
 
 
 def test_a_second_node_of_a_file_is_refused_with_a_sentence(path: Path) -> None:

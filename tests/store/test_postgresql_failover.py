@@ -1,6 +1,6 @@
-"""A primary with a synchronous standby: what was answered outlives the primary.
+"""A primary with a synchronous standby: answered commits survive the loss of the primary.
 
-Real servers: they crash, are promoted and rebuilt; commits wait for a standby that is away.
+The servers are real: they crash, are promoted and rebuilt; commits wait for a standby that is away.
 """
 
 from __future__ import annotations
@@ -25,13 +25,16 @@ from sametoken.store.postgresql import PostgresqlStore
 from store.standbys import Pair
 from store.stores import HANG_SECONDS, metadata, notes, opened, write
 
-# Callers that go on writing, each in its own lane, through a failover.
+# The number of callers that go on writing, each in its own lane, through a failover.
 _CALLERS = 4
 
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
-    """Every test leaves it whole. Not in pytest's own folder, which is closed to its user."""
+    """Start a pair of servers; each test must leave both in working order.
+
+    Their folder is not in pytest's, which the servers' user cannot enter.
+    """
     with TemporaryDirectory(prefix="sametoken-postgresql-") as folder:
         made = Pair(Path(folder))
         try:
@@ -50,7 +53,7 @@ def pair() -> Iterator[Pair]:
 
 @pytest.fixture
 def store(pair: Pair) -> Iterator[PostgresqlStore]:
-    """A store on the pair, told of both its servers; its notes are gone."""
+    """Open a store whose URL names both servers, and remove all notes."""
     with opened(pair.url("plane")) as made:
         made.run(lambda tx: tx.execute(sa.text("DELETE FROM test_note")))
         yield made
@@ -61,7 +64,7 @@ def store(pair: Pair) -> Iterator[PostgresqlStore]:
 
 @contextmanager
 def standby_away(pair: Pair) -> Iterator[None]:
-    """No commit is safe in the block."""
+    """Stop the standby for the block, in which commits wait for it."""
     pair.standby.stop()
     try:
         yield
@@ -70,23 +73,23 @@ def standby_away(pair: Pair) -> Iterator[None]:
 
 
 def until_held_up(pair: Pair, count: int = 1) -> int:
-    """Wait until so many commits wait for the standby; the backend of one of them."""
+    """Wait until so many commits wait for the standby; return the backend of one of them."""
     waiting = "SELECT min(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
     return int(pair.until(f"{waiting} HAVING count(*) = {count}")[0][0])
 
 
 def cancel(pair: Pair, pid: int, _: object) -> None:
-    """By an administrator: PostgreSQL answers with success, and a warning."""
+    """Cancel the wait, as an administrator can: PostgreSQL answers with success and a warning."""
     pair.ask("SELECT pg_cancel_backend(%s)", pid)
 
 
 def terminate(pair: Pair, pid: int, _: Tx) -> None:
-    """By an administrator, or a server that is going down."""
+    """End the backend, as an administrator can, or a server that is shutting down."""
     pair.ask("SELECT pg_terminate_backend(%s)", pid)
 
 
 def unplug(pair: Pair, pid: int, tx: Tx) -> None:
-    """By the network: the server does not notice, and waits on."""
+    """Cut the network connection: the server does not notice, and goes on waiting."""
     raw: Any = tx.connection.connection.dbapi_connection
     with socket.socket(fileno=os.dup(raw.pgconn.socket)) as line:
         line.shutdown(socket.SHUT_RDWR)
@@ -111,7 +114,7 @@ def test_a_commit_that_ends_before_its_standby_has_it_is_an_unknown_outcome(
         assert isinstance(unknown, Transient)
         assert unknown.ran
         assert len(seen) == 1, "what may have committed is not run again"
-    # It did commit here: the caller who asks again is answered from it.
+    # The commit did happen here, so a caller who asks again is answered from it.
     assert store.run(write("safe")) == "safe"
     assert store.read(notes) == ["safe", "unsafe"]
 
@@ -131,7 +134,7 @@ def test_a_standby_that_is_away_holds_up_commits_alone_and_they_are_answered_at_
 def test_a_refusal_is_not_answered_before_the_standby_has_what_it_saw(
     pair: Pair, store: PostgresqlStore
 ) -> None:
-    """What it saw may be gone after a failover; the refusal would have been the last word."""
+    """The rows it read may be gone after a failover, but the caller would not ask again."""
     refusal = ServiceError("NotFound", "no such thing")
 
     def refuse(tx: Tx) -> None:
@@ -166,7 +169,7 @@ def test_a_server_that_is_restarted_is_served_again_without_a_word_from_anybody(
     assert store.submit(write("later")).result(HANG_SECONDS) == "later"
     assert ran == []
     assert store.read(notes) == ["before", "later"]
-    # Of one that nobody met while it was away, nobody hears.
+    # A restart during which no caller uses the server passes without an error.
     pair.primary.stop(mode)
     pair.primary.start()
     assert store.run(write("last")) == "last"
@@ -196,7 +199,7 @@ def test_news_between_nodes_goes_on_after_a_restart(pair: Pair, store: Postgresq
         heard.clear()
         pair.primary.stop("immediate")
         pair.primary.start()
-        # Whoever connects again hears of every channel, since it may have missed anything.
+        # After a reconnect all channels are announced, since any news may have been lost.
         assert heard.wait(HANG_SECONDS)
         heard.clear()
         for _ in range(int(HANG_SECONDS)):
@@ -211,7 +214,7 @@ def test_news_between_nodes_goes_on_after_a_restart(pair: Pair, store: Postgresq
 
 
 class Callers:
-    """They write, one note after another, until told to stop; what each was told of each."""
+    """Callers that write one note after another until they are stopped, and keep each answer."""
 
     def __init__(self, store: PostgresqlStore) -> None:
         self.answered: set[str] = set()
@@ -234,7 +237,7 @@ class Callers:
             assert not thread.is_alive(), "a caller hangs"
 
     def until_answered(self, more: int) -> None:
-        """Wait until so many more have been answered."""
+        """Wait until `more` further notes have been answered."""
         target = len(self.answered) + more
         for _ in range(int(HANG_SECONDS / 0.01)):
             if len(self.answered) >= target:
@@ -252,14 +255,14 @@ class Callers:
                 self.answered.add(name)
             except Transient as failed:
                 (self.unknown if failed.ran else self.refused).add(name)
-                # As a client does, which does not ask a server that is away as fast as it can.
+                # Pause, as a client does, rather than call a server that is down as fast as it can.
                 self._stop.wait(0.02)
 
 
 def test_what_was_answered_is_there_after_each_failover_and_what_was_refused_is_not(
     pair: Pair, store: PostgresqlStore
 ) -> None:
-    """There and back, under load; the store is told nothing, and finds the new primary."""
+    """Fail over and back, under load; the store finds the new primary by itself."""
     callers = Callers(store)
     callers.start()
     try:
@@ -280,7 +283,7 @@ def test_what_was_answered_is_there_after_each_failover_and_what_was_refused_is_
 def test_a_commit_that_its_standby_never_saw_was_not_answered_and_is_gone_after_the_failover(
     pair: Pair, store: PostgresqlStore
 ) -> None:
-    """Who repeats it makes it, once."""
+    """A repeat takes effect, once."""
     with standby_away(pair):
         answer = store.submit(write("unsafe"))
         until_held_up(pair)
@@ -298,7 +301,7 @@ def test_a_commit_that_its_standby_never_saw_was_not_answered_and_is_gone_after_
 def test_a_refusal_for_what_its_standby_may_never_see_is_an_unknown_outcome(
     pair: Pair, store: PostgresqlStore
 ) -> None:
-    """A caller removes, hears 503, asks again: "there is none" would be the last it asks."""
+    """A caller deletes, gets a 503 and asks again; a "does not exist" would end its retries."""
 
     def refuse(tx: Tx) -> None:
         assert notes(tx) == ["unsafe"]

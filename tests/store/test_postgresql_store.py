@@ -1,7 +1,7 @@
-"""What befalls a transaction on PostgreSQL, and what the store makes of it.
+"""Failures of a transaction on PostgreSQL, and how the store handles them.
 
-The failures are real ones: backends are ended, sockets are shut, locks are held, rows are raced
-for. Those of the server itself are in test_postgresql_failover.py.
+The failures are real: backends are ended, sockets are shut, locks are held, rows are raced for.
+Failures of the server itself are in test_postgresql_failover.py.
 """
 
 from __future__ import annotations
@@ -31,37 +31,37 @@ from store import servers
 from store.stores import HANG_SECONDS, NOTE, at, migrated_database, notes, opened, together, write
 from store.worlds import SetWorld
 
-# Past the interval at which the clock's mark is raised.
+# More than the interval at which the clock's mark is raised.
 _MARK = timedelta(microseconds=2 * clock.MARK_US)
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    """A database of the test's own."""
+    """Make a database for a single test."""
     made = migrated_database()
     yield made
     servers.drop_database(made)
 
 
 def bounded(url: str, **settings: str) -> str:
-    """The URL, with settings of the operator's own for each connection."""
+    """Add settings to the URL, as an operator can, for each connection."""
     words = "%20".join(f"-c%20{name}%3D{value}" for name, value in settings.items())
     return f"{url}?options={words}"
 
 
 def ask(sql: str, *parameters: object) -> None:
-    """Run one statement at the server, behind the store's back."""
+    """Run a statement on a connection of its own, unknown to the store."""
     with psycopg.connect(servers.shared().url(), autocommit=True) as onlooker:
         onlooker.execute(sql.encode(), parameters)
 
 
 def backend(tx: Tx) -> int:
-    """The server's process that serves this transaction."""
+    """Return the id of the server process that serves this transaction."""
     return int(tx.execute(sa.text("SELECT pg_backend_pid()")).scalar_one())
 
 
 def check_whole(store: PostgresqlStore) -> None:
-    """Every connection can be used, all of them at once, and every writer works."""
+    """Check that all connections can be used at once, and that all writers work."""
     everybody = threading.Barrier(SESSIONS)
     met = together(SESSIONS, lambda _: store.run(lambda _: everybody.wait(HANG_SECONDS)))
     assert sorted(map(str, met)) == sorted(map(str, range(SESSIONS)))
@@ -78,13 +78,13 @@ class Cuts:
 
     @staticmethod
     def ended(tx: Tx) -> None:
-        """By an administrator, or a server that is going down: it says so when asked next."""
+        """End it, as an administrator or a server that shuts down does. The next use tells so."""
         ask("SELECT pg_terminate_backend(%s)", backend(tx))
         tx.execute(sa.text("SELECT 1"))
 
     @staticmethod
     def unplugged(tx: Tx) -> None:
-        """By the network: nobody says anything."""
+        """Cut the network connection, which the server does not notice."""
         raw: Any = tx.connection.connection.dbapi_connection
         with socket.socket(fileno=os.dup(raw.pgconn.socket)) as line:
             line.shutdown(socket.SHUT_RDWR)
@@ -92,13 +92,13 @@ class Cuts:
 
     @staticmethod
     def inside_a_savepoint(tx: Tx) -> None:
-        """By the network, where a failure is undone in part: that fails too."""
+        """Cut the network connection inside a savepoint, whose rollback then fails as well."""
         with tx.savepoint():
             Cuts.unplugged(tx)
 
     @staticmethod
     def unnoticed(tx: Tx) -> None:
-        """By the network, in a function that does not let the error through."""
+        """Cut the network connection, and swallow the error."""
         with suppress(sa.exc.SQLAlchemyError):
             Cuts.unplugged(tx)
 
@@ -166,7 +166,7 @@ def test_a_connection_cut_before_the_commit_is_an_unknown_outcome(url: str, cut:
 def test_a_connection_cut_after_the_commit_takes_nothing_back_and_no_writer_with_it(
     url: str, cut: Cut
 ) -> None:
-    """Between two transactions the clock's mark is raised on the same connection."""
+    """The clock's mark is raised on this connection afterwards, and that must not fail a caller."""
     world = SetWorld()
     seen: list[Tx] = []
 
@@ -202,7 +202,7 @@ def test_a_connection_cut_under_a_read_is_a_503_that_did_not_run_and_the_next_is
 
 
 def test_a_connection_whose_server_turned_read_only_is_not_used_again(url: str) -> None:
-    """SQLSTATE 25006: what a former primary answers."""
+    """SQLSTATE 25006 is the answer of a former primary."""
     world = SetWorld()
     turned = sa.text("SET default_transaction_read_only = on")
     with opened(url, world) as store:
@@ -231,7 +231,7 @@ def test_a_write_that_a_read_only_server_refuses_runs_again_on_another_connectio
 
 
 def test_of_two_that_take_one_key_the_later_runs_again_and_sees_the_earlier(url: str) -> None:
-    """Both had looked before either wrote."""
+    """Both transactions read before either of them writes."""
     meeting = threading.Barrier(2)
 
     def run(tx: Tx, tries: list[None]) -> str:
@@ -256,7 +256,7 @@ def test_of_two_in_a_circle_of_waits_one_runs_again_and_both_take_effect(url: st
     def run(tx: Tx, order: str, tries: list[None], other: threading.Event) -> None:
         tries.append(None)
         if len(tries) > 1:
-            # PostgreSQL would let it go before the one that waits, into the same circle again.
+            # Let the other end first: PostgreSQL might run this one first, into the same deadlock.
             assert other.wait(HANG_SECONDS)
         add(tx, order[0], order[0])
         if len(tries) == 1:
@@ -285,7 +285,7 @@ def lose(tx: Tx) -> None:
 
 
 def refuse(tx: Tx) -> None:
-    """As a server does whose isolation is stricter."""
+    """Fail like a transaction in a stricter isolation level."""
     tx.execute(sa.text("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$"))
 
 
@@ -321,7 +321,7 @@ def test_a_wait_for_others_that_takes_too_long_is_a_503_and_nothing_is_changed(
         write("before")(tx)
         return tx.execute(change).rowcount
 
-    # Not so short that a busy machine reaches it by itself.
+    # Long enough that a busy machine does not reach it by itself.
     with opened(bounded(url, **{bound: "500ms"})) as store:
         store.run(write("held"))
         with psycopg.connect(url) as holder:
@@ -346,7 +346,7 @@ def test_every_wait_has_an_end_unless_the_operator_chose_another(url: str, bound
 
 
 def told_seconds(setting: str) -> int:
-    """A setting as PostgreSQL tells it; 0 is for ever."""
+    """Read a setting as PostgreSQL shows it; 0 means no bound."""
     return int(setting.removesuffix("s"))
 
 
@@ -367,7 +367,7 @@ def test_a_transaction_whose_owner_stood_still_lets_go_of_its_rows_and_runs_agai
         assert locked.wait(HANG_SECONDS)
         store.run(lambda tx: tx.execute(change))
         go_on.set()
-        # What it had read before does not count.
+        # The second run has read the row anew.
         assert stopped.result(HANG_SECONDS) == "changed"
 
 
@@ -382,7 +382,7 @@ def test_a_commit_that_answers_rollback_is_an_unknown_outcome(url: str) -> None:
         write("lost")(tx)
 
     def spoil() -> None:
-        """The server has given the transaction up; COMMIT then succeeds, and says ROLLBACK."""
+        """Abort the transaction on the server: COMMIT then succeeds with the status ROLLBACK."""
         with suppress(sa.exc.DBAPIError):
             seen[0].execute(sa.text("SELECT 1 / 0"))
 

@@ -1,4 +1,4 @@
-"""Readers: what they see beside a writer, and that nothing is changed by them."""
+"""Readers: they see a writer's commits, and change neither the database nor its files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from store.worlds import START, SetWorld
 
 
 def pass_all(connection: sa.Connection) -> None:
-    """A check that lets every database be read."""
+    """Let every database be read."""
 
 
 def reader_of(database: Database, check: Check = pass_all) -> Reads:
@@ -71,11 +71,11 @@ def test_a_reader_of_a_file_has_the_clock_of_the_store(file: SqliteDatabase) -> 
     assert reader_of(file).read(lambda tx: tx.now) == START
 
 
-# -- a file that somebody opens while it is read ------------------------------------------------
+# -- a file that is opened by a server while it is read -----------------------------------------
 
 
 def written_during(file: SqliteDatabase, times: int) -> Callable[[Tx], list[str]]:
-    """Reads, but in the first `times` reads a server comes and goes, which writes a note."""
+    """Make a read during whose first `times` runs a server starts, writes a note and stops."""
     names = iter([f"note-{number}" for number in range(times)])
 
     def run(tx: Tx) -> list[str]:
@@ -112,7 +112,7 @@ def test_a_file_that_never_stands_still_is_given_up(file: SqliteDatabase) -> Non
 
 
 class Hindered(sqlite3.Connection):
-    """Meets a log whose index a server is about to make, on its first read."""
+    """A connection whose first read meets a log whose index a server is about to make."""
 
     def execute(self, statement: str, *parameters: Any) -> sqlite3.Cursor:
         if statement.startswith("SELECT"):

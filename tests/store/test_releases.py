@@ -1,4 +1,4 @@
-"""What earlier releases wrote, under today's code: see releases/README.md."""
+"""Databases that earlier releases wrote, under today's code: see releases/README.md."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CASES = [(release, store) for release in releases() for store in STORES]
 
 
 class Upgraded:
-    """A release's database, served by today's code; what it is known to answer."""
+    """A release's database, served by today's code, and the answers that it must give."""
 
     def __init__(self, plane: Plane, kept: Kept, url: str) -> None:
         self.plane = plane
@@ -46,7 +46,7 @@ class Upgraded:
         self.client = plane.client(keys=Keys("", kept.access_key_id, kept.secret))
 
     def ask(self, request: Request, asked: dict[str, Any] | None = None) -> list[str] | str:
-        """The ids that the answer shows, or the code of the refusal."""
+        """Send the request; return the ids in its answer, or the code of its refusal."""
         call = getattr(self.client, xform_name(request.action))
         try:
             return ids_in(call(**(asked or request.asked), ClientToken=request.token))
@@ -76,7 +76,7 @@ def upgraded(release: Path, store: str, folder: Path, **more: Any) -> Iterator[U
 def served(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Upgraded]:
-    """For tests that make nothing, and end nothing; nor does a runner behind them."""
+    """Serve a release without runners, shared by tests that neither make nor end a resource."""
     release, store = request.param
     with upgraded(release, store, tmp_path_factory.mktemp("release"), runners=0) as made:
         yield made
@@ -96,7 +96,7 @@ def test_every_token_is_answered_as_before_and_makes_nothing(served: Upgraded) -
         if request.refusal is not None:
             assert answer == request.refusal, request.token
         else:
-            # Later releases may show more.
+            # Later releases may show more ids.
             assert set(answer) >= set(request.ids), (request.token, answer)
     assert served.resources() == before
 
@@ -121,7 +121,7 @@ def test_a_token_is_explained(served: Upgraded, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_kept_release_is_this_version_whole_or_an_earlier_one(tmp_path: Path) -> None:
-    """A release is kept with the number of the version that wrote it, and frozen after that."""
+    """A release is kept under the number of the version that wrote it, and frozen after that."""
     this = version("sametoken")
     release = FOLDER / this
     if not release.exists():
@@ -140,12 +140,12 @@ def test_a_kept_release_is_this_version_whole_or_an_earlier_one(tmp_path: Path) 
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version, to be compared: (0, 2, 0) of `0.2.0.dev0`."""
+    """Return the leading numbers of a version, for comparison: (0, 2, 0) of `0.2.0.dev0`."""
     return tuple(int(part) for part in version.split(".") if part.isdecimal())
 
 
 def tables(file: Path) -> dict[str, str]:
-    """Each table and index of a SQLite file, as it was declared."""
+    """Return the SQL of each table and index of a SQLite file."""
     query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
     with closing(sqlite3.connect(file)) as connection:
         return {name: " ".join(sql.split()) for name, sql in connection.execute(query)}
@@ -158,7 +158,7 @@ def test_the_schema_is_todays(served: Upgraded) -> None:
 def test_what_was_under_way_is_driven_on(fresh: Upgraded) -> None:
     instances = {token: fresh.instance(token) for token in fresh.kept.under_way}
     assert len(instances) == 3
-    # The runner of one of them is gone: its lease must end first.
+    # The runner of one of them died, so its lease must run out first.
     fresh.plane.advance(LEASE)
     wait(fresh.client, "instance_running", *instances.values())
     wait(fresh.client, "instance_terminated", fresh.kept.ending)

@@ -1,4 +1,4 @@
-"""How long a token is remembered: as long as what it made, and a day; then it is forgotten."""
+"""Retention of tokens: as long as the resources that a token made, and a day more."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_a_sweep_takes_a_bounded_part_the_longest_expired_first(
 
 
 def test_a_sweep_never_races_a_replay(caller: Caller, world: SetWorld) -> None:
-    """Whoever comes first, a repeat names a note that its entry names too, or makes a new one."""
+    """In any order, a repeat names the note that its entry names, or makes a new one."""
     for _ in range(10):
         world.pass_time(2 * RETENTION)
 
@@ -185,7 +185,7 @@ def test_a_sweep_never_races_a_replay(caller: Caller, world: SetWorld) -> None:
         assert set(map(str, answers)) - {""} <= set(caller.notes())
         entry = caller.find()
         last = caller.create(call(P=1), CREATE_NOTHING_KEPT)
-        # None: the last sweep came after the last repeat, and the token was free again.
+        # The entry is None if the last sweep came after the last repeat and removed it.
         if entry is not None:
             assert entry.outcomes[0].identities is not None
             assert last == entry.outcomes[0].identities["id"]

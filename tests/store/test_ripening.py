@@ -1,4 +1,4 @@
-"""Steps that take their time: taken when they are due, so many in one transaction."""
+"""Ripening steps: they are taken when they are due, a bounded number in each transaction."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from store.things import ACCOUNT, REGION
 from store.worlds import SetWorld
 
 SECONDS = 2.0
-# More than one transaction takes.
+# The number of steps by which the test exceeds what one transaction takes.
 BEYOND = 3
 
 

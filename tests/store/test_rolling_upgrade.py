@@ -1,4 +1,4 @@
-"""Expand, then contract: what a program applies, what it waits for, what it serves and refuses."""
+"""Expand, then contract: when a program applies, delays, serves or refuses a schema."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Change = Callable[[sa.Connection], None]
 
 
 class Schema(Protocol):
-    """One database, empty at first, and how its schema is changed."""
+    """A database, empty at first, and the way to change its schema."""
 
     @property
     def database(self) -> Database: ...
@@ -78,7 +78,7 @@ def schema(request: pytest.FixtureRequest, tmp_path: Path) -> Schema:
 
 @pytest.fixture
 def shared(tmp_path: Path) -> OnPostgresql:
-    """A database that nodes can share, as this program leaves it."""
+    """Make a database that nodes can share, with this program's schema."""
     made = OnPostgresql(tmp_path)
     made.change(upgrade)
     return made
@@ -86,7 +86,7 @@ def shared(tmp_path: Path) -> OnPostgresql:
 
 @pytest.fixture
 def release(tmp_path: Path) -> Callable[..., str]:
-    """Makes releases that know some revisions more than this one."""
+    """Return a function that makes releases with more revisions than this one."""
 
     def make(*added: Added) -> str:
         return scripts(tmp_path / "-".join(["release", *(one.id for one in added)]), *added)
@@ -95,7 +95,7 @@ def release(tmp_path: Path) -> Callable[..., str]:
 
 
 def seen(schema: Schema) -> tuple[str | None, list[str]]:
-    """The database's revision, and what was applied to it."""
+    """Return the database's revision, and the revisions that were applied to it."""
     found: list[tuple[str | None, list[str]]] = []
 
     def look(connection: sa.Connection) -> None:
@@ -114,7 +114,7 @@ VERSION = version("sametoken")
 OURS = [one.id for one in revisions()]
 
 
-# -- what is applied ----------------------------------------------------------------------------
+# -- revisions that are applied -----------------------------------------------------------------
 
 
 def test_opening_applies_what_expands_and_stops_before_what_contracts(
@@ -201,7 +201,7 @@ def test_a_database_from_which_something_was_taken_away_is_refused_naming_both(
 def test_a_database_of_another_line_of_descent_is_refused(
     schema: Schema, release: Callable[..., str]
 ) -> None:
-    """Both know revision 0001; what this one needs besides was never applied."""
+    """Both know revision 0001, but the others that this program needs were never applied."""
     schema.change(partial(upgrade, scripts=release(EXPANDING)))
     sibling = release(Added("1501", "expand", EXPANDING_AGAIN.does))
     with pytest.raises(
@@ -270,7 +270,7 @@ def test_a_node_counts_until_it_has_not_been_heard_of_for_long(shared: OnPostgre
 
 @contextmanager
 def contracting(shared: OnPostgresql, newer: str) -> Iterator[threading.Event]:
-    """The newer release takes away, and commits only once the event is set that this yields."""
+    """Contract with the newer release, whose commit waits until the yielded event is set."""
     looked, may_commit = threading.Event(), threading.Event()
 
     def change(connection: sa.Connection) -> None:
@@ -300,7 +300,7 @@ def waits_for_a_lock(shared: OnPostgresql) -> bool:
 def test_a_node_that_starts_while_something_is_taken_away_finds_out(
     shared: OnPostgresql, release: Callable[..., str]
 ) -> None:
-    """It had opened the database before, and its first beat came too late to be seen."""
+    """The node has opened the database before, and its first beat comes too late to be seen."""
     newer = release(EXPANDING, CONTRACTING)
     with open_store(shared.database, RealWorld()) as store:
         engine = prepared(store, shared.database, RealWorld())
@@ -335,7 +335,7 @@ def test_a_file_is_contracted_only_while_nobody_serves_it(tmp_path: Path) -> Non
 
 
 class Hasty(RealWorld):
-    """Nobody waits for long."""
+    """A world in which every wait is short."""
 
     def wait(self, signal: threading.Event, seconds: float) -> bool:
         return super().wait(signal, min(seconds, 0.02))

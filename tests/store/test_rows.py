@@ -1,4 +1,4 @@
-"""Rows of resources: states move by the table, ends leave tombstones, callers see their own."""
+"""Rows of resources: states follow the table, ends leave tombstones, callers see their own rows."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_an_ended_resource_is_shown_as_long_as_its_kind_lingers(
 def test_an_ended_child_is_under_nobody_and_an_ended_parent_keeps_its_children(
     store: Store,
 ) -> None:
-    """Whoever unwinds a parent still has to find what stands under it."""
+    """The unwinding of a parent must still find the rows under it."""
     parent = put(store, 1)
     child, other = put(store, 2, parents=(parent.id,)), put(store, 3, parents=(parent.id,))
     move(store, child, "deleted")
@@ -164,7 +164,7 @@ def test_a_tombstone_is_swept_after_24_hours_with_all_that_was_told_of_it(
 
 
 def test_a_tombstone_that_an_entry_names_outlives_that_entry(store: Store, world: SetWorld) -> None:
-    """A replay must find what it names: entry first, tombstone after it."""
+    """A replay must find the row that it names, so the entry is removed before the tombstone."""
     caller = Caller(store)
     made = caller.create(call(P=1))
     row = put(store, id=made)

@@ -1,4 +1,4 @@
-"""The SQLite store in trouble: callers who give up, a full queue, a file that cannot be written."""
+"""The SQLite store in trouble: callers that give up, a full queue, a file that is not writable."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def opened(file: SqliteDatabase) -> Iterator[SqliteStore]:
 
 
 class Plug:
-    """A transaction that holds the writer until it is pulled; what comes after it is queued."""
+    """A transaction that occupies the writer until it is pulled, so that later jobs queue up."""
 
     def __init__(self, store: SqliteStore) -> None:
         self._holds, self._may_go = threading.Event(), threading.Event()
@@ -54,7 +54,7 @@ class Plug:
 
 
 def drained(store: SqliteStore) -> list[str]:
-    """The notes, once everything queued so far is done."""
+    """Wait for all jobs queued so far; return the notes."""
     store.run(lambda tx: None)
     return store.read(notes)
 
@@ -106,7 +106,7 @@ def test_among_jobs_taken_back_the_others_still_run_in_order(opened: SqliteStore
 
 
 def test_giving_up_and_running_never_both_happen(opened: SqliteStore) -> None:
-    """Promise P6, raced: a job that was taken back leaves nothing, every other one note."""
+    """Promise P6, raced: a cancelled job leaves no note, every other job leaves one."""
 
     def race(number: int) -> list[str]:
         kept = []
@@ -176,7 +176,7 @@ def test_waiting_jobs_share_commits(opened: SqliteStore) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections that wait 20 ms for a neighbour, not seconds."""
+    """Have connections wait 20 ms for another user of the file, instead of seconds."""
     monkeypatch.setattr(sqlite, "connect", partial(sqlite.connect, busy_seconds=0.02))
 
 
@@ -211,14 +211,14 @@ def test_a_lock_taken_during_a_read_does_not_disturb_it(file: SqliteDatabase) ->
 
 
 def read_only(path: Path) -> sqlite3.Connection:
-    """As when the file system was remounted read-only."""
+    """Connect as if the file system had been remounted read-only."""
     return sqlite3.connect(
         f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
     )
 
 
 def missing(path: Path) -> sqlite3.Connection:
-    """As when the disk went away."""
+    """Connect as if the disk had been removed."""
     return sqlite3.connect(path / "nowhere", isolation_level=None)
 
 
@@ -298,7 +298,7 @@ def test_a_log_that_is_long_is_folded_while_the_store_serves(opened: SqliteStore
 
 
 def test_a_failed_connection_is_not_left_open(tmp_path: Path) -> None:
-    """Python 3.13 warns of connections that nobody closed, and warnings are errors here."""
+    """Python 3.13 warns of connections that were not closed, and warnings are errors here."""
     not_a_database = tmp_path / "letter.txt"
     not_a_database.write_text("Dear reader, " * 100)
     with pytest.raises(sqlite3.DatabaseError):

@@ -1,4 +1,4 @@
-"""The short way to the database is the ordinary one: same rows, same counts, same errors."""
+"""Statements sent straight to the driver have the rows, counts and errors of SQLAlchemy's way."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def thing(id: str, **other: Any) -> dict[str, Any]:
 
 
 class Ordinary(sa.Connection):
-    """SQLAlchemy's own connection, with the one thing that ours asks of it."""
+    """SQLAlchemy's own connection, with the constructor of `Straight`."""
 
     def __init__(self, engine: sa.Engine, *, check: Callable[[Any], None] | None = None) -> None:
         super().__init__(engine)
@@ -122,10 +122,10 @@ def _refused(tx: Tx, statement: Any, parameters: Any) -> tuple[str, str]:
 
 
 def _told(connection: sa.Connection) -> list[Any]:
-    """All that the database says to a few statements of each kind, each sent three times."""
+    """Send a few statements of each kind, each three times; return the database's answers."""
     tx = _tx(connection)
     told: list[Any] = []
-    # The first time is the ordinary way for both, the second prepares.
+    # The first round goes through SQLAlchemy on both connections; the second prepares statements.
     for round in range(3):
         connection.exec_driver_sql("BEGIN")
         tx.execute(CLEAR)

@@ -1,7 +1,7 @@
-"""The store's clock: it follows its host, and never goes back, whatever the host does.
+"""The store's clock: it follows its host's clock, but never goes back, even if the host's does.
 
-The host's clock is the test's `SetWorld`, which can be set back; a database that has a clock of
-its own is given the same by its `Database`.
+The host's clock is the test's `SetWorld`, which can be set back. For a database with a clock of its
+own, its `Database` replaces that clock by the same `SetWorld`.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def test_the_clock_cannot_be_advanced_backwards(store: Store) -> None:
 
 @pytest.mark.parametrize("by", [clock.ADVANCE_MAX * 2, timedelta.max])
 def test_the_clock_cannot_be_advanced_beyond_what_can_be_told(store: Store, by: timedelta) -> None:
-    """A moment past year 9999 could be written but never read: the store would be lost."""
+    """A moment after the year 9999 could be written but never read: the store would be lost."""
     advance(store, clock.ADVANCE_MAX)
     for too_far in (by, timedelta(microseconds=1)):
         with pytest.raises(Misconfigured, match="cannot be advanced"):

@@ -1,4 +1,4 @@
-"""What every store promises: durable functions of a transaction, answered after the commit."""
+"""The promises of every store: functions run in durable transactions, answered after the commit."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_many_transactions_at_once_all_happen_once(store: Store) -> None:
     assert len(store.read(notes)) == 160
 
 
-# -- nothing before the commit ------------------------------------------------------------------
+# -- no answer before the commit ----------------------------------------------------------------
 
 
 def refuse(tx: Tx) -> str:
@@ -164,7 +164,7 @@ def test_a_read_sees_nothing_of_a_transaction_that_is_open(store: Store) -> None
 
 
 def test_a_read_is_one_snapshot(store: Store) -> None:
-    """What commits while a read goes on is not half in it."""
+    """A read sees no part of a transaction that commits meanwhile."""
 
     def run(tx: Tx) -> tuple[list[str], list[str]]:
         before = notes(tx)

@@ -1,4 +1,4 @@
-"""Work is done by one owner at a time, and a former owner can record nothing."""
+"""Work has a single owner at a time, and a former owner cannot record anything."""
 
 from __future__ import annotations
 

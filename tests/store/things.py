@@ -1,4 +1,4 @@
-"""A kind of the tests' own, and rows of it."""
+"""A kind for tests, and rows of it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def id_of(number: int) -> str:
 
 
 def put(store: Store, number: int = 1, **columns: Any) -> Row:
-    """A new row, committed: `new`, of the tests' account and Region unless `columns` differ."""
+    """Commit a row in the state `new`, of the tests' account and Region unless `columns` differ."""
 
     def run(tx: Tx) -> Row:
         row = Row(id_of(number), THING.name, ACCOUNT, REGION, "new", {"Size": 1}, tx.now)

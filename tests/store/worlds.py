@@ -1,4 +1,4 @@
-"""A world for tests: its clock stands where it was put, its dice are seeded."""
+"""A world for tests: its clock stands still until it is moved, its random numbers are seeded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 class SetWorld:
-    """See `sametoken.world.World`. Time passes only by `pass_time`; nothing ever waits."""
+    """See `sametoken.world.World`. Time passes only by `pass_time`, and `wait` returns at once."""
 
     def __init__(self, seed: int = 1) -> None:
         self._now = START
@@ -35,5 +35,5 @@ class SetWorld:
         return signal.is_set()
 
     def pass_time(self, by: timedelta) -> None:
-        """Move this machine's clock; backwards too, as clocks of machines do."""
+        """Move the machine's clock forward, or back, as may happen to real clocks."""
         self._now += by

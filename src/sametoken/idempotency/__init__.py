@@ -1,4 +1,4 @@
-"""The engine: create calls that are safe to repeat. It knows nothing of EC2 and nothing of HTTP."""
+"""The engine: create calls that are safe to repeat. It knows neither EC2 nor HTTP."""
 
 from sametoken.idempotency.engine import Answer, Engine, Made, Operation, sql_engine
 from sametoken.idempotency.fingerprint import Fingerprint, Rules

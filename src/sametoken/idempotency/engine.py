@@ -36,8 +36,11 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What a perform made: `identities` from which the answer can be viewed, now and later, and
-    the ids of the `resources` that keep the entry alive (its retention counts from their end)."""
+    """The result of `Operation.perform`.
+
+    The answer is rendered from `identities`, now and at each replay. `resources` are the ids that
+    keep the entry alive: its retention starts when the last of them has ended.
+    """
 
     identities: Identities
     resources: Sequence[str] = ()
@@ -45,10 +48,10 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[R]):
-    """A create, in two parts; the split is what makes every repeat mean the same (promise P3).
+    """A create in two parts, so that every repeat is answered like the first call (promise P3).
 
     `perform` changes rows and queues work; it raises `ServiceError` to refuse. `view` renders the
-    answer from identities alone, for the first answer and for each replay.
+    answer from the identities alone, for the first answer and for each replay.
     """
 
     perform: Callable[[Tx], Made]
@@ -57,11 +60,11 @@ class Operation(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[R]):
-    """What to tell the caller once the transaction has committed.
+    """The answer for the caller, to be given once the transaction has committed.
 
     A refusal that must itself be committed (a mismatch is noted, a capacity failure binds the
     token) is carried here as `error`; `get()` raises it. Never call `get()` inside the
-    transaction: raising there would undo what the refusal has to leave behind.
+    transaction: raising there would undo the rows that the refusal must leave behind.
     """
 
     attempt: Attempt
@@ -76,17 +79,17 @@ class Answer(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """The promise, over a ledger. `key` keys the digests of what callers sent."""
+    """Executes creates once, using a ledger. `key` keys the digests of callers' parameters."""
 
     ledger: Ledger
     key: bytes = b""
 
     def execute_once(self, tx: Tx, call: Call, operation: Operation[R]) -> Answer[R]:
-        """Perform `operation` unless its token did so before; then answer as it did then.
+        """Perform `operation`, unless its token has done so before: then replay that answer.
 
-        Without a token it performs, always. An empty one raises `InvalidClientToken`: it would be
-        everybody's. Refusals of `operation.perform` are raised, and leave no entry once the caller
-        rolls back; only one that `binds_token` is returned instead.
+        A call without a token always performs. An empty token raises `InvalidClientToken`, because
+        unrelated callers would share it. Refusals of `operation.perform` are raised, and leave no
+        entry once the caller rolls back; a refusal that `binds_token` is returned instead.
         """
         if call.client_token is None:
             made = operation.perform(tx)
@@ -122,7 +125,8 @@ class Engine:
             self._note_retry(tx, call, entry, Attempt.FAILED)
             return Answer(Attempt.FAILED, error=refusal)
         faults.reach(Point.ENGINE_PERFORMED)
-        # The first answer is viewed from what a replay will read back, not from what JSON loses.
+        # Round-trip through JSON, so that the first view sees exactly what a replay will read:
+        # tuples become lists, for example.
         identities = Encoded(made.identities)
         value = operation.view(tx, identities)
         faults.reach(Point.ENGINE_VIEWED)
@@ -133,11 +137,11 @@ class Engine:
         return Answer(Attempt.NEW, value)
 
     def _note_retry(self, tx: Tx, call: Call, entry: Entry, attempt: Attempt) -> None:
-        """The first attempt is told by its outcome; those after it are written down."""
+        """Note an attempt after the first; the outcome itself records the first."""
         if not entry.fresh:
             self.ledger.note(tx, entry, call.request_id, attempt)
 
 
 def sql_engine(key: bytes = b"") -> Engine:
-    """The engine over the tables of `idempotency.tables`, in whatever transaction it is given."""
+    """Make an engine on the tables of `idempotency.tables`. The caller owns the transaction."""
     return Engine(Ledger(), key)

@@ -1,9 +1,10 @@
-"""Intent in a form that can be kept and compared: a keyed digest for each field path. Pure.
+"""Fingerprints of intents, to store and compare: a keyed digest for each field path. Pure.
 
-The intent is the request *as sent*: typed, with nothing resolved or defaulted, so that an honest
-retry compares equal although an alias (`$Latest`, `resolve:ssm:`) points elsewhere by now. Digests
-are keyed, so that a copy of the database does not give away a low-entropy secret. Plain values
-are kept of short fields only, for people who read `tokens explain`, and never of secrets.
+The intent is the request *as sent*: typed, with no alias resolved and no default filled in but
+those of `Rules.defaults`. So an honest retry compares equal although an alias (`$Latest`,
+`resolve:ssm:`) points elsewhere by now. Digests are keyed, so that a copy of the database does not
+give away a low-entropy secret. Plain values are kept for short fields only, for people who read
+`tokens explain`, and never for secrets.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sametoken.world import UUID
 
 # 96 bits: two unequal values of one field collide once in 10^28 comparisons.
 _DIGEST_BYTES = 12
-# Ids, types, counts and zones fit; scripts and keys do not.
+# Long enough for ids, types, counts and zones; too short for scripts and keys.
 PLAIN_CHARACTERS_MAX = 64
 _INDEX = re.compile(r"\[\d+\]")
 
@@ -40,12 +41,13 @@ class Only:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How one action's parameters become its intent. A new version never changes an old one.
+    """Rules that turn an action's parameters into its intent.
 
-    `ignored` are top-level names outside the intent. `sets` are paths of lists whose order means
-    nothing, `secrets` paths whose values are kept as digests only; both write list elements as
-    `[]`, e.g. `NetworkInterfaces[].Groups`. `defaults` are values that EC2 fills in before it
-    compares, by top-level name; `Only` stands for one that depends on another parameter.
+    A change of the rules gets a new `version`, and the old version stays as it is. `ignored` are
+    top-level names outside the intent. `sets` are paths of lists whose order is not significant,
+    `secrets` are paths whose values are kept as digests only; both write list elements as `[]`,
+    e.g. `NetworkInterfaces[].Groups`. `defaults` are values that EC2 fills in before it compares,
+    by top-level name; an `Only` is a default that depends on another parameter.
     """
 
     version: int = 1
@@ -57,7 +59,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What an entry keeps of the parameters. `digests` decide, `plain` is for people."""
+    """The parameters in the form that an entry keeps, by path.
+
+    `digests` are compared, `plain` values are shown to people.
+    """
 
     rules_version: int
     digests: Mapping[str, str]
@@ -65,7 +70,7 @@ class Fingerprint:
 
 
 def fingerprint(parameters: Mapping[str, Any], rules: Rules, key: bytes) -> Fingerprint:
-    """The fingerprint of one request under `rules`; `key` is the deployment's own secret."""
+    """Make the fingerprint of a request under `rules`; `key` is the deployment's own secret."""
     intent = {name: value for name, value in parameters.items() if name not in rules.ignored}
     for name, value in rules.defaults.items():
         if not isinstance(value, Only):
@@ -85,7 +90,7 @@ def fingerprint(parameters: Mapping[str, Any], rules: Rules, key: bytes) -> Fing
 
 
 def differing_fields(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, ...]:
-    """The paths whose digests differ or stand on one side only, sorted. Empty: same intent."""
+    """List the paths whose digests differ or are on one side only, sorted. Empty: same intent."""
     if one == other:
         return ()
     return tuple(
@@ -94,7 +99,7 @@ def differing_fields(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[
 
 
 def _canonical(path: str, value: Any, rules: Rules) -> Any:
-    """`value` with every declared set in one order."""
+    """Sort the elements of every list that is declared as a set, so that their order is fixed."""
     if isinstance(value, Mapping):
         return {name: _canonical(_under(path, name), inner, rules) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -104,7 +109,7 @@ def _canonical(path: str, value: Any, rules: Rules) -> Any:
 
 
 def _flatten(path: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Each leaf's path and text. An empty list or structure is a leaf: it was sent."""
+    """Yield each leaf's path and text. An empty list or structure is a leaf, since it was sent."""
     if isinstance(value, Mapping) and value:
         for name, inner in value.items():
             yield from _flatten(_under(path, name), inner)
@@ -115,24 +120,25 @@ def _flatten(path: str, value: Any) -> Iterator[tuple[str, str]]:
         yield path, _text(value)
 
 
-# What a name may not hold as it is: two intents would share a path, and one would hide the other.
+# Characters with a meaning in paths. Unescaped, they could give two parameters the same path, and
+# one would hide the other.
 _ESCAPES = str.maketrans({character: f"%{ord(character):02X}" for character in "%.[]"})
 
 
 def _under(path: str, name: str) -> str:
-    """The path of member `name`. An empty name is written `%`, which no other name is."""
+    """Return the path of member `name`. An empty name is written `%`, as no other name is."""
     assert isinstance(name, str), f"parameter {name!r} under {path!r} is not named by text"
     written = name.translate(_ESCAPES) or "%"
     return f"{path}.{written}" if path else written
 
 
 def _text(value: Any) -> str:
-    """One spelling for each typed value; values of different types never look alike."""
+    """Spell a typed value in its only way; values of different types never look alike."""
     return _ENCODER.encode(value)
 
 
 def _odd_value(value: Any) -> dict[str, str]:
-    """What JSON has no word for, as a structure: no text that a caller sends looks like it."""
+    """Write a value that JSON lacks as a structure, so that no text from a caller equals it."""
     match value:
         case bytes():
             text = value.hex()
@@ -148,7 +154,7 @@ def _odd_value(value: Any) -> dict[str, str]:
     return {type(value).__name__: text}
 
 
-# Made once: `json.dumps` with options of one's own makes an encoder at every call.
+# Made once: `json.dumps` with any option makes a new encoder at every call.
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_odd_value)
 
 

@@ -1,4 +1,4 @@
-"""The engine in a transaction of somebody else's: their connection, their commit."""
+"""Use the engine in an application's own transaction: its connection, its commit."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _CLOCK = sa.select(sa.func.clock_timestamp())
 
 
 def create_tables(connection: sa.Connection) -> None:
-    """Make the engine's tables in the connection's database, those that are not there yet."""
+    """Make those of the engine's tables that the connection's database lacks."""
     tables.metadata.create_all(connection)
 
 
 def join(connection: sa.Connection, *, world: World | None = None) -> Tx:
-    """The connection's open transaction, for the engine to act in.
+    """Wrap the connection's open transaction, so that the engine can act in it.
 
-    Nothing is begun, committed or closed here: the caller owns the transaction, and commits it
-    before calling `get()` on an answer. Times come from PostgreSQL's clock, where it is the
-    database; else from `world`, by default this machine's.
+    The caller owns the transaction: begins it, commits it before calling `get()` on an answer, and
+    closes the connection. On PostgreSQL, times come from the server's clock; elsewhere from
+    `world`, by default this machine's clock.
     """
     world = world or RealWorld()
     now = world.now()

@@ -1,9 +1,9 @@
-"""What a token-bearing call must do, decided purely, and the values that it is decided from.
+"""Decide what a call with a token must do, and define the values that the decision needs. Pure.
 
-An *entry* is the row that one (scope, client token) claims. It holds one *outcome* for each zone
-where the API is zonal, and one under "" where it is not. An outcome is *settled* (resources were
-made, and are named) or *failed* (a capacity failure: nothing was made, but the token is bound to
-its parameters). No clock, no I/O, no logging in this module.
+An *entry* is the row that a (scope, client token) claims. It holds an *outcome* for each zone if
+the API is zonal, otherwise a single outcome under the zone "". An outcome is *settled* (resources
+were made, and it names them) or *failed* (a capacity failure: no resource was made, but the token
+is bound to its parameters). No clock, no I/O, no logging in this module.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sametoken.idempotency.fingerprint import Fingerprint, Rules, differing_fiel
 # EC2's documented figure: "valid for at least 24 hours after the termination of the instance".
 RETENTION = timedelta(hours=24)
 
-# The zone of an outcome whose request named none.
+# The zone of an outcome whose request named no zone.
 REGIONAL = ""
 
 Identities = dict[str, Any]
@@ -28,7 +28,7 @@ Identities = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose token it is, and for what: tokens of different scopes never meet (promise P10)."""
+    """The owner and the use of a token: equal tokens in two scopes are unrelated (promise P10)."""
 
     account: str
     region: str
@@ -37,11 +37,11 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One create request. `client_token` None means that the caller asked for no protection.
+    """A create request. `client_token` None means that the caller asked for no protection.
 
-    `parameters` is the request as sent. `rules` are all the versions of its action's rules, the
-    current one last: an entry is always compared by the version it was written with, so that an
-    upgrade never makes an honest retry mismatch. `request_id` names the attempt for people.
+    `parameters` is the request as sent. `rules` are all versions of its action's rules, the current
+    one last: an entry is always compared by the version it was written with, so that an upgrade
+    never makes an honest retry mismatch. `request_id` identifies the attempt to people.
     """
 
     scope: Scope
@@ -52,7 +52,7 @@ class Call:
     request_id: str = ""
 
     def fingerprint(self, key: bytes, version: int | None = None) -> Fingerprint:
-        """By the current rules, or by those of `version`. Each version is kept for good."""
+        """Make the fingerprint by the current rules, or by those of `version`, which must exist."""
         if version is None:
             return fingerprint(self.parameters, self.rules[-1], key)
         for rules in self.rules:
@@ -68,9 +68,9 @@ class OutcomeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the token did in one zone. `identities` is None exactly when it failed.
+    """The result of the token in one zone. `identities` is None exactly when it failed.
 
-    `request_id` and `recorded_at` (None until it is kept) say which request did it, and when.
+    `request_id` names the request that led to it; `recorded_at` is None until it is stored.
     """
 
     zone: str
@@ -83,7 +83,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A claimed token, its row locked. `fresh` means this transaction claimed it just now."""
+    """A claimed token, with its row locked. `fresh`: this very transaction claimed it."""
 
     id: int
     scope: Scope
@@ -95,24 +95,24 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Perform:
-    """Do it, for `zone`: the token is new there, or a failure bound it to these parameters."""
+    """Perform, in `zone`: the token is new there, or a failure bound it to these parameters."""
 
     zone: str
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Done already: answer from these identities."""
+    """Replay: the call was performed before, so answer from these identities."""
 
     identities: Identities
 
 
 def decide(call: Call, entry: Entry, key: bytes) -> Perform | Replay:
-    """Say what a call whose token led to `entry` must do.
+    """Decide what a call whose token led to `entry` must do.
 
-    An outcome with equal parameters replays first and needs no zone: a retry must not fail
-    because the subnet that once told its zone is gone. Else a zonal call may open a zone of its
-    own, unless the token has acted Regionally. Everything else is another intent.
+    Outcomes are first compared by parameters, without the zone: a retry must not fail because the
+    subnet that told its zone is gone. Otherwise a zonal call may act in a zone that is new to the
+    token, unless the token has a Regional outcome. Any other call is another intent.
 
     Raises `IdempotentParameterMismatch`.
     """
@@ -131,19 +131,19 @@ def decide(call: Call, entry: Entry, key: bytes) -> Perform | Replay:
 
 
 def differences(call: Call, outcome: Outcome, key: bytes) -> tuple[str, ...]:
-    """The paths of what was sent now and differs from what `outcome` was made of."""
+    """List the paths where the call's parameters differ from those of `outcome`."""
     kept = outcome.fingerprint
     return differing_fields(call.fingerprint(key, kept.rules_version).digests, kept.digests)
 
 
 def _nearest_differences(call: Call, entry: Entry, key: bytes) -> tuple[str, ...]:
-    """What differs from the outcome of the call's own zone, else from the most similar one."""
+    """List the differences from the outcome in the call's zone, else from the most similar one."""
     own = [outcome for outcome in entry.outcomes if outcome.zone == call.zone]
     return min((differences(call, outcome, key) for outcome in own or entry.outcomes), key=len)
 
 
 class Attempt(StrEnum):
-    """What one request under a token came to, for `tokens explain`."""
+    """The result of one request under a token, for `tokens explain`."""
 
     NEW = "new"
     REPLAY = "replay"
@@ -152,5 +152,5 @@ class Attempt(StrEnum):
 
 
 def expires_at(now: datetime) -> datetime:
-    """When an entry that nothing keeps alive any more is forgotten."""
+    """Return when an entry is to be removed that no resource keeps alive from `now` on."""
     return now + RETENTION

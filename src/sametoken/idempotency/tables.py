@@ -1,7 +1,7 @@
-"""The ledger: where entries are kept, its tables and their SQL.
+"""The ledger: the tables that hold the entries, and their SQL.
 
-Works in whatever transaction `tx` carries, on SQLite and on PostgreSQL. Every decision, replay
-and sweep locks the entry's row first; the other tables are touched only under that lock.
+It works in the transaction of the `tx` it is given, on SQLite and on PostgreSQL. Every decision,
+replay and sweep locks the entry's row first; the other tables are used only under that lock.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from sametoken.store.port import Tx
 
 metadata = sa.MetaData()
 
-# One row a claimed token. `expires_at` is NULL while a resource of it lives; the sweep walks its
-# index, so it costs what has expired, not what is kept.
+# ENTRY has a row for each claimed token. `expires_at` is NULL while a resource of the entry lives.
+# The sweep uses its index, so it costs as much as has expired, however much is kept.
 ENTRY = sa.Table(
     "idempotency_entry",
     metadata,
@@ -39,7 +39,7 @@ ENTRY = sa.Table(
     sa.Column("claimed_at", Moment, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("expires_at", Moment),
-    # The token first: `tokens explain` looks for one in every scope.
+    # The token comes first, because `tokens explain` looks for a token in all scopes.
     sa.UniqueConstraint("client_token", "account", "region", "action", name="one_claim"),
     sa.Index(
         "idempotency_entry_expiry",
@@ -49,7 +49,8 @@ ENTRY = sa.Table(
     ),
 )
 
-# What the token did, one row a zone. Exactly the settled ones name what they made.
+# OUTCOME has a row for each entry and zone. `identities` is NOT NULL exactly when
+# state = 'settled'.
 OUTCOME = sa.Table(
     "idempotency_outcome",
     metadata,
@@ -65,8 +66,8 @@ OUTCOME = sa.Table(
     sa.CheckConstraint("(state = 'settled') = (identities IS NOT NULL)", name="settled_has_result"),
 )
 
-# The resources an entry must outlive. `ended_at` is NULL while one lives; the row stays as long as
-# the entry does, so that what an entry names is never removed before it.
+# RETAINED has the resources that an entry must outlive. `ended_at` is NULL while the resource
+# lives. The row stays as long as the entry: a tombstone is not removed while a row here names it.
 RETAINED = sa.Table(
     "idempotency_resource",
     metadata,
@@ -74,11 +75,12 @@ RETAINED = sa.Table(
     sa.Column("entry_id", BIG, sa.ForeignKey("idempotency_entry.id"), primary_key=True),
     sa.Column("ended_at", Moment),
     sa.Index("idempotency_resource_entry", "entry_id"),
-    # Hardly more than its key: on SQLite one tree holds both.
+    # The row is hardly more than its key: without a rowid, SQLite keeps both in one tree.
     sqlite_with_rowid=False,
 )
 
-# Repeats, for people: a ring of the last ATTEMPTS_KEPT a token (its first is in its outcome).
+# ATTEMPT has the last ATTEMPTS_KEPT repeats of each token, in a ring, for people. The first attempt
+# is in the outcome.
 ATTEMPT = sa.Table(
     "idempotency_attempt",
     metadata,
@@ -91,9 +93,9 @@ ATTEMPT = sa.Table(
     sa.Column("request_id", sa.String(64), nullable=False),
 )
 
-# Enough to see a retry storm's shape; a bound, because a caller may repeat for ever.
+# Enough to see the shape of a retry storm. Bounded, because a caller may repeat for ever.
 ATTEMPTS_KEPT = 16
-# A mismatch may differ in hundreds of paths; this many explain it.
+# A mismatch may differ in hundreds of paths; this many are enough to explain it.
 FIELDS_NOTED_MAX = 32
 
 _KEY = ("account", "region", "action", "client_token")
@@ -121,7 +123,7 @@ _HOLDERS = (
     sa.select(RETAINED.c.entry_id)
     .distinct()
     .where(RETAINED.c.resource_id.in_(sa.bindparam("gone", expanding=True)))
-    # Told again of an end it knows, the ledger must not count the retention anew.
+    # If an end is reported twice, the retention must not start again.
     .where(RETAINED.c.ended_at.is_(None))
     .order_by(RETAINED.c.entry_id)
 )
@@ -149,7 +151,7 @@ _EXPIRED = (
     .limit(sa.bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
-# In the order of their foreign keys: the entries themselves last.
+# Ordered by foreign keys: the entries themselves come last.
 _FORGET = [
     sa.delete(table).where(column.in_(sa.bindparam("entries", expanding=True)))
     for table, column in (
@@ -173,10 +175,10 @@ _NEWEST_BUT = _NEWEST.where(ENTRY.c.account != sa.bindparam("hidden"))
 
 
 class Ledger:
-    """Entries, over the four tables above. Every method acts in the caller's transaction."""
+    """Stores entries in the four tables above. Every method acts in the caller's transaction."""
 
     def claim(self, tx: Tx, scope: Scope, client_token: str) -> Entry:
-        """Insert the entry, or lock the one that is there. Waits for a concurrent claim."""
+        """Insert the entry, or lock the existing one. Waits for a concurrent claim."""
         row = {
             "account": scope.account,
             "region": scope.region,
@@ -184,7 +186,7 @@ class Ledger:
             "client_token": client_token,
             "claimed_at": tx.now,
             "attempts": 1,
-            # Until it is settled, the entry is one that made no resource.
+            # Until it is settled, the entry has no resource to keep it alive.
             "expires_at": expires_at(tx.now),
         }
         while True:
@@ -194,10 +196,10 @@ class Ledger:
             entry = self._load(tx, _LOCK, scope, client_token)
             if entry is not None:
                 return entry
-            # The sweep committed between our insert and our lock: the token is free again.
+            # A sweep committed between the insert and the lock, so the token is free: try again.
 
     def find(self, tx: Tx, scope: Scope, client_token: str) -> Entry | None:
-        """The entry as committed, without a lock; None when the token is not retained."""
+        """Find the entry without a lock; None if the token is not retained."""
         return self._load(tx, _FIND, scope, client_token)
 
     def _load(
@@ -213,7 +215,7 @@ class Ledger:
         return Entry(found.id, scope, client_token, False, outcomes, found.attempts)
 
     def settle(self, tx: Tx, entry: Entry, outcome: Outcome, resources: Sequence[str]) -> None:
-        """Record that `resources` (ids whose life the entry outlives) were made."""
+        """Record a settled outcome. `resources` are the ids that the entry must outlive."""
         assert outcome.state is OutcomeState.SETTLED, "fail() records failures"
         self._record(tx, entry, outcome)
         if resources:
@@ -224,7 +226,7 @@ class Ledger:
             self._expire_unless_held(tx, [entry.id])
 
     def fail(self, tx: Tx, entry: Entry, outcome: Outcome) -> None:
-        """Bind the token to the outcome's parameters although nothing was made."""
+        """Bind the token to the outcome's parameters, although no resource was made."""
         assert outcome.state is OutcomeState.FAILED, "settle() records successes"
         self._record(tx, entry, outcome)
         if not entry.fresh:
@@ -250,7 +252,7 @@ class Ledger:
     def note(
         self, tx: Tx, entry: Entry, request_id: str, attempt: Attempt, fields: Sequence[str] = ()
     ) -> None:
-        """Write down a repeat: makes it wait in line for the first commit, and explains it."""
+        """Write a repeat down, for `tokens explain`. Repeats of a token queue for its row here."""
         tx.execute(_COUNT_ATTEMPT, {"entry": entry.id})
         tx.execute(
             _NOTE,
@@ -266,7 +268,7 @@ class Ledger:
         )
 
     def ended(self, tx: Tx, resources: Sequence[str]) -> None:
-        """These resources are gone now: retention counts from the last of an entry's."""
+        """Note that `resources` have ended. An entry's retention starts when its last one ends."""
         holders = [row.entry_id for row in tx.execute(_HOLDERS, {"gone": list(resources)})]
         if not holders:
             return
@@ -281,7 +283,7 @@ class Ledger:
                 tx.execute(_SET_EXPIRY, {"entry": entry, "expiry": expires_at(tx.now)})
 
     def sweep(self, tx: Tx, limit: int) -> int:
-        """Forget at most `limit` entries whose retention is over; how many it forgot."""
+        """Remove at most `limit` entries whose retention is over; returns how many."""
         expired = [row[0] for row in tx.execute(_EXPIRED, {"now": tx.now, "limit": limit})]
         if expired:
             for forget in _FORGET:
@@ -290,7 +292,7 @@ class Ledger:
 
 
 def _outcome(row: Any) -> Outcome:
-    """The value of one row, checked again: what was written must have been whole."""
+    """Make an outcome of its row, and check again that the row is complete."""
     state = OutcomeState(row.state)
     assert (state is OutcomeState.SETTLED) == (row.identities is not None), "half an outcome"
     kept = Fingerprint(row.rules_version, row.digests, row.plain)
@@ -298,12 +300,12 @@ def _outcome(row: Any) -> Outcome:
 
 
 def read_attempts(tx: Tx, entry: Entry) -> list[Any]:
-    """The repeats that are still kept, oldest first: rows of `ATTEMPT`."""
+    """Return the repeats that are still kept, oldest first, as rows of `ATTEMPT`."""
     return list(tx.execute(_ATTEMPTS, {"entry": entry.id}))
 
 
 def find_everywhere(tx: Tx, client_token: str) -> list[Entry]:
-    """The entries of a token in every scope, the services' own included."""
+    """Find the entries of a token in all scopes, including those of the services."""
     ledger = Ledger()
     rows = tx.execute(_OF_TOKEN, {"client_token": client_token})
     scopes = [Scope(row.account, row.region, row.action) for row in rows]
@@ -312,6 +314,6 @@ def find_everywhere(tx: Tx, client_token: str) -> list[Entry]:
 
 
 def list_entries(tx: Tx, *, account: str | None, hidden: str, limit: int) -> list[Any]:
-    """The newest entries, as rows of `ENTRY`; of one account, or of all but the `hidden` one."""
+    """List the newest entries as rows of `ENTRY`: of `account`, or of all accounts but `hidden`."""
     values = {"account": account, "hidden": hidden, "limit": limit}
     return list(tx.execute(_NEWEST_BUT if account is None else _NEWEST_OF, values))

@@ -1,4 +1,4 @@
-"""The grammar of client tokens, and tokens derived for the hops behind a request. Pure.
+"""The grammar of client tokens, and derived tokens for the calls behind a request. Pure.
 
 Source: EC2 developer guide, "Ensuring idempotency": "a unique, case-sensitive string of up to 64
 ASCII characters". Corners (blanks, padding) as captured from EC2; see docs/decisions.
@@ -16,20 +16,20 @@ TOKEN_CHARACTERS_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class TokenGrammar:
-    """What an action takes as a client token.
+    """The client tokens that an action accepts.
 
     `characters_max` is checked before the trim. `blank_is_absent` is for the two EC2 actions
-    (CreateRouteTable, CreateNetworkAcl) that were seen to treat only-blank tokens as none.
+    (CreateRouteTable, CreateNetworkAcl) that were observed to treat a blank token as no token.
     """
 
     characters_max: int = TOKEN_CHARACTERS_MAX
     blank_is_absent: bool = False
 
     def parse(self, raw: str | None) -> str | None:
-        """The token that identifies the request, trimmed; None when the caller gave none.
+        """Return the token that identifies the request, trimmed; None if the caller gave no token.
 
-        Raises `InvalidClientToken`: an empty token is refused rather than taken for none, because
-        a caller who computes "" believes to be protected.
+        Raises `InvalidClientToken`. An empty token is refused rather than ignored, because a caller
+        who computes "" believes that the request is protected.
         """
         if raw is None:
             return None
@@ -49,12 +49,12 @@ def _is_printable_ascii(text: str) -> bool:
 
 
 def derive_token(*parts: str) -> str:
-    """A token for one step of something already named, e.g. (instance id, epoch, step).
+    """Derive a token for one step of something that has a name, e.g. (instance id, epoch, step).
 
-    The same parts always give the same token, and different parts different ones: that makes a
-    repeated step a repeat, whoever repeats it. Never put a time or an attempt number in.
+    Equal parts always give equal tokens, and different parts give different ones. So a step that is
+    repeated, by any node, counts as a repeat. Never include a time or an attempt number.
     """
     assert parts, "a derived token names something"
-    # Length-prefixed, so that ("ab", "c") and ("a", "bc") differ.
+    # Each part has its length before it, so that ("ab", "c") and ("a", "bc") differ.
     canonical = "".join(f"{len(part)}:{part}" for part in parts)
     return hashlib.sha256(canonical.encode()).hexdigest()

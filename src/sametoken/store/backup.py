@@ -1,7 +1,7 @@
-"""A copy of a SQLite database that is in use: of one moment, whole, and on the disk once named.
+"""Back up a SQLite database that is in use: consistent, complete, and durable before it is named.
 
-The source is read as of one moment, so whoever writes goes on meanwhile, and what it commits is not
-in the copy; only the log cannot be cut short before the copy is done.
+The source is read in one snapshot. Writers go on meanwhile, and their commits are not in the copy.
+Only the source's log cannot be truncated until the copy is done.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from sametoken.errors import Misconfigured
 from sametoken.store.gate import Gate
 from sametoken.store.sqlite import connect
 
-# Between two tellings of how far it is: 4 MB.
+# Pages copied between two calls of `progress`: 4 MB.
 PAGES_AT_ONCE = 1024
-# What SQLite itself may leave beside a file that it writes.
+# The ends of the names of all files that SQLite may leave: the database itself and three beside it.
 _COMPANIONS = ("", "-journal", "-wal", "-shm")
 
-# Told of the pages that are left, and of all.
+# Called with the number of pages left and the number of all pages.
 Progress = Callable[[int, int], None]
 
 
 def back_up(path: Path, target: Path, progress: Progress) -> None:
     """Copy the database at `path` to `target`, which must not be there yet.
 
-    Raises `Misconfigured` when that cannot be; then there is no `target`.
+    Raises `Misconfigured` when it cannot be copied; `target` does not exist then.
     """
     if not path.exists():
         raise Misconfigured(f"there is no database at {path}")
@@ -38,12 +38,12 @@ def back_up(path: Path, target: Path, progress: Progress) -> None:
         raise Misconfigured(f"{target} is there already; a backup replaces no file")
     scratch = target.with_name(f"{target.name}.{os.getpid()}")
     try:
-        # As private as the key file: the rows tell what callers asked for.
+        # Readable by the owner only, like the key file: the rows hold what callers sent.
         os.close(os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with _reader(path) as source, closing(_plain(scratch)) as copy:
             source.backup(copy, pages=PAGES_AT_ONCE, progress=lambda _, *pages: progress(*pages))
             _check_whole(copy, path)
-        # Fails when somebody else has made the file meanwhile; a rename would replace it.
+        # A link fails if another process has made the file meanwhile; a rename would replace it.
         os.link(scratch, target)
         _sync(target)
         _sync(target.parent)
@@ -56,7 +56,7 @@ def back_up(path: Path, target: Path, progress: Progress) -> None:
 
 @contextmanager
 def _reader(path: Path) -> Iterator[sqlite3.Connection]:
-    """The database as of one moment. The gate is held only to open it and to close it."""
+    """Yield a snapshot of the database. The gate is held only to open it and to close it."""
     gate = Gate(path)
     try:
         with gate.turn():
@@ -64,11 +64,11 @@ def _reader(path: Path) -> Iterator[sqlite3.Connection]:
         try:
             source.execute("PRAGMA query_only=ON")
             source.execute("BEGIN")
-            # The moment is that of the first read.
+            # SQLite takes the snapshot at the first read, not at BEGIN.
             source.execute("SELECT count(*) FROM sqlite_master").fetchone()
             yield source
         finally:
-            # The last one to close a database folds its log.
+            # Closing the last connection to a database checkpoints its log, so the gate is held.
             with gate.turn():
                 source.close()
     finally:
@@ -80,7 +80,7 @@ def _plain(path: Path) -> sqlite3.Connection:
 
 
 def _check_whole(copy: sqlite3.Connection, path: Path) -> None:
-    # One file, which needs no log beside it to be read; the server that opens it makes its own.
+    # Leave WAL mode, so that the copy is a single file. A server that opens it sets WAL mode again.
     copy.execute("PRAGMA journal_mode=DELETE")
     found = copy.execute("PRAGMA quick_check").fetchone()[0]
     if found != "ok":

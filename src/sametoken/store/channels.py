@@ -1,4 +1,4 @@
-"""Who wants to hear of which commits, inside one process."""
+"""Channels inside one process: a listener learns that a commit concerned it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Channels:
                     event.set()
 
     def announce_all(self) -> None:
-        """Wake every listener: something may have been missed."""
+        """Wake every listener, because any of them may have missed a commit."""
         with self._lock:
             channels = list(self._events)
         self.announce(channels)

@@ -1,10 +1,10 @@
-"""The store's clock: the one source of every persisted time. It never moves back.
+"""The store's clock: the only source of every persisted time. It never moves back.
 
-A node's own clock may be skewed or be set back; leases, retention and due times must not notice.
-So the clock is a row: an offset that an operator (or a test) may advance, and the highest moment
-ever handed out, below which no later transaction starts. Where one connection writes (SQLite) each
-transaction raises that mark; where many do (PostgreSQL) they would queue for the row, and `Pace`
-keeps it instead.
+A node's own clock may be skewed or set back; leases, retention and due times must not be affected.
+So the clock is a row. It holds an offset that an operator (or a test) may advance, and a high-water
+mark: the highest moment ever handed out, below which no later transaction starts. On SQLite, where
+one connection writes, each transaction raises the mark. On PostgreSQL, where many write, they would
+queue for that row, so `Pace` raises it between transactions instead.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from sametoken.store.columns import from_microseconds, to_microseconds
 
 metadata = sa.MetaData()
 
-# One row, id 1. `offset_us` is added to the database host's clock; `high_us` is the latest moment
-# that a writing transaction was given.
+# CLOCK has a single row, id 1. `offset_us` is added to the database host's clock; `high_us` is the
+# latest moment that a writing transaction was given.
 CLOCK = sa.Table(
     "store_clock",
     metadata,
@@ -32,7 +32,7 @@ CLOCK = sa.Table(
 
 _CREATE = sa.insert(CLOCK)
 _READ = sa.select(CLOCK.c.offset_us, CLOCK.c.high_us)
-# In SQLite, where `max` of two values is what other databases call `greatest`.
+# Used on SQLite only: its `max` of two values is `greatest` on other databases.
 _TICK = (
     sa.update(CLOCK)
     .values(high_us=sa.func.max(CLOCK.c.high_us, CLOCK.c.offset_us + sa.bindparam("wall")))
@@ -44,7 +44,7 @@ _ADVANCE = (
     .where(CLOCK.c.offset_us + sa.bindparam("by") <= sa.bindparam("most"))
 )
 
-# By hand, so that it can travel with the BEGIN before it.
+# Written as text, so that it can be sent in one round trip with BEGIN.
 READ_WITH_HOST = (
     "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, offset_us, high_us"
     " FROM store_clock"
@@ -54,36 +54,36 @@ _RAISE_MARK = (
     .values(high_us=sa.bindparam("moment"))
     .where(CLOCK.c.high_us < sa.bindparam("moment"))
 )
-# Once a second costs nothing, and no lease or retention is counted in less.
+# Raise the mark once a second: that costs nothing, and every lease and retention is longer.
 MARK_US = 1_000_000
 
-# In all. Retention and leases need days; far beyond this no `datetime` could hold the moment, and
-# a store whose moment cannot be read cannot be opened again.
+# The bound on all advances together. Retention and leases need days. Far beyond this bound, no
+# `datetime` could hold the moment, and a store whose moment cannot be read cannot be opened again.
 ADVANCE_MAX = timedelta(days=365_000)
 
 
 def create(connection: sa.Connection) -> None:
-    """Put the one row there, when it is not."""
+    """Insert the clock's row if it is missing."""
     if connection.execute(_READ).first() is None:
         connection.execute(_CREATE, {"id": 1, "offset_us": 0, "high_us": 0})
 
 
 def read(connection: sa.Connection, wall: datetime) -> datetime:
-    """The moment of a transaction that only reads. `wall` is the database host's clock."""
+    """Return the moment of a transaction that only reads. `wall` is the database host's clock."""
     row = connection.execute(_READ).one()
     return from_microseconds(max(to_microseconds(wall) + row.offset_us, row.high_us))
 
 
 def tick(connection: sa.Connection, wall: datetime) -> datetime:
-    """The moment of a writing transaction; no later one will be given an earlier moment."""
+    """Return the moment of a writing transaction; no later one will get an earlier moment."""
     moment: int = connection.execute(_TICK, {"wall": to_microseconds(wall)}).scalar_one()
     return from_microseconds(moment)
 
 
 def advance(connection: sa.Connection, by: timedelta) -> None:
-    """Move the store's clock on. Only forward: time that has passed cannot be taken back.
+    """Move the store's clock forward, never back: times already handed out must stay in the past.
 
-    Raises `Misconfigured` when it would be more than `ADVANCE_MAX` in all.
+    Raises `Misconfigured` when all advances together would exceed `ADVANCE_MAX`.
     """
     assert by >= timedelta(0), "the store's clock never moves back"
     microsecond = timedelta(microseconds=1)
@@ -96,11 +96,11 @@ def advance(connection: sa.Connection, by: timedelta) -> None:
 
 
 class Pace:
-    """Moments for many writers at once, none of which writes the clock's row.
+    """Hand out moments to many writers at once, without a write to the clock's row in each.
 
     The mark is raised between transactions, at most every `MARK_US`. So after a failover to a host
-    whose clock is behind, up to that much time may be handed out again, and no more. Nothing rests
-    on less: leases are fenced by generations, and repeated time only lengthens a retention.
+    whose clock is behind, at most that much time may be handed out a second time. That is harmless:
+    leases are fenced by generations, and repeated time only lengthens a retention.
     """
 
     def __init__(self, wall: Callable[[], datetime] | None = None) -> None:
@@ -110,7 +110,7 @@ class Pace:
         self._mark_us = 0
 
     def moment(self, read: Sequence[int]) -> datetime:
-        """The moment of a transaction that has just `read` what `READ_WITH_HOST` tells."""
+        """Return a transaction's moment; `read` is the row that `READ_WITH_HOST` returned to it."""
         host_us, offset_us, high_us = read
         if self._wall is not None:
             host_us = to_microseconds(self._wall())
@@ -120,7 +120,10 @@ class Pace:
             return from_microseconds(self._latest_us)
 
     def keep(self, connection: sa.Connection, *, at_once: bool = False) -> None:
-        """Raise the mark, if it is time to. `connection` is between two transactions."""
+        """Raise the mark if it is due (`at_once`: if it is behind at all).
+
+        `connection` must be between two transactions.
+        """
         with self._lock:
             latest_us, mark_us = self._latest_us, self._mark_us
             if latest_us - mark_us < (1 if at_once else MARK_US):

@@ -1,6 +1,6 @@
-"""Documents as text and back, by one encoder and one decoder. Pure.
+"""Encode documents as text and decode them, with one encoder and one decoder. Pure.
 
-Both databases, and whoever must know what a document will be once it is read back, go through here.
+Both databases use it, and so does code that needs a document exactly as it will be read back.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-# Made once: `json.dumps` with options of one's own makes an encoder at every call.
+# Made once: `json.dumps` with any option makes a new encoder at every call.
 _ENCODER = json.JSONEncoder()
 _DECODER = json.JSONDecoder()
 
 
 class Encoded(dict[str, Any]):
-    """A document as it will be read back, with the text that is stored of it."""
+    """A document as it will be read back from the database, with the text that is stored."""
 
     __slots__ = ("text",)
 
@@ -25,7 +25,7 @@ class Encoded(dict[str, Any]):
 
 
 def dumps(value: Any) -> str:
-    """The text of a value; that of one which was encoded already is not made again."""
+    """Return a value's text; an `Encoded` document has its text already."""
     return value.text if type(value) is Encoded else _ENCODER.encode(value)
 
 

@@ -1,4 +1,4 @@
-"""Column types every table shares, chosen to mean the same on each database."""
+"""Column types that all tables share, chosen to mean the same on each database."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""All that the program knows of the differences between its databases' SQL.
+"""Differences between the SQL of the two databases, all of them.
 
-Statements are module constants. One that every database writes in its own way is a `ByDialect`,
-which `Tx.execute` takes like any other.
+Statements are module constants. A statement that each database spells differently is a
+`ByDialect`; `Tx.execute` takes it like any other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
-# A key that the database counts up. SQLite does so for a column of this very name alone.
+# An auto-incremented key. SQLite increments only columns whose type is exactly INTEGER.
 BIG = sa.BigInteger().with_variant(sa.Integer, SQLITE)
 
 _INSERTS: Mapping[str, Callable[[sa.Table], Any]] = {
@@ -26,7 +26,7 @@ _INSERTS: Mapping[str, Callable[[sa.Table], Any]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ByDialect:
-    """One statement, as each database writes it."""
+    """A statement in the spelling of each database."""
 
     statements: Mapping[str, sa.Executable]
 
@@ -40,7 +40,7 @@ def locks_rows(dialect: str) -> bool:
 
 
 def insert_or_ignore(table: sa.Table, *, returning: sa.Column[Any]) -> ByDialect:
-    """Insert a row unless its key is taken; answers `returning` of a row that was inserted."""
+    """Insert a row unless its key is taken. Returns the column `returning` if it was inserted."""
     return ByDialect(
         {
             dialect: insert(table).on_conflict_do_nothing().returning(returning)
@@ -56,10 +56,11 @@ def upsert(
     where: Callable[[Any], sa.ColumnElement[bool]] | None = None,
     returning: Sequence[sa.Column[Any]] = (),
 ) -> ByDialect:
-    """Insert a row, or change the one whose primary key it has.
+    """Insert a row, or update the stored row with the same primary key.
 
-    `change` says to what, from the columns of the row that was to be inserted; without it all but
-    the key is replaced. A row that does not meet `where` stays as it is, and nothing is returned.
+    `change` returns the new values, given the columns of the row that was to be inserted; without
+    it, all columns but the key are replaced. A stored row that does not meet `where` stays as it
+    is, and no row is returned.
     """
     return ByDialect(
         {

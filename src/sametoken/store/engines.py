@@ -1,4 +1,4 @@
-"""SQLAlchemy without its own transactions and pool: for stores that see to both themselves."""
+"""SQLAlchemy engines without transactions or a pool: the stores handle both themselves."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ SQLITE, POSTGRESQL = "sqlite://", "postgresql+psycopg://"
 
 
 def engine_for(dialect: str, creator: Callable[[], Any]) -> sa.Engine:
-    """An engine whose connections, made by `creator`, never begin, commit or pool by themselves.
+    """Make an engine whose connections, from `creator`, never begin, commit or pool on their own.
 
-    Its errors do not repeat parameters: they reach logs, and callers' secrets are among them. Both
-    drivers are given values by place, so that whoever sends a compiled statement need not know
-    which it is.
+    Its errors leave out parameters: errors reach logs, and parameters hold callers' secrets. Both
+    drivers take parameters by position, so that code which sends compiled statements works with
+    either of them.
     """
     return sa.create_engine(
         dialect,

@@ -2,8 +2,8 @@
 
 The *gate* is held for one batch (begin, commit, checkpoint), and only its holder checkpoints:
 SQLite before 3.51.3 can corrupt its write-ahead log when one connection commits while another
-checkpoints. The *turnstile* makes it fair: whoever waits for the gate holds the turnstile, so a
-loaded server cannot take the gate again before the one that waits (`accounts create`, say).
+checkpoints. The *turnstile* makes it fair: a process holds the turnstile while it waits for the
+gate, so a loaded server cannot take the gate again ahead of a waiting `accounts create`.
 The *node lock* is held for a server's life; a second `serve` on the file is refused.
 """
 
@@ -19,7 +19,7 @@ from sametoken.errors import Misconfigured
 
 
 class LockFile:
-    """An advisory lock on a file of its own. It ends with the process, however that ends."""
+    """An advisory lock on a file of its own. The system frees it when the process ends or dies."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -39,7 +39,7 @@ class LockFile:
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def write(self, text: str) -> None:
-        """Leave a word for others: a server's lock file names where it serves."""
+        """Replace the file's text, for others to read: a server's lock file holds its URL."""
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, text.encode(), 0)
 
@@ -48,7 +48,7 @@ class LockFile:
 
 
 class Gate:
-    """One process's handle on the gate of one database file."""
+    """The gate of one database file, as one process uses it."""
 
     def __init__(self, database: Path) -> None:
         self._turnstile = LockFile(database.with_name(database.name + "-turn"))
@@ -56,7 +56,7 @@ class Gate:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait for the gate, hold it for the block."""
+        """Wait for the gate and hold it for the block."""
         self._turnstile.lock()
         try:
             self._gate.lock()
@@ -73,7 +73,7 @@ class Gate:
 
 
 def register_node(database: Path) -> LockFile:
-    """Become the one server of `database`. Raises `Misconfigured` when another process is."""
+    """Register as the only server of `database`. Raises `Misconfigured` if there is one already."""
     lock = LockFile(database.with_name(database.name + "-node"))
     if not lock.try_lock():
         lock.close()
@@ -85,7 +85,7 @@ def register_node(database: Path) -> LockFile:
 
 
 def node_url(database: Path) -> str | None:
-    """Where the server of `database` says it serves, or served last; None if there was none."""
+    """Return the URL of the current or last server of `database`; None if there never was one."""
     try:
         return database.with_name(database.name + "-node").read_text() or None
     except FileNotFoundError:

@@ -1,14 +1,16 @@
-"""Many transactions, one commit, on SQLite: each member of a batch in a savepoint of its own.
+"""Group commit on SQLite: many transactions in one commit, each in a savepoint of its own.
 
 The rules, and the histories they prevent:
 
-1. Nothing leaves before COMMIT returned, be it a result, a replay or a refusal: a replay handed
-   out early would acknowledge rows that a crash then takes away.
-2. After any error ask SQLite whether the transaction still stands. Disk full, an I/O error and an
+1. No result, replay or refusal is handed out before COMMIT has returned: a replay handed out early
+   would acknowledge rows that a crash then takes away.
+2. After any error, ask SQLite whether the transaction is still open. Disk full, an I/O error and an
    interrupt roll back *everything*; the next SAVEPOINT would then open a transaction of its own,
    and the members before it would be acknowledged although they are gone.
-3. If it was lost, every member runs once more, alone, so that only the guilty one fails.
-4. If COMMIT fails, all are told that the outcome is unknown, and the connection is reopened.
+3. If the transaction was lost, every member runs once more, alone, so that only the member that
+   caused it fails.
+4. If COMMIT fails, every caller is told that the outcome is unknown, and the connection is
+   reopened.
 """
 
 from __future__ import annotations
@@ -33,11 +35,11 @@ DatabaseErrors = (sa.exc.DBAPIError, sqlite3.Error)
 
 
 class Session(Protocol):
-    """A connection on which the batch drives BEGIN and COMMIT itself."""
+    """A connection whose BEGIN and COMMIT are driven by the batch."""
 
     def begin(self) -> None: ...
     def transaction(self) -> Tx:
-        """The open transaction's `Tx`, made anew for each member (its own channels)."""
+        """Make a `Tx` of the open transaction; each member gets one, with channels of its own."""
         ...
 
     def command(self, sql: str) -> None: ...
@@ -47,18 +49,18 @@ class Session(Protocol):
 
 @dataclass(slots=True)
 class _Fate:
-    """What became of one member: a value, or the error to raise at its caller."""
+    """The end of one member: a value, or the error to raise to its caller."""
 
     value: Any = None
     error: Exception | None = None
 
 
 class _TransactionLost(Exception):
-    """The database rolled back the whole transaction under us."""
+    """The database rolled back the whole transaction by itself."""
 
 
 def run_batch(session: Session, jobs: Sequence[Job], announce: Callable[[set[str]], None]) -> None:
-    """Run all `jobs` and settle their futures. Raises nothing of theirs.
+    """Run all `jobs` and settle their futures. Their errors go to the futures and are not raised.
 
     `announce` is called after the commit with the channels that its members woke.
     """
@@ -67,7 +69,7 @@ def run_batch(session: Session, jobs: Sequence[Job], announce: Callable[[set[str
     try:
         _run_all(session, jobs, announce)
     except Exception:
-        # A bug of ours ends the writer. Its callers must hear so: they would wait for ever.
+        # A bug of ours ends the writer. Tell its callers, who would otherwise wait for ever.
         for job in jobs:
             if not job.future.done():
                 job.future.set_exception(Transient("the writer broke down"))
@@ -146,7 +148,7 @@ def undo_member(session: Session, error: Exception) -> None:
     except DatabaseErrors as undoing:
         raise _TransactionLost(undoing) from error
     if not session.in_transaction():
-        # The member's savepoint was the outermost: it had replaced the transaction we began.
+        # The savepoint was the outermost: the transaction had been lost before SAVEPOINT was sent.
         raise _TransactionLost("its savepoint stood alone") from error
 
 

@@ -1,7 +1,7 @@
-"""Jobs waiting for the writer: a bounded queue whose waiters may take their job back.
+"""Jobs that wait for the writer: a bounded queue from which callers may withdraw a job.
 
-A job is queued, then running, then done; `Future.cancel` moves it from queued to cancelled in one
-atomic step, so a caller told "not run" can rely on it (promise P6). No database here.
+A job is queued, then running, then done. `Future.cancel` moves it from queued to cancelled in one
+atomic step, so a caller who is told "not run" can rely on it (promise P6). No database here.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 from sametoken.errors import Transient
 from sametoken.store.port import Tx
 
-# What two cores answer in about a second; a longer queue would only make every caller time out.
+# Two cores run about as many jobs in a second; in a longer queue every caller would time out.
 QUEUE_JOBS_MAX = 4096
-# More per commit gains nothing once the fsync is spread over this many, and makes the first wait.
+# Once the fsync is shared by so many jobs, a larger batch gains nothing and delays its first job.
 BATCH_JOBS_MAX = 128
 
 
@@ -31,7 +31,7 @@ class Job:
 
 
 class JobQueue:
-    """First in, first out, for one taker."""
+    """A first-in, first-out queue for a single consumer."""
 
     def __init__(self, jobs_max: int = QUEUE_JOBS_MAX) -> None:
         self._jobs: deque[Job] = deque()
@@ -50,14 +50,14 @@ class JobQueue:
             self._changed.notify()
 
     def wait(self) -> bool:
-        """Wait until there are jobs to take. False: the queue is closed and empty."""
+        """Wait until there are jobs to take. Returns False once the queue is closed and empty."""
         with self._changed:
             while not self._jobs and not self._closed:
                 self._changed.wait()
             return bool(self._jobs)
 
     def take(self, jobs_max: int = BATCH_JOBS_MAX) -> list[Job]:
-        """Up to `jobs_max` jobs, each now running; without those whose caller took them back."""
+        """Take up to `jobs_max` jobs and mark them as running. Skips cancelled jobs."""
         batch: list[Job] = []
         with self._changed:
             while self._jobs and len(batch) < jobs_max:
@@ -67,7 +67,7 @@ class JobQueue:
         return batch
 
     def close(self) -> None:
-        """Take no more jobs; those queued are still handed out."""
+        """Refuse new jobs; queued jobs are still handed out."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,7 +1,7 @@
-"""Jobs in lanes: those of one lane go one after another, lanes go side by side.
+"""Lanes of jobs: jobs in the same lane run one after another, different lanes run in parallel.
 
-A lane is whatever its jobs would queue for anyway (an account's Region): two transactions of it at
-once would only hold two connections while one waits for the other's rows. No database here.
+A lane stands for a lock that all of its jobs take (an account's Region). If two of them ran at
+once, one would only hold a connection while it waits for the other's rows. No database here.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from sametoken.store.jobs import QUEUE_JOBS_MAX, Job
 
 
 class Lanes:
-    """For any number of takers. The lane "" is no lane: each of its jobs goes by itself."""
+    """A queue for any number of consumers. Jobs in the lane "" do not wait for each other."""
 
     def __init__(self, jobs_max: int = QUEUE_JOBS_MAX) -> None:
         self._jobs_max = jobs_max
         self._waiting: dict[str, deque[Job]] = {}
-        # Lanes with jobs that no taker is at, in the order in which they came to be so.
+        # Lanes that have jobs waiting and none running, in the order in which they became ready.
         self._ready: deque[str] = deque()
         self._alone: deque[Job] = deque()
         self._count = 0
@@ -45,9 +45,10 @@ class Lanes:
             self._changed.notify()
 
     def take(self) -> tuple[str, Job] | None:
-        """Wait for a lane to be ready; it and its next job, which is now running.
+        """Wait for a ready lane; return it with its next job, now marked as running.
 
-        The taker says `done(lane)` afterwards. None: the lanes are closed, and empty.
+        The consumer calls `done(lane)` afterwards. Returns None once the lanes are closed and
+        empty.
         """
         with self._changed:
             while True:
@@ -65,13 +66,13 @@ class Lanes:
             if self._closed:
                 return None
             self._changed.wait()
-        # Those without a lane wait no longer than a lane does.
+        # Take from the longer queue, so that jobs without a lane wait no longer than lanes do.
         if self._alone and len(self._alone) >= len(self._ready):
             return ""
         return self._ready.popleft()
 
     def done(self, lane: str) -> None:
-        """The job of `lane` is settled: its next may be taken."""
+        """Note that the job of `lane` is settled, so that its next one may be taken."""
         with self._changed:
             self._free(lane)
 
@@ -85,7 +86,7 @@ class Lanes:
             del self._waiting[lane]
 
     def close(self) -> None:
-        """Take no more jobs; those queued are still handed out."""
+        """Refuse new jobs; queued jobs are still handed out."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

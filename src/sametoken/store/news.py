@@ -1,8 +1,9 @@
 """News of commits between nodes: NOTIFY after the commit, LISTEN on a connection of its own.
 
-Inside the transaction a NOTIFY would make commits queue for one lock. So it follows, coalesced:
-what was woken while one was on its way goes with the next. News may be lost, at a crash or while
-a connection is down; whoever listens also polls, and after a reconnect hears of every channel.
+Inside the transaction, a NOTIFY would make commits queue for one lock. So it is sent afterwards,
+and coalesced: channels that are woken while one NOTIFY is under way go out with the next. News may
+be lost, in a crash or while a connection is down. Listeners therefore also poll, and are all woken
+after a reconnect.
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ from sametoken.world import World, mint_uuid
 
 log = logging.getLogger(__name__)
 
-# The one channel of PostgreSQL's that carries all of ours: "NODE CHANNEL CHANNEL…".
+# The PostgreSQL channel that carries the news. A payload reads "NODE CHANNEL CHANNEL…".
 _WIRE = "sametoken"
 _NOTIFY = "SELECT pg_notify(%s, %s)"
-# How long the listener waits before it looks whether it shall end.
+# The listener waits this long before it checks whether it has been stopped.
 _LOOK_SECONDS = 0.5
-# Between two attempts to reach a database that is away.
+# The wait between two attempts to reach a database that is down.
 _RECONNECT_SECONDS = 1.0
 
 
 class News:
-    """Tells other nodes what this one woke, and this one what they did."""
+    """Tells other nodes which channels this node woke, and wakes here the channels they woke."""
 
     def __init__(self, url: str, world: World, channels: Channels) -> None:
         self._url = url
         self._world = world
         self._channels = channels
-        # So that a node does not hear its own news twice.
+        # Marks this node's own notices, so that it can ignore them.
         self._node = mint_uuid(world)
         self._untold: set[str] = set()
         self._lock = threading.Lock()
@@ -49,11 +50,11 @@ class News:
         ]
         for thread in self._threads:
             thread.start()
-        # Whoever is given the store then misses nothing. Should it take longer, polling serves.
+        # Wait for LISTEN, so that users of the store miss no news. If it takes longer, they poll.
         self._listening.wait(CONNECT_SECONDS)
 
     def tell(self, channels: set[str]) -> None:
-        """Have other nodes hear of `channels` soon. Never waits."""
+        """Have `channels` announced to other nodes soon. Does not wait."""
         with self._lock:
             self._untold |= channels
         self._to_tell.set()
@@ -65,7 +66,7 @@ class News:
             thread.join()
 
     def _keep_on(self, work: Any) -> None:
-        """Do `work` on a connection, and again on another when that breaks."""
+        """Do `work` on a connection; when the connection breaks, start over on a new one."""
         while not self._stop.is_set():
             try:
                 with connect(self._url) as connection:
@@ -83,13 +84,13 @@ class News:
             if told:
                 text = " ".join([self._node, *sorted(told)])
                 connection.execute(_NOTIFY, (_WIRE, text))
-        # So that the listener looks up at once.
+        # Interrupt the listener's wait, so that it sees the stop at once.
         connection.execute(_NOTIFY, (_WIRE, self._node))
 
     def _hear(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute(f"LISTEN {_WIRE}")
         if self._listening.is_set():
-            # This is another connection: what happened in between is found by looking.
+            # This is a new connection, and news in between is lost: have every listener look.
             self._channels.announce_all()
         self._listening.set()
         while not self._stop.is_set():

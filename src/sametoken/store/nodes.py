@@ -1,4 +1,4 @@
-"""Who serves a database that several processes share: one row a node, renewed while it lives."""
+"""Nodes that serve a shared database: one row per node, renewed while the node runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sametoken.store.port import Tx
 
 metadata = sa.MetaData()
 
-# `url` is where it answers requests; NULL for one that only works in the background.
+# `url` is where the node answers requests; NULL if it only works in the background.
 NODE = sa.Table(
     "node",
     metadata,
@@ -25,7 +25,7 @@ NODE = sa.Table(
 )
 
 BEAT_SECONDS = 5.0
-# Six beats. A node that was paused for longer is taken for dead, and says so when it resumes.
+# Six beats. A node that was paused for longer counts as dead, and finds that out when it resumes.
 FRESH = timedelta(seconds=30)
 
 _FORGET = sa.delete(NODE).where(
@@ -42,7 +42,7 @@ _LIVING = (
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """One node as it last told of itself."""
+    """A node's last report of itself."""
 
     id: str
     url: str | None
@@ -51,27 +51,27 @@ class Heartbeat:
 
 
 def beat(tx: Tx, node: Heartbeat) -> None:
-    """Say that `node` lives, and forget those that have not said so for long."""
+    """Record that `node` is alive, and remove nodes whose last beat is older than `FRESH`."""
     tx.execute(_FORGET, {"node": node.id, "heard_of": tx.now - FRESH})
     values = {name: getattr(node, name) for name in ("id", "url", "version", "revision")}
     tx.execute(_BEAT, {**values, "beat_at": tx.now})
 
 
 def leave(tx: Tx, node: Heartbeat) -> None:
-    """Say that `node` ends."""
+    """Remove `node`, which is shutting down."""
     tx.execute(_LEAVE, {"node": node.id})
 
 
 def living(tx: Tx) -> list[Heartbeat]:
-    """The nodes that have been heard of lately, the latest first."""
+    """List the nodes whose last beat is within `FRESH`, the latest first."""
     return _heard_of(tx.connection, tx.now)
 
 
 def lock(connection: sa.Connection) -> list[Heartbeat]:
-    """As `living`; and no other is heard of before this transaction has ended. PostgreSQL only.
+    """Like `living`, and locks the table: no node can beat until this transaction ends.
 
-    For whoever changes the schema: a node that beats meanwhile waits, and then finds the change, as
-    it looks for one once its row is written.
+    PostgreSQL only. Used by schema changes: a node that beats meanwhile waits, and then finds the
+    change, because it checks the schema after it has written its row.
     """
     connection.exec_driver_sql(f"LOCK TABLE {NODE.name} IN SHARE ROW EXCLUSIVE MODE")
     return _heard_of(

@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL: what we ask of each, and which errors say that one is of no use.
+"""Connections to PostgreSQL: their settings, and the errors after which one is unusable.
 
-Every wait has an end, so that a caller hears a retryable 503 and not silence: connecting, a lock, a
-statement, a transaction whose owner was stopped, and a peer that went away without a word.
+Every wait is bounded, so that a caller gets a retryable 503 instead of silence: connecting, a lock,
+a statement, a transaction whose owner was stopped, and a peer that vanished.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sametoken.errors import Misconfigured
 
-# Seconds. A request is answered within 20; a lock is waited for well within that.
+# Seconds. A request is answered within 20, so the wait for a lock must be well below that.
 CONNECT_SECONDS = 5
 LOCK_SECONDS = 6
 STATEMENT_SECONDS = 12
-# A stopped process holds its rows for no longer than this; every step of ours takes milliseconds.
+# A stopped process holds its row locks no longer than this; our own steps take milliseconds.
 IDLE_IN_TRANSACTION_SECONDS = 20
 PEER_SECONDS = 10
 
@@ -27,7 +27,7 @@ _BOUNDS = {
     "statement_timeout": STATEMENT_SECONDS,
     "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_SECONDS,
 }
-# What a URL may say otherwise. Of several hosts the one that takes writes is wanted.
+# Defaults that a URL may override. Among several hosts, libpq picks the one that takes writes.
 _DEFAULTS: dict[str, Any] = {
     "application_name": "sametoken",
     "connect_timeout": CONNECT_SECONDS,
@@ -37,18 +37,21 @@ _DEFAULTS: dict[str, Any] = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
-# An answered commit must be on a disk, whatever the server's own default is; stronger settings
-# (a synchronous standby) stay.
+# A commit must be on disk before it is answered, so `off` is raised to `local`. Stronger settings
+# (waiting for a synchronous standby) stay.
 _DURABLE = (
     "SELECT set_config('synchronous_commit', 'local', false)"
     " WHERE current_setting('synchronous_commit') = 'off'"
 )
-# SQLSTATE 25006: we write, and the server has become a standby. 57P0x: it is going down.
+# SQLSTATE 25006: a write, but the server has become a standby. 57P0x: the server is shutting down.
 _LOST = frozenset({"25006", "57P01", "57P02", "57P03"})
 
 
 def connect(url: str, *, bounded: bool = True) -> psycopg.Connection[Any]:
-    """A connection in autocommit mode, durable, its waits bounded unless a schema is changed."""
+    """Connect, in autocommit mode and with durable commits.
+
+    `bounded` limits its waits; only a change of the schema goes without.
+    """
     connection = psycopg.connect(_conninfo(url, bounded=bounded), autocommit=True)
     connection.execute(_DURABLE)
     return connection
@@ -73,9 +76,10 @@ def _conninfo(url: str, *, bounded: bool) -> str:
 
 
 def is_unusable(error: Exception) -> bool:
-    """Must the connection be given up that this error came from?"""
+    """Must the connection that raised this error be dropped?"""
     if isinstance(error, sa.exc.PendingRollbackError):
-        # SQLAlchemy has seen it break; this is the next statement's error, an undoing one's say.
+        # SQLAlchemy already marked the connection as broken; this error comes from the next
+        # statement, for example from the rollback to a savepoint.
         return True
     original = getattr(error, "orig", error)
     if getattr(original, "sqlstate", None) in _LOST:

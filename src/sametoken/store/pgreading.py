@@ -1,4 +1,4 @@
-"""Reading a PostgreSQL database and changing nothing: a connection for each read, no thread."""
+"""Read a PostgreSQL database without changing it: a connection for each read, no threads."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 
 class PostgresqlReader:
-    """`store.reading.Reads` of the database at `url`, which `check` has passed in every read.
+    """`store.reading.Reads` for the database at `url`; every read first runs `check` on it.
 
-    `name` is what messages call it: a URL may hold a password.
+    Messages use `name`, because the URL may hold a password.
     """
 
     def __init__(self, url: str, world: World, check: Check, *, name: str) -> None:
@@ -30,7 +30,7 @@ class PostgresqlReader:
         self._name = name
 
     def read(self, fn: Callable[[Tx], T]) -> T:
-        """Raises `Misconfigured` when the database cannot be reached or read."""
+        """Run `fn` on a snapshot. Raises `Misconfigured` if the database cannot be read."""
         try:
             with self._engine.connect() as connection:
                 # Closing the connection ends the transaction.

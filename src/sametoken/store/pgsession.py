@@ -1,15 +1,16 @@
-"""One connection to PostgreSQL, and one transaction on it: begun, undone, committed, run again.
+"""A session on PostgreSQL: a connection, and the transaction on it: begin, undo, commit, retry.
 
 The rules, and the histories they prevent:
 
-1. Nothing leaves before COMMIT returned, be it a result, a replay or a refusal.
-2. A refusal waits, as a COMMIT does, until a synchronous standby has what it saw. (A delete
-   commits, its wait is cancelled, its caller hears 503 and asks again; "there is no such thing"
-   would be the last word, and then the standby takes over, which never heard of the delete.)
-3. A COMMIT that fails, answers something else, or warns that a standby may not have it, is an
-   unknown outcome; the connection is dropped.
-4. Whoever loses a race to another transaction, or its connection before the COMMIT, runs again:
-   what it did is undone, and it then sees what it lost to.
+1. No result, replay or refusal is handed out before COMMIT has returned.
+2. A refusal waits, as a COMMIT does, until a synchronous standby has everything the transaction
+   read. (A delete commits, but its wait for the standby is cancelled; its caller gets a 503 and
+   asks again. If that were answered "does not exist", the caller would stop asking. Then the
+   standby, which never received the delete, takes over, and the resource is back.)
+3. A COMMIT has an unknown outcome if it fails, returns another status, or warns that a standby may
+   not have it. The connection is then dropped.
+4. A transaction runs again if it loses a race, or loses its connection before the COMMIT. Its
+   effects have been undone, and the next run sees the rows that won the race.
 """
 
 from __future__ import annotations
@@ -35,33 +36,35 @@ from sametoken.world import World, mint_neighbourhood
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# What another transaction can do to one, by SQLSTATE: it serialised before us, it was in a circle
-# of waits with us, it took the key that we were about to take.
+# SQLSTATEs of races lost to another transaction: a serialization failure, a deadlock, and a key
+# that the other one inserted first.
 _RACES = frozenset({"40001", "40P01", "23505"})
-# Each time the winner has committed; who loses this often stands in a crowd, and shall come back.
+# Runs of one transaction. Each lost race means that another one committed. After this many, the
+# rows are too contended, and the caller gets a retryable 503.
 TRIES_MAX = 5
-# Who a commit waits for, "" nobody; and a mark in the log whose commit does, and changes nothing.
+# _STANDBYS reads the names of the synchronous standbys ("" for none). _MARK writes a WAL record
+# that changes no data; committing it waits for those standbys, as every commit does.
 _STANDBYS = "SELECT current_setting('synchronous_standby_names', true)"
 _MARK = "SELECT pg_logical_emit_message(true, 'sametoken', '')"
 _COMMIT_UNSURE = "the commit is not known to be safe on the standby"
 
 
 class PostgresqlSession:
-    """One connection, reopened after a failure that may have damaged it."""
+    """A connection to the server, reopened after a failure that may have damaged it."""
 
     def __init__(self, engine: sa.Engine, world: World, pace: clock.Pace) -> None:
         self._engine = engine
         self._world = world
         self._pace = pace
         self._connection: sa.Connection | None = None
-        # The driver's own, which SQLAlchemy no longer gives away once it has seen it break.
+        # The driver's connection. SQLAlchemy no longer hands it out once it has seen it break.
         self._raw: psycopg.Connection[Any] | None = None
         self._warned = False
 
     def begin(self, mode: str = "ISOLATION LEVEL READ COMMITTED READ WRITE") -> Tx:
-        """Open a transaction; on a new connection if the kept one is of no use any more.
+        """Open a transaction, on a new connection if the kept one no longer works.
 
-        Raises the errors of the database; nothing has run then.
+        Raises the database's errors; no statement has run then.
         """
         kept = self._connection is not None
         try:
@@ -70,7 +73,7 @@ class PostgresqlSession:
             self.reopen()
             if not kept:
                 raise
-            # The server may be back already, or another be in its place.
+            # The server may have restarted by now, or another may have replaced it.
             return self._begin(mode)
 
     def _begin(self, mode: str) -> Tx:
@@ -90,19 +93,19 @@ class PostgresqlSession:
         self._warned = self._warned or notice.severity_nonlocalized == "WARNING"
 
     def check_stands(self) -> None:
-        """Raise if the connection broke under a function that took no notice of it."""
+        """Raise if the connection broke and the function that used it swallowed the error."""
         if not self.in_transaction():
             lost = psycopg.OperationalError("the connection was lost")
             raise sa.exc.OperationalError("-", None, lost)
 
     def commit(self) -> None:
-        """Raises unless the commit is known to be durable: then its outcome is unknown."""
+        """Commit. Raises unless the commit is known to be durable; its outcome is then unknown."""
         self._check_commit(self._command("COMMIT").statusmessage)
 
     def confirm(self) -> None:
-        """After `undo`: wait until a synchronous standby has all that the transaction saw.
+        """After `undo`: wait until a synchronous standby has all that the transaction read.
 
-        Raises, as `commit` does, when that is not known.
+        Raises, as `commit` does, if it is not known that the standby has it.
         """
         if self._raw is None:
             raise sa.exc.OperationalError("-", None, Exception("the connection was lost"))
@@ -114,7 +117,7 @@ class PostgresqlSession:
             raise sa.exc.OperationalError("-", None, Exception(_COMMIT_UNSURE))
 
     def undo(self) -> None:
-        """Roll back whatever is open; a connection that cannot is dropped."""
+        """Roll back the open transaction, if any. Drops the connection if that fails."""
         try:
             if self.in_transaction():
                 self._command("ROLLBACK")
@@ -122,7 +125,7 @@ class PostgresqlSession:
             self.reopen()
 
     def _command(self, sql: str) -> psycopg.Cursor[Any]:
-        """Run transaction control. Raises the errors of SQLAlchemy, as all else does."""
+        """Run a transaction command. Raises SQLAlchemy's errors, like every other statement."""
         assert self._raw is not None, "begin() comes first"
         self._warned = False
         try:
@@ -131,23 +134,23 @@ class PostgresqlSession:
             raise sa.exc.OperationalError(sql, None, error) from error
 
     def _check_commit(self, status: str | None) -> None:
-        """A COMMIT that returned may still not be one: each such case is an unknown outcome."""
+        """Raise if a COMMIT returned without committing durably: its outcome is unknown then."""
         if status != "COMMIT":
             raise sa.exc.OperationalError("COMMIT", None, Exception(f"it answered {status}"))
         if self._warned:
-            # With a synchronous standby, a wait that is cancelled answers with success and a
-            # warning: what committed here may be gone after a failover.
+            # With a synchronous standby, a COMMIT whose wait is cancelled returns success and a
+            # warning: the transaction committed here, but may be gone after a failover.
             raise sa.exc.OperationalError("COMMIT", None, Exception(_COMMIT_UNSURE))
 
     def in_transaction(self) -> bool:
-        # Of a connection that is closed, or broke, the status is neither.
+        # A closed or broken connection has neither of these statuses.
         status = None if self._raw is None else self._raw.info.transaction_status
         return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
     def keep_clock(self, *, at_once: bool = False) -> None:
-        """Between two transactions: raise the clock's mark, if it is time to.
+        """Between two transactions: raise the clock's mark if it is due.
 
-        A failure is nobody's: what committed before it stays so, and the next one tries again.
+        A failure is only logged: no caller's commit depends on it, and the next call tries again.
         """
         if self._connection is None or self._raw is None or self.in_transaction():
             return
@@ -159,7 +162,7 @@ class PostgresqlSession:
             self.reopen()
 
     def reopen(self) -> None:
-        """Drop the connection, and with it whatever was uncommitted; the next begin connects."""
+        """Drop the connection and any uncommitted work on it; the next `begin` connects anew."""
         connection, self._connection, self._raw = self._connection, None, None
         if connection is not None:
             connection.invalidate()
@@ -169,9 +172,10 @@ class PostgresqlSession:
 def run_alone(
     session: PostgresqlSession, fn: Callable[[Tx], T], announce: Callable[[set[str]], None]
 ) -> T:
-    """Run `fn` in a transaction, again while it loses races; its value after the commit.
+    """Run `fn` in a transaction, and again if it loses a race; return its value after the commit.
 
-    Raises what `fn` raised, undone, or `Transient`. `announce` hears of what a commit woke.
+    Raises the error that `fn` raised, with its effects undone, or `Transient`. `announce` is called
+    with the channels that the commit woke.
     """
     tries = 0
     while True:
@@ -201,7 +205,7 @@ def run_alone(
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Did the database itself say no, for a reason that is not the rows'?"""
+    """Did the database refuse, for a reason other than a broken constraint?"""
     return isinstance(error, DatabaseErrors) and not isinstance(error, sa.exc.IntegrityError)
 
 

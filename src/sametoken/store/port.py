@@ -1,8 +1,8 @@
-"""The door to a database: functions of a transaction, never open transactions.
+"""The interface to a database: callers pass functions of a transaction, and never hold one open.
 
 `store.run(fn)` calls `fn(tx)` and commits; the value it returns (or the error `fn` raised)
-reaches the caller only once the transaction's fate is known. `fn` may be called more than once,
-so it has no effect but through `tx`, and it never leaves the process.
+reaches the caller only once the transaction's outcome is known. `fn` may be called more than once,
+so all of its effects go through `tx`, and it makes no call out of the process.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ T = TypeVar("T")
 class Stale(Transient):
     """A row was changed by another transaction after this one read it.
 
-    The store runs the function again, which then reads what it lost to; a caller hears of it only
-    if that does not help.
+    The store runs the function again, which then reads the changed row. A caller gets this error
+    only if repeated runs fail too.
     """
 
 
 class Result(Protocol):
-    """What a statement answered: rows, and how many it changed."""
+    """The result of a statement: its rows, and the number of rows it changed."""
 
     @property
     def rowcount(self) -> int: ...
@@ -47,10 +47,10 @@ class Result(Protocol):
 
 @dataclass(slots=True)
 class Tx:
-    """One open transaction: its connection, its moment and what to wake once it has committed.
+    """An open transaction: its connection, its moment, and the channels to wake after its commit.
 
-    `now` is the store's clock, read once, so that everything in a transaction happened at the
-    same moment and no node's own clock is ever persisted. Ids minted here share the digits `near`.
+    `now` is the store's clock, read once, so that everything in a transaction happens at the same
+    moment and no node's own clock is ever persisted. Ids minted here share the digits `near`.
     """
 
     connection: sa.Connection
@@ -60,15 +60,15 @@ class Tx:
     near: str = ""
 
     def execute(self, statement: sa.Executable | ByDialect, parameters: Any = None) -> Result:
-        """Run one statement. `parameters` is a mapping, or a list of them for many rows."""
+        """Run a statement. `parameters` is a mapping, or a list of mappings for many rows."""
         if isinstance(statement, ByDialect):
             statement = statement.written_for(self.connection.dialect.name)
         return self.connection.execute(statement, parameters)
 
     def lock(self, statement: sa.Executable, parameters: Any = None) -> None:
-        """Lock the rows that `statement` selects for update; nothing is read of them.
+        """Lock the rows that `statement` selects for update; its result is dropped.
 
-        Where a transaction is the only one that writes, nothing is sent.
+        On SQLite the statement is not sent: only one transaction writes at a time there.
         """
         if locks_rows(self.connection.dialect.name):
             self.execute(statement, parameters)
@@ -77,15 +77,15 @@ class Tx:
         return mint_uuid(self.world)
 
     def wake(self, channel: str) -> None:
-        """Have listeners on `channel` told of this transaction, after it committed."""
+        """Wake the listeners on `channel` once this transaction has committed."""
         self.channels.add(channel)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """Undo what the block did when it raises; the transaction itself goes on.
+        """Undo the block's effects if it raises; the transaction itself goes on.
 
-        One name for all, as savepoints nest: SQLAlchemy's own are numbered, and each number is a
-        new statement to compile and to cache.
+        All savepoints have the same name, since they nest. SQLAlchemy numbers its own, and each
+        number is a new statement to compile and to cache.
         """
         command = self.connection.exec_driver_sql
         command("SAVEPOINT effects")
@@ -99,27 +99,28 @@ class Tx:
 
 
 class Store(Protocol):
-    """What every database offers the rest of the program."""
+    """The operations that every database offers to the rest of the program."""
 
     def run(self, fn: Callable[[Tx], T]) -> T:
         """Run `fn` in one durable transaction and return its value after the commit.
 
-        Raises what `fn` raised, its effects undone; or `Transient` when the store could not
-        finish (`ran` says whether anything may have happened).
+        Raises the error that `fn` raised, with its effects undone; or `Transient` if the store
+        could not finish (`ran` says whether it may have taken effect).
         """
         ...
 
     def submit(self, fn: Callable[[Tx], T], *, lane: str = "") -> Future[T]:
-        """As `run`, without waiting. Cancelling the future in time takes the job back whole.
+        """Like `run`, without waiting. A future that is cancelled in time leaves no effect.
 
-        Jobs of one `lane` would only wait for each other's locks: a store may run them in turn.
+        Jobs of one `lane` would wait for each other's locks anyway, so a store may run them one
+        after another.
         """
         ...
 
     def read(self, fn: Callable[[Tx], T]) -> T:
-        """Run `fn` on a snapshot of what has committed. `fn` must not write."""
+        """Run `fn` on a snapshot of the committed data. `fn` must not write."""
         ...
 
     def listen(self, channel: str) -> threading.Event:
-        """An event that is set after each commit that woke `channel`. The listener clears it."""
+        """Return an event that each commit waking `channel` sets. The listener clears it."""
         ...

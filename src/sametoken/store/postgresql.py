@@ -1,9 +1,9 @@
 """The store on PostgreSQL: for any number of processes at once.
 
 READ COMMITTED with explicit row locks (docs/decisions/0009): each API request first locks its
-account's Region, so that requests there take turns as they do on SQLite's one writer; what runs
-beside them locks the rows it changes, and a row that changed between read and write is `Stale`.
-How one transaction is run is in `store.pgsession`.
+account's Region, so that its requests take turns, as they do on SQLite's single writer. Other
+transactions, such as the runners', lock the rows they change, and a row that changed between read
+and write is `Stale`. `store.pgsession` runs a single transaction.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ T = TypeVar("T")
 
 # Threads that write for requests. More would only queue for the interpreter and the disk.
 WRITERS = 8
-# Connections of a process, but for the two that carry news: the writers', the runners', and some
-# for reads. PostgreSQL allows 100 in all by default: four nodes.
+# Connections of a process, without the two that carry news: for the writers, the runners and
+# reads. PostgreSQL allows 100 by default, which is enough for four nodes.
 SESSIONS = 20
-# Whoever finds no free connection within this long is told that nothing ran.
+# A call that finds no free connection within this time fails, and is told that it did not run.
 SESSION_SECONDS = 10.0
-# A change of the schema waits so long for a table that is in use (a backup reads it for minutes),
-# and requests wait behind it; then it lets them by and tries again.
+# A schema change waits so long for a table that is in use (a backup reads it for minutes). Requests
+# wait behind it meanwhile, so it then gives way to them and tries again.
 SCHEMA_LOCK_SECONDS = 2
 SCHEMA_TRIES_MAX = 5
-# A circle of waits with requests, and the end of a wait.
+# SQLSTATEs: a deadlock with requests, and a lock that was not granted in time.
 _IN_THE_WAY = frozenset({"40P01", "55P03"})
-# Names the lock under which one node at a time changes the schema. Any number nobody else uses.
+# The advisory lock that lets one node at a time change the schema. An arbitrary number.
 _SCHEMA_LOCK = 0x5A3E70C3
 
 
 class PostgresqlStore:
     """`Store` on a PostgreSQL database. See `store.port`.
 
-    `wall` is the clock of the database's host; only tests give another.
+    `wall` replaces the clock of the database's host, in tests only.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class PostgresqlStore:
             writer.start()
 
     def run(self, fn: Callable[[Tx], T]) -> T:
-        # In the caller's own thread: it would only wait for another.
+        # Run in the caller's own thread, which would otherwise only wait for a writer's.
         if self._closing.is_set():
             raise Transient("the store is closing", ran=False)
         with self._session() as session:
@@ -104,13 +104,13 @@ class PostgresqlStore:
         return self._channels.listen(channel)
 
     def close(self) -> None:
-        """Finish what is queued, then close. Nothing can be submitted any more."""
+        """Finish the queued jobs, then close. New jobs are refused from now on."""
         self._lanes.close()
         for writer in self._writers:
             writer.join()
         self._closing.set()
         self._news.close()
-        # The one used last is the one most likely to be connected.
+        # The queue hands out the session used last, which is most likely to be connected.
         with self._session() as session:
             session.keep_clock(at_once=True)
         for _ in range(SESSIONS):
@@ -133,7 +133,7 @@ class PostgresqlStore:
 
     @contextmanager
     def _session(self) -> Iterator[PostgresqlSession]:
-        """A free connection, dropped afterwards if an error has left it in doubt."""
+        """Borrow a session; its connection is dropped if the block's error makes it unusable."""
         try:
             session = self._sessions.get(timeout=SESSION_SECONDS)
         except queue.Empty:
@@ -149,9 +149,9 @@ class PostgresqlStore:
 
 
 def change_schema(url: str, change: Callable[[sa.Connection], None]) -> None:
-    """Run `change` in one durable transaction, one node at a time; again when it lost a race.
+    """Run `change` in one durable transaction, one node at a time; retry while others block it.
 
-    Raises `Misconfigured` when the database cannot be reached or refuses; nothing is changed then.
+    Raises `Misconfigured` if the database cannot be reached or refuses; it is left unchanged then.
     """
     try:
         with engine_for(POSTGRESQL, lambda: connect(url, bounded=False)).connect() as connection:
@@ -165,11 +165,11 @@ def change_schema(url: str, change: Callable[[sa.Connection], None]) -> None:
 def _changed(
     connection: sa.Connection, change: Callable[[sa.Connection], None], *, is_last: bool
 ) -> bool:
-    """Did `change` commit? False when others were in its way, unless this was the last try."""
+    """Did `change` commit? False if others blocked it. Raises instead if `is_last`."""
     begin = connection.exec_driver_sql
     begin("BEGIN")
     try:
-        # Here nodes that start together wait for the first of them, however long it takes.
+        # Nodes that start together wait here for the first of them, however long it takes.
         begin(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
         begin(f"SET LOCAL lock_timeout = '{SCHEMA_LOCK_SECONDS}s'")
         change(connection)

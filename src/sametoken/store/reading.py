@@ -1,15 +1,15 @@
-"""Reading a SQLite file and changing nothing: not the file, its log, or what lies beside it.
+"""Read a SQLite file without changing it, its log, or any other file beside it.
 
-SQLite itself makes a log and an index of it beside a file in WAL mode, also for a connection that
-only reads. So how a file is opened depends on what is there:
+In WAL mode, SQLite makes a log (`-wal`) and its index (`-shm`) beside the file, even for a
+connection that only reads. So the way to open a file depends on the files that are there:
 
-1. No log: no process has it open, and all is in the file. It is read as one that nobody changes.
-   Should a server start meanwhile, its log or the file's new time tells so, and what was read
-   (it may be torn) is read again.
-2. A log and its index: a server has it open, or was killed. Both are read where they lie, and
-   the index is not written to. SQLite refuses that while a server is about to make the index; it
-   is then used as any reader beside a server does, which leaves a mark in it.
-3. A log alone: only a connection that writes can make the index. Refused.
+1. No log: no process has the file open, and it is complete. It is opened as immutable. If a server
+   starts meanwhile, a log appears or the file's time changes; the read may then be torn, and is
+   made again.
+2. A log and its index: a server has the file open, or was killed. Both are read as they are, and
+   the index is not written to. SQLite refuses that while a server is about to make the index; the
+   index is then opened in the usual way, which leaves a read mark in it.
+3. A log without an index: only a connection that writes can make the index. The read is refused.
 
 No lock of `store.gate` is needed: a reader neither commits nor checkpoints.
 """
@@ -34,30 +34,30 @@ from sametoken.world import World
 
 T = TypeVar("T")
 
-# Tries of one read. A server that starts or stops meanwhile costs one of them.
+# Tries of one read. A server that starts or stops meanwhile uses up one of them.
 TRIES_MAX = 5
 _AT_REST = "mode=ro&immutable=1"
 _IN_USE = ("mode=ro&readonly_shm=1", "mode=ro")
 
-# Raises `Misconfigured` for a database that is not to be read.
+# A function that raises `Misconfigured` if the database must not be read.
 Check = Callable[[sa.Connection], None]
 
 
 class Reads(Protocol):
-    """The half of `store.port.Store` that changes nothing."""
+    """The part of `store.port.Store` that only reads."""
 
     def read(self, fn: Callable[[Tx], T]) -> T:
-        """Run `fn` on a snapshot of what has committed."""
+        """Run `fn` on a snapshot of the committed data."""
         ...
 
 
 def told(error: Exception) -> str:
-    """A database's error as one clause, without SQLAlchemy's statement and advice."""
+    """Return a database's error as one clause, without the statement that SQLAlchemy appends."""
     return " ".join(str(getattr(error, "orig", None) or error).split()).rstrip(".?")
 
 
 class FileReader:
-    """`Reads` of the file at `path`, which `check` has passed at the start of every read."""
+    """`Reads` for the file at `path`; every read first runs `check` on it."""
 
     def __init__(self, path: Path, world: World, check: Check) -> None:
         self._path = path
@@ -65,7 +65,10 @@ class FileReader:
         self._check = check
 
     def read(self, fn: Callable[[Tx], T]) -> T:
-        """Raises `Misconfigured` when it cannot be read, or `Transient` when it never rests."""
+        """Run `fn` on a snapshot of the file.
+
+        Raises `Misconfigured` if it cannot be read, or `Transient` if it changes during every try.
+        """
         for _ in range(TRIES_MAX):
             before = _at_rest(self._path)
             try:
@@ -92,9 +95,9 @@ class FileReader:
 
 
 def _at_rest(path: Path) -> tuple[int, ...] | None:
-    """Identifies the content of a file that no process has open; None where there is a log.
+    """Identify the content of a file that no process has open. None if its log has an index.
 
-    Raises `Misconfigured` when the file cannot be looked at, or its log lacks its index.
+    Raises `Misconfigured` if the file cannot be accessed, or if its log has no index.
     """
     log, index = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
     try:
@@ -118,7 +121,7 @@ def _at_rest(path: Path) -> tuple[int, ...] | None:
 
 @contextmanager
 def _snapshot(path: Path, ways: tuple[str, ...]) -> Iterator[sa.Connection]:
-    """A connection in a transaction that has its moment, opened in the first of `ways` that can."""
+    """Open a snapshot of the file in the first of `ways` that works."""
     *others, last = ways
     connection = next((one for way in others if (one := _begun(path, way))), None)
     connection = connection or _begun(path, last)
@@ -130,7 +133,7 @@ def _snapshot(path: Path, ways: tuple[str, ...]) -> Iterator[sa.Connection]:
 
 
 def _begun(path: Path, way: str) -> sa.Connection | None:
-    """None where the log's index must be written to before it can be read."""
+    """Open the file and take a snapshot. None if the log's index would have to be written first."""
     uri = f"{path.as_uri()}?{way}"
     connection = engine_for(
         SQLITE,
@@ -139,7 +142,7 @@ def _begun(path: Path, way: str) -> sa.Connection | None:
     try:
         raw = dbapi(connection)
         raw.execute("BEGIN")
-        # The moment is that of the first read.
+        # SQLite takes the snapshot at the first read, not at BEGIN.
         raw.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
         connection.close()

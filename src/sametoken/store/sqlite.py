@@ -1,8 +1,8 @@
 """The store on SQLite: one writer thread with group commit, a pool of snapshot readers.
 
 WAL with synchronous=FULL (and fullfsync where the system has it): a commit that returned is on
-the disk. BEGIN IMMEDIATE is real: the driver's own transaction handling is off, because with it
-a savepoint can outlive its transaction's rollback.
+the disk. The store sends BEGIN IMMEDIATE itself. The driver's own transaction handling is off,
+because with it a savepoint can outlive its transaction's rollback.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from sametoken.world import World, mint_neighbourhood
 
 T = TypeVar("T")
 
-# A busy neighbour (a backup, a shell) is waited for this long, then the callers get a 503.
+# Wait this long for another user of the file (a backup, a shell); then the callers get a 503.
 BUSY_SECONDS = 5.0
-# 16 MB of log before a COMMIT folds it into the file. A fold costs two fsyncs more; a launch among
-# many writes twenty pages, so SQLite's own 1,000 would fold at every third commit of a busy server.
-# Every COMMIT is made with the gate held, so the gate's holder alone checkpoints.
+# Checkpoint once the log has 16 MB. A checkpoint costs two more fsyncs. A launch in a large batch
+# writes twenty pages, so SQLite's default of 1,000 would make a busy server checkpoint at every
+# third commit. Every COMMIT is made with the gate held, so only the gate's holder checkpoints.
 CHECKPOINT_PAGES = 4000
-# Describes are bound by the interpreter, not by the disk; more readers than this only queue there.
+# Describes are limited by the interpreter, not by the disk; more readers would only queue for it.
 READERS = 4
 # The page cache of each connection, in KiB: the hot indexes of 100,000 instances fit.
 CACHE_KIB = 65536
@@ -53,7 +53,7 @@ _SETTINGS = (
 
 
 def connect(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
-    """A durable connection to the file at `path`, in WAL mode, transactions left to the caller."""
+    """Open the file at `path` durably, in WAL mode. The caller begins and ends transactions."""
     connection = sqlite3.connect(
         path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
     )
@@ -67,12 +67,12 @@ def connect(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connec
 
 
 def dbapi(connection: sa.Connection) -> sqlite3.Connection:
-    """The driver's connection under SQLAlchemy's."""
+    """Return the driver's connection under SQLAlchemy's."""
     return cast(sqlite3.Connection, connection.connection.dbapi_connection)
 
 
 class SqliteSession:
-    """The one writing connection, reopened after a failure that may have damaged it."""
+    """The only writing connection, reopened after a failure that may have damaged it."""
 
     def __init__(self, engine: sa.Engine, world: World) -> None:
         self._engine = engine
@@ -86,8 +86,9 @@ class SqliteSession:
             self._connection = Straight(self._engine, check=_check_transaction_stands)
         self.command("BEGIN IMMEDIATE")
         self._now = clock.tick(self._connection, self._world.now())
-        # One for the whole batch: in a store of 100,000 instances scattered ids would touch a page
-        # of their own in each of ten indexes, for each launch, and every page is logged whole.
+        # The whole batch shares the leading digits of its ids. In a store of 100,000 instances,
+        # scattered ids would touch a separate page in each of ten indexes, for each launch, and
+        # every touched page is logged whole.
         self._near = mint_neighbourhood(self._world)
 
     def transaction(self) -> Tx:
@@ -102,7 +103,7 @@ class SqliteSession:
         return self._connection is not None and dbapi(self._connection).in_transaction
 
     def reopen(self) -> None:
-        """Drop the connection, and with it whatever was uncommitted; the next begin connects."""
+        """Drop the connection and any uncommitted work on it; the next `begin` connects anew."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.invalidate()
@@ -110,17 +111,18 @@ class SqliteSession:
 
 
 def _check_transaction_stands(connection: sqlite3.Connection) -> None:
-    """Refuse a statement that would commit by itself.
+    """Refuse a statement outside a transaction: it would commit by itself.
 
-    The history it prevents: the disk is full, SQLite rolls everything back, a member swallows the
-    error and goes on; what it writes from there on would stay, whatever its caller is told.
+    The history it prevents: the disk is full, and SQLite rolls everything back. A member swallows
+    the error and goes on. Its next writes would commit one by one, even if its caller is told that
+    it failed.
     """
     if not connection.in_transaction:
         raise sqlite3.OperationalError("the transaction was rolled back by the database")
 
 
 class SqliteStore:
-    """`Store` on one file, for one process at a time to write. See `store.port`."""
+    """`Store` on a SQLite file. Only one process at a time may write. See `store.port`."""
 
     def __init__(self, path: Path, world: World, *, readers: int = READERS) -> None:
         self._path = path
@@ -148,7 +150,7 @@ class SqliteStore:
         return self.submit(fn).result()
 
     def submit(self, fn: Callable[[Tx], T], *, lane: str = "") -> Future[T]:
-        # One writer: every lane is the same.
+        # The single writer runs all jobs in turn, so lanes make no difference.
         job = Job(fn)
         self._jobs.put(job)
         return job.future
@@ -165,10 +167,10 @@ class SqliteStore:
         return self._channels.listen(channel)
 
     def close(self) -> None:
-        """Finish what is queued, then close. Nothing can be submitted any more."""
+        """Finish the queued jobs, then close. New jobs are refused from now on."""
         self._jobs.close()
         self._writer.join()
-        # The last connection to close folds the log into the file: that too is a checkpoint.
+        # Closing the last connection checkpoints the log, so the gate must be held.
         with self._gate.turn():
             for _ in range(self._reader_count):
                 self._readers.get().close()
@@ -176,13 +178,14 @@ class SqliteStore:
         self._gate.close()
 
     def _write_batches(self) -> None:
-        # Jobs are taken only once the gate is ours: until then their callers may take them back.
+        # Take jobs only once the gate is held: until then, their callers may cancel them.
         try:
             while self._jobs.wait():
                 with self._gate.turn():
                     run_batch(self._session, self._jobs.take(), self._channels.announce)
         finally:
-            # Nothing is left, unless a bug of ours ends this thread: then nobody may wait for it.
+            # Jobs are left only if a bug of ours ends this thread. Fail them, so that no caller
+            # waits for ever.
             self._jobs.close()
             for job in self._jobs.take(QUEUE_JOBS_MAX):
                 job.future.set_exception(Transient("the writer broke down", ran=False))
@@ -202,9 +205,9 @@ class SqliteStore:
 
 
 def change_schema(path: Path, change: Callable[[sa.Connection], None]) -> None:
-    """Run `change` on the file at `path` in one durable transaction, the gate held.
+    """Run `change` on the file at `path` in one durable transaction, with the gate held.
 
-    Raises `Misconfigured` when the database refuses; nothing is changed then.
+    Raises `Misconfigured` if the database refuses; it is left unchanged then.
     """
     gate = Gate(path)
     try:
@@ -221,10 +224,11 @@ def change_schema(path: Path, change: Callable[[sa.Connection], None]) -> None:
 
 
 def check_usable(path: Path) -> None:
-    """Raise `Misconfigured`, saying what to do, when `path` cannot be a database of ours."""
+    """Raise `Misconfigured`, saying what to do, if `path` cannot be used as the database."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Its owner's alone, as its log then is: the rows tell what callers asked for.
+        # Readable by the owner only, because the rows hold what callers sent. SQLite gives the log
+        # the same mode.
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         connect(path).close()

@@ -1,14 +1,16 @@
 """Constant statements: compiled by SQLAlchemy once, then sent straight to the driver.
 
-SQLAlchemy takes several times as long over a statement as SQLite does: it makes its key, finds its
-compiled form, builds a context and a result, each time. What is sent and what comes back is the
-same here: its own compiled text, its own conversions of values, its own rows and errors. Whatever
-is out of the ordinary goes the ordinary way: text, a statement that is met once, a default that is
-made at each execution, an empty list, and all of it where somebody listens to the connection's
-events or has SQLAlchemy log statements. A connection that is not ours (`idempotency.join`) knows
-nothing of all this.
+SQLAlchemy takes several times as long over a statement as SQLite does: at each execution it makes
+a cache key, finds the compiled form, and builds a context and a result. Here, this happens once.
+The text that is sent is still SQLAlchemy's, and so are the conversions of values, the rows and the
+errors.
 
-`tests/store/test_statements.py` holds both ways against each other, on both databases.
+Some statements still go through SQLAlchemy at each execution: text, a statement that was met only
+once, a default that is computed at each execution, an empty list; and all statements, if there are
+listeners to the connection's events or SQLAlchemy logs statements. A connection that an application
+passes to `idempotency.join` uses none of this.
+
+`tests/store/test_statements.py` compares both ways on both databases.
 """
 
 from __future__ import annotations
@@ -22,14 +24,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.sql.compiler import SQLCompiler
 
-# Statements are told apart by identity, so they are kept from their second execution on; of those
-# that were executed once, whose maker may let them go, the oldest are forgotten.
+# Statements are identified by `id()`, so each is kept from its second execution on. Statements that
+# were executed once may be temporary; of these, only the latest so many are remembered.
 MET_MAX = 1024
-# A statement with a list is prepared for each length of it. A page asks for 500 ids at most, and
-# few callers ask for many lengths: beyond this many all are prepared anew.
+# A statement with a list is prepared for each length of the list. A page asks for at most 500 ids,
+# and few callers use many lengths. Beyond this many, all are dropped and prepared again.
 LENGTHS_MAX = 256
 
-# How the commands begin by which a part of a transaction can be undone.
+# The beginnings of all savepoint commands.
 _SAVEPOINTS = ("SAVEPOINT ", "RELEASE ", "ROLLBACK TO ")
 _CONSTANT = (sa.Select, sa.Insert, sa.Update, sa.Delete)
 
@@ -38,9 +40,9 @@ Parameters = Mapping[str, Any]
 
 
 class Rows(list[sa.Row[Any]]):
-    """All that a statement answered, and the driver's count of what it changed.
+    """All rows that a statement returned, and the driver's count of rows it changed.
 
-    As much of SQLAlchemy's result as the program uses; anything else is an `AttributeError`.
+    It has the part of SQLAlchemy's result that the program uses; the rest is an `AttributeError`.
     """
 
     __slots__ = ("rowcount",)
@@ -68,14 +70,14 @@ class Rows(list[sa.Row[Any]]):
 
 
 class Prepared:
-    """One statement under one set of parameter names, with lists of one length each."""
+    """A statement, compiled for one set of parameter names and one length of each list."""
 
     def __init__(self, compiled: SQLCompiler, dialect: sa.Dialect, sample: Parameters) -> None:
         state = compiled.construct_expanded_state(dict(sample))
         self.sql = state.statement
         self._dialect = dialect
         self._lists = list(state.parameter_expansion.items())
-        # The values that the statement itself has.
+        # Values that are part of the statement itself.
         own = compiled.construct_params(dict(sample))
         self._own = {name: value for name, value in own.items() if name not in sample}
         names = tuple(state.positiontup or ())
@@ -96,7 +98,7 @@ class Prepared:
         return bool(self._columns or self._lists)
 
     def bind(self, parameters: Parameters) -> Sequence[Any]:
-        """The values, as the driver takes them, in their order."""
+        """Return the values in the order and the form that the driver takes."""
         if self._own or self._lists:
             values = {**self._own, **parameters}
             for name, parts in self._lists:
@@ -111,7 +113,7 @@ class Prepared:
         return converted
 
     def answer(self, cursor: Any) -> Rows:
-        """All that the cursor has to tell, as SQLAlchemy's rows."""
+        """Read all of the cursor's rows, as SQLAlchemy's rows."""
         if not self._columns:
             return Rows((), cursor.rowcount)
         if not self._reads_known:
@@ -123,7 +125,7 @@ class Prepared:
         return Rows(rows, cursor.rowcount)
 
     def _look_at(self, cursor: Any) -> None:
-        """Learn how to read the columns: of some the driver alone knows the type."""
+        """Learn how to convert the columns: some types are known only from the cursor."""
         reads = [
             column.type._cached_result_processor(self._dialect, described[1])
             for column, described in zip(self._columns, cursor.description, strict=True)
@@ -142,9 +144,9 @@ def _picker(names: tuple[str, ...]) -> Callable[[Parameters], Sequence[Any]]:
 
 
 class Constant:
-    """A statement under one set of names: prepared for each length of its lists.
+    """A statement with one set of parameter names, prepared for each length of its lists.
 
-    `expands` are the names whose values are lists that the text spells out.
+    `_expands` has the parameters whose values are lists; the SQL has a placeholder per element.
     """
 
     def __init__(self, compiled: SQLCompiler, dialect: sa.Dialect) -> None:
@@ -154,7 +156,7 @@ class Constant:
         self._prepared: dict[tuple[int, ...], Prepared] = {}
 
     def prepared(self, parameters: Parameters) -> Prepared | None:
-        """None when a list is part of the statement, or empty."""
+        """Return the form for these lengths. None if a list is empty or not in `parameters`."""
         lengths: tuple[int, ...] = ()
         if self._expands:
             lengths = tuple([len(parameters.get(name, ())) for name in self._expands])
@@ -168,18 +170,19 @@ class Constant:
 
 
 class Constants:
-    """The constant statements of one dialect, shared by connections of many threads."""
+    """The constant statements of a dialect, shared by the connections of all threads."""
 
     def __init__(self) -> None:
-        # By the statement's identity, which lasts as long as it is kept, and by names: those of an
-        # insert are its columns. None for what takes the ordinary way.
+        # The key is the statement's `id()`, which is unique while the statement is kept, and the
+        # parameter names, since those of an insert are its columns. The value is None for a
+        # statement that must go through SQLAlchemy.
         self._known: dict[tuple[int, tuple[str, ...]], Constant | None] = {}
         self._met: dict[int, Any] = {}
         self._kept: list[Any] = []
         self._lock = threading.Lock()
 
     def find(self, statement: Any, names: tuple[str, ...], dialect: sa.Dialect) -> Constant | None:
-        """None for a statement that is executed for the first time, or takes the ordinary way."""
+        """Find a statement. None if it is met for the first time, or must go through SQLAlchemy."""
         key = (id(statement), names)
         try:
             return self._known[key]
@@ -202,7 +205,7 @@ class Constants:
 
 
 def _constant(statement: Any, names: tuple[str, ...], dialect: sa.Dialect) -> Constant | None:
-    """None when SQLAlchemy has more to do at each execution than to pass values on."""
+    """Compile a statement. None if SQLAlchemy has more to do than to pass values at each run."""
     if not isinstance(statement, _CONSTANT):
         return None
     compiled = statement.compile(dialect=dialect, column_keys=list(names) or None)
@@ -211,27 +214,27 @@ def _constant(statement: Any, names: tuple[str, ...], dialect: sa.Dialect) -> Co
         compiled.literal_execute_params, compiled.implicit_returning,
         compiled.insert_prefetch if compiled.isinsert else (),
         compiled.update_prefetch if compiled.isupdate else (),
-        # It says which value nobody gives.
+        # Required values that are missing: SQLAlchemy's error names them.
         [one for one in compiled.binds.values() if one.required and one.key not in names],
     )  # fmt: skip
     return None if any(more) else Constant(compiled, dialect)
 
 
-# By the dialect's name: every engine of ours is made alike.
+# Statements by dialect name: all engines of a dialect are made alike, so they compile alike.
 _constants: dict[str, Constants] = {}
 
 
 class Straight(sa.Connection):
-    """A connection of a store's own, whose constant statements take the short way.
+    """A connection of a store, which sends constant statements straight to the driver.
 
-    `check` is called with the driver's connection before each of its statements, whichever way it
-    takes; what it raises is the statement's error.
+    `check` is called with the driver's connection before every statement. An error that it raises
+    becomes the statement's error.
     """
 
     def __init__(self, engine: sa.Engine, *, check: Callable[[Any], None] | None = None) -> None:
         super().__init__(engine)
         self._raw = cast(Any, self.connection.dbapi_connection)
-        # One for all: whatever a statement answers is read whole before the next is sent.
+        # A single cursor is enough: all rows of a statement are read before the next is sent.
         self._cursor = self._raw.cursor()
         self._check = check
         self._driver_error: type[Exception] = self.dialect.loaded_dbapi.Error
@@ -274,7 +277,7 @@ class Straight(sa.Connection):
         return self._has_events or self.engine._has_events or self._echo
 
     def _translated(self, sql: str, error: Exception) -> BaseException:
-        """The error as SQLAlchemy has it, which says whether the connection is of any more use."""
+        """Wrap the driver's error as SQLAlchemy does, noting if the connection is lost."""
         return sa.exc.DBAPIError.instance(
             sql,
             None,

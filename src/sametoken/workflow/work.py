@@ -1,8 +1,8 @@
-"""Work to be done for instances: one row each, with its plan, its lease and its generation.
+"""Work to be done for instances: a row for each, with its plan, its lease and its generation.
 
-The row is written by the request that wants something (in its own transaction) and by the runner
-that drives it. A lease is taken with a higher generation; whoever held it before can neither
-record a step (the row's generation differs) nor make anything (the services refuse the lower one).
+The row is written by the request that starts the work (in its own transaction) and by the runner
+that drives it. Taking a lease raises the generation. A former owner can then neither record a step
+(the row's generation differs) nor make anything (the services refuse its lower generation).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ metadata = sa.MetaData()
 # The channel that wakes runners when there is new work.
 CHANNEL = "work"
 
-# Three times the slowest service call one would wait for, so that only a dead or stuck owner
+# Three times the slowest service call that is worth waiting for, so that only a dead or stuck owner
 # loses its work. A slow owner is still safe: every call carries its generation.
 LEASE = timedelta(seconds=90)
 
-# `epoch` counts the plans an instance has had: it makes each plan's step tokens its own.
-# `due_at` is NULL while there is nothing to do; `lease_until` while nobody does it.
+# `epoch` counts the plans of an instance, so that each plan has step tokens of its own. `due_at` is
+# NULL while there is no work to do; `lease_until` is NULL while no runner has a lease.
 WORK = sa.Table(
     "work",
     metadata,
@@ -58,7 +58,10 @@ WORK = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One instance's work as its owner holds it. `failure` is (code, message), why it unwinds."""
+    """The work of an instance, as its owner holds it.
+
+    `failure` is the (code, message) of the error for which the instance is unwound.
+    """
 
     instance: str
     account: str
@@ -108,9 +111,9 @@ _DUE = (
     .limit(sa.bindparam("limit"))
 )
 _IS_DUE = sa.select(WORK.c.instance).where(WORK.c.due_at <= sa.bindparam("now"), _FREE).limit(1)
-# Two questions, because thousands may wait for their machines to boot: the first of them stops at
-# the first row of the index that is not leased, the second sees what is due, and only leased work
-# stays due for long.
+# `next_due` needs two queries, because thousands of rows may wait for their machines to boot. The
+# first query stops at the first row of the index that is not leased. The second reads only rows
+# that are due, which are few, because only leased work stays due for long.
 _NEXT_UNLEASED = (
     sa.select(WORK.c.due_at)
     .where(WORK.c.due_at.is_not(None), WORK.c.lease_until.is_(None))
@@ -182,10 +185,10 @@ def enqueue_launches(tx: Tx, instances: Sequence[tuple[Row, dict[str, Any]]]) ->
 
 
 def redirect(tx: Tx, instance: str, plan_name: str, **spec: Any) -> None:
-    """Drop whatever is being done for `instance` and follow another plan from its start.
+    """Abandon the current plan of `instance` and start another from its first step.
 
-    `spec` replaces members of the pinned spec. Breaks the lease: the owner's next record finds
-    another epoch, and its calls a higher generation.
+    `spec` replaces members of the pinned spec. This breaks the lease: the owner's next record finds
+    another epoch, and its calls find a higher generation.
     """
     plan = PLANS[plan_name]
     values: dict[str, Any] = {
@@ -203,12 +206,12 @@ def redirect(tx: Tx, instance: str, plan_name: str, **spec: Any) -> None:
 
 
 def is_due(tx: Tx) -> bool:
-    """Is there anything to take? Reads only."""
+    """Is there due work to lease? Reads only."""
     return tx.execute(_IS_DUE, {"now": tx.now}).first() is not None
 
 
 def next_due(tx: Tx) -> datetime | None:
-    """When the next work falls due, or its lease runs out; None when there is none at all."""
+    """Return when the next work is due or its lease runs out; None if there is no work."""
     moments: list[datetime | None] = [
         tx.execute(_NEXT_UNLEASED).scalar(),
         tx.execute(_NEXT_RELEASED, {"now": tx.now}).scalar(),
@@ -217,7 +220,7 @@ def next_due(tx: Tx) -> datetime | None:
 
 
 def lease(tx: Tx, limit: int) -> list[Work]:
-    """Take the lease of at most `limit` due rows, each with a higher generation than ever."""
+    """Lease at most `limit` due rows, each with a higher generation than any before."""
     due = [_work(row) for row in tx.execute(_LOCK_DUE, {"now": tx.now, "limit": limit})]
     if due:
         take(tx, [work.instance for work in due])
@@ -225,7 +228,7 @@ def lease(tx: Tx, limit: int) -> list[Work]:
 
 
 def take(tx: Tx, instances: Sequence[str]) -> None:
-    """Make the caller, and nobody before it, the owner of these rows, which it has locked."""
+    """Make the caller the only owner of these rows, which it must have locked."""
     until = tx.now + LEASE
     tx.execute(_TAKE, [{"w_instance": instance, "w_until": until} for instance in instances])
 
@@ -233,7 +236,7 @@ def take(tx: Tx, instances: Sequence[str]) -> None:
 def record(
     tx: Tx, held: Work, changed: Work, *, due_at: datetime | None, keeps_lease: bool
 ) -> bool:
-    """Write `changed` if `held` is still ours. False when another owner or plan has taken over."""
+    """Write `changed` if `held` is still owned. False if another owner or plan has taken over."""
     values = {
         f"w_{name}": getattr(changed, name)
         for name in ("instance", "generation", "plan", "epoch", "step", "attempt", "deadline_at")
@@ -248,8 +251,10 @@ def record(
 
 
 def break_leases(tx: Tx) -> None:
-    """End every lease at once. Only for a node that knows itself to be the store's only one: then
-    whoever held them is dead, and a restart need not wait for them to run out."""
+    """End every lease at once, so that a restart need not wait for leases to run out.
+
+    Only for a node that knows that it is the store's only one: the former owners are then dead.
+    """
     tx.execute(_BREAK_LEASES)
 
 

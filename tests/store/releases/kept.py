@@ -1,4 +1,4 @@
-"""What is kept of a release: a dump of its database, and what its tokens must answer for ever."""
+"""Files kept of a release: a dump of its database, and the answers that its tokens must give."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from store import servers
 FOLDER = Path(__file__).parent
 STORES = ("sqlite", "postgresql")
 _ID = re.compile(r"\b[a-z]+-0[0-9a-f]{16}\b")
-# So that the store's clock goes on from the dump's moment, and nothing has expired meanwhile.
+# Have the store's clock go on from the dump's moment, so that no token has expired meanwhile.
 _GO_ON = "UPDATE store_clock SET offset_us = high_us - {now_us}"
 
 Document = dict[str, Any]
@@ -29,8 +29,10 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Request:
-    """A create, and what a repeat of it is answered: the ids it shows, or the code it is refused
-    with. `other` under the same token is another intent."""
+    """A create, and the answer to its repeat: the `ids` it shows, or the code of the `refusal`.
+
+    `other` are parameters of another intent, for the same token.
+    """
 
     action: str
     token: str
@@ -42,8 +44,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Kept:
-    """The `requests` that a database answered, with whose key; those of launches `under_way` by
-    their tokens. `ending` is an instance whose termination was accepted and not begun."""
+    """The `requests` that a database answered, and the access key that signed them.
+
+    `under_way` are the tokens of launches that were not finished. `ending` is an instance whose
+    termination was accepted and not begun.
+    """
 
     access_key_id: str
     secret: str
@@ -52,7 +57,7 @@ class Kept:
     ending: str
 
     def to_json(self) -> str:
-        """One request a line."""
+        """Write JSON with a line for each request."""
         head, requests = asdict(self), ",\n".join(json.dumps(asdict(one)) for one in self.requests)
         del head["requests"]
         return f'{json.dumps(head)[:-1]},\n"requests": [\n{requests}\n]}}\n'
@@ -65,7 +70,7 @@ class Kept:
 
 
 def ids_in(answer: Document) -> list[str]:
-    """Every EC2 id that an answer shows."""
+    """List the EC2 ids that an answer shows."""
     shown = {name: value for name, value in answer.items() if name != "ResponseMetadata"}
     return sorted(set(_ID.findall(json.dumps(shown, default=str))))
 
@@ -75,7 +80,7 @@ def releases() -> list[Path]:
 
 
 def loaded(release: Path, store: str, folder: Path) -> Database:
-    """The release's database as its last node left it, its clock going on from that moment."""
+    """Load the release's database as its last node left it; its clock goes on from there."""
     dump = (release / f"{store}.sql").read_text()
     go_on = _GO_ON.format(now_us=to_microseconds(datetime.now(UTC)))
     key = folder / "plane.db.key"

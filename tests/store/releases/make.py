@@ -1,8 +1,8 @@
-"""Writes a release's database as it leaves it: one dump a store, and what its tokens must answer.
+"""Write the files kept of a release: a dump for each store, and the answers of its tokens.
 
     PYTHONPATH=src:tests python tests/store/releases/make.py 0.1.0
 
-Run it when the release is made, and never again for that release: see README.md.
+Run it when the release is made, and never again for that release; see README.md.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from sametoken.settings import Database, database_of, read_database
 from store import servers
 from store.releases.kept import FOLDER, Kept, Request, ids_in
 
-# A machine that boots when the dump is made is ready only after it.
+# Long enough that a machine which boots when the dump is made is ready only afterwards.
 _BOOT_SECONDS = 45.0
 _ZONES = ("us-east-1a", "us-east-1b")
 
 
 class _Gone(Exception):
-    """The runner's process ends here."""
+    """Raised where the runner's process is to die."""
 
 
 def main(version: str) -> None:
@@ -47,7 +47,7 @@ def main(version: str) -> None:
     with TemporaryDirectory() as name:
         key = Path(name) / "plane.db.key"
         _write(release, "sqlite", database_of(Path(name) / "plane.db"))
-        # One key for both, as it says nothing of the store.
+        # Both stores share the key, which does not depend on the store.
         shutil.copyfile(key, release / "key")
         _write(release, "postgresql", read_database(servers.new_database(), key))
 
@@ -60,16 +60,16 @@ def _write(release: Path, store: str, database: Database) -> None:
     else:
         options = ("--inserts", "--no-owner", "--no-privileges")
         dump = servers.shared().command("pg_dump", *options, database.url)
-        # Without what is for people, or for `psql` alone.
+        # Drop comments and the commands of `psql`.
         lines = [line for line in dump.splitlines() if line and not line.startswith(("--", "\\"))]
     (release / f"{store}.sql").write_text("\n".join(lines) + "\n")
 
 
 def _live(database: Database) -> Kept:
-    """A life of the database, in three nodes one after another; what its tokens answer in the end.
+    """Use the database with three nodes, one after another; return its tokens' last answers.
 
-    The first and the last have no runners: what they are asked for is driven here, and by the last
-    not to its end.
+    The first and the last node have no runners: this code drives their launches, and leaves those
+    of the last node unfinished.
     """
     assert database.key_file is not None, "it is beside the database"
     folder = database.key_file.parent
@@ -92,7 +92,7 @@ def _live(database: Database) -> Kept:
 
 
 def _told(client: Any, request: Request) -> Request:
-    """The request with what a repeat of it is answered in the end."""
+    """Complete the request with the answer that its repeat gets in the end."""
     try:
         return replace(request, ids=_ask(client, request))
     except ClientError as refusal:
@@ -103,7 +103,7 @@ def _ask(client: Any, request: Request) -> list[str]:
     call = getattr(client, xform_name(request.action))
     found = ids_in(call(**request.asked, ClientToken=request.token))
     if request.action == "RunInstances":
-        # What an instance holds comes and goes; these are what its token names.
+        # An instance's volumes and interfaces may change; its token names only these ids.
         found = [id for id in found if id.startswith(("r-", "i-"))]
     return found
 
@@ -123,7 +123,7 @@ def _launch(token: str, **more: Any) -> Request:
 
 
 def _running(client: Any, token: str, **more: Any) -> Request:
-    """A launch whose instances run; `ids` are theirs alone."""
+    """Launch, and wait until the instances run; `ids` are those of the instances only."""
     request = _launch(token, **more)
     answer = client.run_instances(**request.asked, ClientToken=token)
     ids = [one["InstanceId"] for one in answer["Instances"]]
@@ -132,13 +132,13 @@ def _running(client: Any, token: str, **more: Any) -> Request:
 
 
 def _in_both_zones(client: Any) -> list[Request]:
-    """One token, which acted in two zones."""
+    """Use one token in two zones."""
     places = [{"Placement": {"AvailabilityZone": zone}} for zone in _ZONES]
     return [_running(client, "in-both-zones", **place) for place in places]
 
 
 def _lived(client: Any) -> list[Request]:
-    """Launches that were repeated, refused a repeat, stopped, terminated."""
+    """Make launches that are repeated, refused a repeat, stopped, terminated."""
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "kept"}]}]
     repeated = _running(client, "repeated", UserData="secret", TagSpecifications=tags)
     _ask(client, repeated)
@@ -154,7 +154,7 @@ def _lived(client: Any) -> list[Request]:
 
 
 def _failed(plane: Plane, client: Any) -> Request:
-    """A launch for which there was no capacity: its token is bound, and made nothing."""
+    """Make a launch fail for lack of capacity: its token is bound, but no instance is made."""
     name = f"capacity/{_ZONES[0]}/c5.large"
     plane.run(partial(counters.set_maximum, name=name, maximum=0))
     place = {"AvailabilityZone": _ZONES[0]}
@@ -164,7 +164,7 @@ def _failed(plane: Plane, client: Any) -> Request:
 
 
 def _removed(client: Any) -> Request:
-    """A volume that was made, and deleted."""
+    """Make a volume and delete it."""
     asked = {"AvailabilityZone": _ZONES[0], "Size": 3}
     request = Request("CreateVolume", "removed", asked, {**asked, "Size": 4}, [])
     [id] = _ask(client, request)
@@ -174,7 +174,7 @@ def _removed(client: Any) -> Request:
 
 
 def _under_way(plane: Plane, client: Any) -> list[Request]:
-    """A launch that boots, one whose runner died between two steps, one not begun."""
+    """Make launches: a booting one, one whose runner died between two steps, one not begun."""
     runner = hand_runner(plane)
 
     def die(point: Point) -> None:

@@ -23,12 +23,13 @@ ACCOUNT = sa.Table(
     metadata,
     sa.Column("id", sa.String(12), primary_key=True),
     sa.Column("name", sa.String(NAME_CHARACTERS_MAX), nullable=False, unique=True),
-    # Old clients alone need it; an account that has none can do without.
+    # Only old clients sign with version 2, so an account without such clients can turn it off.
     sa.Column("signature_v2", sa.Boolean, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
 )
 
-# `sealed_secret` is encrypted; `sealing_key` says with which key, so that a node without it knows.
+# `sealed_secret` is encrypted with the key whose id is `sealing_key`, so that a node which lacks
+# this key can name it in its error.
 ACCESS_KEY = sa.Table(
     "access_key",
     metadata,
@@ -40,7 +41,7 @@ ACCESS_KEY = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
 )
 
-# What the deployment itself keeps sealed, e.g. the key of the parameter digests.
+# SEALED holds the deployment's own secrets, e.g. the key of the parameter digests.
 SEALED = sa.Table(
     "sealed_setting",
     metadata,
@@ -90,7 +91,7 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """A caller's credentials as stored. `signature_v2`: may its account sign with version 2?"""
+    """A caller's credentials as stored. `signature_v2`: may the account sign with version 2?"""
 
     id: str
     account: str
@@ -101,7 +102,7 @@ class AccessKey:
 
 
 def mint_access_key_id(world: World) -> str:
-    """AKIA and 16 characters of base 32, as AWS writes long-term keys."""
+    """Make an id in the form of AWS's long-term keys: AKIA and 16 characters of base 32."""
     number = int(world.token_hex(20), 16)
     return "AKIA" + "".join(_ALPHABET[(number >> 5 * i) & 31] for i in range(16))
 
@@ -109,10 +110,10 @@ def mint_access_key_id(world: World) -> str:
 def create(
     tx: Tx, name: str, *, access_key_id: str, sealed: tuple[str, str], access: Access
 ) -> str:
-    """Add an access key to the account called `name`, which is made when it is new: its id.
+    """Add an access key to the account called `name`, making the account if it is new.
 
-    `sealed` is the sealed secret and the id of its sealing key. Raises `Misconfigured` when the
-    access key id is taken, or one of the two is too long.
+    Returns the account's id. `sealed` is the sealed secret and the id of its sealing key. Raises
+    `Misconfigured` if the access key id is taken, or if it or the name is empty or too long.
     """
     for text, most in ((name, NAME_CHARACTERS_MAX), (access_key_id, KEY_ID_CHARACTERS_MAX)):
         if not 0 < len(text) <= most:
@@ -144,7 +145,7 @@ def _next_account(tx: Tx, name: str) -> str:
 
 
 def allow_signature_v2(tx: Tx, name: str, allowed: bool) -> bool:
-    """Let the account called `name` sign with version 2, or not; False if there is none."""
+    """Allow or forbid version 2 signatures to the account called `name`; False if there is none."""
     return tx.execute(_ALLOW_V2, {"named": name, "allowed": allowed}).rowcount == 1
 
 
@@ -158,12 +159,12 @@ def find_key(tx: Tx, access_key_id: str) -> AccessKey | None:
 
 
 def list_keys(tx: Tx) -> list[tuple[str, str, str, str]]:
-    """(account id, account name, access key id, access) of every key, by account."""
+    """List (account id, account name, access key id, access) of all keys, by account."""
     return [(row.id, row.name, row.key, row.access) for row in tx.execute(_LIST_KEYS)]
 
 
 def sealed_setting(tx: Tx, name: str) -> tuple[str, str] | None:
-    """A sealed setting and the id of the key that sealed it."""
+    """Return a sealed setting and the id of its sealing key; None if it was never kept."""
     row = tx.execute(_SETTING, {"named": name}).first()
     return None if row is None else (row.sealed, row.sealing_key)
 
@@ -174,7 +175,7 @@ def keep_sealed_setting(tx: Tx, name: str, sealed: tuple[str, str]) -> None:
 
 
 def reseal_all(tx: Tx, reseal: Callable[[str, str], tuple[str, str]]) -> int:
-    """Seal every secret anew, in one transaction; how many there were."""
+    """Seal every secret anew, in one transaction; returns how many there were."""
     count = 0
     for row in tx.execute(_EVERY_KEY).all():
         sealed, by = reseal(row.sealed_secret, row.sealing_key)

@@ -1,4 +1,4 @@
-"""Regions of accounts: which are in use, and the lock by which those who change one take turns."""
+"""Regions of accounts: a row for each that is in use, and its lock, by which writers take turns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sametoken.store.port import Tx
 
 metadata = sa.MetaData()
 
-# Which Regions of which accounts have had their default VPC. Its key makes seeding happen once.
+# SEED has the Regions of accounts where a default VPC was made. Its key makes that happen once.
 SEED = sa.Table(
     "region_seed",
     metadata,
@@ -27,20 +27,20 @@ _MARK = insert_or_ignore(SEED, returning=SEED.c.account)
 
 
 def is_seeded(tx: Tx, account: str, region: str) -> bool:
-    """Has the account had its default VPC in the Region?"""
+    """Was the account's default VPC in the Region ever made?"""
     return tx.execute(_FIND, {"account": account, "region": region}).first() is not None
 
 
 def mark_seeded(tx: Tx, account: str, region: str) -> bool:
-    """Say that it has. False when it was said before, by whoever shall have made that VPC."""
+    """Claim the making of the default VPC: True for the first caller, who must then make it."""
     values = {"account": account, "region": region, "seeded_at": tx.now}
     return tx.execute(_MARK, values).first() is not None
 
 
 def lock_region(tx: Tx, account: str, region: str) -> None:
-    """Have those who change the account's Region take turns, until this one has committed.
+    """Lock the account's Region until the commit, so that transactions which change it take turns.
 
-    Taken before anything else is read or locked: what they check then stays so. SQLite's one writer
-    needs no lock, and nothing is sent there.
+    Call it before anything else is read or locked: what the transaction checks then stays true. On
+    SQLite no statement is sent, because only one transaction writes at a time there.
     """
     tx.lock(_LOCK, {"account": account, "region": region})

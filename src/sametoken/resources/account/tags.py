@@ -1,4 +1,4 @@
-"""Tags: part of every row's document, in EC2's order of arrival."""
+"""Tags: part of every row's document, in the order in which they were added, as in EC2."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _OF_REGION = rows.STORED.where(
 
 
 def of(row: Row) -> dict[str, str]:
-    """A resource's tags by key."""
+    """Return a resource's tags by key."""
     return {tag["Key"]: tag["Value"] for tag in row.doc.get("Tags", ())}
 
 
 def set_all(tx: Tx, row: Row, tags: Mapping[str, str]) -> None:
-    """Make `tags` the resource's tags. The row must be locked."""
+    """Replace all tags of the resource with `tags`. The row must be locked."""
     listed = [{"Key": key, "Value": value} for key, value in tags.items()]
     tx.execute(_SET, {"r_id": row.id, "r_doc": {**row.doc, "Tags": listed}})
 
 
 def tagged(tx: Tx, account: str, region: str, ids: Sequence[str] | None) -> list[Row]:
-    """The account's living resources in the Region; of `ids` only, where given."""
+    """Return the account's living resources in the Region; only those of `ids`, if given."""
     if ids is not None:
         found = list(rows.by_ids(tx, ids).values())
     else:

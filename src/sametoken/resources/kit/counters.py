@@ -1,8 +1,8 @@
 """Counters that must not be oversold: instances per type and zone, vCPUs per account and Region.
 
-A debit is one statement that adds only when the sum stays within the maximum, so two launches
-cannot both take the last place. The maximum of a counter is its own setting, else its family's,
-else the default; `sametoken limits` sets them.
+A debit is one statement that adds only if the sum stays within the maximum, so two launches cannot
+both take the last place. A counter's maximum is its own setting, otherwise its family's, otherwise
+the default; `sametoken limits` sets them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sametoken.store.port import Tx
 
 metadata = sa.MetaData()
 
-# How much of each counter is taken. Rows appear with their first debit.
+# COUNTER holds how much of each counter is taken. The first debit of a counter inserts its row.
 COUNTER = sa.Table(
     "counter",
     metadata,
@@ -26,7 +26,7 @@ COUNTER = sa.Table(
     sa.CheckConstraint("used >= 0", name="never_below_nothing"),
 )
 
-# Maxima that an operator set, by counter name or by family.
+# LIMIT holds the maxima that an operator has set, by counter name or by family.
 LIMIT = sa.Table(
     "counter_limit",
     metadata,
@@ -34,7 +34,7 @@ LIMIT = sa.Table(
     sa.Column("maximum", sa.BigInteger, nullable=False),
 )
 
-# Defaults large enough that nobody meets them by accident; those who want to meet them set them.
+# Defaults that are in effect unlimited. Lower them with `sametoken limits set` to test exhaustion.
 CAPACITY_DEFAULT = 10_000
 VCPUS_DEFAULT = 100_000
 
@@ -67,9 +67,9 @@ _SET_LIMIT = upsert(LIMIT)
 def free(
     tx: Tx, names: Sequence[str], *, maxima_read: Mapping[str, int] | None = None
 ) -> dict[str, int]:
-    """How much of each counter is left; nothing is held by asking.
+    """Return how much of each counter is left, without reserving any of it.
 
-    `maxima_read` are their `maxima`, where the transaction has read them already.
+    `maxima_read` are their `maxima`, if the transaction has read them already.
     """
     used = {row.name: row.used for row in tx.execute(_USED, {"names": names})}
     most = maxima(tx, names) if maxima_read is None else maxima_read
@@ -79,10 +79,10 @@ def free(
 def debit(
     tx: Tx, amounts: Mapping[str, int], *, maxima_read: Mapping[str, int] | None = None
 ) -> None:
-    """Take an amount of each counter, in their order. `maxima_read` as for `free`.
+    """Take an amount of each counter, in the order given. `maxima_read` as for `free`.
 
-    Raises `Transient` when somebody else took it since `free` was asked. Called last in a
-    transaction: from here to the commit every other debit of them waits.
+    Raises `Transient` if another transaction has taken it since `free` was called. Call this last
+    in a transaction: from here to the commit, all other debits of these counters wait.
     """
     most = maxima(tx, list(amounts)) if maxima_read is None else maxima_read
     for name, amount in amounts.items():
@@ -93,13 +93,13 @@ def debit(
 
 
 def credit(tx: Tx, name: str, amount: int) -> None:
-    """Give back what a debit took."""
+    """Give back an amount that a debit took."""
     result = tx.execute(_CREDIT, {"c_name": name, "amount": amount})
     assert result.rowcount == 1, f"{name}: credited without a debit"
 
 
 def find_maximum(tx: Tx, name: str) -> int | None:
-    """The maximum that was set for `name`, else for a family of it."""
+    """Find the maximum that was set for `name` or, failing that, for one of its families."""
     names = _families(name)
     settings = {row.name: row.maximum for row in tx.execute(_LIMITS, {"names": names})}
     return next((settings[one] for one in names if one in settings), None)
@@ -116,7 +116,7 @@ def maxima_set(tx: Tx) -> list[tuple[str, int]]:
 
 
 def maxima(tx: Tx, names: Sequence[str]) -> dict[str, int]:
-    """The most that may be taken of each counter."""
+    """Return the maximum of each counter."""
     families = {name: _families(name) for name in names}
     asked = sorted({family for found in families.values() for family in found})
     settings = {row.name: row.maximum for row in tx.execute(_LIMITS, {"names": asked})}
@@ -128,6 +128,6 @@ def maxima(tx: Tx, names: Sequence[str]) -> dict[str, int]:
 
 
 def _families(name: str) -> list[str]:
-    """Where to look for a counter's maximum, the most particular first."""
+    """List the names under which a counter's maximum may be set, the most particular first."""
     what, first, second = name.split("/", 2)
     return [name, f"{what}/{first}/*", f"{what}/*/{second}", f"{what}/*/*"]

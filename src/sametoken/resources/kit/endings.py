@@ -1,8 +1,8 @@
-"""Endings of resources: what stands under a row protects it from callers, or goes with it.
+"""Endings of resources: rows that stand under a row protect it from callers, or end with it.
 
-Every row ends here, so that no delete can forget it. A caller's delete is refused while living
+Every row ends here, so that no delete can skip the check. A caller's delete is refused while living
 rows stand under the row. An ending that the workflow makes, such as a termination, is never
-stopped: what stands there goes with it, or stays, as its kind declares.
+stopped: the rows under it end with it, or stay, as their kinds declare.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from sametoken.store.port import Tx
 
 
 def end(tx: Tx, kind: Kind, row: Row, *, cause: str, state: str | None = None, **doc: Any) -> Row:
-    """End the resource because a caller asks for it. The row as it is now.
+    """End the resource because a caller asks for it; return the row as it is now.
 
     Raises `DependencyViolation` while living rows stand under it, or under one that goes with it;
-    those that go (`Kind.goes_with`) end in the same transaction. `state` may be one of
-    `kind.leaving`, None is the only final one. The row must be locked.
+    those that go (`Kind.goes_with`) end in the same transaction. `state` is a final state or one of
+    `kind.leaving`; None stands for the kind's only final state. The row must be locked.
     """
     going, staying = _under(tx, row)
     if staying:
@@ -36,7 +36,7 @@ def end(tx: Tx, kind: Kind, row: Row, *, cause: str, state: str | None = None, *
 def end_regardless(
     tx: Tx, kind: Kind, row: Row, *, cause: str, state: str | None = None, **doc: Any
 ) -> Row:
-    """As `end`, for an ending that nothing may stop: of the workflow, or by itself.
+    """Like `end`, but never refused: for endings by the workflow, or at a due time (`ripening`).
 
     Rows under it that do not go with it stay; those that outlive it (`Kind.outlives`) stand under
     it no longer. The others are still to be released: an unwinding looks for them there.
@@ -52,9 +52,9 @@ def end_regardless(
 
 
 def _under(tx: Tx, row: Row) -> tuple[list[Row], list[tuple[Row, Row]]]:
-    """The living rows under one, and under those that go with it.
+    """Find the living rows under `row`, and under those that go with it.
 
-    They are those that go, each once, and as (parent, child) those that stay.
+    Returns the rows that go, each once, and a (parent, child) for each row that stays.
     """
     going: dict[str, Row] = {row.id: row}
     standing: list[tuple[Row, Row]] = []

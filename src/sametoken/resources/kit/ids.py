@@ -1,4 +1,4 @@
-"""Identifiers of resources, as EC2 writes them."""
+"""Identifiers of resources, in EC2's form."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from sametoken.world import World
 
 
 def mint(tx: Tx, prefix: str) -> str:
-    """A new identifier; unique by its random digits and the table's key.
+    """Make a new identifier. Its random digits and the table's key make it unique.
 
-    Ids minted in one transaction share the digits `tx.near`, so that they lie together in every
-    index.
+    Ids minted in one transaction share the digits `tx.near`, so that they are next to each other in
+    every index.
     """
     return mint_id(tx.world, prefix, near=tx.near)
 
 
 def mint_id(world: World, prefix: str, *, near: str = "") -> str:
-    """A new identifier as EC2 writes them: prefix, dash, 17 hexadecimal digits, the first 0.
+    """Make a new identifier in EC2's form: prefix, dash, 17 hexadecimal digits, the first a 0.
 
-    `near` is a neighbourhood, or nothing. The digits that are left are random: 48 bits, so that a
-    collision among the 100,000 ids of the largest batch is one in 50,000, and the table's key
-    then refuses it.
+    `near` is a neighbourhood (digits that ids of one batch share), or empty. The other digits are
+    random: 48 bits beside a neighbourhood. So the chance of a collision among the 100,000 ids of
+    the largest batch is one in 50,000, and the table's key then refuses the second id.
     """
     return f"{prefix}-0{near}{world.token_hex(16 - len(near))}"

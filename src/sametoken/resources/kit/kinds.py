@@ -1,6 +1,6 @@
-"""Kinds of resource, declared: ids, error codes, states, quotas, and what ends with what. Pure.
+"""Kinds of resources: their ids, error codes, states, quotas, and which rows end together. Pure.
 
-`KINDS` has each kind that was declared in this process, by name.
+`KINDS` has all kinds that were declared in this process, by name.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from sametoken.errors import ServiceError
 _DIGITS = re.compile(r"(?:[0-9a-f]{17}|[0-9a-f]{8})\Z")
 
 
-# A quota's code where EC2 names none of its own.
+# The code of a quota for which EC2 documents no code of its own.
 GENERAL_QUOTA_CODE = "ResourceLimitExceeded"
-# The `Quota.per` of a quota that each zone has for itself.
+# The `Quota.per` of a quota that is counted for each zone separately.
 ZONE = "zone"
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """At most `maximum` at once; None: as many as one likes, until `sametoken limits` sets one.
+    """At most `maximum` at a time. None means no limit, until `sametoken limits` sets one.
 
-    `code` is EC2's refusal. `per` says what is counted together: "" a whole Region, `ZONE` a zone,
-    else the member of the resource that names its parent.
+    `code` is EC2's refusal. `per` says which resources are counted together: those of a Region
+    (""), of a zone (`ZONE`), or of a parent (the member of the resource that names the parent).
 
     Source: Service Quotas of Amazon VPC, EC2, EBS and Site-to-Site VPN, for a new account; codes
     from "Error codes for the Amazon EC2 API".
@@ -40,30 +40,30 @@ class Quota:
 
 
 def always(row: Any, parent: Any) -> bool:
-    """The condition in `Kind.goes_with` of a child that every end of the parent ends."""
+    """Return True: the condition in `Kind.goes_with` of a row that always ends with its parent."""
     return True
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A noun of EC2's.
+    """A noun of EC2's API.
 
-    `name` is the word tags and `resource-type` use. `prefix` starts its ids, `code` its error
-    codes (InvalidSubnetID), `noun` stands in their messages. `malformed` is the code of an id that
-    cannot be one, for kinds where EC2 spells it unlike `code` (InvalidGroupId); `missing` the whole
-    code of one that does not exist, where EC2 has no stem for it (NatGatewayNotFound).
-    `transitions` names each state's successors; a state in `ends` is final: the row is a
-    tombstone, shown for `lingers` more. States in `leaving` are the way there, once the end is
-    asked for.
+    `name` is the word in tags and in `resource-type`. `prefix` starts its ids, `code` starts its
+    error codes (InvalidSubnetID), and `noun` is the word in their messages. `malformed` starts the
+    code for a malformed id, if EC2 spells it unlike `code` (InvalidGroupId). `missing` is the whole
+    code for a missing id, if EC2 does not build it from `code` (NatGatewayNotFound).
+    `transitions` has the successors of each state. States in `ends` are final: the row is a
+    tombstone, and is shown for `lingers` more. States in `leaving` come before a final state, once
+    the end has been requested.
 
-    `quota` is how many an account may have; `part_quotas` how many entries a document of the kind
-    may list, by the name `sametoken limits` calls them.
+    `quota` limits how many an account may have; `part_quotas` limit how many entries a document of
+    the kind may list, by the names that `sametoken limits` uses.
 
-    A living row protects what it stands under: `endings.end` refuses to end the parent.
-    `goes_with` declares the opposite: kinds of parent whose end ends this row too, each with a
-    condition on the two rows. `outlives` names the kinds of parent that the workflow may end while
-    this row stands under them, and which it survives. `in_use` words the refusal: `{noun}`,
-    `{id}` and `{names}`.
+    A living row protects the rows it stands under: `endings.end` refuses to end its parent.
+    `goes_with` declares the opposite: kinds of parents whose end ends this row as well, each with a
+    condition on the two rows. `outlives` names kinds of parents that the workflow may end while
+    this row stands under them; this row then stays. `in_use` is the text of the refusal, with
+    `{noun}`, `{id}` and `{names}`.
     """
 
     name: str
@@ -94,14 +94,14 @@ class Kind:
         assert known == self, f"the kind {self.name} is declared twice, differently"
 
     def check_id(self, value: str) -> None:
-        """Raise `Invalid….Malformed` unless `value` has the form of this kind's ids."""
+        """Raise `Invalid….Malformed` if `value` does not have the form of this kind's ids."""
         prefix, dash, digits = value.rpartition("-")
         if prefix != self.prefix or not dash or not _DIGITS.match(digits):
             raise malformed_resource_id(self.malformed or self.code, self.prefix, value[:200])
 
     @property
     def end(self) -> str:
-        """The final state, of a kind that has one alone."""
+        """The final state of a kind that has a single one."""
         [state] = self.ends
         return state
 
@@ -113,25 +113,25 @@ KINDS: dict[str, Kind] = {}
 
 
 def states(**successors: str) -> dict[str, frozenset[str]]:
-    """A state table written as `pending="running terminated"`; dashes as underscores."""
+    """Make a state table from `pending="running terminated"`. Underscores stand for dashes."""
     return {
         state.replace("_", "-"): frozenset(names.split()) for state, names in successors.items()
     }
 
 
 def malformed_id(code: str, noun: str, value: str) -> ServiceError:
-    """`code` is EC2's stem, such as InvalidSubnetID."""
+    """Make the error for an id in the wrong form. `code` is EC2's stem, such as InvalidSubnetID."""
     return ServiceError(f"{code}.Malformed", f'Invalid {noun} id: "{value}"')
 
 
 def malformed_resource_id(code: str, prefix: str, value: str) -> ServiceError:
-    """`code` is EC2's stem, such as InvalidGroupId; `prefix` what such ids start with."""
+    """Like `malformed_id`, in the other wording that EC2 uses. `prefix` is that of valid ids."""
     hint = "" if value.startswith(f"{prefix}-") else f' (expecting "{prefix}-...")'
     return ServiceError(f"{code}.Malformed", f'Invalid id: "{value}"{hint}')
 
 
 def not_found(code: str, noun: str, *values: str, whole_code: str = "") -> ServiceError:
-    """`code` is EC2's stem, such as InvalidSubnetID; `whole_code` stands where EC2 has no stem."""
+    """Make the error for missing resources. `whole_code`, if given, replaces the stem `code`."""
     ids = ", ".join(values)
     text = f"ID '{ids}' does not exist" if len(values) == 1 else f"IDs '{ids}' do not exist"
     return ServiceError(whole_code or f"{code}.NotFound", f"The {noun} {text}")

@@ -1,7 +1,7 @@
 """EC2's quotas: how many of a kind an account may have in a Region, a zone, or under one parent.
 
-`QUOTAS` has what the kinds declare (`Kind.quota`); creates keep it. Only new resources are counted
-against it: a replay makes none. `sametoken limits` sets other maxima.
+`QUOTAS` has the quotas that the kinds declare (`Kind.quota`). Creates check them; replays do not,
+because they make no resource. `sametoken limits` sets other maxima.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sametoken.store.port import Tx
 
 
 class _Declared(Mapping[str, Quota]):
-    """The quotas of all kinds that were declared, and of the parts their documents list."""
+    """The quotas of all kinds that were declared, and of the entries in their documents."""
 
     def __getitem__(self, name: str) -> Quota:
         return self._found()[name]
@@ -51,7 +51,7 @@ _WITHIN: sa.BindParameter[Any] = sa.bindparam("within")
 
 
 def _counting(living: sa.Select[Any]) -> sa.Select[Any]:
-    """How many there are, counted no further than `most`."""
+    """Make the query that counts `living`, but stops at `most`."""
     some = living.limit(sa.bindparam("most")).subquery()
     return sa.select(sa.func.count()).select_from(some)
 
@@ -64,18 +64,18 @@ _UNDER_PARENT = _counting(
 
 
 def name_of(what: str, account: str, region: str) -> str:
-    """What `sametoken limits` calls the quota of `what`, a key of `QUOTAS`."""
+    """Return the name in `sametoken limits` of the quota of `what`, a key of `QUOTAS`."""
     return f"{what}/{account}/{region}"
 
 
 def maximum(tx: Tx, what: str, account: str, region: str) -> int | None:
-    """How many may be: as was set, else as EC2 has it; None for no limit."""
+    """Return the maximum that was set, otherwise EC2's own; None for no limit."""
     found = counters.find_maximum(tx, name_of(what, account, region))
     return _quota(what).maximum if found is None else found
 
 
 def refuse_beyond(tx: Tx, what: str, account: str, region: str, count: int) -> None:
-    """Raise the quota's refusal if `count` of `what` were more than may be."""
+    """Raise the quota's refusal if `count` of `what` would exceed the maximum."""
     most = maximum(tx, what, account, region)
     if most is not None and count > most:
         raise ServiceError(
@@ -86,9 +86,9 @@ def refuse_beyond(tx: Tx, what: str, account: str, region: str, count: int) -> N
 
 
 def check(tx: Tx, row: Row, *, parent: str = "") -> None:
-    """Raise its kind's quota refusal unless `row`, which is not inserted yet, may be one more.
+    """Raise the quota's refusal if inserting `row` would exceed the quota of its kind.
 
-    `parent` is the id of the parent that the quota counts under, where no member of the row has it.
+    `parent` is the id of the parent that the quota counts under, if no member of the row has it.
     """
     most = maximum(tx, row.kind, row.account, row.region)
     if most is None:
@@ -103,6 +103,6 @@ def check(tx: Tx, row: Row, *, parent: str = "") -> None:
 
 
 def _quota(what: str) -> Quota:
-    """`QUOTAS[what]`, quickly for a kind: every create asks."""
+    """Return `QUOTAS[what]`. For a kind, skip building the whole table: every create calls this."""
     kind = KINDS.get(what)
     return kind.quota if kind is not None and kind.quota is not None else QUOTAS[what]

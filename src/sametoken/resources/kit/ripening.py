@@ -1,8 +1,8 @@
-"""Resources that reach a state by themselves, after a while: creating → available and its like.
+"""Steps that resources take by themselves after a while, such as creating → available.
 
-The step is a row, written by the transaction that makes the resource and due by the store's
-clock, so it survives a crash and happens once. Whatever moves the resource elsewhere in the
-meantime wins: a step whose starting state has passed is dropped.
+A step is a row, written by the transaction that makes the resource and due by the store's clock, so
+it survives a crash and happens once. If the resource leaves the step's starting state before then,
+the step is dropped.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from sametoken.store.port import Tx
 
 metadata = sa.MetaData()
 
-# The channel that wakes whoever takes due steps.
+# The channel that wakes the thread which takes due steps.
 CHANNEL = "ripening"
-# One transaction's worth of steps.
+# The most steps that are taken in one transaction.
 RIPE_MAX = 100
 
 RIPENING = sa.Table(
@@ -66,7 +66,7 @@ def plan(tx: Tx, row: Row, to_state: str, seconds: float, *, cause: str) -> None
 
 
 def ripen_due(tx: Tx) -> int:
-    """Take the steps that are due, at most `RIPE_MAX`; how many there were."""
+    """Take the steps that are due, at most `RIPE_MAX`; returns how many were due."""
     due = tx.execute(_DUE, {"now": tx.now}).all()
     found = rows.by_ids(tx, sorted(step.resource for step in due), lock=True)
     for step in due:
@@ -80,6 +80,6 @@ def ripen_due(tx: Tx) -> int:
 
 
 def next_due(tx: Tx) -> datetime | None:
-    """When the next step falls due; None when there is none."""
+    """Return when the next step is due; None if there is none."""
     found: datetime | None = tx.execute(_NEXT).scalar()
     return found

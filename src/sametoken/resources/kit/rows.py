@@ -1,8 +1,8 @@
-"""Rows of every noun: one table, one door. State, document, parents, and what became of them.
+"""Rows of all nouns, in one table: their state, document, parents and transitions.
 
-A row never disappears when its resource does: it becomes a tombstone, which replays still read,
-until the sweep finds that no entry names it. Three guards hold for every writer: the kind's state
-table, the version that was read (`Stale`), and what stands under a row that ends (`endings`).
+A row stays when its resource ends: it becomes a tombstone, which replays still read, until the
+sweep finds that no entry names it. Three checks apply to every writer: the kind's state table, the
+version that was read (`Stale`), and the rows that stand under a row that ends (`endings`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sametoken.store.port import Stale, Tx
 
 metadata = sa.MetaData()
 
-# `doc` holds the members EC2 shows, in the model's spelling, and under "private" what it does not.
+# `doc` holds the members EC2 shows, in the model's spelling, and the others under "private".
 # `name` is a natural key (key pair, group in its VPC), unique while the resource lives.
 RESOURCE = sa.Table(
     "resource",
@@ -38,9 +38,9 @@ RESOURCE = sa.Table(
     sa.Column("doc", sa.JSON, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("gone_at", Moment),
-    # Counts the changes: who writes says which one it read.
+    # Optimistic lock: an UPDATE names the version it read, and adds one.
     sa.Column("version", sa.Integer, nullable=False),
-    # With `gone_at`, so that a listing passes over tombstones without reading them.
+    # Has `gone_at`, so that a listing skips tombstones without reading their rows.
     sa.Index("resource_listing", "account", "region", "kind", "id", "gone_at"),
     sa.Index(
         "resource_name",
@@ -68,18 +68,19 @@ RESOURCE = sa.Table(
     ),
 )
 
-# The rows that stand under others: attached to them, or inside them. See `endings`.
+# EDGE: the rows that stand under others, that is, are attached to or inside them. See `endings`.
 EDGE = sa.Table(
     "resource_edge",
     metadata,
     sa.Column("parent", sa.String(64), primary_key=True),
     sa.Column("child", sa.String(64), primary_key=True),
     sa.Index("resource_edge_child", "child"),
-    # The row is its key: on SQLite one tree holds both.
+    # The row is its key: without a rowid, SQLite keeps both in one tree.
     sqlite_with_rowid=False,
 )
 
-# Append-only: every change of state with its cause. Feeds StateTransitionReason and the auditor.
+# TRANSITION, append-only: each change of state with its cause, for StateTransitionReason and for
+# the auditor of the simulation.
 TRANSITION = sa.Table(
     "resource_transition",
     metadata,
@@ -95,7 +96,7 @@ TRANSITION = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One resource as stored. `parents` is what a new row is put under; not read back."""
+    """A resource as stored. `parents` has the ids that a new row stands under; not read back."""
 
     id: str
     kind: str
@@ -113,7 +114,7 @@ class Row:
 
     @property
     def private(self) -> dict[str, Any]:
-        """What EC2 does not show in a Describe."""
+        """Members that EC2 does not show in a Describe."""
         found = self.doc.get("private", {})
         assert isinstance(found, dict), f"{self.id}: private is not a document"
         return found
@@ -122,9 +123,9 @@ class Row:
 # A listing is read in pieces of at most this many rows: one of EC2's largest pages is two of them.
 LISTED_AT_ONCE_MAX = 500
 
-# In the order in which a `Row` is made of them.
+# Columns in the order of the fields of `Row`, as `from_record` needs them.
 _COLUMNS = [one.name for one in fields(Row) if one.name in RESOURCE.c]
-# What every selection of rows begins with.
+# The columns that every selection of rows begins with.
 STORED = sa.select(*(RESOURCE.c[name] for name in _COLUMNS))
 _IN_IDS = RESOURCE.c.id.in_(sa.bindparam("ids", expanding=True))
 _BY_IDS = STORED.where(_IN_IDS).order_by(RESOURCE.c.id)
@@ -165,7 +166,7 @@ _LINK = sa.insert(EDGE)
 _UNLINK = sa.delete(EDGE).where(
     EDGE.c.parent == sa.bindparam("parent"), EDGE.c.child == sa.bindparam("child")
 )
-# Nobody asks which number the database gave it.
+# Inline: the number that the database gives it is not needed.
 _NOTE_TRANSITION = sa.insert(TRANSITION).inline()
 _TRANSITIONS = (
     sa.select(TRANSITION)
@@ -190,7 +191,7 @@ def insert(tx: Tx, rows: Sequence[Row]) -> None:
 
 
 def by_ids(tx: Tx, ids: Iterable[str], *, lock: bool = False) -> dict[str, Row]:
-    """The rows of `ids` that exist, tombstones too; locked in id order when asked."""
+    """Return the existing rows of `ids`, including tombstones. `lock` locks them in id order."""
     wanted = list(ids)
     if not wanted:
         return {}
@@ -199,14 +200,14 @@ def by_ids(tx: Tx, ids: Iterable[str], *, lock: bool = False) -> dict[str, Row]:
 
 
 def find(tx: Tx, id: str, *, lock: bool = False) -> Row | None:
-    """One row, tombstone or not; None when there never was one, or it is swept."""
+    """Return a row or tombstone; None if there never was one, or it is swept."""
     return by_ids(tx, [id], lock=lock).get(id)
 
 
 def find_living(
     tx: Tx, kind: Kind, account: str, region: str, id: str, *, lock: bool = False
 ) -> Row | None:
-    """The account's own resource of that kind in the Region, unless it has ended."""
+    """Find the account's own resource of the kind in the Region; None if it has ended."""
     row = find(tx, id, lock=lock)
     if row is None or row.gone_at is not None:
         return None
@@ -214,18 +215,18 @@ def find_living(
 
 
 def exists(tx: Tx, id: str) -> bool:
-    """Is there a row, tombstone or not?"""
+    """Is there a row or tombstone?"""
     return tx.execute(_EXISTS, {"r_id": id}).first() is not None
 
 
 def zone_of(tx: Tx, account: str, id: str) -> str:
-    """The zone a resource of the account is, or was, in: known until it is swept. Else ""."""
+    """Return the zone of the account's resource, until its tombstone is swept; then ""."""
     row = find(tx, id)
     return row.zone if row is not None and row.account == account else ""
 
 
 def find_named(tx: Tx, kind: Kind, account: str, region: str, name: str) -> Row | None:
-    """The living resource with that natural key."""
+    """Find the living resource with that natural key."""
     key = {"account": account, "region": region, "kind": kind.name, "name": name}
     found = tx.execute(_BY_NAME, key).first()
     return None if found is None else from_record(found)
@@ -234,10 +235,10 @@ def find_named(tx: Tx, kind: Kind, account: str, region: str, name: str) -> Row 
 def get(
     tx: Tx, kind: Kind, account: str, region: str, ids: Sequence[str], *, lock: bool = False
 ) -> list[Row]:
-    """The rows the caller names, in the caller's order.
+    """Return the rows of the ids that a caller names, in the caller's order.
 
-    Raises `Invalid….Malformed` or `Invalid….NotFound` naming every missing id, also for those of
-    another account, another Region, or gone for longer than the kind lingers.
+    Raises `Invalid….Malformed`, or `Invalid….NotFound` with all missing ids. Resources of another
+    account or Region, or gone for longer than the kind lingers, count as missing.
     """
     for id in ids:
         kind.check_id(id)
@@ -261,7 +262,7 @@ def _is_shown(tx: Tx, kind: Kind, account: str, region: str, row: Row) -> bool:
 def listing(
     tx: Tx, kind: Kind, account: str, region: str, *, parent: str | None = None
 ) -> list[Row]:
-    """All shown resources of a kind, by id; those under `parent` where given."""
+    """List all shown resources of a kind, by id; only those under `parent`, if given."""
     return [row for piece in walk(tx, kind, account, region, parent=parent) for row in piece]
 
 
@@ -276,11 +277,10 @@ def walk(
     after: str = "",
     at_once: int = LISTED_AT_ONCE_MAX,
 ) -> Iterator[list[Row]]:
-    """The shown resources of a kind whose ids come after `after`, by id, piece by piece.
+    """Yield the shown resources of a kind whose ids come after `after`, by id, in pieces.
 
-    Read only as far as it is walked: the first piece has `at_once` rows, each later one up to
-    twice as many as the one before. Narrowed by index to `client_tokens`, or to the children of
-    `parent`.
+    Each piece is read when it is asked for: the first has `at_once` rows, each later one up to
+    twice as many as the one before. `client_tokens` or `parent` narrows the listing, by an index.
     """
     assert client_tokens is None or parent is None, "a listing is narrowed in one way"
     query = _LISTED
@@ -302,7 +302,7 @@ def walk(
 
 
 def children(tx: Tx, parents: Sequence[str], kind: Kind | None = None) -> dict[str, list[Row]]:
-    """The living rows under each of `parents`, by id; those of one kind where given."""
+    """Return the living rows under each of `parents`, by id; only those of `kind`, if given."""
     found: dict[str, list[Row]] = {parent: [] for parent in parents}
     if parents:
         values: dict[str, Any] = {"parents": list(parents)}
@@ -317,11 +317,11 @@ def children(tx: Tx, parents: Sequence[str], kind: Kind | None = None) -> dict[s
 def change(
     tx: Tx, kind: Kind, row: Row, *, state: str | None = None, cause: str = "", **doc: Any
 ) -> Row:
-    """Write new members of the document, and move to `state`. The row as it is now.
+    """Write new members of the document and move to `state`; return the row as it is now.
 
-    Asserts that the state table has the move, and that it ends nothing: `endings` does that.
-    Raises `Stale`, which has the store run the whole function again, when the stored row is not
-    the one that was read: no change is ever lost to another's.
+    Asserts that the state table has the move, and that it does not end the row: use `endings` for
+    that. Raises `Stale` if the stored row is not the version that was read, so that no change
+    overwrites another's; the store then runs the whole function again.
     """
     target = row.state if state is None else state
     assert target == row.state or target not in kind.ends | kind.leaving, (
@@ -331,7 +331,7 @@ def change(
 
 
 def write(tx: Tx, kind: Kind, row: Row, target: str, cause: str, doc: dict[str, Any]) -> Row:
-    """Store the row in its new state: what `change` and `endings` share, without their checks."""
+    """Store the row in its new state. Shared by `change` and `endings`, without their checks."""
     assert target == row.state or target in kind.transitions[row.state], (
         f"{row.id}: no way from {row.state} to {target}"
     )
@@ -350,7 +350,7 @@ def write(tx: Tx, kind: Kind, row: Row, target: str, cause: str, doc: dict[str, 
     if target != row.state:
         _note_transition(tx, row, target, cause)
     if ending:
-        # Its own children stay under it until each is released: an unwinding still looks for them.
+        # Keep its own children under it until each is released: an unwinding still needs them.
         tx.execute(_UNDER_NOBODY, {"e_child": row.id})
         Ledger().ended(tx, [row.id])
     return changed
@@ -378,10 +378,10 @@ def unlink(tx: Tx, parent: str, child: str) -> None:
 
 
 def transitions(tx: Tx, id: str) -> list[Any]:
-    """Every change of state of one resource, oldest first: rows of `TRANSITION`."""
+    """List the changes of state of one resource, oldest first, as rows of `TRANSITION`."""
     return list(tx.execute(_TRANSITIONS, {"id": id}))
 
 
 def from_record(found: Any) -> Row:
-    """The value of one row of `STORED`, whatever else was selected after it."""
+    """Make a `Row` of a record of `STORED`, ignoring columns that were added to it."""
     return Row(*found[: len(_COLUMNS)])

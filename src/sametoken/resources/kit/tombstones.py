@@ -22,7 +22,7 @@ _REMOVE = sa.delete(RESOURCE).where(RESOURCE.c.id.in_(sa.bindparam("ids", expand
 
 
 def sweep(tx: Tx, limit: int) -> list[str]:
-    """Remove at most `limit` tombstones that no entry names any more; the ids removed."""
+    """Remove at most `limit` tombstones that no entry names any more; returns their ids."""
     found = tx.execute(_FORGOTTEN, {"before": tx.now - RETENTION, "limit": limit})
     ids = [row.id for row in found]
     if ids:

@@ -1,7 +1,8 @@
-"""IPv4 addresses of subnets: each held by one interface, chosen without a shared cursor.
+"""IPv4 addresses of subnets: each is held by one interface.
 
-A random free address is probed for, as EC2 hands them out; the primary key decides when two
-requests pick the same one. Nothing is locked but the row that is inserted.
+A free address is found by random probes, since EC2 hands them out in random order. If two requests
+pick the same one, the primary key decides. There is no shared cursor to queue for, and only the
+inserted row is locked.
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ ADDRESS = sa.Table(
     sa.Column("number", sa.BigInteger, primary_key=True),
     sa.Column("holder", sa.String(64), nullable=False),
     sa.Index("address_holder", "holder"),
-    # The row is its key: on SQLite one tree holds both.
+    # The row is hardly more than its key: without a rowid, SQLite keeps both in one tree.
     sqlite_with_rowid=False,
 )
 
 # EC2 reserves the first four addresses of a subnet and the last.
 RESERVED_FIRST = 4
 RESERVED_LAST = 1
-# In a subnet three quarters full this misses once in thirty; then the free ones are listed.
+# In a subnet that is three quarters full, all probes fail once in thirty times; then `hold` looks
+# for an address that is free.
 _PROBES = 12
 
 _HOLD = insert_or_ignore(ADDRESS, returning=ADDRESS.c.number)
@@ -55,7 +57,7 @@ def _usable(cidr: str) -> range:
 
 
 def size(cidr: str) -> int:
-    """How many addresses of a subnet can be handed out."""
+    """Count the addresses of a subnet that can be handed out."""
     return len(_usable(cidr))
 
 
@@ -78,7 +80,10 @@ def hold(tx: Tx, subnet: str, cidr: str, holder: str) -> str:
 
 
 def hold_exactly(tx: Tx, subnet: str, cidr: str, address: str, holder: str) -> str:
-    """Give `holder` that very address. Raises `InvalidIPAddress.InUse` and its like."""
+    """Give `holder` exactly that address.
+
+    Raises `InvalidIPAddress.InUse` if it is held, or `InvalidParameterValue` if it cannot be.
+    """
     if not _try_hold(tx, subnet, _assignable(subnet, cidr, address), holder):
         raise ServiceError("InvalidIPAddress.InUse", f"Address {address} is in use.")
     return address
@@ -102,26 +107,26 @@ def _refused(address: str, why: str) -> ServiceError:
 
 
 def free(tx: Tx, holder: str) -> None:
-    """Free whatever `holder` holds. Does nothing when it holds nothing."""
+    """Free all addresses that `holder` holds, if any."""
     tx.execute(_FREE, {"holder": holder})
 
 
 def holder_of(tx: Tx, subnet: str, cidr: str, address: str) -> str | None:
-    """Who holds that address of the subnet; None when nobody does."""
+    """Return the holder of that address of the subnet; None if it is free."""
     values = {"a_subnet": subnet, "a_number": _assignable(subnet, cidr, address)}
     found: str | None = tx.execute(_HOLDER, values).scalar()
     return found
 
 
 def free_one(tx: Tx, subnet: str, address: str) -> None:
-    """Free one address of a holder that keeps its others."""
+    """Free one address; its holder keeps any others."""
     values = {"a_subnet": subnet, "a_number": int(ipaddress.IPv4Address(address))}
     result = tx.execute(_FREE_ONE, values)
     assert result.rowcount == 1, f"{address} of {subnet} was held by nobody"
 
 
 def taken(tx: Tx, subnets: list[str]) -> dict[str, int]:
-    """How many addresses of each subnet are held."""
+    """Count the held addresses of each subnet."""
     counts = dict.fromkeys(subnets, 0)
     if subnets:
         counts |= {row.subnet: row.taken for row in tx.execute(_COUNTS, {"subnets": subnets})}

@@ -1,6 +1,6 @@
-"""The default VPC: one in each Region of each account, with a subnet per zone, as EC2 has it.
+"""The default VPC: as in EC2, each account has one in each Region, with a subnet in each zone.
 
-It is made once, when the account is first seen in the Region; deleting it does not bring it back.
+It is made once, at the account's first request in the Region; if deleted, it is not made again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sametoken.resources.network.vpcs import SUBNET, VPC
 from sametoken.store.port import Tx
 
 CIDR = "172.31.0.0/16"
-# EC2 cuts the default VPC into /20 subnets, one a zone, in the order of the zones.
+# EC2 divides the default VPC into /20 subnets, one per zone, in the order of the zones.
 _SUBNET_PREFIX = 20
 
 
@@ -29,7 +29,7 @@ def seed(tx: Tx, account: str, region: str) -> None:
 
 
 def make(tx: Tx, account: str, region: str) -> Row:
-    """A VPC with a gateway, a route to it, and a subnet in each zone."""
+    """Make a default VPC with an internet gateway, a route to it, and a subnet in each zone."""
     dhcp = vpcs.default_dhcp_options(tx, account, region)
     doc = vpcs.vpc_document(tx, CIDR, dhcp, is_default=True)
     vpc = Row(
@@ -50,24 +50,24 @@ def make(tx: Tx, account: str, region: str) -> Row:
 
 
 def find(tx: Tx, account: str, region: str) -> Row | None:
-    """The account's default VPC in the Region; None when it was deleted."""
+    """Find the account's default VPC in the Region; None if it was deleted."""
     found = rows.listing(tx, VPC, account, region)
     return next((row for row in found if row.doc.get("IsDefault")), None)
 
 
 def subnets(tx: Tx, account: str, region: str) -> list[Row]:
-    """The default subnet of each zone that still has one, by zone."""
+    """Return the default subnets that still exist, ordered by zone."""
     found = [row for row in rows.listing(tx, SUBNET, account, region) if row.doc["DefaultForAz"]]
     return sorted(found, key=lambda row: row.zone)
 
 
 def subnet_blocks() -> list[str]:
-    """The blocks a default VPC is cut into."""
+    """List the blocks into which a default VPC is divided."""
     network = ipaddress.IPv4Network(CIDR)
     return [str(one) for one in network.subnets(new_prefix=_SUBNET_PREFIX)]
 
 
 def subnet_document(vpc: str, cidr: str, zone: geography.Zone) -> dict[str, Any]:
-    """As `vpcs.subnet_document`, for one whose instances are reachable from outside by default."""
+    """Like `vpcs.subnet_document`, for a default subnet: its instances get public addresses."""
     document = vpcs.subnet_document(vpc, cidr, zone)
     return {**document, "DefaultForAz": True, "MapPublicIpOnLaunch": True}

@@ -1,4 +1,4 @@
-"""VPC-side nouns: VPCs, subnets, security groups, route tables, network ACLs, and their parts."""
+"""VPCs and the kinds inside them: subnets, security groups, route tables, network ACLs and more."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SUBNET = Kind(
     "subnet",
     quota=Quota(200, "SubnetLimitExceeded", per="VpcId"),
 )
-# The name of the group that every VPC has, and that callers can neither take nor delete.
+# The security group that every VPC has. Callers can neither use its name nor delete it.
 DEFAULT_GROUP = "default"
 SECURITY_GROUP = Kind(
     "security-group",
@@ -69,7 +69,7 @@ INTERNET_GATEWAY = Kind(
     malformed="InvalidInternetGatewayId",
     quota=Quota(5, "InternetGatewayLimitExceeded"),
 )
-# EC2 publishes no number of them.
+# EC2 documents no quota for DHCP options.
 DHCP_OPTIONS = Kind(
     "dhcp-options",
     "dopt",
@@ -81,7 +81,7 @@ DHCP_OPTIONS = Kind(
 
 
 def default_dhcp_options(tx: Tx, account: str, region: str) -> str:
-    """The options a VPC has until it is given others; made when there are none."""
+    """Find the DHCP options that new VPCs have, and make them if there are none. Returns the id."""
     for row in rows.listing(tx, DHCP_OPTIONS, account, region):
         if row.private.get("IsDefault"):
             return row.id
@@ -95,7 +95,7 @@ def default_dhcp_options(tx: Tx, account: str, region: str) -> str:
 
 
 def inside(tx: Tx, vpc: Row, kind: Kind, doc: dict[str, Any], **more: Any) -> Row:
-    """A new row under `vpc`."""
+    """Make a new row under `vpc`, without inserting it."""
     return Row(
         mint(tx, kind.prefix), kind.name, vpc.account, vpc.region, "available", doc, tx.now,
         parents=(vpc.id,), **more,
@@ -105,7 +105,7 @@ def inside(tx: Tx, vpc: Row, kind: Kind, doc: dict[str, Any], **more: Any) -> Ro
 def new_fixtures(
     tx: Tx, vpc: Row, *, routes: Sequence[dict[str, Any]] = (), subnets: Sequence[str] = ()
 ) -> list[Row]:
-    """What a VPC has from its first moment to its last: main route table, default ACL, group."""
+    """Make the rows that a VPC always has: main route table, default network ACL, default group."""
     local = route(vpc.doc["CidrBlock"], "local", "CreateRouteTable")
     table = inside(tx, vpc, ROUTE_TABLE, {"VpcId": vpc.id, "Routes": [local, *routes]})
     table.doc["Associations"] = [_main_association(tx, table.id)]
@@ -121,7 +121,7 @@ def new_fixtures(
 
 
 def vpc_document(tx: Tx, cidr: str, dhcp: str, *, is_default: bool) -> dict[str, Any]:
-    """The members of EC2's Vpc that do not change by themselves."""
+    """Make the document of a VPC: EC2's members without those computed for each answer."""
     return {
         "CidrBlock": cidr,
         "DhcpOptionsId": dhcp,
@@ -143,7 +143,7 @@ def vpc_document(tx: Tx, cidr: str, dhcp: str, *, is_default: bool) -> dict[str,
 
 
 def subnet_document(vpc: str, cidr: str, zone: geography.Zone) -> dict[str, Any]:
-    """The members of EC2's Subnet that do not change by themselves."""
+    """Make the document of a subnet: EC2's members without those computed for each answer."""
     return {
         "VpcId": vpc,
         "CidrBlock": cidr,
@@ -165,7 +165,7 @@ def subnet_document(vpc: str, cidr: str, zone: geography.Zone) -> dict[str, Any]
 
 
 def route(cidr: str, gateway: str, origin: str) -> dict[str, Any]:
-    """An active route to a gateway, in EC2's form."""
+    """Make an active route to a gateway, in EC2's form."""
     return {
         "DestinationCidrBlock": cidr,
         "GatewayId": gateway,
@@ -184,7 +184,7 @@ def _main_association(tx: Tx, table: str) -> dict[str, Any]:
 
 
 def acl_association(tx: Tx, acl: str, subnet: str) -> dict[str, Any]:
-    """That `acl` stands before `subnet`."""
+    """Make the association of `acl` with `subnet`, in EC2's form."""
     return {
         "NetworkAclAssociationId": mint(tx, "aclassoc"),
         "NetworkAclId": acl,
@@ -193,7 +193,10 @@ def acl_association(tx: Tx, acl: str, subnet: str) -> dict[str, Any]:
 
 
 def default_acl_entries() -> list[dict[str, Any]]:
-    """A default ACL lets everything pass; the last rule of each side denies, and cannot go."""
+    """Make the entries of a default network ACL, which allow all traffic.
+
+    The last entry of each direction denies, and cannot be deleted.
+    """
     return [
         {
             "CidrBlock": "0.0.0.0/0",
@@ -216,7 +219,7 @@ def _dhcp_configurations(region: str) -> list[dict[str, Any]]:
 
 
 def default_group(tx: Tx, account: str, region: str, vpc: str) -> Row:
-    """The group that instances of the VPC are in when their request names none."""
+    """Return the VPC's default group, used for instances whose request names no group."""
     found = rows.find_named(tx, SECURITY_GROUP, account, region, f"{vpc}/{DEFAULT_GROUP}")
     assert found is not None, f"{vpc} has lost its default group, which cannot be deleted"
     return found
