@@ -30,7 +30,6 @@ LEFT: tuple[str, ...] = (
     "src/sametoken/store/",
     "src/sametoken/workflow/work.py",
     "tests/conftest.py",
-    "tests/ec2/",
     "tests/exercises/",
     "tests/exhaustive/",
     "tests/plane.py",
