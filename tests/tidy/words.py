@@ -33,7 +33,6 @@ LEFT: tuple[str, ...] = (
     "tests/exercises/",
     "tests/exhaustive/",
     "tests/plane.py",
-    "tests/simulation/",
     "tests/store/",
     "tests/test_docs.py",
 )
