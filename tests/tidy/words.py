@@ -30,7 +30,6 @@ LEFT: tuple[str, ...] = (
     "src/sametoken/store/",
     "src/sametoken/workflow/work.py",
     "tests/conftest.py",
-    "tests/exercises/",
     "tests/exhaustive/",
     "tests/plane.py",
     "tests/store/",
