@@ -1,4 +1,4 @@
-"""Auditor of promises P1 to P11, who judges by the rows and by the answers that callers got.
+"""Auditor of promises P1 to P11, which judges by the rows and by the answers that callers got.
 
 It reads rows by its own SQL (`snapshot`), calls none of the program's functions on them, and keeps
 a book of its own: the intent each token bound in each life of its entry (an *era*: from the claim

@@ -44,9 +44,9 @@ from simulation.world import SimulatedWorld
 
 T = TypeVar("T")
 
-# A request waits so long for the store before it is answered 503, as in `sametoken.server.pools`.
+# Time that a request waits for the store before it is answered 503, as in `server/pools.py`.
 ANSWER_US_MAX = 20 * SECOND
-# A runner that finds nothing although work was due looks again after this time.
+# Time after which a runner that found no work, although some was due, looks again.
 POLL_US = 5_000
 # A batch is left to grow for a time between these bounds.
 GATHER_US = (1_000, SECOND)

@@ -12,7 +12,7 @@ from simulation.history import prefix_of
 
 V = TypeVar("V")
 
-# Callers pick among so many of the latest resources they heard of, so that their calls meet.
+# Number of the latest resources that callers pick from: few, so that their calls meet.
 _LATELY = 5
 # Kinds of which the account has resources from the start. Callers learn only of those they made,
 # because others must not be ended.

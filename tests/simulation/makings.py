@@ -1,8 +1,8 @@
 """Makings: the requests of the exercises that make a resource or take a token, for callers.
 
 A request is marked with its intent's name, as a tag or in another text, so that the auditor finds
-in every row the intent it was made for. Two intents under one token always have other parameters,
-because their marks differ.
+in every row the intent it was made for. The mark also makes the parameters of two intents under one
+token differ.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from simulation.hazards import Hazards, log_uniform
 from simulation.history import ApiCall, Delivery, Fate, History
 from simulation.scheduler import HOUR, SECOND, Actor, Group
 
-# A caller waits so long for an answer, as SDKs do (60 s).
+# Time that a caller waits for an answer, as long as SDKs do (60 s).
 PATIENCE_US = 60 * SECOND
 _LATENCY_US_MIN, _LATENCY_US_MAX = 500, SECOND // 10
 # Longer than the retention: a repeat may create again after the retention, and must not before.
