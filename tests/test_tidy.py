@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tidy import bans, imports, shape, words
+from tidy import bans, imports, shape
 from tidy.rules import FOR_MODULES, FOR_OURS, FOR_TEXTS, Rule, to_read
 from tidy.sources import PACKAGE, ROOT, Source, every_module, every_text
 from tidy.tried import ALLOWED, CAUGHT, WRONG_WAY
@@ -89,12 +89,6 @@ def test_an_import_that_waits_for_a_call_makes_no_ring() -> None:
 )
 def test_a_lock_file_without_hash_or_with_an_address_is_caught(line: str) -> None:
     assert list(shape.locked(Source("requirements/x.txt", line + "\n")))
-
-
-@pytest.mark.parametrize("left", words.LEFT)
-def test_a_folder_is_left_only_while_it_has_sentences_to_rewrite(left: str) -> None:
-    found = [source for source in every_module(TEXTS) if source.path.startswith(left)]
-    assert any(list(words.riddles(source)) for source in found), f"take {left} off words.LEFT"
 
 
 def test_every_rule_is_tried_on_a_text_that_breaks_it() -> None:

@@ -1,4 +1,4 @@
-"""How the suites of EC2's behaviour ask a plane: refusals as values, runners driven by hand."""
+"""Calls that the suites of EC2's behaviour share: refusals as values, runners driven by hand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 from sametoken.workflow.runner import Runner
 
-# Waiters ask again at once: what they wait for takes milliseconds here.
+# Have waiters ask again at once: the states they wait for take milliseconds to come here.
 AT_ONCE = {"Delay": 0, "MaxAttempts": 2000}
 
 
@@ -28,7 +28,7 @@ class Refusal:
 
 
 def refusal(call: Callable[..., Any], **params: Any) -> Refusal:
-    """What `call` is refused with; a test fails when it is not."""
+    """Make a call that must be refused, and return its refusal; fail the test if it succeeds."""
     with pytest.raises(ClientError) as caught:
         call(**params)
     answer = caught.value.response
@@ -41,20 +41,20 @@ def refusal(call: Callable[..., Any], **params: Any) -> Refusal:
 
 
 def code(call: Callable[..., Any], **params: Any) -> str:
-    """The code alone, of a refusal that is the caller's fault."""
+    """Return the code of a refusal, which must be the caller's fault (400)."""
     refused = refusal(call, **params)
     assert refused.status == 400, refused
     return refused.code
 
 
 def launch(client: Any, **more: Any) -> dict[str, Any]:
-    """The first instance of a new launch, as RunInstances showed it."""
+    """Launch, and return the first instance as RunInstances shows it."""
     instance: dict[str, Any] = client.run_instances(**{**LAUNCH, **more})["Instances"][0]
     return instance
 
 
 def running(client: Any, **more: Any) -> str:
-    """The id of an instance that is launched and runs."""
+    """Launch an instance, wait until it runs, and return its id."""
     id: str = launch(client, **more)["InstanceId"]
     wait(client, "instance_running", id)
     return id
@@ -65,7 +65,7 @@ def wait(client: Any, waiter: str, *ids: str) -> None:
 
 
 def described(client: Any, id: str) -> dict[str, Any]:
-    """The instance as DescribeInstances shows it."""
+    """Return the instance as DescribeInstances shows it."""
     [reservation] = client.describe_instances(InstanceIds=[id])["Reservations"]
     [instance] = reservation["Instances"]
     found: dict[str, Any] = instance
@@ -73,7 +73,7 @@ def described(client: Any, id: str) -> dict[str, Any]:
 
 
 def default_vpc(client: Any) -> str:
-    """The default VPC of the client's Region."""
+    """Return the id of the default VPC in the client's Region."""
     return str(client.describe_vpcs(Filters=by_filter("is-default", "true"))["Vpcs"][0]["VpcId"])
 
 
@@ -82,13 +82,13 @@ def by_filter(name: str, *values: str) -> list[dict[str, Any]]:
 
 
 def found(client: Any, name: str, *values: str) -> set[str]:
-    """The ids of the instances that one filter lets through."""
+    """Return the ids of the instances that match one filter."""
     answer = client.describe_instances(Filters=by_filter(name, *values))
     return {one["InstanceId"] for group in answer["Reservations"] for one in group["Instances"]}
 
 
 def injected(client: Any, operation: str, **fields: str) -> None:
-    """Have each later call of `operation` carry these form fields too, as sent, signed."""
+    """Add these form fields to each later call of `operation`, before it is signed."""
 
     def add(params: dict[str, Any], **context: Any) -> None:
         params["body"].update(fields)
@@ -97,19 +97,19 @@ def injected(client: Any, operation: str, **fields: str) -> None:
 
 
 def hand_runner(plane: Plane) -> Runner:
-    """A runner for a plane that has none of its own."""
+    """Make a runner for a plane that has none of its own."""
     return Runner(plane.store, plane.node.services, plane.node.world)
 
 
 def drive(plane: Plane) -> None:
-    """Do whatever is due, on a plane without runners."""
+    """Do all the work that is due, on a plane without runners."""
     runner = hand_runner(plane)
     while runner.run_once():
         pass
 
 
 def end(plane: Plane, kind: Kind, id: str) -> None:
-    """What a Delete action does to a resource's row, for kinds that have none yet."""
+    """End a resource by its row alone, without the checks of its Delete action."""
 
     def run(tx: Tx) -> None:
         endings.end_regardless(tx, kind, rows.by_ids(tx, [id], lock=True)[id], cause="a test")
@@ -118,7 +118,7 @@ def end(plane: Plane, kind: Kind, id: str) -> None:
 
 
 def insert(plane: Plane, make: Callable[[Tx], Row]) -> Row:
-    """What a Create action does, for kinds that have none yet."""
+    """Insert a resource's row alone, without the checks of its Create action."""
 
     def run(tx: Tx) -> Row:
         row = make(tx)

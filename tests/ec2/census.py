@@ -1,7 +1,7 @@
-"""All that an account has in a Region, as the Describe actions show it, in one snapshot.
+"""Census of an account in a Region: everything its Describe actions show, in one snapshot.
 
-What is compared is resources and their parts (routes, rules, addresses, attachments, tags), never
-calls. Members that go on by themselves after a while (`creating` → `available`) are left out.
+Tests compare resources and their parts (routes, rules, addresses, attachments, tags), never calls.
+Members that change by themselves after a while (`creating` → `available`) are left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sametoken.store.port import Tx
 
 Document = dict[str, Any]
 
-# What is the same for every account, and long.
+# Leave out lists of EC2's own: they are long, and the same for every account.
 _BUILT_IN = frozenset(
     {
         "DescribeAccountAttributes",
@@ -33,7 +33,8 @@ _BUILT_IN = frozenset(
         "DescribeRegions",
     }
 )
-# Parts that have a list of their own: the list that names their wholes, its id member, theirs.
+# Parts that only an action of their own lists, for one whole at a time: the action that lists the
+# wholes, the member of its answer that holds them, and the member that is a whole's id.
 _PARTS = {
     "GetManagedPrefixListEntries": ("DescribeManagedPrefixLists", "PrefixLists", "PrefixListId"),
     "DescribeLaunchTemplateVersions": (
@@ -51,7 +52,7 @@ def _needs_nothing(name: str) -> bool:
     return shape is None or not {*shape.required_members, *_SELECTORS} & shape.members.keys()
 
 
-# Members that choose one resource whose parts are asked for, required or not.
+# Members that choose the one resource whose parts are listed. The model requires only some.
 _SELECTORS = frozenset({"Attribute", "LaunchTemplateId"})
 LISTS = tuple(
     name
@@ -62,12 +63,12 @@ LISTS = tuple(
 
 @dataclass(frozen=True)
 class Census:
-    """`shown` is every list as it was shown."""
+    """The answers of one moment: `shown` has the answer of each action, by its name."""
 
     shown: Document
 
     def counts(self) -> Counter[str]:
-        """How many there are of each resource and of each part, by its path in the lists."""
+        """Count resources and their parts, by their paths in the answers."""
         return Counter(path for path, _ in _elements("", self.shown))
 
     def ids(self) -> set[str]:
@@ -75,7 +76,7 @@ class Census:
 
 
 def taken(plane: Plane, account: str, region: str = "us-east-1") -> Census:
-    """The account as it is now."""
+    """Take the census of the account as it is now."""
 
     def ask(tx: Tx, name: str, params: Document) -> Document:
         action = ACTIONS[name]
@@ -95,7 +96,7 @@ def taken(plane: Plane, account: str, region: str = "us-east-1") -> Census:
 
 
 def ids_in(shown: Any) -> set[str]:
-    """Everything in a result that is spelt like an id."""
+    """Return every text of a result that is spelt like an id."""
     if isinstance(shown, dict):
         return {id for inner in shown.values() for id in ids_in(inner)}
     if isinstance(shown, list):
@@ -112,7 +113,7 @@ def _settled(shown: Any) -> Any:
 def _elements(path: str, shown: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(shown, dict):
         for name, inner in shown.items():
-            # What is shown of one whole counts among the parts of all.
+            # Count the parts of all wholes under one path: cut the whole's id from the name.
             yield from _elements(f"{path}.{name.partition(' of ')[0]}", inner)
     elif isinstance(shown, list):
         for inner in shown:

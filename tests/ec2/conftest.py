@@ -11,6 +11,6 @@ from plane import Plane, running_plane
 
 @pytest.fixture(scope="module")
 def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    """A plane where nothing goes on unless it is driven, so that a list stays as it is."""
+    """Yield a plane where no work is done unless a test drives it, so that lists stay the same."""
     with running_plane(tmp_path_factory.mktemp("still"), runners=0) as running:
         yield running

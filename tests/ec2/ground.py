@@ -1,7 +1,7 @@
-"""Ground for requests to stand on: one account of a plane without runners, and what it needs.
+"""Ground of the EC2 suites: one account of a plane without runners, which makes what requests name.
 
-Nothing goes on by itself here: whoever wants a launch to end, or a volume to be available, says
-`later()`.
+No work is done by itself here: a test that needs a launch to end, or a volume to become available,
+calls `later()`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from sdk import REGION, Keys
 V = TypeVar("V")
 Document = dict[str, Any]
 
-# Longer than anything here takes to become available by itself.
+# Longer than any resource here takes to become available.
 A_WHILE = timedelta(seconds=10)
 
 
 class Switched:
-    """One client of a plane that asks as one account after the other.
+    """A client of a plane that changes its account when asked to.
 
-    For suites of hundreds of accounts: to make a client takes as long as ten requests.
+    Suites of hundreds of accounts need it, because making a client takes as long as ten requests.
     """
 
     def __init__(self, plane: Plane) -> None:
@@ -47,7 +47,7 @@ class Switched:
         )
 
     def to(self, keys: Keys) -> Any:
-        """The client, asking with these keys from now on."""
+        """Return the client, which uses these keys from now on."""
         self._credentials.access_key = keys.access_key_id
         self._credentials.secret_key = keys.secret
         return self._client
@@ -55,10 +55,10 @@ class Switched:
 
 @dataclass
 class Ground:
-    """`exercises.exercise.Live`: a request names what is made for it, always anew.
+    """Implements `exercises.exercise.Live`: each resource that a request names is made for it.
 
-    `switched` asks for the account if given, else a client of its own. `kept` is what `together`
-    names again, by kind; None: nothing is.
+    `switched` is a client shared with other grounds; None: it makes its own. `kept` holds the
+    resources that requests share on a ground of `together`, by kind; None shares none.
     """
 
     plane: Plane
@@ -87,16 +87,16 @@ class Ground:
         return taken(self.plane, self.account)
 
     def raise_quota(self, kind: str) -> None:
-        """Let the account have more of `kind` than EC2 gives a new one."""
+        """Raise the account's quota of `kind` above EC2's default for a new account."""
         self.limit(kind, 100)
 
     def limit(self, kind: str, maximum: int) -> None:
-        """What `sametoken limits set` does."""
+        """Set a quota as `sametoken limits set` does."""
         name = quotas.name_of(kind, self.account, self.region)
         self.plane.run(lambda tx: counters.set_maximum(tx, name, maximum))
 
     def later(self) -> None:
-        """Let a while pass: whatever was on its way has arrived."""
+        """Let time pass until resources that were changing state have reached the next one."""
         drive(self.plane)
         self.plane.advance(A_WHILE)
         self.plane.run(ripening.ripen_due)
@@ -115,7 +115,7 @@ class Ground:
         return id
 
     def new(self, kind: str) -> str:
-        """Ask for one, which may be on its way still. Its id."""
+        """Make a resource of `kind` and return its id, without waiting until it is available."""
         making = requests.making(kind)
         return making.id(self.call(making.action, **making.ask(self)))
 
@@ -129,7 +129,7 @@ class Ground:
         return False
 
     def end(self, id: str) -> None:
-        """Ask for the end of a resource."""
+        """Ask for a resource to be ended, by the action that ends its kind."""
         action, asked = requests.end_of(id)
         self.call(action, **asked)
 
@@ -138,7 +138,7 @@ class Ground:
         return str(self.call("DescribeVpcs", Filters=default)["Vpcs"][0]["VpcId"])
 
     def zone(self) -> str:
-        """The Region's first."""
+        """Return the Region's first zone."""
         return f"{self.region}a"
 
     def subnet(self) -> str:

@@ -1,7 +1,7 @@
-"""botocore's own codecs as the peer of ours, and sample values for any shape of its models.
+"""botocore's own codecs, to compare ours with, and sample values for any shape of its models.
 
-The samples are deterministic: the same shape always gets the same value. Recursive shapes are cut
-at their second turn.
+The samples are deterministic: the same shape always gets the same value. A recursive shape is cut
+where it comes up inside itself.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def actions(name: str) -> list[str]:
 
 
 def sample(shape: Shape, label: str = "", above: tuple[str, ...] = ()) -> Any:
-    """A value with every member set, and two elements in every list."""
+    """Return a value with every member set, and two elements in every list."""
     match shape.type_name:
         case "structure":
             if shape.name in above:
@@ -64,9 +64,9 @@ def sample(shape: Shape, label: str = "", above: tuple[str, ...] = ()) -> Any:
 
 
 def serialised(operation: OperationModel, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields botocore sends, in order, without Action and Version.
+    """Return the fields botocore sends, in order, without Action and Version.
 
-    It does not check the parameters: its minimum of a number is not what is compared here.
+    The parameters are not validated, because samples ignore the model's minimum of a number.
     """
     protocol = operation.service_model.protocol
     request = create_serializer(protocol, include_validation=False).serialize_to_request(
@@ -80,7 +80,7 @@ def body_of(fields: Mapping[str, Any]) -> bytes:
 
 
 def parsed(operation: OperationModel, body: bytes, status: int = 200) -> dict[str, Any]:
-    """What botocore reads in an answer, without what it adds of HTTP."""
+    """Parse an answer with botocore; of the metadata it adds, keep the request id alone."""
     protocol = operation.service_model.protocol
     answer: dict[str, Any] = create_parser(protocol).parse(
         {"status_code": status, "headers": {}, "body": body}, operation.output_shape

@@ -1,7 +1,7 @@
-"""EC2's bounds on what one request may say: the last value is taken, the next is refused.
+"""EC2's bounds on one request: the last allowed value is accepted, the next is refused.
 
-Bounds with a suite of their own (filters, pages, tags, quotas) are tried there; docs/promises.md
-lists all of them.
+Filters, pages, tags and quotas have suites of their own, which try their bounds;
+docs/promises.md lists all bounds.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def subnet(client: Any) -> str:
 
 def test_a_launch_asks_for_a_thousand_instances_at_most(client: Any) -> None:
     def asked(most: int) -> Any:
-        # A dry run: it is told what the request alone shows, and launches nothing.
+        # Ask as a dry run, which checks the request's form and launches nothing.
         params = {**LAUNCH, "MaxCount": most, "DryRun": True}
         with pytest.raises(client.exceptions.ClientError) as told:
             client.run_instances(**params)

@@ -1,4 +1,4 @@
-"""The catalogue of served actions against EC2's model: tokens, filters, answers, and the rest."""
+"""Served actions compared with EC2's model: names, tokens, filters, answers."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ READS = [name for name, action in ACTIONS.items() if isinstance(action, Read)]
 
 @pytest.fixture(scope="module")
 def lived_in(plane: Plane) -> Plane:
-    """The plane, with an instance that has tags, a volume, a public address, an image, and a
-    launch template."""
+    """Return the plane after a launch with tags, an image of the instance and a launch template."""
     kinds = ("instance", "volume", "network-interface")
     tags = [{"ResourceType": kind, "Tags": [{"Key": "a", "Value": "b"}]} for kind in kinds]
     client = plane.client()
@@ -55,7 +54,7 @@ def test_every_served_action_is_one_of_ec2s() -> None:
 
 @pytest.mark.parametrize("name", ACTIONS)
 def test_an_action_that_carries_a_token_goes_through_the_engine(name: str) -> None:
-    """The promise of the whole: no served action takes a token and ignores it."""
+    """An action that took a token and ignored it would break the project's main promise."""
     if "ClientToken" in members(model(name).input_shape):
         assert isinstance(ACTIONS[name], Tokened)
 
@@ -85,17 +84,18 @@ def test_the_rules_of_a_create_name_paths_that_its_input_has(name: str) -> None:
 
 
 def documented_filters(name: str) -> list[str]:
-    """The names of an action's filters, as the model's documentation lists them."""
+    """Return the names of an action's filters, as the model's documentation lists them."""
     filters = members(model(name).input_shape).get("Filters")
     if filters is None:
         return []
     names = html.unescape(" ".join(top_level_codes(filters.documentation))).split()
-    # `<code>tag</code>:<key>` and `<code>tag:<key></code>` stand for a filter of each key.
+    # Documentation writes `<code>tag</code>:<key>` or `<code>tag:<key></code>` for the filter by a
+    # tag's key.
     return ["tag:k" if one in ("tag", "tag:<key>") else one for one in names]
 
 
 def top_level_codes(documentation: str) -> Iterator[str]:
-    """The word each item of the outermost list begins with; lists inside items are of values."""
+    """Yield the first word of each item of the outermost list; inner lists are of values."""
     depth = 0
     for tag, text in re.findall(
         r"<(/?ul|li)>\s*(?:<p>\s*)?(?:<code>([^<]+)</code>)?", documentation
@@ -105,7 +105,7 @@ def top_level_codes(documentation: str) -> Iterator[str]:
             yield text.strip()
 
 
-# The least number of filters each action is known to have: the documentation was understood.
+# Numbers of filters that each action has at least, to show that the documentation was parsed.
 LEAST = {
     "DescribeInstances": 100,
     "DescribeInstanceStatus": 12,
@@ -169,12 +169,12 @@ def test_a_filter_that_is_not_documented_is_refused(lived_in: Plane, name: str) 
     assert (caught.value.code, caught.value.http_status) == ("InvalidParameterValue", 400)
 
 
-# What an action cannot do without although the model calls it optional.
+# Parameters that an action requires although the model calls them optional.
 NEEDED = {"DescribeLaunchTemplateVersions": {"LaunchTemplateName": "own"}}
 
 
 def ask(plane: Plane, name: str, **params: Any) -> dict[str, Any]:
-    """The result of a read as the operation gives it, before it is written as XML."""
+    """Run a read action, and return its result before it is rendered as XML."""
     action = ACTIONS[name]
     assert isinstance(action, Read)
     given = {**NEEDED.get(name, {}), **params}
@@ -185,12 +185,12 @@ def ask(plane: Plane, name: str, **params: Any) -> dict[str, Any]:
 
 
 def required(name: str, seen: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Parameters an action cannot do without, in every variant that an enum of them allows."""
+    """Return an action's required parameters, once for each value of an enum among them."""
     shape = model(name).input_shape
     fixed: dict[str, Any] = {}
     variants: list[dict[str, Any]] = [{}]
     named = shape.required_members if shape is not None else []
-    # The model calls it optional in one place, the documentation nowhere.
+    # The model calls `Attribute` optional for one action; the documentation requires it everywhere.
     for member in [*named, *({"Attribute"} & members(shape).keys() - set(named))]:
         inner = shape.members[member]
         if inner.type_name == "string" and inner.enum:
@@ -200,13 +200,13 @@ def required(name: str, seen: dict[str, Any]) -> Iterator[dict[str, Any]]:
     return ({**fixed, **variant} for variant in variants)
 
 
-# What stands for an id of a kind of which the account has none: refused, but never a crash.
+# Stands for an id where the account has no resource of the kind: the action must refuse it.
 NOBODYS = "nobodys"
 
 
 @pytest.fixture(scope="module")
 def seen(lived_in: Plane) -> dict[str, Any]:
-    """A value of every member that the lists of the account show, by its name."""
+    """Return a value of each member that the account's lists show, by the member's name."""
     values: dict[str, Any] = {}
 
     def gather(value: Any) -> None:
@@ -226,13 +226,13 @@ def seen(lived_in: Plane) -> dict[str, Any]:
     return values
 
 
-# Where EC2 answers what the model's enums do not have: the enum writes `Windows`, the
-# documentation and EC2 `windows`; an internet gateway's attachment is `available`.
+# Members for which EC2 answers values that the model's enums lack: the enum has `Windows`, the
+# documentation and EC2 have `windows`; an internet gateway's attachment is `available`.
 UNLIKE_THE_MODEL = (".Platform", "InternetGateways[].Attachments[].State")
 
 
 def misfits(value: Any, shape: Shape, where: str) -> Iterator[str]:
-    """Where a result says what the model's enumerations do not."""
+    """Yield the values of a result that the model's enums lack, and their places."""
     match shape.type_name:
         case "structure":
             for member, inner in value.items():
@@ -250,7 +250,7 @@ def misfits(value: Any, shape: Shape, where: str) -> Iterator[str]:
 def test_every_read_answers_what_botocore_reads(
     lived_in: Plane, seen: dict[str, Any], name: str
 ) -> None:
-    """Each result renders (which refuses unknown members and wrong types) and reads back."""
+    """Rendering refuses unknown members and wrong types; botocore then parses the result."""
     for params in required(name, seen):
         try:
             result = ask(lived_in, name, **params)

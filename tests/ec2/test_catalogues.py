@@ -1,4 +1,4 @@
-"""The built-in Regions, zones, images and instance types, and the actions that show them."""
+"""Built-in Regions, zones, images and instance types, and the actions that show them."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 
 
 def check(value: Any, shape: Shape, where: str) -> None:
-    """Assert that botocore could have read `value` as `shape`: members, types and enums."""
+    """Assert that `value` fits `shape`: its members, types and enums."""
     match shape.type_name:
         case "structure":
             assert isinstance(value, dict) and value.keys() <= shape.members.keys(), where
@@ -96,7 +96,7 @@ def check(value: Any, shape: Shape, where: str) -> None:
                 check(one, shape.member, f"{where}[]")
         case kind:
             assert type(value) in PYTHON_TYPES[kind], f"{where}: {value!r}"
-            # The model's enum writes `Windows`, its documentation and EC2 itself `windows`.
+            # The model's enum has `Windows`; its documentation and EC2 itself have `windows`.
             enum = [] if where.endswith(".Platform") else getattr(shape, "enum", [])
             assert not enum or value in enum, f"{where}: {value!r}"
 
@@ -128,7 +128,7 @@ def documented_filters(action: str) -> list[str]:
 @pytest.mark.parametrize(("action", "least"), list(zip(TABLES, (3, 11, 50, 55, 2), strict=True)))
 def test_every_filter_that_the_model_documents_is_known(action: str, least: int) -> None:
     names = documented_filters(action)
-    # The severities of a scan are listed like filters, inside the description of one.
+    # The description of a filter lists the severities of a scan as if they were filters.
     names = [name for name in names if name not in SEVERITIES]
     assert len(names) >= least, "the documentation was not understood"
     for name in names:

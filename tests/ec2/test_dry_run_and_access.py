@@ -1,4 +1,4 @@
-"""What an access key may do, what DryRun tells, and in which order a request is judged."""
+"""Access of keys, answers of DryRun, and the order in which a request is checked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DRY_RUN = ("DryRunOperation", 412, "Request would have succeeded, but DryRun fla
 
 @pytest.fixture(scope="module")
 def both(plane: Plane) -> tuple[Any, Any]:
-    """Clients of one account: one that may do everything, one that may only read."""
+    """Return two clients of one account: the first has full access, the second may only read."""
     full = plane.client(keys=plane.account("both"))
     return full, plane.client(keys=plane.account("both", access="read-only"))
 
@@ -29,7 +29,7 @@ def parts(refused: Any) -> tuple[str, int, str]:
 
 
 def mutations(id: str) -> dict[str, dict[str, Any]]:
-    """Each call that changes instances or tags, as one that would succeed."""
+    """Return the parameters of each call that changes instances or tags, all valid."""
     ids = {"InstanceIds": [id]}
     tags = {"Resources": [id], "Tags": [{"Key": "a", "Value": "b"}]}
     return {
@@ -56,7 +56,7 @@ def test_a_read_only_key_changes_nothing_and_is_told_so(both: tuple[Any, Any]) -
     assert described(full, id) == before
 
 
-# What the exercises make, change under a token, and end.
+# Requests of the exercises that can be asked in any account, without preparation.
 ASKED = [one.asked for one in requests().values() if one.draft]
 
 
@@ -114,7 +114,7 @@ def test_a_read_only_key_reads(both: tuple[Any, Any]) -> None:
 
 
 def test_every_action_but_a_read_is_closed_to_read_only_keys() -> None:
-    """A mutation that the catalogue takes for a read would run on a snapshot, and for anybody."""
+    """A mutation declared as a read would run on a snapshot, and for read-only keys."""
     for name, action in ACTIONS.items():
         assert isinstance(action, Read) == name.startswith(("Describe", "Get", "List")), name
         assert action.mutates == (not isinstance(action, Read)), name
@@ -135,7 +135,7 @@ def test_a_dry_run_leaves_no_token_and_does_not_look_at_one(both: tuple[Any, Any
     params = {**LAUNCH, "ClientToken": "dry"}
     assert parts(refusal(full.run_instances, **params, DryRun=True)) == DRY_RUN
     id = launch(full, ClientToken="dry", InstanceType="t3.small")["InstanceId"]
-    # Other parameters under a token in use: still only what a run would be allowed to do.
+    # A dry run tells what the key may do, not that the token was used with other parameters.
     assert parts(refusal(full.run_instances, **params, DryRun=True)) == DRY_RUN
     assert found(full, "client-token", "dry") == {id}
 

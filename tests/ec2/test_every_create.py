@@ -1,4 +1,4 @@
-"""Every action with a client token keeps the same promise, whatever it does."""
+"""Every action with a client token keeps the same promises: repeats, scope, mismatch, quota."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def asking(action: str) -> Request:
 
 @pytest.fixture
 def ground(still: Plane, request: pytest.FixtureRequest) -> Ground:
-    """Of an account of the test's own, so that quotas and counts are its own too."""
+    """Return the ground of an account that only this test uses, with quotas of its own."""
     return Ground(still, still.account(request.node.name[-60:]))
 
 
@@ -50,7 +50,7 @@ def ask(ground: Ground, asking: Request, asked: Document, token: str) -> Documen
 
 
 def made(ground: Ground, asking: Request, asked: Document, token: str) -> str:
-    """The id of what the request made, or had made before."""
+    """Make the request, and return the id of the resource that it made now or before."""
     return asking.id(ask(ground, asking, asked, token))
 
 
@@ -132,7 +132,7 @@ def test_a_replay_after_removal_creates_nothing(asking: Request, ground: Ground)
 
 
 def use_up(ground: Ground, id: str) -> str:
-    """Leave no room for another of the resource's kind; what another is refused with."""
+    """Leave no quota for another of the resource's kind; return the code that refuses another."""
     row = row_of(ground.plane, id)
     if row.kind == INSTANCE.name:
         name = counters.vcpus_name(row.account, row.region)

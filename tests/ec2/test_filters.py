@@ -1,4 +1,4 @@
-"""Filters: AND of ORs, exact, with wildcards; limits; and what a caller may push down to SQL."""
+"""Filters: AND of ORs, exact, with wildcards; limits; and conditions that SQL can select by."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_an_escaped_text_matches_itself_and_counts_as_exact(text: str) -> None:
 
 
 def test_a_pattern_made_to_backtrack_is_decided_at_once() -> None:
-    # Without atomic groups this takes longer than the age of the universe.
+    # A pattern without atomic groups would backtrack longer than the age of the universe.
     assert not passes({"names": ["a" * 5000]}, f("name", "*a" * 100 + "b*?"))
     assert not passes({"names": ["ab" * 2000]}, f("name", "*a?" * 80 + "c*"))
 

@@ -1,7 +1,8 @@
-"""Every mutating reply is lost, and the request made again: what EC2 does then, we do.
+"""Each mutating request is repeated as if its reply was lost, and has the effect that EC2 gives it.
 
-`ec2.kit.repeats` says what that is. Counted are resources, by Describe; never calls. A new action
-that changes anything has a row there, and an exercise that asks it.
+Each action declares that effect as a `Repeat` (`sametoken.ec2.kit.repeats`). Effects are counted in
+resources that Describe actions show, never in calls. A new action that changes anything declares
+its repeats, and has an exercise that asks it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ INVOCATION = "0b0c6ac5-54f5-4b5c-8d2a-1f3c4c1f1a11"
 
 
 FIRST = "its first try is refused: say in the request, or in `end_with`, what else it needs"
-# What is made the second time holds nothing, because the first has it.
+# Repeats that make a resource with fewer parts than the first, which holds the one they share.
 EMPTY_HANDED = frozenset({"CreateNatGateway with the same address"})
 
 
@@ -45,7 +46,7 @@ def test_a_row_says_how_it_is_known_and_names_a_code_where_it_is_refused(repeat:
     assert bool(repeat.code) == (repeat.does is Does.CONFLICT)
 
 
-# Ground in an account of the name's own, which has its default VPC.
+# Gives the ground of a new account by its name, with its default VPC made.
 On = Callable[[str], Ground]
 
 
@@ -62,13 +63,13 @@ def on(plane: Plane) -> On:
 
 @pytest.fixture(scope="module")
 def alone(still: Plane) -> On:
-    """On a plane where nothing goes on by itself."""
+    """Give ground on a plane where no work is done by itself."""
     return on(still)
 
 
 @pytest.fixture(scope="module")
 def deduping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[On]:
-    """On another, where one invocation has one effect."""
+    """Yield ground on a plane with `dedupe_invocations`, where one invocation has one effect."""
     choices = Choices(dedupe_invocations=True)
     with running_plane(tmp_path_factory.mktemp("deduping"), runners=0, choices=choices) as running:
         yield on(running)
@@ -76,7 +77,7 @@ def deduping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[On]:
 
 @contextmanager
 def tokenless(ground: Ground, action: str, invocation: str = "") -> Iterator[None]:
-    """Send `action` as clients without tokens do; each time as the same invocation, if given."""
+    """Send `action` without a token, and each time as the same `invocation` if one is given."""
     event, events = f"before-call.ec2.{action}", ground.client.meta.events
 
     def prepare(params: Document, context: Document, **more: Any) -> None:
@@ -92,7 +93,7 @@ def tokenless(ground: Ground, action: str, invocation: str = "") -> Iterator[Non
 
 
 def refusals_of(answer: Any) -> Iterator[str]:
-    """The codes that an answer tells beside what was done."""
+    """Yield the codes of the errors that a successful answer tells of single resources."""
     if isinstance(answer, dict):
         for name, inner in answer.items():
             if name in ("Error", "ResponseError"):
@@ -105,7 +106,7 @@ def refusals_of(answer: Any) -> Iterator[str]:
 
 
 def attempt(ground: Ground, action: str, asked: Document) -> tuple[Document, set[str]]:
-    """The answer, and the codes of what was refused; a refusal is the caller's fault."""
+    """Make a request; return its answer, and the codes of refusals, all the caller's fault."""
     try:
         answer = ground.call(action, **asked)
     except ClientError as refused:
@@ -172,7 +173,7 @@ def test_one_invocation_has_one_effect_where_that_is_chosen(deduping: On, repeat
 
 
 def test_a_census_sees_each_resource_and_each_part_of_one(alone: On) -> None:
-    """The judge is judged: it must see a difference as small as one route or one tag."""
+    """The census must see a difference as small as one route or one tag, or it proves nothing."""
     ground = alone("census")
     table = ground.own("route-table")
     seen: list[Census] = [ground.census()]
@@ -192,7 +193,8 @@ def test_a_census_sees_each_resource_and_each_part_of_one(alone: On) -> None:
 
 
 def test_ansibles_way_describes_by_token_before_it_creates_and_makes_one(alone: On) -> None:
-    """A client that keeps its token asks what the token has made, and creates only if nothing."""
+    """Ansible keeps its token, asks for the instances launched with it, and launches if there are
+    none."""
     ground = alone("ansible")
     token = "32-hex-digits-as-ansible-has-it"
     launched = []
@@ -204,7 +206,7 @@ def test_ansibles_way_describes_by_token_before_it_creates_and_makes_one(alone: 
     [id] = found(ground.client, "client-token", token)
     assert launched == [set(), {id}, {id}]
     assert found(ground.client, "client-token", token.upper()) == set(), "tokens differ by case"
-    # Who asks too early, or does not ask, is answered by the token itself.
+    # A client that asks too early, or not at all, gets the same instance through its token.
     again = ground.call("RunInstances", **LAUNCH, ClientToken=token)
     assert [one["InstanceId"] for one in again["Instances"]] == [id]
     assert ground.census().counts()[".DescribeInstances.Reservations[]"] == 1

@@ -1,6 +1,6 @@
-"""botocore's paginators read every list that is served: each resource once, and all of them.
+"""botocore's paginators read every served list: all resources, each once.
 
-How a list gets long enough is told by the exercise of what it shows.
+The exercise of a noun makes its list long enough.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from plane import Plane
 Document = dict[str, Any]
 
 PAGED = paged()
-# Where the model sets no least size of a page, EC2's is known to be this, or not known.
+# Least size of a page where the model sets none: known of some of EC2's lists, assumed of others.
 LEAST = 5
-# Lists of what AWS itself has and nobody makes: there is none behind these endpoints.
+# Lists of AWS's own resources that no action makes; they are empty here.
 NOBODYS = frozenset({"DescribePrefixLists"})
 
 
@@ -33,7 +33,7 @@ def test_every_served_list_that_botocore_pages_is_filled() -> None:
 
 
 def size_of(name: str) -> Shape:
-    """The model of what a page may hold."""
+    """Return the model's shape of MaxResults, which bounds the size of a page."""
     return peer.service("ec2").operation_model(name).input_shape.members["MaxResults"]
 
 
@@ -42,7 +42,7 @@ def least(name: str) -> int:
 
 
 def listed(name: str, answer: Document) -> list[Document]:
-    """What MaxResults counts: for reservations, their instances."""
+    """Return the items that MaxResults counts: for reservations, their instances."""
     shown: list[Document] = answer[pages_of(name)]
     if name == "DescribeInstances":
         return [one for reservation in shown for one in reservation["Instances"]]

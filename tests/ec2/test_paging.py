@@ -1,4 +1,4 @@
-"""Pages: complete, in order, bound to their request; hostile tokens are refused, never a crash."""
+"""Pages: complete, in order, bound to their request; a hostile NextToken is refused."""
 
 from __future__ import annotations
 

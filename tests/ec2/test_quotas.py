@@ -1,4 +1,4 @@
-"""EC2's quotas. What is full refuses one more, and answers repeats still."""
+"""EC2's quotas: a full one refuses another resource, and still lets repeats be answered."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KINDS = sorted(QUOTAS)
 
 def test_every_kind_that_is_made_has_a_quota_and_every_quota_a_kind() -> None:
     made = {one.kind for one in EXERCISES if one.makes}
-    # Instances are limited by their vCPUs.
+    # Instances have no quota of their own: their vCPUs are counted.
     assert made - {"instance"} == {*QUOTAS}
 
 
@@ -33,7 +33,7 @@ def keys(plane: Plane, request: pytest.FixtureRequest) -> Keys:
 
 
 def limit(plane: Plane, keys: Keys, kind: str, maximum: int) -> None:
-    """What `sametoken limits set` does."""
+    """Set a quota as `sametoken limits set` does."""
     name = quotas.name_of(kind, keys.account, "us-east-1")
     plane.run(lambda tx: counters.set_maximum(tx, name, maximum))
 
@@ -61,7 +61,7 @@ def test_one_too_many_is_refused_and_the_repeat_of_the_last_is_not(
     if asking.has_token:
         again = call(params, "first")
         assert {**again, "ResponseMetadata": None} == {**first, "ResponseMetadata": None}
-    # The refusal has bound nothing: with room for it the same request is done.
+    # The refusal has not bound the token: once there is room, the same request succeeds.
     ground.limit(kind, standing + 2)
     call(second, "second")
 

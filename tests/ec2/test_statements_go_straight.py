@@ -1,4 +1,4 @@
-"""Whatever a launch executes, from its request to its end, takes the short way to the driver."""
+"""Statements of a launch, from its request to its end, all go straight to the driver."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def still(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Plane]:
 
 
 def _live(plane: Plane, ec2: Any, token: str) -> None:
-    """Launch, ask again, look, and end it."""
+    """Launch, repeat the launch, describe it, and end it."""
     launched = [ec2.run_instances(**LAUNCH, ClientToken=token) for _ in range(2)]
     [id] = {one["Instances"][0]["InstanceId"] for one in launched}
     drive(plane)
@@ -36,7 +36,8 @@ def test_a_launch_sends_nothing_the_ordinary_way(
     still: Plane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ec2 = still.client()
-    # Each connection has met each statement twice by then, whichever of them it was.
+    # Live three times first, so that each connection has executed each statement twice: a
+    # statement goes straight from its second execution on.
     for number in range(3):
         _live(still, ec2, f"before-{number}")
     ordinary: list[str] = []

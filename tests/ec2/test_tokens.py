@@ -1,4 +1,4 @@
-"""Client tokens as callers meet them: their form, their scope, and what they are compared by."""
+"""Client tokens as callers meet them: form, scope, and the parameters that are compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sametoken.store.port import Tx
 
 
 def without_token(plane: Plane, **params: Any) -> Any:
-    """A client whose requests carry no token, which botocore alone would never send."""
+    """Return a client that strips the token that botocore adds to every request."""
     client = plane.client(**params)
 
     def strip(params: dict[str, Any], **context: Any) -> None:
@@ -27,7 +27,7 @@ def without_token(plane: Plane, **params: Any) -> Any:
 
 
 def subnets(client: Any) -> dict[str, str]:
-    """The default subnets, by zone."""
+    """Return the default subnets, by zone."""
     every = client.describe_subnets()["Subnets"]
     return {one["AvailabilityZone"]: one["SubnetId"] for one in every}
 
@@ -107,7 +107,7 @@ def test_two_keys_of_one_account_share_its_tokens(plane: Plane) -> None:
 
 
 def in_zones(client: Any) -> list[dict[str, Any]]:
-    """The same launch into zones named in each of the ways there are, all different."""
+    """Return launches into four zones, each of which names its zone in another way."""
     by_zone = subnets(client)
     return [
         {"SubnetId": by_zone["us-east-1a"]},
@@ -162,7 +162,7 @@ def test_regional_and_zonal_use_of_one_token_mismatch(plane: Plane, zonal_first:
 
 
 def test_an_empty_zone_is_no_zone(plane: Plane) -> None:
-    """Terraform sends `Placement.AvailabilityZone=`, empty."""
+    """Terraform sends `Placement.AvailabilityZone=` with an empty value."""
     client = plane.client()
     first = launch(client, ClientToken="no-zone", Placement={"AvailabilityZone": ""})
     again = launch(client, ClientToken="no-zone")
@@ -182,7 +182,7 @@ def test_a_launch_into_a_subnet_that_is_gone_replays(plane: Plane) -> None:
             parents=parents,
         )  # fmt: skip
 
-    launch(client)  # the account is seen in the Region, so that it has a VPC
+    launch(client)  # gives the account its default VPC in the Region
     subnet = insert(plane, lay_out).id
     first = launch(client, ClientToken="subnet-gone", SubnetId=subnet)
     end(plane, vpcs.SUBNET, subnet)
@@ -243,7 +243,7 @@ def test_the_order_of_sets_and_the_dry_run_flag_do_not_count(plane: Plane) -> No
 
 
 def test_a_refused_first_attempt_binds_nothing(plane: Plane) -> None:
-    """Terraform repeats a launch with its token after a 4xx, other parameters and all."""
+    """Terraform retries a launch with the same token after a 4xx, and may change parameters."""
     client, token = plane.client(), "refused-first"
     for params in (
         {"KeyName": "absent"},

@@ -1,8 +1,8 @@
-"""botocore's waiters for what is served: each ends as it should, and for the reason it names.
+"""botocore's waiters for served actions: each acceptor ends its waiter, or keeps it waiting.
 
-A waiter's model lists its acceptors: what ends it well, what ends it badly, what it waits out. Each
-that can come true here has a sample: the ground, and the request. While a waiter asks, the plane's
-clock moves on at every question, and nobody sleeps.
+A waiter's model lists its acceptors: answers that end it well, that end it badly, or that it waits
+out. Each acceptor that can match here has a sample, which prepares the resource and gives the
+request. The plane's clock moves on at every question of a waiter, so no test sleeps.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MODEL = get_session().get_waiter_model("ec2")
 SERVED = sorted(
     name for name in _MODEL.waiter_names if _MODEL.get_waiter(name).operation in ACTIONS
 )
-# More questions than anything here takes; a waiter that only waits is given few.
+# Attempts of a waiter: more than any resource here takes, and few for one that must go on waiting.
 QUESTIONS, FEW = 20, 3
 
 
@@ -48,7 +48,7 @@ def ids(member: str, of: Callable[[Ground], str]) -> Ask:
 
 
 def absent(member: str, prefix: str) -> Ask:
-    """The id of nothing there is."""
+    """Name an id that no resource has."""
     return lambda ground: {member: [f"{prefix}-00000000000000001"]}
 
 
@@ -57,12 +57,12 @@ def one(kind: str) -> Callable[[Ground], str]:
 
 
 def new(kind: str) -> Callable[[Ground], str]:
-    """Ask for one, and do not wait for it."""
+    """Make a resource of `kind`, and do not wait until it is available."""
     return lambda ground: ground.new(kind)
 
 
 def changed(action: str, of: Callable[[Ground], str]) -> Callable[[Ground], str]:
-    """An instance that is on its way to another state."""
+    """Change an instance's state by `action`, and do not wait until it has changed."""
 
     def change(ground: Ground) -> str:
         id = of(ground)
@@ -84,7 +84,7 @@ def nat(ground: Ground, **more: Any) -> str:
 
 
 def failing_nat(ground: Ground) -> str:
-    """One whose Elastic address is another's."""
+    """Make a NAT gateway with the Elastic address of another, so that it fails."""
     public = {"ConnectivityType": "public", "AllocationId": ground.own("elastic-ip")}
     nat(ground, **public)
     return nat(ground, **public)
@@ -191,7 +191,7 @@ SAMPLES: dict[str, Ask] = {
     "VpnConnectionDeleted failure pending": ids("VpnConnectionIds", new("vpn-connection")),
     "VpnConnectionDeleted success deleted": ids("VpnConnectionIds", deleted_connection),
 }
-# What the model waits for, and why it cannot come true here.
+# Acceptors that cannot match here, and why.
 NEVER = {
     "CustomerGatewayAvailable failure deleting": "a customer gateway is deleted at once",
     "ImageAvailable failure failed": "no image fails: nothing is copied for it",
@@ -206,13 +206,13 @@ NEVER = {
 
 
 def test_every_acceptor_of_a_served_waiter_has_a_sample_or_a_reason() -> None:
-    """Who serves another action that botocore waits on adds what its waiter should see."""
+    """An action with a waiter that is served anew needs a sample or a reason for each acceptor."""
     assert sorted({**SAMPLES, **NEVER}) == sorted(ACCEPTORS)
     assert not SAMPLES.keys() & NEVER.keys()
 
 
 def seen(ground: Ground, name: str, asked: Document) -> AcceptorConfig | None:
-    """The acceptor that takes what the waiter would see now, if any does."""
+    """Return the acceptor that matches the answer of this moment, if one does."""
     config = _MODEL.get_waiter(name)
     try:
         answer = ground.call(config.operation, **asked)
@@ -229,7 +229,7 @@ def test_a_waiter_ends_for_the_reason_its_model_gives(still: Plane, case: str) -
     questions: list[str] = []
 
     def before_asking(**context: Any) -> None:
-        """Let a while pass between two questions."""
+        """Let time pass between two questions."""
         if questions:
             ground.later()
         questions.append(name)
@@ -246,6 +246,6 @@ def test_a_waiter_ends_for_the_reason_its_model_gives(still: Plane, case: str) -
             waiter.wait(**asked, WaiterConfig=config)
         assert acceptor.explanation in str(ended.value)
     assert (len(questions) == most) == (acceptor.state == "retry")
-    # Of several that end it alike, it was this one.
+    # Other acceptors end the waiter the same way; check that this one matched.
     final = seen(Ground(still, ground.keys), name, asked)
     assert final is not None and told(name, final) == case

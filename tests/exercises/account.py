@@ -1,10 +1,10 @@
-"""Exercises of what an account has by itself: tags, and the lists of what EC2 has built in."""
+"""Exercises of an account's own features: tags, and the lists of EC2's built-in resources."""
 
 from __future__ import annotations
 
 from exercises.exercise import Document, Exercise, Ground, Live
 
-# Paged lists of what nobody makes: they are as long as they are.
+# Paged lists of built-in resources, which no exercise can make longer.
 BUILT_IN = ("DescribeInstanceTypeOfferings", "DescribeInstanceTypes", "DescribePrefixLists")
 
 

@@ -1,7 +1,7 @@
 """Facts of the program and of botocore's model that suites read, in one place.
 
-The suites ask here which actions and kinds there are, what a repeat does, what a quota is; and, of
-the model, which members an action has. Nothing here knows an exercise.
+Of the program: its actions and kinds, the effect of a repeat, quotas. Of the model: the members of
+an action. This module knows no exercise.
 """
 
 from __future__ import annotations
@@ -35,34 +35,34 @@ _SERIALIZER = create_serializer("ec2", include_validation=False)
 
 
 def changing() -> list[str]:
-    """The actions that change anything."""
+    """Return the actions that change anything."""
     return sorted(name for name, action in ACTIONS.items() if action.mutates)
 
 
 def with_token() -> list[str]:
-    """The actions that take a client token, as the model has it."""
+    """Return the actions that have a client token in the model."""
     return sorted(name for name in ACTIONS if "ClientToken" in inputs(name))
 
 
 def paged() -> list[str]:
-    """The lists that botocore pages."""
+    """Return the served actions that botocore has a paginator for."""
     return sorted(_PAGINATORS.keys() & ACTIONS.keys())
 
 
 def pages_of(action: str) -> str:
-    """The member of a paged list's answer that holds what it lists."""
+    """Return the member of a paged action's answer that is the list."""
     return str(_PAGINATORS[action]["result_key"])
 
 
 def tokened(action: str) -> Tokened:
-    """The action, which goes through the engine."""
+    """Return the record of an action with a token, and assert that it goes through the engine."""
     found = ACTIONS[action]
     assert isinstance(found, Tokened), f"{action} takes a client token and ignores it"
     return found
 
 
 def token_characters_max(action: str) -> int:
-    """How long a client token of the action may be."""
+    """Return the greatest length of a client token of the action."""
     documented = ServiceModel.load("ec2").codec(action).token_characters_max
     return tokened(action).token_grammar(documented).characters_max
 
@@ -77,7 +77,7 @@ def repeat_of(asked: str) -> Repeat | None:
 
 @cache
 def kinds() -> Mapping[str, Kind]:
-    """Every kind that a module of the program declares, by its name."""
+    """Return every kind that a module of the program declares, by its name."""
     found: dict[str, Kind] = {}
     for package in (resources, ec2):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
@@ -89,7 +89,10 @@ def kinds() -> Mapping[str, Kind]:
 
 
 def declare(family: str, noun: Noun, actions: Sequence[Action]) -> None:
-    """Serve a noun more, as if a module of the program declared it. Before anything is asked."""
+    """Serve another noun, as if a module of the program declared it.
+
+    Must be called before the first request.
+    """
     global REPEATS
     cast(dict[str, Kind], kinds())[noun.kind.name] = noun.kind
     records().append(noun)
@@ -116,7 +119,7 @@ def nouns() -> Mapping[str, Noun]:
 
 
 def prefix_of(kind: str) -> str:
-    """The text that the ids of a kind begin with."""
+    """Return the text that the ids of a kind begin with."""
     return kinds()[kind].prefix
 
 
@@ -126,13 +129,13 @@ def _prefixes() -> Mapping[str, str]:
 
 
 def kind_of(id: str) -> str:
-    """The kind that an id is of."""
+    """Return the kind of the resource that has this id."""
     return _prefixes()[id.rpartition("-")[0]]
 
 
 @cache
 def _families() -> dict[str, str]:
-    """The folder of each action: of the module that lists it, or has its function."""
+    """Return the folder of each action: of the module that lists it, or has its function."""
     found: dict[str, str] = {}
     for name, action in ACTIONS.items():
         function = action.perform if isinstance(action, Tokened) else action.run
@@ -145,7 +148,7 @@ def _families() -> dict[str, str]:
 
 
 def family_of(action: str) -> str:
-    """The family whose folder has the action."""
+    """Return the family whose folder has the action."""
     return _families().get(action, "FAMILY")
 
 
@@ -155,14 +158,14 @@ def model(action: str) -> OperationModel:
 
 @cache
 def inputs(action: str) -> Mapping[str, Shape]:
-    """The parameters of an action."""
+    """Return the parameters of an action."""
     shape = model(action).input_shape
     return {} if shape is None else dict(shape.members)
 
 
 @cache
 def outputs(action: str) -> Mapping[str, Shape]:
-    """The members of an action's result."""
+    """Return the members of an action's result."""
     shape = model(action).output_shape
     return {} if shape is None else dict(shape.members)
 
@@ -173,14 +176,14 @@ def required(action: str) -> list[str]:
 
 
 def takes_tags(action: str) -> bool:
-    """Whether an intent under a token may differ from another by its tags."""
+    """Tell whether tags are compared when a token is used again."""
     found = ACTIONS[action]
     ignored = found.rules[-1].ignored if isinstance(found, Tokened) else frozenset()
     return "TagSpecifications" in inputs(action) and "TagSpecifications" not in ignored
 
 
 def zone_in(action: str) -> str | None:
-    """The name, in a form, of the parameter that scopes the token by zone; None for a Regional."""
+    """Return the form field of the zone that scopes the action's token; None if a Region does."""
     found = ACTIONS[action]
     if not isinstance(found, Tokened) or found.zone is regional:
         return None
@@ -195,13 +198,13 @@ def zone_in(action: str) -> str | None:
 
 
 def form_of(action: str, params: Mapping[str, Any]) -> dict[str, str]:
-    """Parameters as boto3 takes them, as the fields of a form that a client sends."""
+    """Convert boto3's parameters to the form fields that a client sends."""
     body = _SERIALIZER.serialize_to_request(params, model(action))["body"]
     return {name: str(value) for name, value in body.items() if name not in peer.ENVELOPE}
 
 
 def own(action: str) -> Document:
-    """Parameters by which a list shows the account's own, and not what others share."""
+    """Return parameters by which a list shows only resources that the account owns."""
     if "OwnerIds" in inputs(action):
         return {"OwnerIds": ["self"]}
     return {"Owners": ["self"]} if "Owners" in inputs(action) else {}

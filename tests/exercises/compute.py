@@ -1,4 +1,4 @@
-"""Exercises of compute: instances, what they are launched from, and the capacity they take."""
+"""Exercises of compute: instances, launch templates, key pairs, placement and capacity."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def _launch(ground: Ground) -> Document:
     if ground.has("network-interface") and ground.happens(0.3):
         interface = {"DeviceIndex": 0, "NetworkInterfaceId": ground.own("network-interface")}
         asked["NetworkInterfaces"] = [interface]
-        # Else its zone would be the one of whatever that id names when the request arrives.
+        # Name the zone: else it would be the zone of whichever interface has this id when the
+        # request arrives, and the auditor could not know in which zone the token is used.
         zone = zone or ground.zone()
     return {**asked, "Placement": {"AvailabilityZone": zone}} if zone else asked
 
@@ -71,7 +72,7 @@ def _data(ground: Ground) -> Document:
     return {"ImageId": IMAGE, "InstanceType": ground.either(*TYPES)}
 
 
-# Few names, so that one is taken already now and then.
+# Few names, so that some requests meet one that is taken.
 def _template(ground: Ground) -> Document:
     return {
         "LaunchTemplateName": ground.name("web", "db", "queue"),
@@ -126,12 +127,12 @@ def _moved(ground: Ground) -> Document:
     return {
         "SourceCapacityReservationId": ground.known("capacity-reservation"),
         "DestinationCapacityReservationId": ground.known("capacity-reservation"),
-        # All of it: the source ends.
+        # Moving all of the capacity ends the source.
         "InstanceCount": ground.either(4, 1, 1, 2),
     }
 
 
-# Imported, for a key that EC2 makes would be another at each replay of a seed.
+# Import a key, because one that EC2 makes would differ at each replay of a seed.
 def _key(ground: Ground) -> Document:
     return {"KeyName": ground.name("deploy", "ops", "ci"), "PublicKeyMaterial": PUBLIC_KEY}
 

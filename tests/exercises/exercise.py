@@ -1,8 +1,8 @@
-"""How a noun is exercised: told once here, read by every suite that asks something of every noun.
+"""Exercise: the requests of a noun, declared once for all the suites that test every noun.
 
-An exercise says how to ask for the noun, what other parameters are, how to change it and to end
-it. Whatever else a suite needs comes from the catalogue, the noun's record and botocore's model
-(see `requests`). Declarations and Protocols; no I/O.
+An exercise says how to ask for the noun, how a request with other parameters differs, and how the
+noun is changed and ended. All other facts that a suite needs are derived from the catalogue, the
+noun's record and botocore's model (see `requests`). Declarations and Protocols; no I/O.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ Document = dict[str, Any]
 
 
 class Ground(Protocol):
-    """The account that a request is made in, and the choices that a request leaves open.
+    """The account that a request is made in. It gives the resources and the values a request names.
 
-    The EC2 suites and the simulation each have their own. The first stands for what one caller does
-    on purpose: it makes what a request names, and takes the first of several values. The second
-    picks from what its callers have heard of, and leaves a choice to its seed.
+    The EC2 suites' ground makes each resource that a request names, and takes the first of several
+    values. The simulation's draft picks from the resources its callers have heard of, and its seed
+    decides which value it takes.
     """
 
     @property
@@ -31,33 +31,33 @@ class Ground(Protocol):
 
     @property
     def mark(self) -> str:
-        """A text that names the intent, for a parameter that may hold any."""
+        """Return a text that names the intent, for a parameter that may hold any."""
 
     def zone(self) -> str: ...
 
     def vpc(self) -> str:
-        """The default VPC."""
+        """Return the id of the default VPC."""
 
     def subnet(self) -> str:
-        """The default subnet of a zone."""
+        """Return the id of the default subnet of a zone."""
 
     def known(self, kind: str) -> str:
-        """The id of a resource of that kind, made for this if there is none to pick from."""
+        """Return the id of a resource of that kind, and make one if there is none to pick from."""
 
     def own(self, kind: str) -> str:
-        """The same, of those that callers asked for themselves."""
+        """Return the id of a resource of that kind that callers asked for themselves."""
 
     def knows(self, kind: str) -> bool:
-        """Whether `known` would find one without making it."""
+        """Tell whether `known` would find a resource without making it."""
 
     def has(self, kind: str) -> bool:
-        """Whether `own` would find one without making it."""
+        """Tell whether `own` would find a resource without making it."""
 
     def name(self, *few: str) -> str:
-        """A name that is free; in the simulation one of `few`, which may be taken."""
+        """Return a name that is free; in the simulation one of `few`, which may be taken."""
 
     def number(self, few: int) -> int:
-        """A number from 1 that was not given before; in the simulation one up to `few`."""
+        """Return a new number, counted from 1; in the simulation a random one up to `few`."""
 
     def either(self, *values: V) -> V: ...
 
@@ -65,46 +65,48 @@ class Ground(Protocol):
 
 
 class Live(Ground, Protocol):
-    """The ground of the EC2 suites, where an exercise may also prepare what a request needs."""
+    """The ground of the EC2 suites, where an exercise may also make calls before its request."""
 
     def call(self, action: str, **params: Any) -> Document: ...
 
     def later(self) -> None:
-        """Let a while pass: whatever was on its way has arrived."""
+        """Let time pass until resources that were changing state have reached the next one."""
 
     def raise_quota(self, kind: str) -> None: ...
 
     def together(self) -> Live:
-        """The same account, where every request names the same one of each kind."""
+        """Return a ground of the same account whose requests share one resource of each kind."""
 
 
 Ask = Callable[[Ground], Document]
 Way = Callable[[Live], Document]
 Other = Callable[[Document], Document]
-# The ids that an accepted answer names as made.
+# Finds the ids of made resources in an accepted answer.
 Telling = Callable[[Document], tuple[str, ...]]
-# Prepares a place, and gives the request of the n-th resource that is counted there.
+# Prepares the parent that a quota counts under, and gives the request of the n-th resource in it.
 Crowd = Callable[[Live], Callable[[int], Document]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exercise:
-    """One noun; or one action with a client token beside the one that makes its noun.
+    """The requests of a noun, or of another action with a client token on a noun's resources.
 
-    `kind` is the noun's name. `make` is the action that makes one, and `ask` its parameters, marked
-    in a text with `ground.mark` if it takes no tags. `other` are other valid parameters of the same
-    action: every action with a token has them. `end` is the action that ends one, said once for
-    each kind, and `end_with` what that must be told beside the id. `changes` are the other
-    requests about the noun: by the name of the action and, after a blank, the way of asking.
+    `kind` is the noun's name. `make` is the action that makes a resource, and `ask` its parameters,
+    marked in a text with `ground.mark` if it takes no tags. `other` changes them to other valid
+    parameters of the same action, and is required for every action with a token. `end` is the
+    action that ends a resource, given in one exercise of each kind, and `end_with` its parameters
+    beside the id. `changes` are the other requests about the noun: by the name of the action and,
+    after a blank, the way of asking.
 
-    What follows is said only where it cannot be derived. `id` is the member that names one in
-    requests, where `end` has more than one. `told` finds the ids in an answer that has several.
-    `crowd` asks for many that a quota counts together, where `ask` in one place would ask for the
-    same one, or would not show what the quota counts in. `lists` are the paged lists that show it
-    under another name, or have to be asked for more: what each is asked once there are many.
-    `brought_by` is the kind that brings one unasked, or `account`. `makes` is False for an action
-    that only changes what is there; `uses_up` says that it may end another of the kind by taking
-    the last of it. `unmixed` says why the simulation makes none.
+    The fields below are given only where they cannot be derived. `id` is the member that names a
+    resource in requests, where `end` has several members. `told` finds the ids in an answer that
+    has several. `crowd` asks for many resources that a quota counts together, where repeating `ask`
+    would ask for the same resource, or would not name the parent that the quota counts under.
+    `lists` are paged lists that show the noun under another name, or need parameters: by action,
+    the parameters to ask with once there are many. `brought_by` is the kind that brings a resource
+    unasked, or `account`. `makes` is False for an action that only changes resources; `uses_up`
+    says that it may end another resource of the kind by taking the last of its capacity. `unmixed`
+    says why the simulation does not make this request.
     """
 
     kind: str
@@ -125,7 +127,7 @@ class Exercise:
 
 
 def nothing_more(ground: Ground) -> Document:
-    """A request without parameters of its own."""
+    """Give no parameters."""
     return {}
 
 
@@ -138,18 +140,18 @@ def changed(**members: Any) -> Other:
 
 
 def tagged(kind: str) -> Other:
-    """The same request with a tag more."""
+    """Add a tag to a request."""
     more = {"ResourceType": kind, "Tags": [{"Key": "other", "Value": "yes"}]}
     return lambda asked: {**asked, "TagSpecifications": [more]}
 
 
 def of(kind: str, member: str, **more: Any) -> Ask:
-    """A request that names one of `kind` in `member`."""
+    """Name a resource of `kind` in `member`."""
     return lambda ground: {member: ground.own(kind), **more}
 
 
 def of_another(asked: Document) -> Document:
-    """The same request, of something else: one of its ids ends in another digit."""
+    """Change the last digit of an id in a request, so that it names another resource."""
 
     def other(value: Any) -> Any:
         if isinstance(value, list):
@@ -160,7 +162,7 @@ def of_another(asked: Document) -> Document:
 
 
 def at(path: str) -> Telling:
-    """The text at a path like `RouteTable.RouteTableId`, or all under one like `Items[].Id`."""
+    """Find the text at a path like `RouteTable.RouteTableId`, or all texts at `Items[].Id`."""
     steps = path.split(".")
 
     def told(result: Document) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
-"""Gaps in the exercises: each is a message that names what is missing, and the file to write.
+"""Gaps in the exercises: each is a message that names the missing part, and the file to write.
 
-Nothing is asked for this: requests are drafted on ground that makes nothing.
+Requests are only drafted, on ground that makes no resource (`probe`), and never sent.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from exercises.probe import MARK, Probe
 from exercises.requests import EXERCISES, Request, id_paths, requests_of, says
 from sametoken.ec2.kit.nouns import Noun
 
-# Their quota is of vCPUs.
+# Instances have no quota of their own: their vCPUs are counted.
 _COUNTED_OTHERWISE = {"instance"}
 
 
 def gaps() -> list[str]:
-    """All gaps, of the whole catalogue."""
+    """Return all gaps of the whole catalogue."""
     return [
         *_unasked(),
         *_of_kinds(),
@@ -31,7 +31,7 @@ def gaps() -> list[str]:
 
 
 def _unasked() -> Iterator[str]:
-    """Actions, ways of asking and lists of the catalogue that no exercise tells of."""
+    """Yield actions, ways of asking and lists of the catalogue that no exercise has."""
     asked = Counter(one.asked for exercise in EXERCISES for one in requests_of(exercise))
     actions = {one.partition(" ")[0] for one in asked}
     yield from (f"{one}: two exercises ask it" for one, times in asked.items() if times > 1)
@@ -89,7 +89,7 @@ def _unknown_to(noun: Noun, asked: Document) -> list[str]:
 
 
 def of_exercise(exercise: Exercise) -> Iterator[str]:
-    """The parts that one exercise leaves out, or says although they can be derived."""
+    """Yield the parts that an exercise leaves out, or gives although they can be derived."""
     if exercise.make in catalogue.ACTIONS:
         yield from (says(exercise, exercise.make, what) for what in _of_exercise(exercise))
     else:
@@ -117,7 +117,7 @@ def _of_exercise(exercise: Exercise) -> Iterator[str]:
 
 
 def _of_ids(exercise: Exercise) -> Iterator[str]:
-    """Gaps in how it is ended, and in where an answer names it."""
+    """Yield gaps in how a resource is ended, and in where an answer names it."""
     if callable(exercise.told):
         return
     try:
@@ -143,7 +143,7 @@ def _of_marks(exercise: Exercise) -> Iterator[str]:
 
 
 def _of_crowds(exercise: Exercise, asking: Request) -> Iterator[str]:
-    """Gaps in how many are made, and in how their list shows them."""
+    """Yield gaps in how many resources are made, and in how their list shows them."""
     quota, repeat, probe = (
         catalogue.QUOTAS.get(exercise.kind),
         catalogue.repeat_of(asking.asked),

@@ -1,4 +1,4 @@
-"""Exercises of gateways: to the internet, to other networks, and what they carry."""
+"""Exercises of gateways to the internet and to other networks, and of connections over them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from exercises.exercise import (
 
 
 def default_gateway(ground: Live) -> str:
-    """The internet gateway of the default VPC."""
+    """Return the internet gateway of the default VPC."""
     [shown] = ground.call("DescribeInternetGateways")["InternetGateways"]
     return str(shown["InternetGatewayId"])
 
@@ -28,7 +28,7 @@ def _nat(ground: Ground) -> Document:
 
 
 def _nat_of_one_zone(ground: Live) -> Callable[[int], Document]:
-    """In two subnets of one zone, which share its quota."""
+    """Ask for NAT gateways in two subnets of one zone, which share the zone's quota."""
     asked = {"VpcId": ground.vpc(), "AvailabilityZone": ground.zone()}
     made = ground.call("CreateSubnet", **asked, CidrBlock="172.31.200.0/24")["Subnet"]
     both = (ground.subnet(), made["SubnetId"])
@@ -45,7 +45,7 @@ def _connection(ground: Ground) -> Document:
 
 
 def _propagation(ground: Live) -> Document:
-    """A route table, and a virtual private gateway of its VPC."""
+    """Name a route table, and a virtual private gateway of its VPC."""
     gateway, table = _attached(ground)["VpnGatewayId"], ground.own("route-table")
     return {"RouteTableId": table, "GatewayId": gateway}
 
@@ -135,7 +135,7 @@ EXERCISES = (
         make="CreateVpnConnection",
         ask=_connection,
         end="DeleteVpnConnection",
-        # The second between the same two ends is the first.
+        # A second connection between the same two gateways would be the first one again.
         crowd=lambda ground: lambda n: _connection(ground),
     ),
 )

@@ -1,4 +1,4 @@
-"""Exercises of networks: VPCs, what is in them, and what watches them."""
+"""Exercises of networks: VPCs, subnets, interfaces, addresses, endpoints, and traffic watching."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _without_default_subnet(ground: Live) -> Document:
 
 
 def _subnet(ground: Ground) -> Document:
-    # Few ranges, so that one is taken already now and then.
+    # Few ranges, so that some requests meet one that is taken.
     block = f"10.0.{ground.number(3)}.0/24"
     return {"VpcId": ground.own("vpc"), "CidrBlock": block, "AvailabilityZone": ground.zone()}
 
@@ -40,7 +40,7 @@ def _dhcp_options(ground: Ground) -> Document:
 
 
 def _interface(ground: Ground) -> Document:
-    # Its tags are no part of what is compared, as seen of EC2: the description tells intents apart.
+    # Mark the description, because EC2 was seen not to compare tags under a token here.
     asked: Document = {"SubnetId": ground.subnet(), "Description": ground.mark}
     if ground.happens(0.3):
         asked["SecondaryPrivateIpAddressCount"] = ground.either(1, 2)
@@ -99,7 +99,7 @@ def _flow_logs(ground: Ground) -> Document:
         "DeliverLogsPermissionArn": f"arn:aws:iam::{ground.account}:role/flows",
     }
     if ground.happens(0.6):
-        # Two at once: all of them, or none.
+        # Ask for two flow logs in one request, of which both are made or neither.
         both = dict.fromkeys((ground.subnet(), ground.subnet()))
         return {**asked, "ResourceType": "Subnet", "ResourceIds": list(both)}
     watched = [ground.known("network-interface")]

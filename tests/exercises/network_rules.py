@@ -1,4 +1,4 @@
-"""Exercises of what traffic must pass: security groups, route tables, network ACLs."""
+"""Exercises of rules for traffic: security groups, route tables, network ACLs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from exercises.gateways import default_gateway
 _ANYWHERE = "0.0.0.0/0"
 _SSH: Document = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
 INBOUND: Document = {"IpPermissions": [{**_SSH, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}]}
-# What every new group lets out.
+# The rule of every new group, which lets all traffic out.
 OUTBOUND: Document = {"IpPermissions": [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": _ANYWHERE}]}]}
 
 
@@ -19,7 +19,7 @@ def _group(ground: Ground) -> Document:
 
 
 def _group_in(ground: Live, *, default: bool = False) -> str:
-    """A security group that lets 22 in, by default in a VPC of one's own."""
+    """Make a security group that lets port 22 in: in the default VPC, or in one of the caller's."""
     vpc = ground.vpc() if default else ground.own("vpc")
     asked = {"VpcId": vpc, "GroupName": "mine", "Description": "of mine"}
     id = str(ground.call("CreateSecurityGroup", **asked)["GroupId"])
@@ -34,7 +34,7 @@ def _rules(ground: Live, group: str, *, outbound: bool) -> list[str]:
 
 
 def _rule(ground: Ground) -> Document:
-    # Few ports, so that a rule is there already now and then.
+    # Few ports, so that some requests meet a rule that is there already.
     port = 21 + ground.number(3)
     ports = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port}
     return {
@@ -104,7 +104,7 @@ def _route(ground: Ground) -> Document:
 
 
 def _routed(ground: Live) -> Document:
-    """A route that is there."""
+    """Make a route, and name it."""
     asked = _route(ground)
     ground.call("CreateRoute", **asked)
     del asked["NetworkInterfaceId"]
@@ -118,7 +118,7 @@ def _entry(ground: Ground) -> Document:
 
 
 def _entered(ground: Live) -> Document:
-    """An entry that is there."""
+    """Make an entry, and name it."""
     asked = _entry(ground)
     ground.call("CreateNetworkAclEntry", **asked)
     return asked

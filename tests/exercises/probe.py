@@ -1,4 +1,4 @@
-"""Ground that makes nothing: it tells what a request would name, before there is anything."""
+"""Ground that makes no resource, to learn which kinds a request names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MARK = "the mark of the intent"
 
 @dataclass
 class Probe:
-    """`exercises.exercise.Ground`. `named` are the kinds that a request has named, in order."""
+    """Implements `exercises.exercise.Ground`. `named` holds the kinds that were named, in order."""
 
     happening: bool = False
     account: str = "000000000001"
@@ -61,12 +61,12 @@ class Probe:
 
 
 def probed(ask: Ask) -> Document:
-    """A request as it would be."""
+    """Draft a request with made-up names."""
     return ask(Probe())
 
 
 def needs(asking: Request) -> tuple[str, ...]:
-    """The kinds that must be there before this can be asked, by whichever way it is asked."""
+    """Return the kinds that a request names, whichever of its random choices it takes."""
     named: dict[str, None] = {}
     for happening in (False, True):
         probe = Probe(happening)

@@ -1,8 +1,8 @@
 """Requests derived from the exercises: one for each action and each way of asking it.
 
-A request knows which ids its answer tells, what other parameters are, and how what it made is
-ended. A look-up of an action or a kind that no exercise tells of fails with a message that says
-which exercise to write, and where. `gaps` says the same of all at once.
+A request knows the ids that its answer tells, its other valid parameters, and how a resource that
+it made is ended. Looking up an action or a kind that no exercise has fails with a message that says
+which exercise to write, and where. `gaps` gives all such messages at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from exercises.exercise import (
     of_another,
 )
 
-# Toys join these: a test that declares a noun in place adds it here.
+# Mutable, so that a test that declares a noun (`toy`) can add its exercises.
 EXERCISES: list[Exercise] = [
     *account.EXERCISES,
     *network.EXERCISES,
@@ -40,9 +40,10 @@ _VERB = re.compile(r"[A-Z][a-z]+")
 
 @dataclass(frozen=True)
 class Request:
-    """One action, asked one way. `other` None: it takes no client token. `makes`: one of `kind`.
+    """An action and a way of asking it, which `asked` names together.
 
-    `draft` is `ask` for those that any ground can answer; None where it must be a live one.
+    `other` is None without a client token. `makes` tells whether it makes a resource of the kind.
+    `draft` is `ask` if it works on any ground, and None if it needs a live one.
     """
 
     exercise: Exercise
@@ -62,7 +63,7 @@ class Request:
 
     @property
     def ends(self) -> bool:
-        """Whether it ends what it names."""
+        """Tell whether the request ends the resource that it names."""
         return self.asked == self.exercise.end
 
     @property
@@ -71,13 +72,13 @@ class Request:
 
     @property
     def makes_another(self) -> bool:
-        """Whether the same request, under another token, makes another resource."""
+        """Tell whether the same request, under another token, makes another resource."""
         repeat = catalogue.repeat_of(self.asked)
         return repeat is not None and repeat.does is Does.DOUBLE
 
     @cached_property
     def told(self) -> Telling:
-        """Finds the ids that an accepted answer tells."""
+        """Return the function that finds the ids in an accepted answer."""
         told = self.exercise.told if self.asked == self.exercise.make else ""
         if callable(told):
             return told
@@ -86,11 +87,11 @@ class Request:
         return at(found[0])
 
     def id(self, answer: Document) -> str:
-        """The first of those ids."""
+        """Return the first id that an accepted answer tells."""
         return self.told(answer)[0]
 
     def others(self, asked: Document) -> Document:
-        """Other valid parameters than those."""
+        """Return other valid parameters than those."""
         assert self.other is not None, self.says("say in `other` what other parameters are")
         return self.other(asked)
 
@@ -99,7 +100,7 @@ class Request:
 
 
 def says(exercise: Exercise, asked: str, what: str) -> str:
-    """A message to whoever writes the exercise."""
+    """Write a message about an exercise, with the file it stands in."""
     family = catalogue.family_of(exercise.make)
     return f"{asked} ({exercise.kind}), in tests/exercises/{family}.py: {what}"
 
@@ -113,7 +114,7 @@ def unwritten(action: str) -> str:
 
 
 def requests_of(exercise: Exercise) -> Iterator[Request]:
-    """All that one exercise asks."""
+    """Yield all requests of an exercise."""
     ask, other, makes = exercise.ask, exercise.other, exercise.makes
     yield Request(exercise, exercise.make, ask, ask, other, makes)
     if exercise.end:
@@ -125,12 +126,12 @@ def requests_of(exercise: Exercise) -> Iterator[Request]:
 
 
 def _ending(exercise: Exercise) -> Ask:
-    """A request that ends one which was made for it."""
+    """Ask for the end of a resource that is made for this."""
     return lambda ground: end_of(ground.own(exercise.kind))[1]
 
 
 def requests() -> Mapping[str, Request]:
-    """Every request, by its action and way of asking."""
+    """Return every request, by its action and way of asking."""
     return {one.asked: one for exercise in EXERCISES for one in requests_of(exercise)}
 
 
@@ -141,12 +142,12 @@ def request(asked: str) -> Request:
 
 
 def with_token() -> list[Request]:
-    """The request of each action that takes a client token."""
+    """Return the request of each action that takes a client token."""
     return [request(action) for action in catalogue.with_token()]
 
 
 def mixed() -> list[Request]:
-    """The requests of the simulation's callers: all that make something or take a token."""
+    """Return the requests of the simulation's callers: all that make a resource or take a token."""
     return [
         one
         for one in requests().values()
@@ -155,7 +156,7 @@ def mixed() -> list[Request]:
 
 
 def making(kind: str) -> Request:
-    """The request that makes one of a kind: the first that is told."""
+    """Return the request that makes a resource of a kind; if several do, the first one."""
     for exercise in EXERCISES:
         if exercise.kind == kind and exercise.makes:
             return next(requests_of(exercise))
@@ -163,7 +164,7 @@ def making(kind: str) -> Request:
 
 
 def ending(kind: str) -> Exercise:
-    """The exercise that says how one of a kind is ended."""
+    """Return the exercise that says how resources of a kind are ended."""
     for exercise in EXERCISES:
         if exercise.kind == kind and exercise.end:
             return exercise
@@ -171,7 +172,7 @@ def ending(kind: str) -> Exercise:
 
 
 def id_of(kind: str) -> str:
-    """The member that names one of a kind in requests and answers."""
+    """Return the member that names a resource of a kind in requests and answers."""
     exercise = ending(kind)
     if exercise.id:
         return exercise.id
@@ -186,20 +187,20 @@ def _named_by(asked: str) -> list[str]:
 
 
 def parent_of(kind: str) -> str:
-    """The kind under one of which a quota counts this one; "" for a zone or a whole Region."""
+    """Return the kind of the parent that a quota counts under; "" for a zone or a Region."""
     per = catalogue.QUOTAS[kind].per
     named = (one.kind for one in EXERCISES if one.end and id_of(one.kind) == per)
     return next(named, "")
 
 
 def brought_by(kind: str) -> str:
-    """The kind that brings one unasked; `account`, or "" for none."""
+    """Return the kind that brings a resource of this kind unasked; `account`, or "" for none."""
     bringing = (one.brought_by for one in EXERCISES if one.kind == kind and one.brought_by)
     return next(bringing, "")
 
 
 def is_brought(kind: str) -> bool:
-    """Whether a new account has one, or the parent that its quota counts under brings one."""
+    """Tell whether a new account, or the parent that its quota counts under, brings a resource."""
     bringing = brought_by(kind)
     if bringing in ("", "account"):
         return bringing == "account"
@@ -207,7 +208,10 @@ def is_brought(kind: str) -> bool:
 
 
 def end_of(id: str) -> tuple[str, Document]:
-    """The action that ends a resource, and its parameters. A part ends with its whole."""
+    """Return the action that ends a resource, and its parameters.
+
+    A part, whose id is its whole's and a number after a colon, is ended with its whole.
+    """
     whole = id.partition(":")[0]
     kind = catalogue.kind_of(whole)
     exercise, member = ending(kind), id_of(kind)
@@ -217,7 +221,7 @@ def end_of(id: str) -> tuple[str, Document]:
 
 
 def id_paths(action: str, id: str) -> list[str]:
-    """Where the result of an action may name a resource by that member, nearest first."""
+    """Return the paths of an action's result where a member `id` may be, the shortest first."""
     members = catalogue.outputs(action)
     if id in members:
         return [id]
@@ -232,7 +236,7 @@ def id_paths(action: str, id: str) -> list[str]:
 
 
 def lists() -> Mapping[str, Way]:
-    """How each paged list gets long, and what it is asked then."""
+    """Return, for each paged list, the function that makes it long and gives its parameters."""
     found: dict[str, Way] = dict.fromkeys(account.BUILT_IN, nothing_more)
     for exercise in EXERCISES:
         for name in (*own_lists(exercise), *exercise.lists):
@@ -250,17 +254,17 @@ def _filling(exercise: Exercise, name: str) -> Way:
 
 
 def own_lists(exercise: Exercise) -> set[str]:
-    """The paged list of what an exercise makes, by the name that its action has for it."""
+    """Return the paged list of an exercise's noun: the Describe action of the same name."""
     noun = _VERB.sub("", exercise.make, count=1)
     return {f"Describe{noun}", f"Describe{noun}s"} & set(catalogue.paged() * exercise.makes)
 
 
-# More than a page of the least size, which is five.
+# More than fit on a page of the least size, which is five.
 ENOUGH = 7
 
 
 def crowded(ground: Live, exercise: Exercise) -> None:
-    """Make more than one page shows."""
+    """Make more resources than one page shows."""
     if exercise.kind in catalogue.QUOTAS:
         ground.raise_quota(exercise.kind)
     asked = crowd_of(ground, exercise)
@@ -270,7 +274,7 @@ def crowded(ground: Live, exercise: Exercise) -> None:
 
 
 def crowd_of(ground: Live, exercise: Exercise) -> Callable[[int], Document]:
-    """The request of the n-th resource, of those that a quota counts together."""
+    """Return the function that gives the request of the n-th resource a quota counts together."""
     if exercise.crowd is not None:
         return exercise.crowd(ground)
     together = ground.together()

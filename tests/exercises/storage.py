@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exercises.exercise import Document, Exercise, Ground, Live, changed, nothing_more, of
 
-# A key that does not exist: EC2 says `creating`, and then the volume is gone without a word.
+# A key that does not exist: EC2 answers `creating`, and the volume then disappears unannounced.
 NO_KEY = "alias/not-there"
 
 
@@ -45,7 +45,7 @@ def _copied_snapshot(ground: Ground) -> Document:
     return {"SourceSnapshotId": ground.known("snapshot"), "SourceRegion": ground.region}
 
 
-# Few names, so that one is taken already now and then.
+# Few names, so that some requests meet one that is taken.
 def _image_name(ground: Ground) -> str:
     return ground.name("golden", "silver", "bronze")
 

@@ -1,4 +1,4 @@
-"""The exercises tell of the whole catalogue, and a part that is left out is named."""
+"""Exercises cover the whole catalogue, and the message for a missing part names it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from exercises.requests import EXERCISES
 from sametoken.ec2.kit.nouns import Noun
 from simulation.makings import MAKINGS
 
-# Parts that only show when they are asked for: `test_quotas` names the first, `test_lost_replies`
-# the second, and the simulation's auditor misses the third where something ends unasked.
+# Parts that no draft shows to be missing, but a suite that sends requests: `test_quotas` names
+# `brought_by`, `test_lost_replies` names `end_with`, and without `uses_up` the simulation's auditor
+# finds a resource that ended unasked.
 ASKED_FOR = {"brought_by", "end_with", "uses_up"}
 
 
 def parts(exercise: Exercise) -> Iterator[tuple[str, Any]]:
-    """Each part that an exercise has and might not have: its name, and the default for it."""
+    """Yield each optional part that an exercise has: its name, and its default."""
     for field in fields(exercise):
         if field.name not in ASKED_FOR and not _is_required(field):
             default = field.default_factory() if callable(field.default_factory) else field.default
@@ -40,7 +41,7 @@ def _is_required(field: Field[Any]) -> bool:
 
 @contextmanager
 def instead(exercise: Exercise, *others: Exercise) -> Iterator[None]:
-    """With other exercises in the place of one."""
+    """Replace an exercise by others while the block runs."""
     number = EXERCISES.index(exercise)
     EXERCISES[number : number + 1] = others
     try:
@@ -79,7 +80,7 @@ def test_a_missing_exercise_is_named_with_the_file_to_write_it_in(exercise: Exer
 
 
 def test_the_exercise_of_a_plain_noun_takes_at_most_ten_lines() -> None:
-    """CONTRIBUTING.md shows this one."""
+    """Carrier gateways are the plain noun that CONTRIBUTING.md shows."""
     [lines] = [
         node.end_lineno - node.lineno + 1
         for node in ast.walk(ast.parse(inspect.getsource(gateways)))

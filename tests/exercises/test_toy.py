@@ -1,7 +1,7 @@
-"""A noun that is declared and exercised, and told to nobody else, passes every suite.
+"""A new noun needs its record and its exercise alone: with them it passes every suite.
 
-The noun is a toy with a model of its own, so that it stays a toy whatever is served. The suites run
-as they are, in a process that was told of it before they were loaded.
+The noun is a toy with a model of its own, so that it stays a toy whatever EC2 action is served.
+The suites run unedited, in a process where a plugin declares the toy before they are loaded.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from exercises.toy_model import write_model
 
 TESTS = Path(__file__).parent.parent
-# Each suite that asks something of every noun, with the part of it that the toy must have been in.
+# Suites that test every noun, each with a test that must have run with the toy.
 SUITES = {
     "ec2/test_catalog.py": "test_every_read_answers_what_botocore_reads",
     "ec2/test_dry_run_and_access.py": "test_a_dry_run_of_any_action_does_nothing",
@@ -31,9 +31,9 @@ _PASSED = re.compile(r"^PASSED (?:tests/)?(\S+?)::(\w+)", re.MULTILINE)
 
 
 def told(home: Path) -> str:
-    """All that the suites say, run on toys alone."""
+    """Run the suites on toys alone, and return their output."""
     write_model(home)
-    # botocore reads models of the user's own in the home; no other variable may lead elsewhere.
+    # botocore reads a user's models in the home folder, unless a variable names another place.
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "AWS_"))
     }

@@ -1,7 +1,7 @@
-"""A toy noun, declared in place: a plugin of pytest (`-p exercises.toy`).
+"""A toy noun with its exercise, declared by a plugin of pytest (`-p exercises.toy`).
 
-It is loaded before the suites, which then find toys in the catalogue as they find any noun, and an
-exercise for them. The model of toys is `toy_model`'s: without it nothing here can be asked.
+pytest loads the plugin before the suites, which then find toys in the catalogue as they find any
+noun. Its requests need the model of `toy_model`.
 """
 
 from __future__ import annotations

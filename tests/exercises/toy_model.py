@@ -1,7 +1,7 @@
-"""The shapes of a toy noun, laid over botocore's model of EC2 by botocore's own means.
+"""Shapes of a toy noun, added to botocore's model of EC2 by botocore's own means.
 
-botocore merges `….sdk-extras.json` files of the folder `~/.aws/models` into a service's model. A
-process whose home is a folder of the test's own sees a model with toys, and no other does.
+botocore merges `….sdk-extras.json` files of the folder `~/.aws/models` into a service's model. Only
+a process whose home is the test's folder sees a model with toys.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import botocore
 
 Document = dict[str, Any]
 _EC2 = Path("ec2", "2016-11-15")
-# Documented as EC2's are, so that the test of documented filters reads them.
+# Filters are documented in EC2's form, which the test of documented filters reads.
 _FILTERS = "<ul>{}</ul>".format(
     "".join(
         f"<li><p><code>{name}</code> - A filter.</p></li>"
@@ -28,7 +28,7 @@ def _structure(*required: str, **members: Document) -> Document:
 
 
 def _shown(shape: str, name: str, **more: Any) -> Document:
-    """A member of an answer, as EC2 spells it."""
+    """Declare a member of an answer, with the name that EC2 gives it in XML."""
     return {"shape": shape, "locationName": name, **more}
 
 
@@ -51,7 +51,7 @@ _SHAPES: Document = {
     ),
     "ToyIdList": _list("String", "ToyId"),
     "ToyList": _list("Toy", "item"),
-    # EC2's own has an enumeration of what can be tagged, without toys.
+    # Replaces EC2's TagSpecification, whose enum of resource types has no toy.
     "ToyTags": _structure(
         ResourceType={"shape": "String"}, Tags=_shown("TagList", "Tag", queryName="Tag")
     ),
@@ -101,7 +101,7 @@ _PAGINATORS = {
 
 
 def write_model(home: Path) -> None:
-    """Lay toys over EC2's model for the processes whose home this is."""
+    """Add toys to EC2's model for the processes whose home this is."""
     folder = home / ".aws" / "models" / _EC2
     folder.mkdir(parents=True)
     _write(folder, "service-2", {"shapes": _SHAPES, "operations": _OPERATIONS})
@@ -109,7 +109,7 @@ def write_model(home: Path) -> None:
 
 
 def _write(folder: Path, what: str, more: Document) -> None:
-    """Beside what botocore merges itself: of two files of one name it reads the first."""
+    """Write extras merged with botocore's own: of two files of one name it reads only one."""
     name = f"{what}.sdk-extras.json"
     own = Path(botocore.__file__).parent / "data" / _EC2 / name
     merged: Document = json.loads(own.read_text())["merge"] if own.exists() else {}

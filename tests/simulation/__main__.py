@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class Totals:
-    """What a run of many schedules came to."""
+    """Totals over the schedules of one run."""
 
     def __init__(self) -> None:
         self.schedules = 0
@@ -87,7 +87,7 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 
 def failure(report: Report) -> str:
-    """Everything one needs to replay a failing schedule and to see what happened."""
+    """Describe a failing schedule: the violation, the last events, and how to replay it."""
     assert report.violation is not None, "nothing failed"
     where = "".join(traceback.format_exception(report.violation))
     return (
@@ -98,7 +98,7 @@ def failure(report: Report) -> str:
 
 
 def smaller(seed: int) -> str:
-    """How to replay a schedule of the same seed that fails with fewer kinds of faults."""
+    """Describe a schedule of the same seed that still fails with fewer kinds of faults."""
     left_out, report = shrink(seed)
     return (
         f"it fails, too, with no other faults than {report.faults}: {report.violation}\n"

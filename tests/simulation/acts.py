@@ -1,4 +1,4 @@
-"""What callers do with what there is: end it, attach it, look at it. None of it takes a token."""
+"""Acts: calls without a token on resources that exist, which end, attach, change or read them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from exercises.requests import EXERCISES, end_of
 from simulation.ground import Draft
 from simulation.history import ApiCall, in_form, numbered
 
-# The action that ends what has ids of a prefix, and is no part of something else.
+# Prefix of ids -> the action that ends such a resource. Parts, which end with their whole, have
+# no entry.
 ENDED_BY: Mapping[str, str] = {
     catalogue.prefix_of(one.kind): one.end.partition(" ")[0] for one in EXERCISES if one.end
 }
-# What may end a resource of a kind beside that: taking the last of it.
+# Prefix of ids -> other actions that may end such a resource, by taking the last of its capacity.
 USED_UP_BY: Mapping[str, tuple[str, ...]] = {
     catalogue.prefix_of(kind): tuple(
         one.make for one in EXERCISES if one.kind == kind and one.uses_up
@@ -25,21 +26,24 @@ ENDING = frozenset(ENDED_BY.values())
 
 
 def ending(account: str, region: str, id: str) -> ApiCall:
-    """The call that asks for the end of `id`."""
+    """Return the call that asks for the end of `id`."""
     action, asked = end_of(id)
     form = catalogue.form_of(action, asked)
     return ApiCall(action, account, region, parameters=in_form(form))
 
 
 def on_instances(action: str, account: str, region: str, *ids: str) -> ApiCall:
-    """A call that names instances and nothing else."""
+    """Return a call whose only parameters are instances."""
     return ApiCall(action, account, region, parameters=in_form(numbered("InstanceId", ids)))
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """`asks` drafts the parameters; raises `NothingThereError`. `weight` is how often, beside the
-    others that are possible."""
+    """A call that callers may make on resources they know.
+
+    `asks` drafts its parameters, and raises `NothingThereError` where callers know no resource for
+    it. `weight` is its share among the acts that are possible at that moment.
+    """
 
     action: str
     asks: Callable[[Draft], dict[str, str]]
@@ -101,7 +105,7 @@ ACTS = (
         3,
     ),
     Act("AssignPrivateIpAddresses", _assign, 1),
-    # Reads: callers learn of what comes with what they asked for.
+    # Reads, from which callers learn of resources that came with those they asked for.
     Act("DescribeInstances", _one_instance),
     Act("DescribeVolumes", lambda draft: {"VolumeId.1": draft.known("volume")}, 1),
     Act(

@@ -1,7 +1,8 @@
-"""The auditor's judgement of each answer: what was told must be so, and what was refused may be.
+"""Answers as the auditor judges them: an accepted one must be true, a refusal must have a reason.
 
-P3: an accepted repeat names what the first one did. P4, P5: a refusal under a token has a rival,
-or an end, to point to, and leaves nothing. P9: whatever was told exists.
+P3: an accepted repeat names the resources that the first request made. P4, P5: a mismatch under a
+token has a cause, which is another intent or an ended resource, and a refusal leaves no resource.
+P9: every resource that an answer names exists.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 CAPACITY = "InsufficientInstanceCapacity"
 MISMATCH = "IdempotentParameterMismatch"
-# Where reads name what there is.
+# Finds the ids that a read shows.
 _SHOWN = {
     "DescribeInstances": at("Reservations[].Instances[].InstanceId"),
     "DescribeVolumes": at("Volumes[].VolumeId"),
@@ -53,7 +54,7 @@ def judge(book: Auditor, delivery: Delivery) -> None:
 
 
 def was_entitled(outcome: OutcomeRow, delivery: Delivery) -> None:
-    """P4, P5, P6: whoever was refused, or told that nothing ran, has left nothing behind."""
+    """P4, P5, P6: an outcome is left only by a request that was accepted or bound a failure."""
     fate = delivery.fate
     if fate is None:
         return
@@ -65,7 +66,7 @@ def was_entitled(outcome: OutcomeRow, delivery: Delivery) -> None:
 
 
 def _left_nothing(book: Auditor, delivery: Delivery) -> None:
-    """The same, for an outcome that was there before its answer left."""
+    """Require that a refused request left no outcome, and made no resource, before its answer."""
     call = delivery.call
     if call.client_token is None:
         book.unprotected_are_counted(call.intent)
@@ -83,7 +84,7 @@ def _ends(book: Auditor, call: ApiCall) -> None:
 
 
 def _accepted(book: Auditor, delivery: Delivery, making: Making, fate: Fate) -> None:
-    """P3, P4 and P9: it exists, is of this intent, and is all of it, in order."""
+    """P3, P4, P9: the told resources exist, are of this intent, and are all of its, in order."""
     assert fate.result is not None, "an accepted request has a result"
     call, told = delivery.call, making.told(fate.result)
     for id in told:
@@ -101,7 +102,7 @@ def _accepted(book: Auditor, delivery: Delivery, making: Making, fate: Fate) -> 
             row,
             row.mark,
         )
-        # A launch is answered as it was although its instances have ended; the others refuse.
+        # A repeated launch is answered even if its instances have ended; the other actions refuse.
         late = row.gone_at is not None and row.gone_at < delivery.arrived_at
         refuses = making.makes and call.action != "RunInstances" and call.client_token is not None
         require(not (late and refuses), "P3", "{} was told of {}, which had ended", delivery, row)
@@ -114,7 +115,7 @@ def _accepted(book: Auditor, delivery: Delivery, making: Making, fate: Fate) -> 
 def _is_as_recorded(
     book: Auditor, delivery: Delivery, making: Making, told: tuple[str, ...]
 ) -> None:
-    """P3: whatever it says was made under its token is what the token's entry names."""
+    """P3: the ids that the answer tells are those that its token's entry names."""
     bound = _bound(book, delivery.call)
     require(bound is not None, "P9", "{} was accepted, and left no binding", delivery)
     assert bound is not None, "required above"
@@ -128,7 +129,7 @@ def _is_as_recorded(
 def _is_a_request_of_its_own(
     book: Auditor, delivery: Delivery, making: Making, told: tuple[str, ...]
 ) -> None:
-    """P6: without a token each request makes something of its own."""
+    """P6: without a token no two requests are told the same resource."""
     if delivery.call.action == "RunInstances":
         reservation = book.seen.resources[told[0]].private["ReservationId"]
         require(book.reservations[reservation] == told, "P3", "{} was told {}", delivery, told)
@@ -139,7 +140,10 @@ def _is_a_request_of_its_own(
 
 
 def _refused(book: Auditor, delivery: Delivery, making: Making, fate: Fate) -> None:
-    """A refusal leaves nothing; and what was bound before is not refused while it lives."""
+    """Require that a refusal leaves no resource, and that no bound intent is refused.
+
+    A bound intent may be refused once a resource that it made has ended.
+    """
     _left_nothing(book, delivery)
     call = delivery.call
     if call.client_token is None:
@@ -152,7 +156,7 @@ def _refused(book: Auditor, delivery: Delivery, making: Making, fate: Fate) -> N
         return
     over = mine is not None and _is_over(book, mine, making)
     if mine is not None and _stood(mine, delivery):
-        # A bound failure is evaluated anew, and may then be refused for another reason.
+        # An intent bound by a capacity failure runs again, and may fail for another reason then.
         fair = over if mine.last.identities is not None else fate.code != MISMATCH
         require(fair, "P3", "{} repeats {}, and is refused", delivery, mine)
     if fate.code == MISMATCH:
@@ -162,7 +166,7 @@ def _refused(book: Auditor, delivery: Delivery, making: Making, fate: Fate) -> N
 
 
 def _bindings(book: Auditor, call: ApiCall) -> Iterator[Bound]:
-    """What the call's token is bound to, in this life of its entry."""
+    """Yield the bindings of the call's token, in the entry's present life."""
     scope = (call.account, call.region, call.action, call.client_token)
     for era in book.eras.values():
         entry = era.entry
@@ -171,19 +175,19 @@ def _bindings(book: Auditor, call: ApiCall) -> Iterator[Bound]:
 
 
 def _bound(book: Auditor, call: ApiCall) -> Bound | None:
-    """The binding to this very intent."""
+    """Return the binding of the token to this very intent."""
     return next((one for one in _bindings(book, call) if one.intent == call.intent), None)
 
 
 def _stood(bound: Bound, delivery: Delivery) -> bool:
-    """Whether it was there already when the request arrived."""
+    """Tell whether the binding was recorded before the request arrived."""
     return bound.last.recorded_at < delivery.arrived_at
 
 
 def _is_over(book: Auditor, bound: Bound, making: Making) -> bool:
-    """Whether what was made has ended, so that a repeat can no longer be answered as at first.
+    """Tell whether a resource of the binding has ended, so that a repeat is refused.
 
-    EC2 refuses to repeat a template's creation once it has other versions too.
+    EC2 also refuses to repeat a template's creation once the template has other versions.
     """
     named = bound.made if making.makes else bound.told or _identified(bound.last)
     rows = [book.seen.resources.get(id) for id in named]
@@ -194,7 +198,7 @@ def _is_over(book: Auditor, bound: Bound, making: Making) -> bool:
 
 
 def _identified(outcome: OutcomeRow) -> list[str]:
-    """The ids that an outcome names, for one whose answer nobody has heard."""
+    """Return the ids that an outcome names, which is needed where no answer told them."""
     values = [] if outcome.identities is None else outcome.identities.values()
     texts = (
         str(one) for value in values for one in (value if isinstance(value, list) else [value])
@@ -203,7 +207,7 @@ def _identified(outcome: OutcomeRow) -> list[str]:
 
 
 def _rivals(book: Auditor, call: ApiCall) -> Iterator[ApiCall]:
-    """Other intents that may have bound the token where `call` needs it."""
+    """Yield calls of other intents that may have bound the token in the zone of `call`."""
     scope = (call.action, call.account, call.region, call.client_token)
     for delivery in book.history.deliveries.values():
         other = delivery.call

@@ -1,7 +1,7 @@
-"""P8 between rows: what points to something points to what lives, and is pointed back to.
+"""P8 between rows: a row refers only to living rows, and they refer back to it.
 
-Volumes and interfaces at instances, private and public addresses, Elastic addresses and their
-associations, and what comes with a gateway, an endpoint, an image or a template.
+Checks volumes and interfaces of instances, private and public addresses, Elastic addresses and
+their associations, and the parts made with a gateway, an endpoint or a template.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 from simulation.promises import require
 from simulation.snapshot import ResourceRow, Snapshot
 
-# Whose interfaces come and go with it, and where it names them.
+# Kinds whose interfaces or versions are made and ended with them; and, by the type of such an
+# interface, the kind that it serves.
 _WITH_COMPANIONS = ("natgateway", "vpc-endpoint", "launch-template")
 _SERVED = {"nat_gateway": "natgateway", "vpc_endpoint": "vpc-endpoint"}
 
@@ -27,7 +28,7 @@ def check_all(seen: Snapshot) -> None:
 
 
 def holders(row: ResourceRow) -> list[str]:
-    """The instances that a volume or an interface says it is attached to."""
+    """Return the instances that a volume or an interface says it is attached to."""
     if row.kind == "volume":
         return [one["InstanceId"] for one in row.doc["Attachments"]]
     attachment = row.doc.get("Attachment")
@@ -47,7 +48,7 @@ def _stand_under_what_exists(seen: Snapshot) -> None:
 
 
 def _attached_both_ways(seen: Snapshot) -> None:
-    """A volume or interface and its instance agree, and no two share a device of it."""
+    """A volume or interface and its instance agree, and no two have the same device of it."""
     taken: dict[tuple[str, str, Any], str] = {}
     for row in (*seen.of_kind("volume"), *seen.of_kind("network-interface")):
         held_by = holders(row)
@@ -66,9 +67,9 @@ def _attached_both_ways(seen: Snapshot) -> None:
 
 
 def _interfaces_hold_their_addresses(seen: Snapshot) -> None:
-    """Every living interface has the addresses it shows, and nobody else has one.
+    """Every living interface holds exactly the addresses it shows.
 
-    An address of a subnet is one row, so two interfaces that show the same cannot both hold it.
+    An address of a subnet is one row, so no two interfaces that show the same can both hold it.
     """
     shown = {
         row.id: sorted((row.doc["SubnetId"], _number(one)) for one, _ in _addresses(row))
@@ -79,7 +80,7 @@ def _interfaces_hold_their_addresses(seen: Snapshot) -> None:
 
 
 def _public_addresses_have_one_use(seen: Snapshot) -> None:
-    """An Elastic address is before at most one private address, and both of them say so."""
+    """An Elastic address maps to at most one private address, and both of them show it."""
     public: dict[str, list[int]] = {}
     pointed: dict[str, tuple[str, str, str]] = {}
     for row in seen.of_kind("network-interface"):
@@ -116,7 +117,7 @@ def _public_addresses_have_one_use(seen: Snapshot) -> None:
 
 
 def _companions_have_their_own(seen: Snapshot) -> None:
-    """What came with a gateway, endpoint, image or template is there as long as that is."""
+    """Parts made with a gateway, an endpoint or a template live exactly as long as it does."""
     served: dict[str, str] = {}
     owners = (row for kind in _WITH_COMPANIONS for row in seen.of_kind(kind))
     for row in (one for one in owners if one.is_living):
@@ -136,7 +137,7 @@ def _companions_have_their_own(seen: Snapshot) -> None:
 def _companions(row: ResourceRow) -> Iterator[str]:
     match row.kind:
         case "natgateway" if row.state != "deleting":
-            # One whose address was taken has none: it ends `failed`.
+            # A gateway whose Elastic address was taken has no interface: it ends `failed`.
             for address in row.doc["NatGatewayAddresses"]:
                 if "NetworkInterfaceId" in address:
                     yield address["NetworkInterfaceId"]
@@ -148,7 +149,7 @@ def _companions(row: ResourceRow) -> Iterator[str]:
 
 
 def _addresses(row: ResourceRow) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """The private addresses of an interface, each with what is before it."""
+    """Yield the private addresses of an interface, each with its association."""
     yield row.doc["PrivateIpAddress"], row.doc.get("Association")
     for one in row.private["Secondary"]:
         yield one["PrivateIpAddress"], one.get("Association")
@@ -160,9 +161,10 @@ def _number(address: str) -> int:
 
 
 def available_addresses(seen: Snapshot, subnet: str) -> int:
-    """What DescribeSubnets is to say: of a subnet EC2 keeps the first four addresses and the last.
+    """Return the free addresses that DescribeSubnets must show for a subnet.
 
-    Source: VPC user guide, "Subnet CIDR blocks".
+    EC2 reserves the first four addresses of a subnet and the last. Source: VPC user guide, "Subnet
+    CIDR blocks".
     """
     size = ipaddress.IPv4Network(seen.resources[subnet].doc["CidrBlock"]).num_addresses
     return size - 5 - sum(place == subnet for held in seen.addresses.values() for place, _ in held)

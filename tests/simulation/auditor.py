@@ -1,8 +1,9 @@
-"""An independent judge of promises P1 to P11, from the rows and from what callers were told.
+"""Auditor of promises P1 to P11, which judges by the rows and by the answers that callers got.
 
-It reads rows by its own SQL (`snapshot`), knows nothing of the program's functions, and keeps its
-own book: which token bound which intent in which life of its entry (an *era*: from the claim to
-the sweep), what each intent made, and whose end was acknowledged. Answers are judged in `answers`.
+It reads rows by its own SQL (`snapshot`), calls none of the program's functions on them, and keeps
+a book of its own: the intent each token bound in each life of its entry (an *era*: from the claim
+to the sweep), the resources each intent made, and those whose end was acknowledged. `answers`
+judges the answers.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ from simulation.scheduler import HOUR
 from simulation.snapshot import INTERNAL, EntryRow, OutcomeRow, ResourceRow, Snapshot
 from simulation.usage import Usage
 
-# The promise itself, not the program's constant: P7.
+# P7 as it is promised, not the program's constant, which may be wrong.
 RETENTION_US = 24 * HOUR
-# Every so many commits the auditor looks at all rows, even if no entry came or went.
+# Commits after which the auditor checks all rows, even if no entry was made or forgotten.
 _ALL_ROWS_COMMITS = 25
-# On the way to an end that was asked for.
+# States of a resource whose end was asked for and is not reached yet.
 _ENDING = ("shutting-down", "deleting")
 
 
 @dataclass(slots=True)
 class Bound:
-    """What a token is bound to in one zone: the intent that was first, the ids it made, and those
-    that its first accepted answer told."""
+    """The binding of a token in one zone: `intent` was the first there, `made` are the ids it made,
+    and `told` those that its first accepted answer named."""
 
     intent: str
     last: OutcomeRow
@@ -44,7 +45,7 @@ class Bound:
 
 @dataclass(slots=True)
 class Era:
-    """One life of one token's entry, and what it outlives."""
+    """A life of a token's entry; `kept` are the ids of resources that it must outlive."""
 
     entry: EntryRow
     kept: list[str] = field(default_factory=list)
@@ -53,29 +54,33 @@ class Era:
 
 @dataclass(slots=True)
 class Auditor:
-    """`observe` after commits and before sweeps; `answered` for each answer that leaves a node."""
+    """The judge of one schedule.
+
+    `observe` must be called after commits and before sweeps, `answered` for each answer that leaves
+    a node.
+    """
 
     database: Database
     history: History
     seen: Snapshot = field(init=False)
     usage: Usage = field(init=False)
     eras: dict[tuple[int, int], Era] = field(default_factory=dict)
-    # Who names each id: the era and the zone of its outcome.
+    # The outcome that names each id: its era and its zone.
     named: dict[str, tuple[tuple[int, int], str]] = field(default_factory=dict)
-    # What each launch made, as first seen: the ids in launch order.
+    # Instances of each reservation in launch order, as they were when it was first seen.
     reservations: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    # Whose end was acknowledged.
+    # Resources whose end was acknowledged.
     ended: dict[str, None] = field(default_factory=dict)
-    # How many of each kind were made, and how often each action's tokens did what.
+    # Counts, for the report: resources made of each kind, and uses of tokens by action and effect.
     made: Counter[str] = field(default_factory=Counter)
     tokens: Counter[tuple[str, str]] = field(default_factory=Counter)
-    # What was there before anybody asked for anything.
+    # Resources that existed before the first request.
     fixtures: dict[str, None] = field(init=False)
     _last: dict[str, ResourceRow] = field(default_factory=dict)
-    # What each intent without a token made, by the part of it that one request makes once.
+    # Resources that each intent without a token made, by the part that each request makes once.
     _unprotected: dict[str, dict[str, dict[str, None]]] = field(default_factory=dict)
     _commits: int = 0
-    # How many changes the database had seen at the last look.
+    # SQLite's count of changes at the last look: an equal count means that no row has changed.
     _changes: int = -1
     _now: int = 0
 
@@ -87,7 +92,7 @@ class Auditor:
         self.usage = Usage(dict(self.seen.limits))
 
     def observe(self) -> Snapshot:
-        """Compare what was touched with the promises and with what was seen before."""
+        """Check the rows touched since the last look: by the promises, and by their last state."""
         seen, changes = self.seen, self.database.raw.total_changes
         if changes == self._changes:
             return seen
@@ -116,16 +121,16 @@ class Auditor:
         return seen
 
     def look(self) -> None:
-        """Observe, for those who only want to be told of a violation."""
+        """Observe, for callbacks that return nothing."""
         self.observe()
 
     def answered(self, delivery: Delivery) -> None:
-        """Judge one answer. It counts from the moment it leaves its node."""
+        """Judge an answer, which counts from the moment it leaves its node."""
         self.observe()
         answers.judge(self, delivery)
 
     def _forget(self, now: int) -> bool:
-        """P7: an entry that is gone has outlived everything it made by the retention. Is any?"""
+        """P7: an entry that is gone has outlived all it made by the retention. Tell if one went."""
         present = {entry.key for entry in self.seen.entries.values()}
         gone = [key for key in self.eras if key not in present]
         for key in gone:
@@ -152,7 +157,7 @@ class Auditor:
         require(over, "P7", "{}, but {} was not over for long enough at {}", what, row, now)
 
     def _bind(self, entry: EntryRow) -> bool:
-        """P1, P4, P5: what a token is bound to never changes while its entry lives. Is it new?"""
+        """P1, P4, P5: a binding never changes while its entry lives. Tell if one is new."""
         news = False
         era = self.eras.setdefault(entry.key, Era(entry))
         era.kept = self.seen.retained.get(entry.id, [])
@@ -192,7 +197,7 @@ class Auditor:
         return news
 
     def _name(self, era: Era, bound: Bound) -> None:
-        """Book what the outcome says it made: what it names and what bears the intent's mark."""
+        """Book the resources that the outcome names as made, if they bear its intent's mark."""
         resources = self.seen.resources
         named = _texts(bound.last.identities)
         bound.made = tuple(
@@ -203,7 +208,7 @@ class Auditor:
             self.named[id] = (era.entry.key, bound.last.zone)
 
     def _follow(self, id: str, now: int) -> None:
-        """One resource came, changed, ended or is gone for good."""
+        """Check a resource that was made or changed, or has ended, or whose row was removed."""
         row, before = self.seen.resources.get(id), self._last.pop(id, None)
         if row is None:
             if before is not None:
@@ -223,7 +228,7 @@ class Auditor:
             require(ending, "P9", "{} was ended for its caller, and is {}", id, row)
 
     def _arrived(self, row: ResourceRow) -> None:
-        """P1, P6, P10: a new row is what its intent asked for, and as often."""
+        """P1, P6, P10: a new row was asked for, in this account and Region, and not made before."""
         self.made[row.kind] += 1
         if row.kind == "instance":
             self._book_reservation(row)
@@ -259,7 +264,7 @@ class Auditor:
         require(row.id in known, "P1", "{} joined {} later", row, known)
 
     def unprotected_are_counted(self, intent: str) -> None:
-        """P6: without a token, a request that says it did not run has made nothing."""
+        """P6: without a token, each request that may have run has made one resource at most."""
         open_or_done = sum(one.may_have_made for one in self.history.of_intent(intent))
         for part, made in self._unprotected.get(intent, {}).items():
             count = len(made)
@@ -268,23 +273,27 @@ class Auditor:
             )
 
     def _may_end(self, row: ResourceRow) -> bool:
-        """What callers were promised ends when they ask for it; the rest with what it is of."""
+        """Tell whether a resource that ended was allowed to.
+
+        A resource that callers made ends only when they ask for it. Instances may fail, volumes
+        whose key does not exist disappear, and resources made with others end with those.
+        """
         if row.mark is None or row.kind == "instance" or row.doc.get("KmsKeyId") == NO_KEY:
             return True
-        # A version of a template ends with that.
+        # A template's version ends with it, and its id is the template's, a colon and a number.
         id = row.id.partition(":")[0]
         prefix = prefix_of(id) or ""
         actions = (ENDED_BY[prefix], *USED_UP_BY.get(prefix, ()))
         return any((action, id) in self.history.asked_of for action in actions)
 
     def check_settled(self) -> None:
-        """Once faults have stopped and all has drained."""
+        """Check everything, once faults have stopped and all work has drained."""
         seen = self.observe()
         invariants.check_all(seen, self.named)
         endstate.check_all(seen, self.history)
 
     def check_subnets(self, fate: Fate) -> None:
-        """P8: the free addresses of a subnet are those that no row holds. Only while all rests."""
+        """P8: a subnet's free addresses are those that no row holds. Call when no work is left."""
         assert fate.result is not None, "nothing stands in the way of a look"
         for subnet in fate.result["Subnets"]:
             shown, id = subnet["AvailableIpAddressCount"], subnet["SubnetId"]
@@ -292,18 +301,18 @@ class Auditor:
             require(shown == free, "P8", "{} shows {} free addresses, and has {}", id, shown, free)
 
     def check_itself(self) -> None:
-        """What was kept from look to look is what there is."""
+        """Check that the rows kept from look to look are those that the database has."""
         require(self.observe() == self.seen.whole(), "AUDIT", "a change of the rows was missed")
 
     def check_forgotten(self) -> None:
-        """Once everything was ended, a retention has passed and the sweep has run."""
+        """Check that nothing is left once all has ended, the retention is over and a sweep ran."""
         seen = self.observe()
         invariants.check_all(seen, self.named)
         endstate.check_forgotten(seen, self.fixtures)
 
 
 def _texts(identities: Any) -> Iterator[str]:
-    """Every id that identities name."""
+    """Yield every id that identities name."""
     for value in identities.values():
         if isinstance(value, list):
             yield from map(str, value)

@@ -1,8 +1,8 @@
-"""Callers as they are: they repeat what got no answer, race each other, and make mistakes.
+"""Clients like real ones: they repeat requests without an answer, race each other, make mistakes.
 
-Clients share a few tokens on purpose, two of which differ in case only. Under each token of each
-action there is a first intent and some others, which another client may believe to be the token's.
-In any one schedule they make things of a few kinds only, drawn by its seed, so that those meet.
+Clients share a few tokens on purpose, two of which differ in case only. Each token of each action
+has a first intent and some others, which another client may wrongly send under it. The clients of
+one schedule make only a few kinds of resources, drawn by its seed, so that their requests meet.
 """
 
 from __future__ import annotations
@@ -21,23 +21,25 @@ from simulation.network import Network
 from simulation.scheduler import HOUR, SECOND
 
 TOKENS = ("alpha-7Q", "ALPHA-7q", "beta", "gamma")
-# How many of them are used before any is used again.
+# Tokens that are used before any is used again.
 TOKENS_EARLY = 3
-# SDKs try three to five times.
+# SDKs try a request three to five times.
 TRIES_MAX = 4
 _THINK_US_MIN, _THINK_US_MAX = 10_000, 60 * SECOND
-# As people do, they wait for what they launch, now and then: long enough for it to boot.
+# Now and then a client waits, as people do, until an instance that it launched has booted.
 _BOOT_US_MIN = 3 * SECOND
-# Long enough that entries expire between two requests of one client.
+# Breaks between two requests that are long enough for entries to expire.
 _BREAK_US_MIN, _BREAK_US_MAX = 6 * HOUR, 40 * HOUR
-# Kinds in one schedule beside those of a meeting: with more of them hardly two requests would meet.
+# Kinds in one schedule beside those of a meeting: with more of them, requests would seldom meet.
 _OTHERS_MAX = 2
 _LAUNCH = "RunInstances"
 
 
 def draw_palette(rng: random.Random) -> list[Making]:
-    """What a schedule's callers make, each as often as it is listed: things that meet, some others,
-    and whatever those need."""
+    """Draw the makings of a schedule: some that meet, some others, and all that they need.
+
+    A making that is listed twice is chosen twice as often.
+    """
     wanted: list[str] = []
     if rng.random() < 0.75:
         wanted += rng.choice(MEETINGS)
@@ -45,17 +47,17 @@ def draw_palette(rng: random.Random) -> list[Making]:
     if rng.random() < 0.15:
         wanted.append(_LAUNCH)
     whole = whole_palette(wanted)
-    # An instance goes through more than anything else, so there shall be several.
+    # List launches twice in some schedules, because instances go through more than other resources.
     more = [_LAUNCH] * rng.choice((0, 0, 1)) if _LAUNCH in whole else []
     return [MAKINGS[action] for action in (*whole, *more)]
 
 
 def whole_palette(actions: Iterable[str]) -> list[str]:
-    """These actions and what they need, each once."""
+    """Return these actions and those that make the resources they need, each once."""
     wanted: dict[str, None] = {}
     for action in actions:
         _want(action, wanted)
-    # Callers of something without a token alone would never meet under one.
+    # Add a launch where no action takes a token: without one no requests would meet under a token.
     if not any(MAKINGS[action].takes_token for action in wanted):
         _want(_LAUNCH, wanted)
     return list(wanted)
@@ -69,7 +71,7 @@ def _want(action: str, wanted: dict[str, None]) -> None:
 
 @dataclass(slots=True)
 class Intents:
-    """What callers have in mind to make, under each token of each action, account and Region."""
+    """The intents of callers under each token, by account, Region and action."""
 
     rng: random.Random
     palette: list[Making]
@@ -78,13 +80,13 @@ class Intents:
     _count: int = 0
 
     def under(self, ground: Ground, making: Making, token: str) -> ApiCall:
-        """Mostly the token's first intent; now and then another. Raises `NothingThereError`."""
+        """Return mostly the token's first intent, else another. Raises `NothingThereError`."""
         place = (ground.account, ground.region, making.action, token)
         known = self._known.get(place, [])
         if not known or (len(known) < 4 and self.rng.random() < 0.25):
             new = self._new(ground, making, token)
             self.tokens_used[token] = None
-            # What has no text of its own to tell two intents apart may come out the same.
+            # Two intents of an action that makes no resource may have equal parameters: keep one.
             known = self._known.setdefault(place, known)
             if not making.makes and new in known:
                 return new
@@ -93,11 +95,11 @@ class Intents:
         return known[0] if self.rng.random() < 0.7 else self.rng.choice(known)
 
     def under_tokens(self) -> list[ApiCall]:
-        """All that anybody has asked for under a token, or was about to."""
+        """Return every intent under a token, whether its request was sent or not."""
         return [call for calls in self._known.values() for call in calls]
 
     def choose_token(self, rng: random.Random) -> str:
-        """Some tokens early on, then mostly those: callers of one token shall meet."""
+        """Choose a new token in the beginning, later mostly a used one, so that callers meet."""
         fresh = [token for token in TOKENS if token not in self.tokens_used]
         if fresh and (len(self.tokens_used) < TOKENS_EARLY or rng.random() < 0.1):
             return rng.choice(fresh)
@@ -119,7 +121,7 @@ class Intents:
 
 @dataclass(slots=True)
 class Client:
-    """One caller. `play` does a number of things, one after the other, like an SDK's user."""
+    """A caller. `play` makes calls one after the other, as the user of an SDK does."""
 
     name: str
     grounds: dict[str, Ground]
@@ -145,8 +147,8 @@ class Client:
         self.network.cluster.scheduler.block(log_uniform(self.rng, *bounds))
 
     def _do_something(self) -> str:
-        """One call, whose action is the answer."""
-        # Most of what is done happens in one Region, so that tokens meet.
+        """Make a call, and return its action."""
+        # Nine of ten calls go to one Region, so that requests meet under their tokens.
         ground = self.grounds[REGIONS[0] if self.rng.random() < 0.9 else REGIONS[1]]
         draw = self.rng.random()
         call = None
@@ -159,9 +161,9 @@ class Client:
         return call.action
 
     def _making(self, ground: Ground) -> ApiCall:
-        """Something of the palette: whatever needs what is not there yet is left for later.
+        """Draft a request of the palette, of which the resources it needs are there already.
 
-        Early on mostly what takes a token, so that callers soon meet under some.
+        Early requests mostly have a token, so that callers soon meet under some.
         """
         order = self.rng.sample(self.intents.palette, len(self.intents.palette))
         if len(self.intents.tokens_used) < TOKENS_EARLY and self.rng.random() < 0.7:
@@ -185,7 +187,7 @@ class Client:
         return ending(ground.account, ground.region, id)
 
     def _act(self, ground: Ground) -> ApiCall | None:
-        """Something that can be done to what there is; None while there is nothing."""
+        """Draft an act on a resource that callers know; None while they know none."""
         possible, draft = [], Draft(ground, self.rng, "")
         for act in ACTS:
             try:
@@ -198,9 +200,10 @@ class Client:
         return ApiCall(act.action, ground.account, ground.region, parameters=in_form(asked))
 
     def call(self, call: ApiCall, ground: Ground) -> Fate | None:
-        """As an SDK does: repeat what was not answered, or answered with a 5xx. The last answer.
+        """Send a call, repeat it as an SDK does, and return the last answer.
 
-        What makes something without a token is sent once: its caller knows it has no protection.
+        A call is repeated after a 5xx or no answer. If it makes a resource without a token it is
+        sent once, because its caller knows that a repeat could make another.
         """
         fate: Fate | None = None
         protected = call.action not in MAKINGS or call.client_token is not None

@@ -1,7 +1,7 @@
-"""Simulated nodes over one store: the program's engine, group commit, runner and services.
+"""Cluster of simulated nodes over one store: the program's engine, group commit, runner, services.
 
-Nothing of a node survives its crash but what committed. A node answers requests as
-`server.pipeline` does, without HTTP and signatures: admit, one transaction, reply.
+A node's crash loses everything that has not committed. A node answers requests as
+`sametoken.server.pipeline` does, without HTTP and signatures: admit, one transaction, reply.
 """
 
 from __future__ import annotations
@@ -44,27 +44,27 @@ from simulation.world import SimulatedWorld
 
 T = TypeVar("T")
 
-# As in `server.pools`: how long a request waits for the store before it is told 503.
+# Time that a request waits for the store before it is answered 503, as in `server/pools.py`.
 ANSWER_US_MAX = 20 * SECOND
-# A runner that found nothing although something was due looks again after the polling floor.
+# Time after which a runner that found no work, although some was due, looks again.
 POLL_US = 5_000
-# How long a batch is left to grow.
+# A batch is left to grow for a time between these bounds.
 GATHER_US = (1_000, SECOND)
 RESTART_US_MIN, RESTART_US_MAX = SECOND // 10, 200 * SECOND
 
-# When the next task of each duty falls due, and the store's clock.
+# Selects when the next task of each duty is due, and the store's clock.
 _DUE = """
     SELECT (SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END)
             FROM work WHERE due_at IS NOT NULL),
         (SELECT min(due_at) FROM ripening), offset_us, high_us
     FROM store_clock
 """
-# Who waits for which, in that order.
+# Channels of the duties, in the order of the columns of `_DUE`.
 _CHANNELS = (Runner.channel, Ripener.channel)
 
 
 class Duty(Protocol):
-    """Something done in the background, whenever it is due."""
+    """Background work that is done when it is due."""
 
     @property
     def channel(self) -> str: ...
@@ -73,7 +73,7 @@ class Duty(Protocol):
 
 
 class Store:
-    """`sametoken.store.port.Store` for one node: each transaction is a place to switch."""
+    """Implements `sametoken.store.port.Store` for a node: actors may switch at each transaction."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -100,7 +100,7 @@ class Store:
         return job.future
 
     def wait(self, future: Future[T], timeout_us: int | None = None) -> None:
-        """Wait until the transaction's fate is known, or the timeout is over."""
+        """Wait until the transaction's outcome is known, or the timeout is over."""
         scheduler = self._node.cluster.scheduler
         actor = scheduler.current
         assert actor is not None, "only actors wait"
@@ -124,7 +124,7 @@ class Store:
 
 
 class Node:
-    """One process: a writer, runners, and a thread for each request."""
+    """A process: a writer, runners, and a thread for each request."""
 
     def __init__(self, cluster: Cluster, name: str, runners: int) -> None:
         self.cluster = cluster
@@ -136,7 +136,7 @@ class Node:
         self.starts = 0
 
     def start(self) -> None:
-        """Begin with empty memory."""
+        """Start the process with empty memory."""
         assert not self.is_up, f"{self.name} runs already"
         cluster, scheduler = self.cluster, self.cluster.scheduler
         self.is_up = True
@@ -161,7 +161,7 @@ class Node:
         scheduler.spawn(f"{self.name}/ripener", partial(self._drive, ripener), self.group)
 
     def _expose(self, service: Service) -> Service:
-        """The machine service with a driver that is called across a gap, as a real one is."""
+        """Give the machine service a driver whose caller may be stopped just before the call."""
         if isinstance(service, Machines):
             driver = HazardousDriver(service.driver, self.cluster.hazards)
             return replace(service, driver=driver)
@@ -171,7 +171,7 @@ class Node:
         self.cluster.scheduler.spawn(f"{self.name}/{name}", run, self.group)
 
     def stopped(self) -> None:
-        """The process is dead: nothing of it is left, and what was uncommitted never was."""
+        """Drop everything of a process that has ended; its open transaction is rolled back."""
         self.is_up = False
         for channel, idle in self.cluster.idle.items():
             self.cluster.idle[channel] = [one for one in idle if one.group is not self.group]
@@ -196,7 +196,7 @@ class Node:
             cluster.after_commit()
 
     def _let_gather(self) -> None:
-        """A writer that comes late finds several transactions waiting, and groups them."""
+        """Delay the writer now and then, so that several transactions wait, and it groups them."""
         hazards = self.cluster.hazards
         if hazards.happens(hazards.swarm.gather):
             self.cluster.scheduler.block(log_uniform(hazards.rng, *GATHER_US))
@@ -204,11 +204,11 @@ class Node:
             hazards.switch()
 
     def _announce(self, channels: set[str]) -> None:
-        # What ripens is never due at once: whoever takes it is woken when it is.
+        # Only runners are woken at once: a ripening is due later, and its duty is woken then.
         if Runner.channel not in channels:
             return
         for actor in list(self.cluster.idle[Runner.channel]):
-            # Another node's notification may be lost; it is then woken when the work is due.
+            # A notification from another node may be lost; the runner then wakes when work is due.
             if actor.group is self.group or self.cluster.hazards.rng.random() < 0.3:
                 self.cluster.rouse(Runner.channel, actor)
 
@@ -228,7 +228,7 @@ class Node:
             scheduler.block()
 
     def sweep(self) -> None:
-        """As the node's sweeper does, until nothing is left."""
+        """Sweep as the node's sweeper does, until nothing is left to remove."""
         try:
             self.cluster.before_sweep()
             while self.store.run(lambda tx: sweep(tx, self.engine)):
@@ -237,7 +237,7 @@ class Node:
             self.cluster.scheduler.note("sweep put off")
 
     def serve(self, delivery: Delivery, done: Callable[[Delivery], None]) -> None:
-        """Answer one request in a thread of its own; `done` is called when the reply leaves."""
+        """Answer a request in a thread of its own; `done` is called when the reply leaves."""
 
         def run() -> None:
             fate = self._answer(delivery)
@@ -282,7 +282,7 @@ class Node:
 
 
 class Cluster:
-    """The nodes, their shared store, and what they are exposed to."""
+    """The nodes, their shared store, and the hazards they are exposed to."""
 
     def __init__(
         self,
@@ -297,7 +297,7 @@ class Cluster:
         self.database, self.scheduler, self.world_rng = database, scheduler, world_rng
         self.hazards = hazards
         self.transactions = 0
-        # What was due when the database was last changed, and how often it had been then.
+        # SQLite's count of changes, and the row that `_DUE` selected at that count.
         self._dues: tuple[int, Any] = (-1, None)
         self.idle: dict[str, list[Actor]] = {channel: [] for channel in _CHANNELS}
         self.init = Group("init")
@@ -323,11 +323,11 @@ class Cluster:
                 self.rouse(channel, actor)
 
     def _next_due_us(self) -> int | None:
-        """The scheduler's time at which the first task is due for anyone who waits for it."""
+        """Return the scheduler's time at which the first task of an idle actor is due."""
         return min((due_us for due_us, _, _ in self._dues_us()), default=None)
 
     def _dues_us(self) -> list[tuple[int, str, Actor]]:
-        """When each idle actor's first task is due, by the clock of the actor's node."""
+        """Return when the first task of each idle actor is due, by the clock of its node."""
         if not any(self.idle.values()):
             return []
         changes = self.database.raw.total_changes

@@ -1,4 +1,4 @@
-"""One in-memory database that all simulated nodes share, made once and cloned per schedule."""
+"""Database in memory that all simulated nodes share, prepared once and reset for each schedule."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from simulation.touches import NOTES, watch
 from simulation.world import EPOCH, SimulatedWorld
 
 ACCOUNTS = ("000000000001", "000000000002")
-# Two Regions of three zones each; which accounts use them is the clients' affair.
+# Regions that clients use, of three zones each.
 REGIONS = ("us-east-2", "eu-west-1")
-# The maxima at the start: more than the callers ever want together.
+# Maxima at the start of a schedule, above all that the callers ever want together.
 LIMITS = {"capacity/*/*": 50, "vcpus/*/*": 100}
 
 
 class _Lasting(sqlite3.Connection):
-    """A connection whose data outlive it: closing it does what losing the process would."""
+    """A connection that closing does not end: it rolls back, as the end of the process would."""
 
     def close(self) -> None:
         if self.in_transaction:
@@ -41,7 +41,7 @@ class _Lasting(sqlite3.Connection):
 
 
 class Database:
-    """The shared database of one process's schedules, one at a time."""
+    """The database of a process's schedules, which run one at a time."""
 
     def __init__(self) -> None:
         self.raw = sqlite3.connect(
@@ -50,7 +50,7 @@ class Database:
         self.engine = engine_for(SQLITE, lambda: self.raw)
         self._reader: sa.Connection = Straight(self.engine)
         self._image = self._prepare()
-        # As of how many changes of the database the moment was read, and what it was.
+        # SQLite's count of changes, and the moment that was read at that count.
         self._moment = -1, 0
 
     def _prepare(self) -> dict[str, list[tuple[Any, ...]]]:
@@ -71,7 +71,7 @@ class Database:
         }
 
     def ground(self, account: str, region: str) -> Ground:
-        """What the account finds in the Region before anything was made."""
+        """Return an account's ground in a Region, with the VPC and subnets it starts with."""
         rows = self.query(
             "SELECT kind, zone, id FROM resource WHERE account = ? AND region = ?"
             " AND kind IN ('vpc', 'subnet')",
@@ -83,7 +83,7 @@ class Database:
         )
 
     def load(self, *, scarce: bool) -> None:
-        """Begin again from the prepared image; with room for one instance a zone if `scarce`."""
+        """Reset to the prepared image, with capacity for one instance in each zone if `scarce`."""
         self.raw.close()
         self.raw.execute("BEGIN")
         for table in (*self._image, NOTES):
@@ -100,7 +100,7 @@ class Database:
         return self.raw.execute(sql, parameters).fetchall()
 
     def moment_us(self) -> int:
-        """The moment of the last transaction that committed, in the store's time."""
+        """Return the moment of the last transaction that committed, in the store's time."""
         changes = self.raw.total_changes
         if self._moment[0] != changes:
             [(high,)] = self.query("SELECT high_us FROM store_clock")
@@ -113,7 +113,7 @@ class Database:
 
 
 class _Counter:
-    """Randomness for the image: it need only be the same in every process."""
+    """Stands in for the randomness of the image, which must be the same in every process."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -137,16 +137,16 @@ class _Counter:
 
 @cache
 def database() -> Database:
-    """This process's database."""
+    """Return this process's database."""
     made = Database()
-    # What a process has loaded by now stays: looking through it again and again for garbage takes a
-    # twentieth of each schedule.
+    # Exempt all that the process has loaded by now from garbage collection: it stays, and searching
+    # it again and again takes a twentieth of each schedule.
     gc.freeze()
     return made
 
 
 class Session(SqliteSession):
-    """The program's writing connection, on a disk that may fail at COMMIT."""
+    """The program's session that writes, on a disk that may fail at COMMIT."""
 
     def __init__(self, engine: sa.Engine, world: SimulatedWorld, hazards: Hazards) -> None:
         super().__init__(engine, world)

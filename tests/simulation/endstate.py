@@ -1,4 +1,4 @@
-"""What must hold once faults have stopped and everything has drained: P8 to the letter."""
+"""End state: P8 in full, which must hold once faults have stopped and all work has drained."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from simulation.history import History
 from simulation.promises import require
 from simulation.snapshot import ResourceRow, Snapshot
 
-# The auditor's own state table: EC2 user guide, "Instance lifecycle", and failed launches.
+# Moves between states, independent of the program's table. Source: EC2 user guide, "Instance
+# lifecycle", and failed launches.
 _MOVES = {
     "pending": {"running", "shutting-down", "terminated", "stopped", "stopping"},
     "running": {"stopping", "shutting-down"},
@@ -17,7 +18,7 @@ _MOVES = {
     "stopped": {"pending", "terminated"},
     "shutting-down": {"terminated"},
 }
-# Of any kind: nothing stays on its way.
+# States of any kind that no resource may stay in.
 _ON_THE_WAY = {"pending", "creating", "deleting", "stopping", "shutting-down", "attaching"}
 
 
@@ -61,7 +62,7 @@ def _is_in_a_known_good_state(seen: Snapshot, row: ResourceRow, history: History
 
 
 def _planned(seen: Snapshot, row: ResourceRow) -> Iterator[str]:
-    """What the launch of an instance was to attach to it."""
+    """Yield the resources that the launch of an instance was to attach to it."""
     spec = seen.work[row.id].spec
     for volume in spec["volumes"]:
         yield volume["VolumeId"]
@@ -69,7 +70,7 @@ def _planned(seen: Snapshot, row: ResourceRow) -> Iterator[str]:
 
 
 def _moved_legally(seen: Snapshot) -> None:
-    """Changes of state follow one another, instances' by the table, and none is missing."""
+    """Recorded changes of state follow one another without a gap, instances' by `_MOVES`."""
     states: dict[str, str] = {}
     for id, before, after in seen.database.query(
         "SELECT resource_id, from_state, to_state FROM resource_transition ORDER BY id"
@@ -91,7 +92,7 @@ def _moved_legally(seen: Snapshot) -> None:
 
 
 def check_forgotten(seen: Snapshot, fixtures: dict[str, None]) -> None:
-    """P7: everything was ended and its retention is over: nothing is kept for good."""
+    """P7: once everything has ended and the retention is over, no entry and no row is left."""
     entries = list(seen.entries.values())
     require(not entries, "P7", "entries outlive their retention: {}", entries)
     left = [row for row in seen.resources.values() if row.id not in fixtures]

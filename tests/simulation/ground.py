@@ -1,4 +1,4 @@
-"""What the callers of one account know to exist in one Region: learned from what they were told."""
+"""Ground: the resources that callers of an account know in a Region, learned from answers."""
 
 from __future__ import annotations
 
@@ -12,20 +12,25 @@ from simulation.history import prefix_of
 
 V = TypeVar("V")
 
-# Callers act on what they heard of lately, so that their actions meet.
+# Number of the latest resources that callers pick from: few, so that their calls meet.
 _LATELY = 5
-# Of these the account has some before anybody asks, and nobody shall end those.
+# Kinds of which the account has resources from the start. Callers learn only of those they made,
+# because others must not be ended.
 _FIRST = ("vpc", "subnet", "sg", "dopt")
 
 
 class NothingThereError(Exception):
-    """The callers know of nothing that a request of this kind could name."""
+    """Raised where callers know no resource that a request could name."""
 
 
 @dataclass(slots=True)
 class Ground:
-    """`ids` by prefix, in the order in which they were heard of; `own` are those they made, and not
-    what came with it. `subnets` are the default ones, by zone, which stay; as does the `vpc`."""
+    """The resources that callers of an account know in a Region.
+
+    `ids` has them by prefix, in the order in which callers heard of them; `own` has only those they
+    asked for, without the ones that came with those. `vpc` is the default one, and `subnets` are
+    its default ones, by zone; none of them is ever ended.
+    """
 
     account: str
     region: str
@@ -35,11 +40,11 @@ class Ground:
     own: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def learn(self, told: Any) -> None:
-        """Remember every id in an answer, but for what is there from the start."""
+        """Remember every id in an answer, without the kinds that are there from the start."""
         _remember(self.ids, (one for one in _texts(told) if prefix_of(one) not in _FIRST))
 
     def made(self, ids: Iterable[str]) -> None:
-        """Remember whose making was acknowledged."""
+        """Remember resources whose making was acknowledged."""
         made = list(ids)
         _remember(self.own, made)
         _remember(self.ids, made)
@@ -49,7 +54,7 @@ class Ground:
             known.get(prefix_of(id) or "", {}).pop(id, None)
 
     def pick(self, prefix: str, rng: random.Random) -> str | None:
-        """Something of the kind, heard of lately; mostly of what they made themselves."""
+        """Pick a resource that callers lately heard of; mostly one that they made themselves."""
         own, all = self.own.get(prefix), self.ids.get(prefix)
         known = own if own and rng.random() < 0.8 else all
         return rng.choice(list(known)[-_LATELY:]) if known else None
@@ -57,10 +62,10 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A request being thought up: where, by which chance, and under what name.
+    """Implements `exercises.exercise.Ground` for a new intent, whose mark is its name.
 
-    `exercises.exercise.Ground`, whose names are of what the callers have heard of. `known` and
-    `own` raise `NothingThereError`.
+    Its requests name resources that the callers have heard of. `known` and `own` raise
+    `NothingThereError` if there are none.
     """
 
     ground: Ground
@@ -79,7 +84,7 @@ class Draft:
         return self.heard(catalogue.prefix_of(kind))
 
     def heard(self, prefix: str) -> str:
-        """As `known`, of what has ids and is no kind."""
+        """Return an id with this prefix as `known` does, for resources that are no kind."""
         found = self.ground.pick(prefix, self.rng)
         if found is None:
             raise NothingThereError(prefix)
@@ -100,7 +105,7 @@ class Draft:
         return self.ground.vpc
 
     def zone(self) -> str:
-        """One of two of the Region's zones, mostly the first: what meets nowhere tells nothing."""
+        """Choose one of two zones, mostly the first, so that requests meet in it."""
         return self.ground.region + self.rng.choice("aaaab")
 
     def subnet(self) -> str:

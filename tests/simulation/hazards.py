@@ -1,14 +1,14 @@
-"""What goes wrong inside a node, drawn at each chance: stalls, crashes, a failing disk, services.
+"""Hazards inside a node, each drawn by its odds: stalls, crashes, a failing disk, services.
 
-Which faults, and why each is survivable:
+Faults, and why each is survivable:
 
-- a thread stalls for anything from a millisecond to longer than a lease: generations fence it;
-- power is lost at a fault point: what had committed stays, the rest never was;
-- COMMIT fails, or succeeds without saying so: callers are told that the outcome is unknown;
-- SQLite rolls back the whole transaction under one member: the batch runs again, each alone;
+- a thread stalls, from a millisecond to longer than a lease: generations fence it off;
+- power is lost at a fault point: committed transactions stay, others leave no trace;
+- COMMIT fails, or succeeds and reports a failure: callers are told that the outcome is unknown;
+- SQLite rolls back a whole batch for one member's error: the members run again, each alone;
 - each node's clock is wrong by an amount of its own: every persisted time is the store's;
 - a service fails before or after it acted, refuses for good, or acts long after its caller gave
-  up waiting: steps are repeated with one token, unwinding closes every service first.
+  up waiting: steps are repeated with one token, and unwinding closes every service first.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from sametoken.workflow.ports import Progress, Service, StepCall, Verb
 from simulation.scheduler import MINUTE, SECOND, NodeCrash, Scheduler
 from simulation.swarm import Swarm
 
-# From a slow system call to a pause of three leases.
+# A stall lasts from a slow system call to a pause of more than three leases.
 STALL_US_MIN, STALL_US_MAX = 1_000, 300 * SECOND
-# From what NTP allows to a clock that nobody sets.
+# A clock is wrong by as much as under NTP, up to as much as one that is never set.
 SKEW_US_MIN, SKEW_US_MAX = 1_000, 2 * MINUTE
-# A call that hung reaches its service at the latest after every launch deadline is over.
+# A call that hung may reach its service as late as this, when every launch deadline is over.
 LATE_US_MAX = 30 * MINUTE
 _LAUNCH_STEPS = {service: step.name for step in PLANS["launch"].steps for service in step.services}
-# Points inside an open transaction: no other node can commit there, so no thread switches there.
+# Points inside an open transaction. No actor switches there, since no other node could commit.
 INSIDE = frozenset(
     {
         Point.ENGINE_CLAIMED, Point.ENGINE_PERFORMED, Point.ENGINE_VIEWED, Point.ENGINE_RECORDED,
@@ -47,19 +47,19 @@ INSIDE = frozenset(
 
 
 def log_uniform(rng: random.Random, least: int, most: int) -> int:
-    """As likely near a millisecond as near an hour."""
+    """Draw from a range so that each order of magnitude in it is equally likely."""
     return int(least * (most / least) ** rng.random())
 
 
 @dataclass(slots=True)
 class Hazards:
-    """Draws every fault of the nodes. `swarm` may be replaced while a schedule runs."""
+    """Draws every fault of the nodes. `swarm` has the odds, and may be replaced meanwhile."""
 
     rng: random.Random
     scheduler: Scheduler
     swarm: Swarm
     hits: Counter[Point] = field(default_factory=Counter)
-    # A directed test says itself what happens where.
+    # Hooks of directed tests, which cause their own faults at a point or before a call.
     at_point: Callable[[Point], None] | None = None
     before_call: Callable[[str, Verb, StepCall], None] | None = None
 
@@ -67,14 +67,14 @@ class Hazards:
         return odds > 0 and self.rng.random() < odds
 
     def skew_us(self) -> int:
-        """By how much one node's clock is behind, or, below 0, ahead."""
+        """Draw by how much a node's clock is behind; below 0 it is ahead."""
         if not self.happens(self.swarm.clock_skewed):
             return 0
         behind_us = log_uniform(self.rng, SKEW_US_MIN, SKEW_US_MAX)
         return behind_us if self.happens(0.5) else -behind_us
 
     def switch(self) -> None:
-        """A place where a thread may be preempted, for a moment or for long."""
+        """Let other actors run, as a preempted thread does; now and then for a long time."""
         if self.happens(self.swarm.stall):
             pause_us = log_uniform(self.rng, STALL_US_MIN, STALL_US_MAX)
             self.scheduler.note(f"stalls {pause_us} us")
@@ -83,14 +83,14 @@ class Hazards:
             self.scheduler.block(0)
 
     def pause_owner(self) -> None:
-        """Stop whoever is about to create, for long enough that a successor may do its work."""
+        """Stop the actor that is about to create, so long that a successor may take its work."""
         if self.happens(self.swarm.owner_paused):
             pause_us = log_uniform(self.rng, SECOND, STALL_US_MAX)
             self.scheduler.note(f"owner is paused for {pause_us} us")
             self.scheduler.block(pause_us)
 
     def reach(self, point: Point) -> None:
-        """The injector of `sametoken.faults`."""
+        """Cause faults at a point; installed as the injector of `sametoken.faults`."""
         if self.scheduler.current is None:
             return
         self.hits[point] += 1
@@ -102,7 +102,7 @@ class Hazards:
             self.switch()
 
     def at_commit(self, commit: Callable[[], None]) -> None:
-        """COMMIT, or what a failing disk makes of it."""
+        """Commit, or fail before or after it as a failing disk does."""
         if self.happens(self.swarm.commit_fails):
             self.scheduler.note("COMMIT fails")
             raise sqlite3.OperationalError("disk I/O error (simulated)")
@@ -112,7 +112,7 @@ class Hazards:
             raise sqlite3.OperationalError("disk I/O error after the commit (simulated)")
 
     def in_transaction(self, tx: Tx) -> None:
-        """At the end of a member: an error after which SQLite has rolled back everything."""
+        """Raise an error at the end of a member, after which SQLite has rolled back everything."""
         if self.happens(self.swarm.transaction_lost):
             self.scheduler.note("transaction lost")
             tx.connection.exec_driver_sql("ROLLBACK")
@@ -121,7 +121,7 @@ class Hazards:
 
 @dataclass(frozen=True, slots=True)
 class HazardousService:
-    """A service behind an unreliable hop. `detach` starts a call that nobody waits for."""
+    """A service behind an unreliable network. `detach` starts a call without waiting for it."""
 
     name: str
     inner: Service
@@ -147,8 +147,11 @@ class HazardousService:
         return progress
 
     def _may_hang(self, verb: Verb, call: StepCall) -> bool:
-        """Only what a launch asks for (epoch 0): its unwinding closes the services first, which
-        stopping does not, because no call outlives its caller while services are in-process."""
+        """Tell whether a call may act after its caller gave up: only a launch's (epoch 0).
+
+        A launch's unwinding closes the services first. Stopping does not, and need not, because no
+        call outlives its caller while services are in the same process.
+        """
         step = _LAUNCH_STEPS[self.name]
         return verb is Verb.ENSURE and call.token == derive_token(
             call.instance, "0", step, self.name
@@ -166,7 +169,7 @@ class HazardousService:
 
 @dataclass(frozen=True, slots=True)
 class HazardousDriver:
-    """A driver whose caller may be stopped between taking the step and asking for the machine."""
+    """A driver whose caller may be stopped after it took the step, before it asks the driver."""
 
     inner: MachineDriver
     hazards: Hazards

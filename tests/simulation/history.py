@@ -1,4 +1,4 @@
-"""What callers asked and what they were told: the auditor's second source, beside the rows."""
+"""History of a schedule: calls and their answers, the auditor's second source beside the rows."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 
 Parameters = tuple[tuple[str, str], ...]
 
-# What the service mints: a kind's prefix and 17 hexadecimal digits, the first of them 0.
+# Ids that the program mints: a kind's prefix and 17 hexadecimal digits, the first of them 0.
 _ID = re.compile(r"([a-z]+(?:-[a-z]+)*)-0[0-9a-f]{16}\Z")
 
 
 def prefix_of(value: str) -> str | None:
-    """The prefix of an id, such as `vol`; None when `value` is none."""
+    """Return the prefix of an id, such as `vol`; None if `value` is not an id."""
     found = _ID.match(value)
     return None if found is None else found[1]
 
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """One request as a caller means it. Repeats of it are equal.
+    """A request as a caller means it. Repeats of it are equal.
 
-    `intent` names what is to be made, and is written into it (a tag, a description), so that every
-    row tells what it was made for; "" for calls that make nothing. `zone` is the one that a zonal
-    action names, "" for none.
+    `intent` is a name that is written into the resources the call makes (as a tag or a
+    description), so that every row tells the call it was made for; "" for calls that make none.
+    `zone` is the zone that a zonal action names, or "".
     """
 
     action: str
@@ -37,29 +37,29 @@ class ApiCall:
     parameters: Parameters = ()
 
     def form(self) -> dict[str, str]:
-        """The request's form, as a client sends it."""
+        """Return the form that a client sends."""
         token = {} if self.client_token is None else {"ClientToken": self.client_token}
         return {"Action": self.action, "Version": "2016-11-15", **dict(self.parameters), **token}
 
     @property
     def ids(self) -> list[str]:
-        """What it names."""
+        """Return the ids among the parameters."""
         return [value for _, value in self.parameters if prefix_of(value) is not None]
 
 
 def in_form(parameters: Mapping[str, str]) -> Parameters:
-    """Parameters in the order of their names, so that equal requests are equal calls."""
+    """Sort parameters by name, so that equal requests are equal calls."""
     return tuple(sorted(parameters.items()))
 
 
 def numbered(name: str, values: Iterable[str]) -> dict[str, str]:
-    """A list in a form: `InstanceId.1`, `InstanceId.2` and so on."""
+    """Spell a list as form fields: `InstanceId.1`, `InstanceId.2` and so on."""
     return {f"{name}.{number}": value for number, value in enumerate(values, start=1)}
 
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What a node answered. `ran` False: it says that the request had no effect at all."""
+    """An answer of a node. `ran` False: the answer says that the request had no effect at all."""
 
     status: int
     code: str
@@ -69,9 +69,9 @@ class Fate:
 
 @dataclass(slots=True)
 class Delivery:
-    """One arrival of one request at one node, at the store's time `arrived_at` (microseconds).
+    """The arrival of a request at a node, at the store's time `arrived_at` (microseconds).
 
-    `fate` None: nobody was ever told.
+    `fate` is None while no answer has left the node.
     """
 
     request_id: str
@@ -85,17 +85,17 @@ class Delivery:
 
     @property
     def may_have_made(self) -> bool:
-        """Whether its caller cannot exclude that it did what it asks."""
+        """Tell whether the request may have had its effect, as far as its caller can know."""
         fate = self.fate
         return fate is None or fate.status == 200 or (fate.code == "Unavailable" and fate.ran)
 
 
 @dataclass(slots=True)
 class History:
-    """Every delivery of a schedule, by request id, in order of arrival."""
+    """Every delivery of a schedule: `deliveries` by request id, in order of arrival."""
 
     deliveries: dict[str, Delivery] = field(default_factory=dict)
-    # By whose end or change callers asked for: (action, id).
+    # Every (action, id) of an action that was asked and an id that its request named.
     asked_of: dict[tuple[str, str], None] = field(default_factory=dict)
     _of_intent: dict[str, list[Delivery]] = field(default_factory=dict)
 
@@ -112,5 +112,5 @@ class History:
         return self._of_intent.get(intent, [])
 
     def call_of(self, intent: str) -> ApiCall:
-        """The call that the intent is. Every row of it was made by a delivery, so there is one."""
+        """Return the call of an intent, of which at least one delivery must have arrived."""
         return self._of_intent[intent][0].call

@@ -1,4 +1,4 @@
-"""What must hold at every committed moment, of the rows alone. Pure functions of a snapshot."""
+"""Invariants of the rows alone, which hold after every commit. Pure functions of a snapshot."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from simulation import attachments, usage
 from simulation.promises import require
 from simulation.snapshot import INTERNAL, ResourceRow, Snapshot, Touched
 
-# Who names each id: its era, which begins with the entry's id, and the zone of the outcome.
+# The outcome that names each id: its era, whose key begins with the entry's id, and its zone.
 Named = Mapping[str, tuple[tuple[int, int], str]]
 
 
 def check_touched(seen: Snapshot, touched: Touched) -> None:
-    """P2: what is cheap to say after every commit, of what that commit touched."""
+    """P2, after every commit: the checks that need only the rows that the commit touched."""
     for id in touched.get("entries", ()):
         if id in seen.entries:
             require(
@@ -33,7 +33,7 @@ def check_all(seen: Snapshot, named: Named) -> None:
 
 
 def _entries_are_whole(seen: Snapshot, named: Named) -> None:
-    """P2, P7: what an entry made exists, and keeps it alive; nothing does that it does not name."""
+    """P2, P7: the resources of an entry exist and retain it, and it is retained by no others."""
     made: dict[int, list[str]] = {}
     for id, ((key, _), _zone) in named.items():
         require(id in seen.resources, "P2", "{} names {}, which is no more", seen.entries[key], id)
@@ -49,9 +49,9 @@ def _entries_are_whole(seen: Snapshot, named: Named) -> None:
 
 
 def _rows_are_named(seen: Snapshot, named: Named) -> None:
-    """P1: what carries a token is what the token's entry names, and nothing else."""
+    """P1: rows that carry a token are exactly those that the token's entry names."""
     for row in seen.resources.values():
-        # A tombstone may be kept for another's entry, when its own is forgotten.
+        # A tombstone may outlive its own entry, if it is kept for another resource's.
         if row.client_token is not None and (row.is_living or row.id in named):
             require(row.id in named, "P1", "{} carries a token that does not know it", row)
             entry = seen.entries[named[row.id][0][0]]
@@ -65,7 +65,7 @@ def _rows_are_named(seen: Snapshot, named: Named) -> None:
 
 
 def _steps_are_taken_once(seen: Snapshot) -> None:
-    """P1, one hop further: a step of a launch is performed once, however often it is tried."""
+    """P1 for services: a step of a launch is performed once, however often it is tried."""
     taken: Counter[tuple[str, str]] = Counter()
     for entry in seen.entries.values():
         if entry.account == INTERNAL:
@@ -77,7 +77,7 @@ def _steps_are_taken_once(seen: Snapshot) -> None:
 
 
 def _nothing_outlives_its_instance(seen: Snapshot) -> None:
-    """P8: what a launch made for an instance that has ended for good is gone, and stays gone."""
+    """P8: once an instance has ended, its launch's placement, machine and other parts are gone."""
     for row in seen.of_kind("placement"):
         if row.gone_at is None and row.state != "released":
             _may_have(seen, row.doc["InstanceId"], row)
@@ -99,5 +99,5 @@ def _may_have(seen: Snapshot, instance: str, what: Any) -> None:
 
 
 def has_ended(seen: Snapshot, row: ResourceRow) -> bool:
-    """Terminated, and unwound: nothing remains to be done for it."""
+    """Tell whether an instance is terminated, and no work for it is left."""
     return row.state == "terminated" and seen.work[row.id].due_at is None

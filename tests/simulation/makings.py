@@ -1,8 +1,8 @@
-"""Everything callers make, from the exercises: each that makes something, or takes a token.
+"""Makings: the requests of the exercises that make a resource or take a token, for callers.
 
-What is asked is marked with the intent's name, as a tag or in a text of its own, so that the
-auditor finds in every row what it was made for. Other parameters under the same token come by
-themselves: every new intent has another mark.
+A request is marked with its intent's name, as a tag or in another text, so that the auditor finds
+in every row the intent it was made for. The mark also makes the parameters of two intents under one
+token differ.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Making:
-    """One request that callers make."""
+    """A request of an exercise, as callers make it."""
 
     asking: Request
 
@@ -32,7 +32,7 @@ class Making:
 
     @property
     def makes(self) -> bool:
-        """False: it changes what others made."""
+        """Tell whether it makes a resource; otherwise it only changes some."""
         return self.asking.makes
 
     @cached_property
@@ -41,18 +41,18 @@ class Making:
 
     @cached_property
     def zone(self) -> str | None:
-        """The parameter that scopes the token, where EC2 scopes it by zone."""
+        """Return the parameter of the zone that scopes the token; None if a Region scopes it."""
         return catalogue.zone_in(self.action)
 
     @cached_property
     def standing(self) -> bool:
-        """Whether EC2 answers an equal request with what is there."""
+        """Tell whether EC2 answers an equal request with the resource that exists."""
         repeat = catalogue.repeat_of(self.asking.asked)
         return self.makes and repeat is not None and repeat.does is Does.SAME
 
     @cached_property
     def needs(self) -> tuple[str, ...]:
-        """The actions that make what it names."""
+        """Return the actions that make the resources it names."""
         return tuple(requests.making(kind).action for kind in probe.needs(self.asking))
 
     @cached_property
@@ -60,11 +60,11 @@ class Making:
         return self.makes and "TagSpecifications" in catalogue.inputs(self.action)
 
     def told(self, result: Document) -> tuple[str, ...]:
-        """The ids that an accepted answer names as made."""
+        """Return the ids that an accepted answer names as made."""
         return self.asking.told(result)
 
     def drafted(self, draft: Draft) -> dict[str, str]:
-        """The form of a new intent, marked with its name. Raises `NothingThereError`."""
+        """Draft the form of a new intent, marked with its name. Raises `NothingThereError`."""
         assert self.asking.draft is not None, "callers ask nothing else"
         asked = self.asking.draft(draft)
         if self._tags:
@@ -78,7 +78,8 @@ class Making:
 
 MAKINGS: Mapping[str, Making] = {one.action: Making(one) for one in requests.mixed()}
 
-# What meets at the same rows, so that it says most when it is mixed: most schedules begin with one.
+# Actions whose requests meet at the same rows, where bugs are most likely: most schedules have one
+# of these sets.
 MEETINGS = (
     ("RunInstances", "CreateVolume"),
     ("CreateVolume", "RunInstances", "CreateSnapshot"),

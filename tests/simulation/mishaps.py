@@ -1,4 +1,4 @@
-"""The operator and the weather: nodes crash and freeze, limits change, expired entries go."""
+"""Mishaps of nodes, and the operator's work: crashes, freezes, changed limits, sweeps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from simulation.scheduler import HOUR, MINUTE, SECOND
 from simulation.usage import COUNTED
 
 _TICK_US_MIN, _TICK_US_MAX = 2_000, 20 * MINUTE
-# Enough to disturb every phase of a schedule; more would only be spent on long breaks.
+# Enough ticks to disturb every phase of a schedule; more would fall into long breaks.
 _TICKS_MAX = 40
 _FREEZE_US_MIN, _FREEZE_US_MAX = 10_000, 10 * MINUTE
 _BACK_US_MAX = 2 * MINUTE
@@ -24,7 +24,7 @@ _BACK_US_MAX = 2 * MINUTE
 
 @dataclass(slots=True)
 class Operator:
-    """Ticks until told that it is enough."""
+    """Causes mishaps at every tick, until `enough` holds or the ticks are used up."""
 
     cluster: Cluster
     rng: random.Random
@@ -58,7 +58,7 @@ class Operator:
                 node.world.behind_us += log_uniform(self.rng, SECOND, _BACK_US_MAX)
 
     def keep_house(self) -> None:
-        """Sweep now and then on long breaks too, while nothing else happens."""
+        """Sweep from time to time, also in long breaks, when little else happens."""
         while not self.enough():
             self.cluster.scheduler.block(log_uniform(self.rng, HOUR, 12 * HOUR))
             for node in self.cluster.up()[:1]:
@@ -69,7 +69,7 @@ class Operator:
         self.cluster.scheduler.spawn(f"{node.name}/{name}-{self.ticks}", run, node.group)
 
     def _set_limit(self, node: Node) -> None:
-        """Mostly too little for what callers want, now and then enough again."""
+        """Set a limit, mostly below what callers want, now and then above it again."""
         held = ("capacity/*/t3.micro", "capacity/*/*", "capacity/*/*", "vcpus/*/*")
         quotas = [f"{kind}/*/*" for kind in COUNTED]
         name = self.rng.choice(held if self.rng.random() < 0.6 else quotas)

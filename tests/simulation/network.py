@@ -1,4 +1,4 @@
-"""Between callers and nodes: messages are lost, repeated, delayed for hours, and reordered."""
+"""Network between callers and nodes: loses, repeats, reorders and delays messages for hours."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from simulation.hazards import Hazards, log_uniform
 from simulation.history import ApiCall, Delivery, Fate, History
 from simulation.scheduler import HOUR, SECOND, Actor, Group
 
-# How long a caller listens for an answer (SDKs: 60 s).
+# Time that a caller waits for an answer, as long as SDKs do (60 s).
 PATIENCE_US = 60 * SECOND
 _LATENCY_US_MIN, _LATENCY_US_MAX = 500, SECOND // 10
-# Later than any retention: whatever arrives then may create again, and nothing before it may.
+# Longer than the retention: a repeat may create again after the retention, and must not before.
 _LATE_US_MAX = 40 * HOUR
 
 
 @dataclass(slots=True)
 class Reply:
-    """Where a caller waits for its answer; what comes after it stopped listening is lost."""
+    """Place where a caller waits for an answer; one that comes after it stopped waiting is lost."""
 
     waiter: Actor | None
     fate: Fate | None = None
@@ -28,7 +28,7 @@ class Reply:
 
 @dataclass(slots=True)
 class Network:
-    """Carries calls to whichever node is up."""
+    """Carries each call to one of the nodes that are up."""
 
     cluster: Cluster
     hazards: Hazards
@@ -42,7 +42,7 @@ class Network:
         return self.hazards.rng
 
     def request(self, message: str, call: ApiCall) -> Fate | None:
-        """Send one message and wait for its answer; None when none came in time."""
+        """Send a message and wait for its answer; None if no answer came in time."""
         scheduler, swarm = self.cluster.scheduler, self.hazards.swarm
         reply = Reply(scheduler.current)
         copies = 1 + self.hazards.happens(swarm.duplicate)
@@ -74,7 +74,7 @@ class Network:
         self.cluster.scheduler.spawn(request_id, arrive, self.group, after_us=after_us)
 
     def _leave(self, delivery: Delivery, reply: Reply) -> None:
-        """The answer leaves the node: from here on it counts, even if nobody ever reads it."""
+        """Let an answer leave its node: from here on it counts, even if it gets lost on its way."""
         fate = delivery.fate
         assert fate is not None, "an answer has a fate"
         event = f"answers {delivery.call.action}: {fate.code or fate.status}"

@@ -1,10 +1,10 @@
-"""How the auditor says that a promise is broken."""
+"""Violations of promises, as the auditor raises them."""
 
 from __future__ import annotations
 
 
 class Violation(AssertionError):
-    """A promise of docs/promises.md, P1 to P11, or LIVE, does not hold."""
+    """A promise does not hold: P1 to P11 of docs/promises.md, or LIVE: all work is done at last."""
 
     def __init__(self, promise: str, what: str) -> None:
         super().__init__(f"{promise}: {what}")
@@ -12,9 +12,9 @@ class Violation(AssertionError):
 
 
 def require(holds: object, promise: str, what: str, *shown: object) -> None:
-    """Raise `Violation` unless it `holds`.
+    """Raise `Violation` unless `holds` is true.
 
-    `what` is formatted with `shown` only then: rows are long, and most hold.
+    `what` is formatted with `shown` only for a violation, because rows are long.
     """
     if not holds:
         raise Violation(promise, what.format(*shown))

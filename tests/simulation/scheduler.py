@@ -1,9 +1,9 @@
-"""Who runs next, and what time it is: both drawn from a seed. No threads, no real clock.
+"""Scheduler of actors, which draws from a seed who runs next. No threads, no real clock.
 
-Each actor is a greenlet that runs until it waits; then the scheduler draws the next among all
-that could go on. Time stands still while anybody can run, and jumps to the next timer when nobody
-can, so that a day costs nothing. The same seed gives the same order, always: nothing here depends
-on hashes, addresses or the iteration order of sets.
+Each actor is a greenlet that runs until it waits; then the scheduler draws the next of all that can
+go on. Time stands still while an actor can run, and jumps to the next timer when none can, so that
+a day takes no longer than a moment. The same seed always gives the same order: no choice depends on
+hashes, addresses or the iteration order of sets.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HOUR = 60 * MINUTE
 
 
 class NodeCrash(BaseException):
-    """Power loss of the current actor's group. Not an `Exception`: nobody may handle it."""
+    """Power loss of the current actor's group. Not an `Exception`, so no handler catches it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +35,7 @@ class Group:
 
 @dataclass(slots=True, eq=False)
 class Actor:
-    """One thread of control. `ticket` counts its wake-ups, so that a stale timer is known."""
+    """A thread of control. `ticket` counts its wake-ups, by which a stale timer is recognised."""
 
     name: str
     group: Group
@@ -46,11 +46,11 @@ class Actor:
 
 @dataclass(slots=True)
 class Scheduler:
-    """Runs actors one at a time. Everything public is called by actors or by the hub."""
+    """Runs actors one at a time. Actors call its public methods, or the hub does."""
 
     rng: random.Random
     on_crash: Callable[[Group], None]
-    # When something outside the timers falls due (queued work), for idle actors; None: never.
+    # Returns when work in the database is due for idle actors, who have no timer; None: never.
     next_due_us: Callable[[], int | None] = lambda: None
     on_due: Callable[[], None] = lambda: None
     now_us: int = 0
@@ -64,14 +64,14 @@ class Scheduler:
     _groups: dict[str, Group] = field(default_factory=dict)
 
     def note(self, event: str) -> None:
-        """Write one event into the trace, under the current actor's name."""
+        """Write an event into the trace, under the current actor's name."""
         name = "hub" if self.current is None else self.current.name
         self.trace.append((self.now_us, name, event))
 
     def spawn(
         self, name: str, run: Callable[[], None], group: Group, *, after_us: int = 0
     ) -> Actor:
-        """Start an actor, at once or later."""
+        """Start an actor, now or in `after_us`."""
 
         def body() -> None:
             try:
@@ -98,12 +98,12 @@ class Scheduler:
         heapq.heappush(self._timers, (at, self._timer_count, actor, actor.ticket))
 
     def wake(self, actor: Actor) -> None:
-        """Let an actor that waits go on, once its group is not frozen. Repeats change nothing."""
+        """Let a waiting actor go on, once its group is not frozen. Repeats change nothing."""
         if not actor.is_ready and actor is not self.current and not actor.greenlet.dead:
             self._arm(actor, 0)
 
     def block(self, timeout_us: int | None = None) -> None:
-        """Called by an actor: wait until woken, at most `timeout_us`."""
+        """Wait until woken, at most for `timeout_us`. Must be called by an actor."""
         assert self.current is not None, "only actors wait"
         if timeout_us is not None:
             self._arm(self.current, timeout_us)
@@ -123,7 +123,7 @@ class Scheduler:
         self._crashed.append(group)
 
     def kill(self, group: Group) -> None:
-        """End every actor of `group` where it stands. Called by the hub."""
+        """End every actor of `group` where it stands. Must be called by the hub."""
         self._ready = [actor for actor in self._ready if actor.group is not group]
         for actor in list(group.actors):
             if not actor.greenlet.dead:
@@ -133,13 +133,13 @@ class Scheduler:
         group.frozen_until_us = 0
 
     def end(self) -> None:
-        """End every actor, so that nothing of this schedule wakes up in the next one."""
+        """End every actor, so that none of this schedule wakes up in the next one."""
         for group in self._groups.values():
             self.kill(group)
         self._timers.clear()
 
     def step(self) -> bool:
-        """Let one actor run until it waits. False: nobody will ever run again."""
+        """Let an actor run until it waits. False: no actor can ever run again."""
         while not self._ready:
             if not self._advance():
                 return False
@@ -162,7 +162,7 @@ class Scheduler:
             self.on_crash(self._crashed.pop())
 
     def _advance(self) -> bool:
-        """Jump to the next moment at which anything happens."""
+        """Jump to the next moment at which a timer ends or work is due; False if there is none."""
         while self._timers and not self._is_pending(self._timers[0]):
             heapq.heappop(self._timers)
         due_us = self.next_due_us()

@@ -1,7 +1,7 @@
-"""A failing schedule with fewer kinds of faults in it, which still fails: easier to read.
+"""Shrinking of a failing schedule: kinds of faults are left out as long as it still fails.
 
-Each chance draws from one sequence, so that leaving out a kind of faults changes what follows: the
-schedule need not fail then, and that kind stays in.
+All faults draw from one sequence of random numbers, so that leaving out a kind changes all that
+follows. If the schedule no longer fails then, that kind stays in.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from simulation.simulator import Report, simulate
 
 
 def without(seed: int, faults: list[str]) -> Report:
-    """The schedule of `seed`, none of these faults in it."""
+    """Run the schedule of `seed` without these kinds of faults."""
     return simulate(seed, None, None, **dict.fromkeys(faults, 0.0))
 
 
 def shrink(seed: int) -> tuple[list[str], Report]:
-    """What was left out of a schedule that fails, and its report. It still fails."""
+    """Return the kinds of faults that can be left out, and the report of that failing schedule."""
     left_out: list[str] = []
     smallest = simulate(seed)
     assert smallest.violation is not None, "only what fails is made smaller"

@@ -1,9 +1,9 @@
-"""One schedule, from its seed alone: safety under faults, then liveness once they stop.
+"""Simulation of a schedule, given by its seed alone: safety under faults, then liveness without.
 
-1. Callers and faults, until there was enough of both. Every commit and every answer is audited.
-2. Faults stop, dead nodes start, everything drains within a bounded time: the end states.
-3. Tokens that hold something are asked once more, and answer as they did.
-4. In some schedules everything is ended and a day passes: nothing may be left.
+1. Callers play under faults, until there was enough of both. Every commit and answer is audited.
+2. Faults stop, dead nodes start, and all work drains within a bounded time to the end state.
+3. Requests under bound tokens are repeated, and answered as before.
+4. In some schedules every resource is ended and a day passes; then no row may be left.
 """
 
 from __future__ import annotations
@@ -32,36 +32,38 @@ from simulation.promises import require
 from simulation.scheduler import MINUTE, Group, Scheduler
 from simulation.snapshot import ResourceRow
 
-# The least that is called a schedule.
+# A schedule has at least these numbers of nodes, clients, tokens and transactions.
 NODES_MIN, CLIENTS_MIN, TOKENS_MIN, TRANSACTIONS_MIN = 2, 2, 3, 40
-# Transactions under faults, drawn: what follows makes the least. Most bugs that a long schedule
-# shows, several short ones show sooner; a few long ones are for what needs a long history.
+# Transactions under faults, of which one number is drawn; the later phases add up to the minimum.
+# Several short schedules show most bugs sooner than a long one; a few are long for bugs that need
+# a long history.
 PLAYED_TRANSACTIONS = (*(14,) * 17, 30, 30, 70)
-# All callers together; the most is for schedules in which nearly everything is refused.
+# Actions of all callers together; the maximum ends schedules in which nearly all are refused.
 ACTIONS_MIN, ACTIONS_MAX = 3, 60
-# A schedule of a hundred transactions takes some thousand steps; more means that it never ends.
+# A schedule of a hundred transactions takes some thousand steps; with more than this it never ends.
 STEPS_MAX = 30_000
-# The launch deadline, a lease, a backoff at its cap, and room: all drains within this.
+# Work drains within the launch deadline, a lease, and a backoff at its cap, with room to spare.
 DRAIN_US_MAX = 40 * MINUTE
-# How many bound tokens are asked again at the end; the callers have repeated themselves all along.
+# Requests under bound tokens that are repeated at the end; callers have repeated others before.
 AGAIN_MAX = 4
-# How many are sent for a schedule to have its transactions; each takes one, unless it is malformed.
+# Repeats at the end are fewer than this: each takes a transaction unless it is malformed, so that
+# a schedule soon has its least number.
 AGAIN_TRIES_MAX = 400
-# What stands in the way of an end is ended before it: instances, what is attached, addresses.
+# Rounds of ending: a resource in use (attached, addressed) can end only after its user has.
 ENDING_ROUNDS = 4
-# How many schedules end as soon as there was enough, whoever still waits for an answer.
+# Share of schedules that end as soon as there was enough, although callers wait for answers.
 HANG_UP_ODDS = 0.95
-# How many end with a restart of every node, as after an upgrade.
+# Share of schedules that end with a restart of every node, as after an upgrade.
 RESTART_ODDS = 0.4
-# How many schedules in a hundred go on until everything is forgotten.
+# Schedules in a hundred that go on until everything is forgotten.
 FORGET_PERCENT = 6
-# How many schedules begin with less capacity than the callers want.
+# Share of schedules that begin with less capacity than the callers want.
 SCARCE_ODDS = 0.25
 
 
 @dataclass(slots=True)
 class Report:
-    """What one schedule was, and what broke. `violation` None: nothing did."""
+    """Report of a schedule. `violation` is None if every promise held."""
 
     seed: int
     nodes: int = 0
@@ -71,15 +73,15 @@ class Report:
     trace: list[tuple[int, str, str]] = field(default_factory=list)
     hits: Counter[Point] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
-    # How many resources of each kind were made; how often each action's tokens did what.
+    # Counts of the resources made of each kind, and of the uses of tokens by action and effect.
     made: Counter[str] = field(default_factory=Counter)
     did: Counter[tuple[str, str]] = field(default_factory=Counter)
-    # The kinds of faults it had, by their names in `Swarm`.
+    # Kinds of faults that could happen, by their names in `Swarm`.
     faults: list[str] = field(default_factory=list)
     violation: BaseException | None = None
 
     def trace_digest(self) -> str:
-        """Names the order of events; equal for equal traces, in any process."""
+        """Return a digest of the events in their order; equal for equal traces in any process."""
         return hashlib.blake2b(repr(self.trace).encode(), digest_size=8).hexdigest()
 
     def last_events(self, count: int = 40) -> str:
@@ -89,7 +91,7 @@ class Report:
 
 
 class Simulation:
-    """Everything of one schedule."""
+    """A schedule: the cluster, its callers, the operator and the auditor, all drawn by one seed."""
 
     def __init__(
         self,
@@ -152,7 +154,7 @@ class Simulation:
         )
 
     def run(self) -> Report:
-        """All phases. Never raises for a broken promise: see `Report.violation`."""
+        """Run all phases. A broken promise is not raised, but reported: see `Report.violation`."""
         report = Report(self.seed, len(self.cluster.nodes), len(self.clients))
         faults.install(self.hazards.reach)
         try:
@@ -194,9 +196,9 @@ class Simulation:
         self._playing -= 1
 
     def _drain(self, *, until_played: bool = False) -> None:
-        """Step until nobody has anything to do; or, under faults, until the callers are done.
+        """Step until no actor has anything to do; or, with `until_played`, until callers are done.
 
-        Some of them hang up in the middle of a call once there was enough.
+        In most schedules they stop in the middle of their calls once there was enough.
         """
         for _ in range(STEPS_MAX):
             if until_played and (self._playing == 0 or (self._hang_up and self._is_enough())):
@@ -209,10 +211,10 @@ class Simulation:
         require(False, "LIVE", "the work does not drain")
 
     def _heal(self) -> None:
-        """Faults stop. Old messages may still arrive; then everything must come to rest.
+        """Stop the faults. Old messages may still arrive; then all work must drain.
 
-        Where the nodes are not restarted, owners that were stopped wake up later: what they were
-        about to do has then been done, or undone, by others.
+        Where the nodes are not restarted, owners that were stopped wake up later, when others have
+        done or undone the work that they held.
         """
         self.scheduler.note("faults stop")
         self.hazards.swarm = swarms.CALM
@@ -224,13 +226,13 @@ class Simulation:
                 node.start()
         self.network.last_arrival_us = self.scheduler.now_us
         self._drain()
-        # A node that nothing is asked of may be frozen still.
+        # A node without requests may still be frozen: let its freeze end.
         thawed = [node.group.frozen_until_us for node in self.cluster.nodes]
         self.scheduler.now_us = max(self.scheduler.now_us, *thawed)
         self.auditor.check_settled()
 
     def _ask_again(self) -> None:
-        """Intents under their tokens, once more: bound ones answer as they did."""
+        """Repeat intents under their tokens: bound ones must be answered as before."""
         group = Group("callers")
         asked, number = self._bound_intents() or self.intents.under_tokens(), 0
         while number == 0 or self.cluster.transactions < TRANSACTIONS_MIN:
@@ -263,7 +265,7 @@ class Simulation:
         self.scheduler.spawn(message, run, group)
 
     def _look_at_subnets(self) -> None:
-        """Now that nothing changes any more, the free addresses that are shown are those."""
+        """Check the free addresses that subnets show, which no work changes any more."""
         group = Group("callers")
         rows = self.auditor.seen.of_kind("network-interface")
         for account, region in list(dict.fromkeys((row.account, row.region) for row in rows))[:1]:
@@ -272,7 +274,7 @@ class Simulation:
             self._drain()
 
     def _forget(self) -> None:
-        """End everything, let the retention pass, sweep: nothing may be left."""
+        """End every resource, let the retention pass, and sweep: no row may be left."""
         group = Group("callers")
         for round in range(ENDING_ROUNDS):
             for number, row in enumerate(self._living()):
@@ -286,7 +288,7 @@ class Simulation:
         self.auditor.check_forgotten()
 
     def _living(self) -> list[ResourceRow]:
-        """What callers have to end themselves."""
+        """Return the living resources that end only when callers ask for it."""
         return [
             row
             for row in self.auditor.seen.resources.values()
@@ -301,7 +303,7 @@ class Simulation:
         self.network.last_arrival_us = self.scheduler.now_us
 
     def _end(self) -> None:
-        """Leave nothing behind: an unclosed connection would roll back in a later schedule."""
+        """End actors and sessions: one left open would roll back in a later schedule."""
         self.scheduler.end()
         for node in self.cluster.nodes:
             node.session.reopen()
@@ -310,6 +312,9 @@ class Simulation:
 def simulate(
     seed: int, palette: Sequence[str] | None = None, played: int | None = None, **changes: float
 ) -> Report:
-    """Run the schedule of `seed`; `changes` replace some of its odds, `palette` what is made, and
-    `played` how many transactions there are under faults."""
+    """Run the schedule of `seed`.
+
+    `changes` replace some of its odds, `palette` the actions that its callers make resources with,
+    and `played` its number of transactions under faults.
+    """
     return Simulation(seed, odds=changes, palette=palette, played=played).run()

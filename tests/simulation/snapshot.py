@@ -1,7 +1,7 @@
-"""The committed rows as the auditor reads them: by its own plain SQL, none of the program's.
+"""Snapshot of the committed rows, which the auditor reads by plain SQL of its own.
 
-Kept from look to look: only what was touched since (see `touches`) is read again. `whole` reads
-everything, which the end of a schedule compares with what was kept.
+It is kept from look to look: only rows touched since (see `touches`) are read again. `whole` reads
+all rows afresh, and the end of a schedule compares them with those that were kept.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from simulation.touches import WATCHED, since
 
 INTERNAL = "internal"
 
-# Steps that only a launch has, so each is taken once in an instance's life.
+# Steps of launches alone, which are taken once in an instance's life.
 LAUNCH_STEPS = ("volumes.ensure", "networks.ensure")
-# Stands for as many question marks as there are keys. (A table function would do, but SQLite's own
-# are left dangling when a database is cloned by `deserialize`.)
+# Stands for as many question marks as there are keys. (A table function would do as well, but those
+# of SQLite are left dangling when a database is cloned by `deserialize`.)
 _TOUCHED = "IN (...)"
 _SELECT = {
-    # Callers' entries, and those of the launch steps; the other steps' are many and say no more.
+    # Entries of callers and of launch steps; those of the other steps are many and add no fact.
     "idempotency_entry": (
         "SELECT id, account, region, action, client_token, claimed_at, expires_at"
         f" FROM idempotency_entry WHERE id {_TOUCHED}"
@@ -67,7 +67,7 @@ class EntryRow:
 
     @property
     def key(self) -> tuple[int, int]:
-        """SQLite may use an id again once its row is gone."""
+        """The id and the moment, because SQLite may use an id again once its row is gone."""
         return (self.id, self.claimed_at)
 
 
@@ -105,7 +105,7 @@ class ResourceRow:
 
     @cached_property
     def mark(self) -> str | None:
-        """The name of the intent it was made for; None for what came with something else."""
+        """Return the intent it was made for; None if it came with another resource."""
         for tag in self.doc.get("Tags", ()):
             if tag["Key"] == "intent":
                 return str(tag["Value"])
@@ -129,27 +129,27 @@ class WorkRow:
         return document
 
 
-# What was touched since the last look: keys by table.
+# Keys of the rows touched since the last look, by table.
 Touched = dict[str, dict[Any, None]]
 
 
 @dataclass(slots=True)
 class Snapshot:
-    """Everything the promises speak of, as of the last `refresh`."""
+    """Rows of every table that a promise is about, as of the last `refresh`."""
 
     database: Database = field(compare=False)
     entries: dict[int, EntryRow] = field(default_factory=dict)
     outcomes: dict[int, list[OutcomeRow]] = field(default_factory=dict)
     retained: dict[int, list[str]] = field(default_factory=dict)
     resources: dict[str, ResourceRow] = field(default_factory=dict)
-    # The same, by kind.
+    # Resources by kind, then by id.
     kinds: dict[str, dict[str, ResourceRow]] = field(default_factory=dict, compare=False)
-    # Under whom each resource stands.
+    # Parents of each resource.
     parents: dict[str, list[str]] = field(default_factory=dict)
     work: dict[str, WorkRow] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
     limits: dict[str, int] = field(default_factory=dict)
-    # By holder: (subnet, number of the address), and numbers of public addresses.
+    # Addresses by holder: (subnet, number of the address), and numbers of public addresses.
     addresses: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     public: dict[str, list[int]] = field(default_factory=dict)
     machines: dict[str, str] = field(default_factory=dict)
@@ -160,12 +160,12 @@ class Snapshot:
         return self.kinds.get(kind, {}).values()
 
     def living(self, id: str | None) -> ResourceRow | None:
-        """The row of that id, if it has not ended."""
+        """Return the row of that id, if it has not ended."""
         row = None if id is None else self.resources.get(id)
         return row if row is not None and row.gone_at is None else None
 
     def refresh(self) -> Touched:
-        """Read again what was touched. Between two steps no transaction is open."""
+        """Read the touched rows again. Must be called between two steps, outside transactions."""
         raw = self.database.raw
         assert not raw.in_transaction, "the auditor reads what has committed"
         self._note, touched = since(raw, self._note)
@@ -236,7 +236,7 @@ class Snapshot:
             self.kinds.setdefault(row.kind, {})[row.id] = row
 
     def whole(self) -> Snapshot:
-        """All of it, read afresh."""
+        """Return a snapshot whose rows are all read afresh."""
         every: Touched = {
             table: {key: None for (key,) in self.database.query(f"SELECT {key} FROM {table}")}
             for table, key in WATCHED.items()

@@ -1,4 +1,4 @@
-"""A cluster that a test directs itself: no odds, one thing after the other."""
+"""Stage: a cluster without random faults, on which a test directs each step itself."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _STEPS_MAX = 5_000
 
 
 class Stage:
-    """Two calm nodes, an auditor, and a caller's hand on each request."""
+    """Two nodes without faults, an auditor, and calls that a test sends itself."""
 
     def __init__(self) -> None:
         self.database = database()
@@ -57,7 +57,7 @@ class Stage:
         self._messages = 0
 
     def send(self, call: ApiCall, *, patient: bool = True) -> list[Fate]:
-        """Have a caller send `call` and wait for its answer, repeating it while there is none."""
+        """Have a caller send `call`, wait for its answer, and repeat it while there is none."""
         answers: list[Fate] = []
         self._messages += 1
         message = f"call-{self._messages}"
@@ -77,7 +77,7 @@ class Stage:
         return answers
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
-        """Step until `until` holds, or nobody has anything to do any more."""
+        """Step until `until` holds, or until no actor has anything to do."""
         for _ in range(_STEPS_MAX):
             if until() or not self.scheduler.step():
                 return

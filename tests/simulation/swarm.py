@@ -1,7 +1,7 @@
-"""How often each fault happens in one schedule: drawn, so that schedules differ in kind.
+"""Swarm: the odds of each fault in a schedule, drawn so that schedules differ in kind.
 
-A schedule with every fault at once explores less than many schedules with a few each (swarm
-testing), so about half of the odds are zero in any one of them. Odds only; no behaviour here.
+A schedule with every fault at once explores less than many schedules with a few faults each (swarm
+testing), so about half of the odds are zero in each schedule. Odds only; no behaviour here.
 """
 
 from __future__ import annotations
@@ -12,39 +12,39 @@ from dataclasses import dataclass, fields, replace
 
 @dataclass(frozen=True, slots=True)
 class Swarm:
-    """Odds in [0, 1], each of one chance."""
+    """Odds in [0, 1], each of one kind of fault."""
 
-    # The network, for each message.
+    # Network: odds for each message.
     drop_request: float = 0.3
     drop_reply: float = 0.4
     duplicate: float = 0.4
     arrives_late: float = 0.2
-    # The processes: at each fault point, at each place where a thread may be preempted, at each
-    # tick of the operator.
+    # Processes: odds at each fault point, at each place where a thread may be preempted, and at
+    # each tick of the operator.
     crash: float = 0.02
     stall: float = 0.06
     crash_node: float = 0.3
     freeze_node: float = 0.3
-    # The database: at each COMMIT, at each transaction.
+    # Database: odds at each COMMIT, and at each transaction.
     commit_fails: float = 0.05
     commit_unknown: float = 0.05
     transaction_lost: float = 0.06
-    # The writer lets several transactions gather before it takes a batch.
+    # Writer: it lets several transactions gather before it takes a batch.
     gather: float = 0.6
-    # The services: at each call.
+    # Services: odds at each call.
     service_fails: float = 0.1
     # An owner is stopped just before it calls a service, or before the service calls its driver.
     owner_paused: float = 0.12
     service_hangs: float = 0.08
     service_refuses: float = 0.03
     boot_fails: float = 0.2
-    # The operator, at each tick.
+    # Operator: odds at each tick.
     sweep: float = 0.5
     limits: float = 0.4
     clock_back: float = 0.1
-    # Each node's clock, from the start.
+    # Clocks: odds for each node, from the start.
     clock_skewed: float = 1.0
-    # The callers, between two requests.
+    # Callers: odds between two requests.
     long_break: float = 0.25
 
 
@@ -53,7 +53,7 @@ _HIGHEST = Swarm()
 
 
 def draw(rng: random.Random) -> Swarm:
-    """Each of the odds zero or up to its highest."""
+    """Draw each of the odds: zero, or a number up to its value in `_HIGHEST`."""
     drawn = {
         one.name: (0.0 if rng.random() < 0.5 else rng.random()) * getattr(_HIGHEST, one.name)
         for one in fields(Swarm)

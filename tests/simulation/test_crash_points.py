@@ -1,4 +1,4 @@
-"""Power is lost at each fault point in turn; what was acknowledged stays, the rest never was."""
+"""Power is lost at each fault point in turn: acknowledged effects stay, others leave no trace."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simulation.staging import LAUNCH, Stage, staged
 
 
 def _crash_at(stage: Stage, wanted: Point, occurrence: int) -> list[str]:
-    """Lose the power of whichever node reaches `wanted` for the `occurrence`-th time."""
+    """Crash the node that reaches `wanted` when it is reached for the `occurrence`-th time."""
     crashed: list[str] = []
     reached = 0
 

@@ -1,4 +1,4 @@
-"""Every promise holds for each thing that callers make, asked for on purpose and not by chance."""
+"""Promises hold for each making by itself, which other schedules make only by chance."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from simulation.clients import whole_palette
 from simulation.makings import MAKINGS, MEETINGS
 from simulation.simulator import Report, simulate
 
-# Schedules in which callers try: mostly the first is enough. They are long, because a need of a
-# need must be there before.
+# Schedules in which callers try to make it, though mostly the first is enough. Each is long,
+# because the resources that it needs, and those that they need, must be made before.
 SCHEDULES, PLAYED = 20, 90
 
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    """Keep the log of crashes that are meant to happen out of the test's own."""
+    """Keep the log of intended crashes out of the test's output."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)

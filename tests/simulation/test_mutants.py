@@ -1,7 +1,7 @@
-"""The simulation finds what is there: every mutant is caught, and it is said how soon.
+"""Mutants are all caught by the simulation, and each test tells after how many schedules.
 
-Caught means by the auditor, or by an assertion of the program that the schedule led it into. The
-very schedule that catches a mutant passes without it, so that no false alarm counts.
+Caught means by the auditor, or by an assertion of the program. The same schedule must pass without
+the mutant, so that no false alarm counts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from simulation.mutants import MUTANTS
 from simulation.shrinking import shrink, without
 from simulation.simulator import simulate
 
-# A small part of what CI runs without a mutant; each is caught long before.
+# Schedules to catch a mutant in: a small part of those that CI runs, and far more than it takes.
 SCHEDULES_MAX = 1000
 
 

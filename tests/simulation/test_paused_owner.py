@@ -1,7 +1,7 @@
-"""An owner stopped just before a create, whose successor unwinds, makes nothing when it resumes.
+"""Owner paused just before a create: it makes no resource when it resumes after the unwinding.
 
-Directed: for each of the four services, the launch's owner is stopped before the very call; its
-lease runs out; the instance is terminated by its successor; then the first owner goes on.
+Directed, not drawn: for each of the four services, the launch's owner is stopped just before the
+call; its lease runs out; its successor terminates the instance; then the first owner goes on.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from simulation.acts import ending
 from simulation.scheduler import MINUTE, SECOND, Actor
 from simulation.staging import LAUNCH, Stage, staged
 
-# Longer than the lease (90 s) and than all its successor has to do.
+# Longer than the lease (90 s) and than all the work of its successor.
 PAUSE_US = 10 * MINUTE
 
 
 def _pause_before(stage: Stage, service: str) -> list[Actor]:
-    """Have the first owner that is about to create at `service` sleep through everything."""
+    """Pause the first owner that is about to create at `service` for `PAUSE_US`."""
     paused: list[Actor] = []
 
     def before_call(name: str, verb: Verb, call: StepCall) -> None:

@@ -1,7 +1,7 @@
-"""Promises P1 to P9 under every fault of `swarm`, on thousands of seeded schedules.
+"""Promises P1 to P11 under every fault of `swarm`, on seeded schedules.
 
-`SIMULATION_SCHEDULES` says how many: 1,000 unless set, which fits the time of `make test`; CI runs
-more. A failure prints its seed: `make simulate SEED=…` replays it, alone, event by event.
+`SIMULATION_SCHEDULES` is their number: 1,000 unless set, which fits the time of `make test`; CI
+runs more. A failure prints its seed, and `make simulate SEED=…` replays it event by event.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from simulation.simulator import (
 )
 
 SCHEDULES = int(os.environ.get("SIMULATION_SCHEDULES", "1000"))
-# As many parts as keep a few workers evenly busy, to the end.
+# Enough parts to keep a few workers evenly busy to the end.
 PARTS = max(20, SCHEDULES // 250)
-# The first seed; another one explores other schedules, the same one repeats these.
+# The first seed: another one explores other schedules, the same one repeats these.
 BASE_SEED = int(os.environ.get("SIMULATION_SEED", "1"))
 
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    """Thousands of crashes are not news."""
+    """Keep the log of intended crashes out of the test's output."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)

@@ -1,4 +1,4 @@
-"""A schedule is the same whichever way its statements take to the database."""
+"""Schedules are the same whether statements go straight to the driver or through SQLAlchemy."""
 
 from __future__ import annotations
 

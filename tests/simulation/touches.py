@@ -1,14 +1,14 @@
-"""Which rows were touched since the auditor last looked, noted by triggers of its own.
+"""Touches: notes of the rows that were changed since the auditor's last look, made by triggers.
 
-The program knows nothing of them. What a trigger notes is part of the transaction that touched
-the row: it is there exactly if the change is, whoever rolled back or crashed.
+The program knows nothing of the triggers. A note is part of the transaction that changed the row,
+so that it exists exactly if the change does, after every rollback and crash.
 """
 
 from __future__ import annotations
 
 import sqlite3
 
-# Each watched table, and the column that says whose rows to read again.
+# Watched tables, each with the column by whose value the auditor reads rows again.
 WATCHED = {
     "resource": "id",
     "resource_edge": "child",
@@ -33,7 +33,7 @@ _TRIGGER = """
 
 
 def watch(raw: sqlite3.Connection) -> None:
-    """Put the triggers in place. Done once, before the database is cloned."""
+    """Create the triggers. Must be called once, before the database is cloned."""
     raw.execute(_TABLE)
     for table, key in WATCHED.items():
         for verb, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")):
@@ -41,7 +41,7 @@ def watch(raw: sqlite3.Connection) -> None:
 
 
 def since(raw: sqlite3.Connection, number: int) -> tuple[int, dict[str, dict[str, None]]]:
-    """What was touched after note `number`: the last note, and the keys of each table."""
+    """Return the last note, and the keys of each table touched after note `number`."""
     touched: dict[str, dict[str, None]] = {}
     last = number
     for last, what, key in raw.execute(_SINCE, (number,)):  # noqa: B007 - returned below

@@ -1,4 +1,4 @@
-"""P2, of what is counted: no more is taken than may be, and counters say what is held."""
+"""P2 for counters and quotas: none exceeds its maximum, and counters equal what is held."""
 
 from __future__ import annotations
 
@@ -12,26 +12,29 @@ from simulation.snapshot import ResourceRow, Snapshot, Touched
 
 
 def _counted() -> dict[str, Quota]:
-    """The quotas of what callers make, but for kinds that come with something of another kind."""
+    """Return the quotas of kinds that callers make, and that no resource of another kind brings.
+
+    The parent that a quota counts under may bring one.
+    """
     made = [one.kind for one in mixed() if one.makes and one.kind in QUOTAS]
     alone = [kind for kind in made if brought_by(kind) in ("", "account", parent_of(kind))]
     return {kind: QUOTAS[kind] for kind in alone}
 
 
-# EC2's quotas of a new account: how many, and what one count is of.
+# EC2's quotas of a new account: the maximum, and the member of the parent that each count is of.
 COUNTED = _counted()
-# A parent's first comes with it, whatever the quota.
+# Kinds whose parent brings the first resource, even beyond the quota.
 _WITH_ITS_PARENT = {kind for kind in COUNTED if brought_by(kind) == parent_of(kind) != ""}
-# vCPUs of the types that the callers launch.
+# vCPUs of the instance types that callers launch.
 VCPUS = {"t3.micro": 2, "t3.small": 2}
 
-# (counter's name, what one count is of)
+# (the counter's name, the parent or zone that is counted under)
 _Counted = tuple[str, str]
 
 
 @dataclass(slots=True)
 class Usage:
-    """What is taken of each counter and each quota, as of the last look."""
+    """Amounts taken of each counter and each quota, as of the last look."""
 
     limits: dict[str, int]
     _living: Counter[_Counted] = field(default_factory=Counter)
@@ -39,11 +42,11 @@ class Usage:
     _grown: dict[_Counted, None] = field(default_factory=dict)
 
     def follow(self, before: ResourceRow | None, row: ResourceRow) -> None:
-        """One resource came, changed or ended."""
+        """Count a resource that was made, has changed or has ended."""
         per = _per(row)
         if per is None:
             return
-        # A gateway that is being deleted has left its subnet, though its record stays.
+        # A gateway that is being deleted has left its subnet, though its row stays.
         counts = row.is_living and row.state != "deleting"
         counted = before is not None and before.is_living and before.state != "deleting"
         name = f"{row.kind}/{row.account}/{row.region}"
@@ -53,9 +56,9 @@ class Usage:
             self._grown[one] = None
 
     def check(self, seen: Snapshot, touched: Touched) -> None:
-        """Nothing grew beyond the maxima that stood at the last look, or stand now.
+        """Require that no amount has grown beyond the maxima of the last look or of now.
 
-        Lowering a maximum below what is taken is allowed; taking more after that is not.
+        Lowering a maximum below the amount taken is allowed; taking more after that is not.
         """
         allowed = (self.limits, seen.limits)
         for one in self._grown:
@@ -76,10 +79,10 @@ class Usage:
 
 
 def _per(row: ResourceRow) -> str | None:
-    """The place that the row is counted in; None where it is not counted, or its document does not
-    name the place.
+    """Return the parent or zone that the row is counted under.
 
-    Rules of a group are counted by their direction.
+    None if the row is not counted, or its document does not name the parent. Rules of a group are
+    counted by their direction.
     """
     if row.kind not in COUNTED:
         return None
@@ -97,14 +100,14 @@ def _require_within(name: str, taken: int, maxima: list[int | None]) -> None:
 
 
 def _maximum(limits: dict[str, int], name: str, default: int | None) -> int | None:
-    """The most particular setting for a counter, read as its documentation says."""
+    """Return the most specific setting for a counter, in the documented order."""
     what, first, second = name.split("/", 2)
     families = (name, f"{what}/{first}/*", f"{what}/*/{second}", f"{what}/*/*")
     return next((limits[family] for family in families if family in limits), default)
 
 
 def counters_are_what_is_held(seen: Snapshot) -> None:
-    """The counters equal what living instances and reservations hold, each what it is worth."""
+    """Counters equal the capacity and vCPUs that instances and reservations hold."""
     held: Counter[str] = Counter()
     for row in seen.of_kind("instance"):
         if row.private["held"] is not None:

@@ -1,8 +1,8 @@
-"""One node's clock and the program's randomness, both replayable.
+"""World of a node: its clock, and the program's randomness, both replayable from the seed.
 
-Each node's wall clock is wrong by its own amount, and may be set back by the schedule, as an
-operator or NTP does; the store must not notice more than that its own clock hurries, or stands
-still for a while.
+Each node's wall clock is wrong by an amount of its own, and the schedule may set it back, as an
+operator or NTP does. The store's own clock may then run fast or stand still for a while, but must
+never go back.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ EPOCH = datetime(2031, 1, 1, tzinfo=UTC)
 
 
 class SimulatedWorld:
-    """`sametoken.world.World` over a scheduler. `behind_us` below 0: the clock is ahead."""
+    """Implements `sametoken.world.World`. `behind_us` below 0: the clock is ahead."""
 
     def __init__(self, scheduler: Scheduler, rng: random.Random, behind_us: int = 0) -> None:
         self._scheduler = scheduler

@@ -15,13 +15,6 @@ from collections.abc import Iterator
 
 from tidy.sources import Source
 
-# Folders and files that are still to be rewritten. A test says when a name can be taken off.
-LEFT: tuple[str, ...] = (
-    "tests/ec2/",
-    "tests/exercises/",
-    "tests/simulation/",
-)
-
 _WORDS = (
     "What|Whatever|Who|Whoever|Whom|Whose|Which|Whichever|One|Ones|Those|They|Nobody|Nothing"
     "|Neither|Anybody|Anyone|Everybody|Everyone|Somebody|Someone"
@@ -34,12 +27,6 @@ _SENTENCE = re.compile(rf"(?:[.?!:][)\"”]*\s+|\n\n|\n- )\(?({_WORDS}|None of)\
 
 def plain(source: Source) -> Iterator[str]:
     """No sentence of a comment or docstring begins with a word that stands for another one."""
-    if not source.path.startswith(LEFT):
-        yield from riddles(source)
-
-
-def riddles(source: Source) -> Iterator[str]:
-    """Yield the violations of `plain`, in folders that are left too."""
     for line, text in [*_docstrings(source.tree), *_comments(source)]:
         opening = _OPENING.match(text)
         for found in [*([opening] if opening else []), *_SENTENCE.finditer(text)]:

@@ -16,7 +16,7 @@ def listed(**tags: str) -> list[dict[str, str]]:
 
 
 def of(client: Any, id: str) -> dict[str, str]:
-    """A resource's tags, as DescribeTags tells them."""
+    """Ask DescribeTags for the tags of a resource."""
     answer = client.describe_tags(Filters=by_filter("resource-id", id))["Tags"]
     assert all(one["ResourceId"] == id for one in answer)
     return {one["Key"]: one["Value"] for one in answer}

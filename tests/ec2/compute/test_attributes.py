@@ -11,7 +11,7 @@ from ec2 import peer
 from ec2.asking import code, described, launch, refusal, running, wait
 from plane import Plane
 
-# What an attribute shows of an instance that was launched with nothing special.
+# Attribute -> the member it answers, and its value for an instance launched without options.
 DEFAULTS: dict[str, tuple[str, Any]] = {
     "instanceType": ("InstanceType", {"Value": "t3.micro"}),
     "kernel": ("KernelId", {}),
@@ -34,7 +34,7 @@ DEFAULTS: dict[str, tuple[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def plain(plane: Plane) -> tuple[Any, str]:
-    """A client, and a running instance that nothing special was asked for."""
+    """Return a client, and a running instance that was launched without options."""
     client = plane.client(keys=plane.account("plain"))
     return client, running(client)
 
@@ -80,14 +80,14 @@ def test_an_attribute_that_does_not_exist_is_refused(plane: Plane) -> None:
     assert code(describe, InstanceId=absent, Attribute="userData") == "InvalidInstanceID.NotFound"
 
 
-# Attribute -> a value to set it to, while the instance runs.
+# Attribute -> a value that it can be given while the instance runs.
 SET_RUNNING: dict[str, Any] = {
     "disableApiTermination": True,
     "disableApiStop": True,
     "instanceInitiatedShutdownBehavior": "terminate",
     "sourceDestCheck": False,
 }
-# The same, only while it is stopped.
+# Attribute -> a value that it can be given only while the instance is stopped.
 SET_STOPPED: dict[str, Any] = {
     "instanceType": "t3.large",
     "userData": base64.b64encode(b"new").decode(),
@@ -96,7 +96,7 @@ SET_STOPPED: dict[str, Any] = {
 
 
 def own_member(name: str, value: Any) -> dict[str, Any]:
-    """The form of ModifyInstanceAttribute that has a member for each attribute."""
+    """Spell the request by the attribute's own member, not by `Attribute` and `Value`."""
     given = base64.b64decode(value) if name == "userData" else value
     return {name[0].upper() + name[1:]: {"Value": given}}
 

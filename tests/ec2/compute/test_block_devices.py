@@ -1,4 +1,4 @@
-"""Volumes of a launch: the image's devices with the request's laid over them, and their end."""
+"""Volumes of a launch: the image's devices, changed by the request's, and how they end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def ebs(device: str, **members: Any) -> dict[str, Any]:
 
 
 def volumes(client: Any, id: str) -> dict[str, dict[str, Any]]:
-    """The volumes attached to an instance, by device."""
+    """Return the volumes attached to an instance, by device."""
     answer = client.describe_volumes(Filters=by_filter("attachment.instance-id", id))
     return {one["Attachments"][0]["Device"]: one for one in answer["Volumes"]}
 
@@ -93,7 +93,7 @@ def test_an_instance_store_of_the_image_is_no_volume(plane: Plane) -> None:
 
 @pytest.mark.parametrize("value", ["", "true"])
 def test_a_device_is_left_out_by_the_presence_of_no_device(plane: Plane, value: str) -> None:
-    """The API reference says "specify an empty string"; clients are known to send more."""
+    """The API reference says "specify an empty string", but clients are known to send others."""
     client = plane.client()
     mappings = [{"DeviceName": ROOT, "NoDevice": value}, ebs("/dev/sdf", VolumeSize=1)]
     assert set(volumes(client, running(client, BlockDeviceMappings=mappings))) == {"/dev/sdf"}
@@ -151,7 +151,7 @@ def test_a_volume_that_is_to_survive_its_instance_is_available_afterwards(plane:
         ),
     )
     made = {device: one["VolumeId"] for device, one in volumes(client, id).items()}
-    # The request's word is not the last: both ways, by attribute.
+    # ModifyInstanceAttribute changes what the request said, in both directions.
     changes = [
         {"DeviceName": device, "Ebs": {"DeleteOnTermination": deletes}}
         for device, deletes in (("/dev/sdf", False), ("/dev/sdg", True))

@@ -1,4 +1,4 @@
-"""Capacity split off and moved between reservations: its sum stays, whatever is repeated."""
+"""Capacity split off and moved between reservations: repeats do not change its sum."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def reserve(ec2: Any, count: int, **more: Any) -> str:
 
 
 def totals(ec2: Any) -> dict[str, int]:
-    """What each active reservation has, which is all free."""
+    """Return the capacity of each active reservation, and assert that all of it is free."""
     shown = ec2.describe_capacity_reservations()["CapacityReservations"]
     assert all(one["TotalInstanceCount"] == one["AvailableInstanceCount"] for one in shown)
     return {one["CapacityReservationId"]: one["TotalInstanceCount"] for one in shown}

@@ -1,4 +1,4 @@
-"""ModifyInstanceCreditSpecification: done for some, told of others, and repeated without effect."""
+"""ModifyInstanceCreditSpecification: partial success, and repeats that change nothing."""
 
 from __future__ import annotations
 

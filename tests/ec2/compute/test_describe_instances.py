@@ -1,4 +1,4 @@
-"""DescribeInstances and its relatives: what is found by id, filter and page, and how shown."""
+"""DescribeInstances and its relatives: instances found by id, by filter and in pages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def tagged(**tags: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def one(plane: Plane) -> tuple[Any, str]:
-    """A client, and a running instance that has everything filters ask for."""
+    """Return a client, and a running instance that has a value for every filter that can match."""
     client = plane.client(keys=plane.account("one"))
     client.create_placement_group(GroupName="g", Strategy="partition")
     id = running(
@@ -36,8 +36,8 @@ def one(plane: Plane) -> tuple[Any, str]:
     return client, id
 
 
-# Filter -> what the instance shows under it. Those with no value stand for what instances here
-# never have; the test of the registry holds the table against the model's documentation.
+# Filter -> a value of it that matches the instance. Filters for features that instances here never
+# have are left out; `ec2/test_catalog.py` asks every filter that the model documents.
 KNOWN = {
     "architecture": "x86_64",
     "availability-zone": "us-east-1a",
@@ -98,10 +98,10 @@ def test_a_filter_finds_the_instance_by_what_it_shows(one: tuple[Any, str], name
 def test_every_path_of_the_filter_table_leads_somewhere_in_a_running_instance(
     one: tuple[Any, str],
 ) -> None:
-    """A path that is misspelt would make a filter that never matches, and nobody would notice."""
+    """A misspelt path would make a filter that never matches, and no other test would fail."""
     client, id = one
     shown = {**described(client, id), "ReservationId": "r-", "OwnerId": "o"}
-    # What this instance does not have, though others do.
+    # Members that other instances have, and this one does not.
     absent = {"key-name", "platform", "state-reason-code", "state-reason-message"}
     for name, path in INSTANCE_FILTERS.items():
         if path and not path.startswith("=") and name not in absent:
@@ -136,7 +136,7 @@ def test_the_client_token_filter_is_exact_case_sensitive_and_takes_wildcards(
 def test_every_filter_answers_whatever_state_instances_are_in(
     one: tuple[Any, str], name: str
 ) -> None:
-    """A member that says nothing of a running instance (its state reason) is no crash."""
+    """A member that a running instance lacks (its state reason) must not crash a filter."""
     client, _ = one
     assert found(client, name, "no such value") == set()
 

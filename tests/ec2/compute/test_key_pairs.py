@@ -1,4 +1,4 @@
-"""Key pairs: fingerprints as EC2's users compute them, private keys given once, names unique."""
+"""Key pairs: fingerprints as EC2's users compute them, private keys shown once, unique names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.compute.key_material import KeyMaterial
 from sametoken.ec2.kit.actions import Change
 
-# Made once: a key of 1024 bits is the quickest that EC2 imports.
+# 1024 bits, because it is the shortest key that EC2 imports, and so the quickest to make.
 RSA_KEY = rsa.generate_private_key(65537, 1024)
 ED25519_KEY = ed25519.Ed25519PrivateKey.generate()
 

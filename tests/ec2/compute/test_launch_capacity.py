@@ -1,4 +1,4 @@
-"""MinCount, MaxCount and what there is room for: partial launches, failures that bind, quotas."""
+"""MinCount, MaxCount and free capacity: partial launches, failures that bind, quotas."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def limit(plane: Plane, name: str, maximum: int) -> None:
 
 
 def room(plane: Plane, instance_type: str, maximum: int, zone: str = ZONE) -> str:
-    """Leave room for so many of a type that only the calling test uses; the counter's name."""
+    """Leave room for `maximum` of a type that only the calling test uses; return the counter."""
     name = counters.capacity_name(zone, instance_type)
     limit(plane, name, maximum)
     return name
@@ -98,7 +98,7 @@ def test_a_failed_launch_in_one_zone_leaves_the_token_free_for_another(plane: Pl
 
 
 def test_a_failed_launch_is_retried_by_an_sdk_with_its_token_and_succeeds(plane: Plane) -> None:
-    """botocore repeats a 500 with the same token; room that appears meanwhile is used."""
+    """botocore repeats a 500 with the same token, and the repeat uses room that was made since."""
     client = plane.client(retries={"total_max_attempts": 3, "mode": "standard"})
     room(plane, "c5.9xlarge", 0)
 
@@ -144,7 +144,7 @@ def test_the_quota_refuses_without_binding_anything(plane: Plane) -> None:
     refused = refusal(client.run_instances, **params)
     assert (refused.code, refused.status) == ("VcpuLimitExceeded", 400)
     assert client.describe_instances()["Reservations"] == []
-    # The token is free: other parameters under it launch, and as many as the quota leaves.
+    # The refusal left the token free: other parameters launch as many as the quota leaves.
     answer = client.run_instances(**{**params, "MinCount": 1})
     assert count(answer) == 2 and left(plane, name) == 0
     assert count(client.run_instances(**{**params, "MinCount": 1})) == 2
@@ -167,7 +167,7 @@ def test_what_a_launch_took_is_given_back_at_its_end_and_while_it_is_stopped(
     wait(client, "instance_stopped", id)
     assert [left(plane, name) for name in names] == [1, 96]
     other = running(client, **one)
-    # Not binding: nobody's token is at stake in a start.
+    # A start has no token, so its failure binds nothing.
     assert code(client.start_instances, InstanceIds=[id]) == "VcpuLimitExceeded"
     limit(plane, names[1], 1000)
     refused = refusal(client.start_instances, InstanceIds=[id])

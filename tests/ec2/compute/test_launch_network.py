@@ -33,7 +33,7 @@ ABSENT_INTERFACE = "eni-00000000000000000"
 
 @pytest.fixture(scope="module")
 def home(plane: Plane) -> tuple[Any, dict[str, dict[str, Any]]]:
-    """A client, and the default subnets by zone."""
+    """Return a client, and the default subnets by zone."""
     client = plane.client(keys=plane.account("network"))
     subnets = client.describe_subnets()["Subnets"]
     return client, {one["AvailabilityZone"]: one for one in subnets}
@@ -44,7 +44,7 @@ def address_in(subnet: dict[str, Any], number: int) -> str:
 
 
 def other_vpc(plane: Plane, account: str) -> tuple[str, str]:
-    """A second VPC's subnet and group, both in us-east-1a."""
+    """Make a second VPC; return its subnet in us-east-1a and its security group."""
 
     def like(tx: Tx, kind: Any, row: Row, vpc: str, **doc: Any) -> Row:
         id = mint(tx, kind.prefix)
@@ -111,7 +111,7 @@ def test_a_fixed_private_address_is_held_by_one_and_given_back(
     assert described(client, id)["PrivateDnsName"] == f"ip-{address.replace('.', '-')}.ec2.internal"
     refused = refusal(client.run_instances, **LAUNCH, **params)
     assert (refused.code, refused.status) == ("InvalidIPAddress.InUse", 400)
-    # The retry of the launch itself does not meet its own address.
+    # A retry of the launch is not refused for the address that the launch itself took.
     assert launch(client, ClientToken=token, **params)["InstanceId"] == id
     client.terminate_instances(InstanceIds=[id])
     wait(client, "instance_terminated", id)

@@ -1,4 +1,4 @@
-"""What RunInstances takes: every member is echoed where EC2 echoes it, or refused by its name."""
+"""Members of RunInstances: each is shown where EC2 shows it, or refused by its name."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def input_shape() -> Shape:
 
 
 def with_required(shape: Shape, member: str, value: Any) -> dict[str, Any]:
-    """A structure with `member` (its least value for None), and whatever it cannot do without."""
+    """Fill a structure's required members, and `member` (with its least value if None)."""
     filled = {name: least(shape.members[name]) for name in (*shape.required_members, member)}
     return filled if value is None else {**filled, member: value}
 
 
 def least(shape: Shape) -> Any:
-    """The smallest value of a shape that is not taken for absent."""
+    """Return the smallest value of a shape that does not count as absent."""
     match shape.type_name:
         case "structure":
             return with_required(shape, next(iter(shape.members)), None)
@@ -51,7 +51,7 @@ def least(shape: Shape) -> Any:
 def unsupported(
     shape: Shape, accepted: Accepted, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, Any]]:
-    """Each member that `accepted` does not name: its dotted path, and a value in its place."""
+    """Yield each member that `accepted` does not name: its dotted path, and a request with it."""
     if shape.type_name == "list":
         for name, value in unsupported(shape.member, accepted, path):
             yield name, [value]
@@ -74,7 +74,7 @@ UNSUPPORTED = dict(unsupported(input_shape(), ACCEPTED))
 
 
 def test_the_table_of_accepted_members_is_of_the_model() -> None:
-    """A member that is misspelt there would be refused although it is meant to be taken."""
+    """A member misspelt in `ACCEPTED` would be refused although it is meant to be accepted."""
 
     def check(shape: Shape, accepted: Accepted) -> None:
         while shape.type_name == "list":
@@ -96,7 +96,7 @@ def test_a_member_that_is_not_supported_is_refused_by_name(plane: Plane, path: s
     assert f" {path} " in refused.message
 
 
-# What is sent, where DescribeInstances shows it, and what it shows when that is not what was sent.
+# Parameters of a launch, where DescribeInstances shows them, and the value that it shows.
 ECHOED: list[tuple[dict[str, Any], str, Any]] = [
     ({"InstanceType": "t3.small"}, "InstanceType", "t3.small"),
     ({"Monitoring": {"Enabled": True}}, "Monitoring.State", "enabled"),
@@ -169,7 +169,7 @@ def test_what_is_sent_is_echoed(plane: Plane, sent: dict[str, Any], path: str, s
         assert reduce(getitem, path.split("."), instance) == shown
 
 
-# Attributes that only DescribeInstanceAttribute shows.
+# Parameters of a launch that only DescribeInstanceAttribute shows.
 ATTRIBUTES: list[tuple[dict[str, Any], str, Any]] = [
     ({"DisableApiTermination": True}, "disableApiTermination", True),
     ({"DisableApiStop": True}, "disableApiStop", True),
@@ -193,7 +193,7 @@ def test_what_is_not_in_an_instance_is_an_attribute_of_it(
 
 
 def test_every_accepted_member_is_echoed_by_a_test() -> None:
-    """Devices, network and what is resolved (an image, a template) have suites of their own."""
+    """Devices, network, and names to resolve (an image, a template) have suites of their own."""
     elsewhere = {
         "BlockDeviceMappings", "NetworkInterfaces", "SecurityGroupIds", "SecurityGroups",
         "SubnetId", "PrivateIpAddress", "KeyName", "ImageId", "MinCount", "MaxCount", "DryRun",
@@ -284,7 +284,7 @@ def test_an_image_decides_what_its_instances_are(plane: Plane) -> None:
     shown = launch(client, ImageId=arm["ImageId"], InstanceType="t4g.micro")
     assert (shown["Architecture"], shown["RootDeviceName"]) == ("arm64", "/dev/sda1")
     assert shown["CurrentInstanceBootMode"] == "uefi"
-    # Without `imds-support` the old metadata service still answers.
+    # An image without `imds-support` leaves version 1 of the metadata service on.
     assert shown["MetadataOptions"]["HttpTokens"] == "optional"
     assert shown["MetadataOptions"]["HttpPutResponseHopLimit"] == 1
     assert launch(client)["MetadataOptions"]["HttpTokens"] == "required"

@@ -1,4 +1,4 @@
-"""Versions of launch templates as they are described: named, of all templates, in pages."""
+"""DescribeLaunchTemplateVersions: versions by number, of all templates, and in pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def ec2(plane: Plane, request: pytest.FixtureRequest) -> Any:
 
 
 def template(ec2: Any, name: str, versions: int) -> str:
-    """A template of that many versions, the first of which is the default one."""
+    """Make a template with `versions` versions; the first stays the default."""
     data = {"ImageId": IMAGE, "InstanceType": "t3.micro"}
     made = ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
     for number in range(2, versions + 1):

@@ -1,4 +1,4 @@
-"""Start, stop, reboot and terminate: in every state, repeated, together, and against failures."""
+"""Start, stop, reboot and terminate: in every state, repeated, for several instances, failing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sametoken.resources.compute.instances import STATE_CODES, InstanceState
 from sametoken.resources.compute.placements import placement_id
 from sametoken.resources.kit import counters, rows
 
-# What each call answers in each state: (previous, current), or the code of a refusal.
+# Answers of each call in each state: (previous, current), or the code of a refusal.
 # Source: EC2 user guide, "Instance lifecycle"; captures for repeats.
 ANSWERS: dict[str, dict[str, tuple[str, str] | str]] = {
     "terminate": {
@@ -59,7 +59,7 @@ RESULTS = {
 
 @pytest.fixture(scope="module")
 def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    """A plane whose instances move only when a test drives them."""
+    """Yield a plane whose instances change state only when a test drives them."""
     with running_plane(tmp_path_factory.mktemp("still"), runners=0) as running:
         yield running
 
@@ -69,7 +69,7 @@ def ask(client: Any, verb: str, *ids: str) -> Any:
 
 
 def in_state(plane: Plane, client: Any, state: str) -> str:
-    """A new instance, brought into `state` by the calls a user has."""
+    """Launch an instance and bring it into `state` by calls that a user has."""
     id: str = launch(client)["InstanceId"]
     steps = {
         "pending": (),
@@ -205,7 +205,7 @@ def test_hibernation_is_refused_not_forgotten(plane: Plane) -> None:
 
 
 def leftovers(plane: Plane, client: Any, id: str, *, held: list[str]) -> None:
-    """Assert that nothing an instance had is left of it."""
+    """Assert that a terminated instance has left nothing behind."""
     assert client.describe_volumes()["Volumes"] == []
     assert client.describe_network_interfaces()["NetworkInterfaces"] == []
     for subnet in client.describe_subnets()["Subnets"]:

@@ -1,4 +1,4 @@
-"""MonitorInstances and UnmonitorInstances: repeated, together, and against what is ending."""
+"""MonitorInstances and UnmonitorInstances: repeated, for several, and on ended instances."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from plane import Plane
 
 
 def answered(client: Any, call: str, *ids: str) -> dict[str, str]:
-    """The state the call answers for each instance."""
+    """Make the call, and return the state that it answers for each instance."""
     answer = getattr(client, call)(InstanceIds=list(ids))["InstanceMonitorings"]
     return {one["InstanceId"]: one["Monitoring"]["State"] for one in answer}
 

@@ -1,4 +1,7 @@
-"""Tokens after the end: late arrivals launch nothing; a day after the last end all is forgotten."""
+"""Tokens of terminated instances: a late retry launches nothing, until a day has passed.
+
+A day after the last of its instances ended, the token and what it made are forgotten.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ HOUR = timedelta(hours=1)
 
 
 def sweep_all(plane: Plane) -> int:
-    """Sweep until nothing is due; how many rows went."""
+    """Sweep until nothing is due, and return how many rows were removed."""
     total = 0
     while swept := plane.run(lambda tx: sweep(tx, plane.node.engine)):
         total += swept
@@ -37,7 +40,7 @@ def terminate(client: Any, *ids: str) -> None:
 
 
 def own_things(plane: Plane) -> dict[str, Row]:
-    """A VPC with a subnet and its groups, a key pair and an image, all the account's own."""
+    """Make the account a VPC with a subnet and groups, a key pair and an image of its own."""
     account = plane.keys.account
 
     def place(tx: Tx, kind: Any, doc: dict[str, Any], *parents: str, **more: Any) -> Row:
@@ -102,7 +105,7 @@ def test_a_token_replays_when_all_it_named_is_gone_and_is_forgotten_a_day_later(
     assert code(client.describe_instances, InstanceIds=[id]) == "InvalidInstanceID.NotFound"
     plane.advance(1.1 * HOUR)
     assert sweep_all(plane) > 0
-    # Forgotten: the request is judged anew, and what it names is not there any more.
+    # The token is forgotten, so the request is checked anew, and its image no longer exists.
     assert code(client.run_instances, **params) == "InvalidAMIID.NotFound"
 
 
@@ -153,7 +156,7 @@ def test_a_sweep_leaves_nothing_of_what_is_forgotten_and_takes_nothing_else(plan
 
 
 def test_a_sweep_never_races_a_replay(plane: Plane) -> None:
-    """Replays and sweeps at the very end: the old instance or one new launch, and no error."""
+    """Replays meet the sweep as retention ends: each tells the old instance or one new launch."""
     client = plane.client(max_pool_connections=8)
     old = running(client, ClientToken="race")
     terminate(client, old)

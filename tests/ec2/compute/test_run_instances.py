@@ -1,4 +1,4 @@
-"""RunInstances under duplicates: one launch, the same answer, and no way to disturb a launch."""
+"""RunInstances repeated: one launch, the same answer, and no request disturbs another launch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sametoken.idempotency.ledger import Scope
 from sametoken.idempotency.token import derive_token
 from sametoken.workflow.plans import PLANS
 
-# What may have moved on between the first answer and a replay: the current state.
+# Members that show the current state, which a replay may show later than the first answer.
 CURRENT = (
     "State", "BlockDeviceMappings", "NetworkInterfaces", "PublicDnsName", "PublicIpAddress",
 )  # fmt: skip
@@ -26,13 +26,13 @@ DUPLICATES = 32
 
 @pytest.fixture(scope="module")
 def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    """A plane whose launches stay as the request left them until the test drives them."""
+    """Yield a plane whose launches stay as the request left them until the test drives them."""
     with running_plane(tmp_path_factory.mktemp("still"), runners=0) as running:
         yield running
 
 
 def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    """The answers or the errors of all calls, made together."""
+    """Make all calls at the same time, and return their answers or errors."""
 
     def outcome(call: Callable[[], Any]) -> Any:
         try:
@@ -45,7 +45,7 @@ def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 def meaning(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer without its request and without the current state."""
+    """Return an answer without its request id and without the current state."""
     instances = [
         {name: value for name, value in one.items() if name not in CURRENT}
         for one in answer["Instances"]
@@ -132,7 +132,8 @@ def test_a_replay_shows_the_tags_of_now(plane: Plane) -> None:
 
 
 def test_a_guessed_step_token_disturbs_no_launch(still: Plane) -> None:
-    """Step tokens are derived, so a caller can compute them; they must lead nowhere (P10)."""
+    """Step tokens are derived, so a caller can compute them; as client tokens they must do
+    nothing to the launch they belong to (P10)."""
     client = still.client()
     id = launch(client, ClientToken="victim")["InstanceId"]
     guesses = {
@@ -159,7 +160,7 @@ def test_a_guessed_step_token_disturbs_no_launch(still: Plane) -> None:
 
 
 def test_a_step_that_was_guessed_first_is_still_taken(tmp_path: Path) -> None:
-    """The same, the other way round: the guess is repeated while the launch is under way."""
+    """Step tokens that a caller used first must not make the launch skip those steps."""
     with running_plane(tmp_path, boot_seconds=60) as plane:
         client = plane.client()
         id = launch(client, ClientToken="victim")["InstanceId"]

@@ -1,4 +1,4 @@
-"""VPN connections: idempotent without a token, their states, their configuration, their secrets."""
+"""VPN connections: repeats without a token, states, configuration, and pre-shared keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sametoken.server.choices import Choices
 
 @pytest.fixture
 def ec2(plane: Plane, request: pytest.FixtureRequest) -> Any:
-    """Of an account of the test's own."""
+    """Return a client of an account that only this test uses."""
     keys = plane.account(request.node.name[-60:])
     return plane.client(keys=keys, max_pool_connections=32)
 
@@ -266,7 +266,7 @@ def test_tags_are_given_and_found(ec2: Any) -> None:
 
 
 def test_keys_are_not_kept_where_invocations_stand_in_for_tokens(tmp_path: Path) -> None:
-    """A repeat answers with the connection, read again, and not with an answer from the ledger."""
+    """A repeat is answered from the connection's row, so the ledger need not keep the keys."""
     with running_plane(tmp_path, choices=Choices(dedupe_invocations=True)) as plane:
         ec2 = plane.client()
         made = connect(ec2, ends(ec2), Options={"TunnelOptions": [{"PreSharedKey": "kept_not"}]})

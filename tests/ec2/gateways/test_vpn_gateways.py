@@ -1,4 +1,4 @@
-"""The ends of VPN connections: creates idempotent without a token, attachments, propagation."""
+"""Customer and virtual private gateways: repeats without a token, attachments, propagation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from plane import Plane
 
 @pytest.fixture
 def ec2(plane: Plane, request: pytest.FixtureRequest) -> Any:
-    """Of an account of the test's own."""
+    """Return a client of an account that only this test uses."""
     keys = plane.account(request.node.name[-60:])
     return plane.client(keys=keys, max_pool_connections=32)
 

@@ -1,4 +1,4 @@
-"""What VPN connections join, made through a client: for the suites of both."""
+"""Gateways and connections of VPNs, made through a client, for both suites of VPNs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def gateway(ec2: Any, **more: Any) -> str:
 
 
 def ends(ec2: Any) -> dict[str, Any]:
-    """What a request for a connection names."""
+    """Make a gateway for each end, and return the parameters of a connection between them."""
     return {
         "Type": "ipsec.1", "CustomerGatewayId": customer(ec2), "VpnGatewayId": gateway(ec2),
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Elastic IP addresses: idempotent by nature, within their quota, shown wherever they lead."""
+"""Elastic IP addresses: associations that can be repeated, the quota, and where each is shown."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_an_allocation_is_shown_as_it_was_made(client: Any) -> None:
 def test_a_sixth_address_is_refused_until_one_is_released_or_the_limit_is_raised(
     plane: Plane, client: Any
 ) -> None:
-    """No client token: each call makes another, and only the quota stops them."""
+    """AllocateAddress has no client token: each call makes another, and only the quota stops it."""
     made = [allocated(client) for _ in range(5)]
     assert len(set(made)) == 5
     assert code(client.allocate_address) == "AddressLimitExceeded"
@@ -297,7 +297,7 @@ def test_ended_associations_are_remembered_for_a_day(
 def test_no_address_is_put_before_what_an_endpoint_or_a_gateway_uses(
     client: Any, subnet: str
 ) -> None:
-    """The interface goes when its owner does, and would take the association with it."""
+    """Deleting the endpoint or gateway deletes its interface, which would end the association."""
     [vpc] = [one["VpcId"] for one in client.describe_subnets(SubnetIds=[subnet])["Subnets"]]
     endpoint = client.create_vpc_endpoint(
         VpcEndpointType="Interface", VpcId=vpc, ServiceName="com.amazonaws.us-east-1.ec2",

@@ -1,7 +1,7 @@
-"""Network interfaces by themselves: their token, their addresses, and who they are attached to.
+"""Network interfaces outside a launch: token, addresses, and attachment.
 
-What every create with a token keeps (repeats, duplicates at once, other Regions and accounts) is
-tested in `test_every_create`; here is what EC2 does differently for this one.
+`test_every_create` tests the promises of every create with a token (repeats, duplicates at once,
+other Regions and accounts); the tests here are of EC2's exceptions for CreateNetworkInterface.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def client(plane: Plane, request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def subnet(client: Any) -> dict[str, Any]:
-    """The default subnet of the first zone."""
+    """Return the default subnet of the first zone."""
     [found] = client.describe_subnets(Filters=by_filter("availability-zone", "us-east-1a"))[
         "Subnets"
     ]
@@ -91,7 +91,7 @@ def test_a_new_interface_is_shown_with_what_was_asked(
 def test_tags_and_the_order_of_groups_are_no_part_of_the_intent(
     client: Any, subnet: dict[str, Any], groups: list[str]
 ) -> None:
-    """Captured from EC2. A replay shows the tags the interface has, not those now asked for."""
+    """Seen in EC2's own answers. A replay shows the interface's tags, not those of the repeat."""
     first = create(client, subnet, Groups=groups, ClientToken="t")
     specification = [{"ResourceType": "network-interface", "Tags": [{"Key": "a", "Value": "b"}]}]
     again = create(
@@ -146,7 +146,8 @@ def test_a_replay_shows_what_became_of_the_interface(
 
 
 def test_a_repeat_with_a_fixed_address_succeeds(client: Any, subnet: dict[str, Any]) -> None:
-    """EC2 checks the address first, finds it taken (by the first try), and refuses the retry."""
+    """EC2 itself refuses such a retry, since it checks the address first, and the first try has
+    taken it."""
     asked = {
         "PrivateIpAddresses": [
             {"PrivateIpAddress": free_address(subnet, 50), "Primary": True},
@@ -297,7 +298,7 @@ def test_what_cannot_be_attached_or_detached(client: Any, subnet: dict[str, Any]
     )
     assert refused == "OperationNotPermitted"
     client.attach_network_interface(**attach, DeviceIndex=1)
-    # A t3.micro takes two.
+    # A t3.micro has room for two interfaces.
     attach["NetworkInterfaceId"] = ids[1]
     assert code(client.attach_network_interface, **attach, DeviceIndex=2) == (
         "AttachmentLimitExceeded"

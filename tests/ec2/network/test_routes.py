@@ -1,4 +1,5 @@
-"""Routes: their targets exist, stand where the table's VPC reaches them, and are there or not."""
+"""Routes: a target must exist and be within reach of the table's VPC; a route to an ended target
+is a blackhole."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ def ec2(plane: Plane, request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def table(ec2: Any) -> str:
-    """An empty route table of the default VPC."""
+    """Make a route table in the default VPC."""
     return str(ec2.create_route_table(VpcId=default_vpc(ec2))["RouteTable"]["RouteTableId"])
 
 
@@ -33,7 +34,7 @@ def to(table: str, **target: Any) -> dict[str, Any]:
 
 
 def routes(ec2: Any, table: str) -> list[dict[str, Any]]:
-    """The table's routes but for the local one."""
+    """Return the table's routes without the local one."""
     [found] = ec2.describe_route_tables(RouteTableIds=[table])["RouteTables"]
     return [one for one in found["Routes"] if one["Origin"] == "CreateRoute"]
 

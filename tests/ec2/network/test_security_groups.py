@@ -1,4 +1,4 @@
-"""Security groups and their rules, in both spellings: permissions, and rules with ids."""
+"""Security groups and their rules, which requests spell as permissions or by rule id."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ANYWHERE = {"CidrIp": "0.0.0.0/0"}
 
 @pytest.fixture
 def ec2(plane: Plane) -> Iterator[Any]:
-    """A client of an account that nobody else uses."""
+    """Yield a client of an account that only this test uses."""
     yield plane.client(keys=plane.account(f"groups-{next(_NAMES)}"))
 
 
@@ -172,7 +172,7 @@ def test_rules_are_revoked_by_permission_or_by_id(ec2: Any, group: str) -> None:
     answer = revoke(GroupId=group, IpPermissions=[http])
     [revoked] = answer["RevokedSecurityGroupRules"]
     assert (revoked["FromPort"], revoked["CidrIpv4"]) == (80, "0.0.0.0/0")
-    # "For a default VPC … no error is returned, and the output describes" what was not revoked.
+    # "For a default VPC … no error is returned, and the output describes" the unknown rules.
     [unknown] = revoke(GroupId=group, IpPermissions=[http])["UnknownIpPermissions"]
     assert (unknown["FromPort"], unknown["IpRanges"]) == (80, [ANYWHERE])
     [ssh] = [one["SecurityGroupRuleId"] for one in made if one["FromPort"] == 22]

@@ -1,4 +1,4 @@
-"""Subnets in their VPC, and the internet gateways that lead out of it."""
+"""Subnets, and the internet gateways of their VPC."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAMES = count()
 
 @pytest.fixture
 def ec2(plane: Plane) -> Iterator[Any]:
-    """A client of an account that nobody else uses."""
+    """Yield a client of an account that only this test uses."""
     yield plane.client(keys=plane.account(f"subnets-{next(_NAMES)}"))
 
 
@@ -41,7 +41,7 @@ def shown(ec2: Any, id: str) -> dict[str, Any]:
 
 
 def guards(ec2: Any, subnet: str) -> tuple[list[str], list[str]]:
-    """The ACLs and the route tables a subnet is associated with."""
+    """Return the network ACLs and the route tables that a subnet is associated with."""
     filters = by_filter("association.subnet-id", subnet)
     acls = ec2.describe_network_acls(Filters=filters)["NetworkAcls"]
     tables = ec2.describe_route_tables(Filters=filters)["RouteTables"]

@@ -1,4 +1,4 @@
-"""Traffic mirror targets: one of three ways to name them, and what becomes of their interface."""
+"""Traffic mirror targets: exactly one of three kinds of destination; an interface in use stays."""
 
 from __future__ import annotations
 

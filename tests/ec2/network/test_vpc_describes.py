@@ -1,4 +1,4 @@
-"""The default VPC of each Region, and how its parts are described."""
+"""Default VPCs: one in each Region, and the Describe actions of its parts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from ec2.asking import by_filter, code, launch, refusal
 from plane import Plane
 
-# Action -> the list it answers, the member that is its items' id, and the parameter of ids.
+# Action -> the member of its answer that is the list, the id member of an item, and the parameter
+# that takes ids.
 NOUNS = {
     "describe_vpcs": ("Vpcs", "VpcId", "VpcIds"),
     "describe_subnets": ("Subnets", "SubnetId", "SubnetIds"),
@@ -17,7 +18,7 @@ NOUNS = {
     "describe_route_tables": ("RouteTables", "RouteTableId", "RouteTableIds"),
     "describe_network_acls": ("NetworkAcls", "NetworkAclId", "NetworkAclIds"),
 }
-# The same -> an id that nobody has, what it is refused with, and what nonsense is.
+# Action -> the prefix of its ids, and the codes that refuse an absent and a malformed id.
 CODES = {
     "describe_vpcs": ("vpc", "InvalidVpcID.NotFound", "InvalidVpcID.Malformed"),
     "describe_subnets": ("subnet", "InvalidSubnetID.NotFound", "InvalidSubnetID.Malformed"),
@@ -160,7 +161,7 @@ def test_parts_are_found_by_what_they_are(
 
 
 def test_what_clients_look_for_after_creating_is_found(client: Any) -> None:
-    """Terraform's questions about a VPC: its main route table, default ACL and default group."""
+    """Terraform looks up a VPC's main route table, default ACL and default group."""
     vpc = only(client, "describe_vpcs")["VpcId"]
     subnet = sorted(ids(client, "describe_subnets"))[0]
     of_vpc = by_filter("vpc-id", vpc)

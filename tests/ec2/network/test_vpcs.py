@@ -1,4 +1,4 @@
-"""VPCs, and what is made and ends with them; DHCP options; default VPCs; attributes; quotas."""
+"""VPCs and the parts made and ended with them; DHCP options; default VPCs; attributes; quotas."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAMES = count()
 
 @pytest.fixture
 def ec2(plane: Plane) -> Iterator[Any]:
-    """A client of an account that nobody else uses."""
+    """Yield a client of an account that only this test uses."""
     yield plane.client(keys=plane.account(f"vpcs-{next(_NAMES)}"))
 
 
@@ -27,7 +27,7 @@ def new_vpc(ec2: Any, cidr: str = "10.0.0.0/16") -> str:
 
 
 def fixtures(ec2: Any, vpc: str) -> dict[str, list[Any]]:
-    """What stands in a VPC that can stand without it."""
+    """Return the VPC's route tables, network ACLs, security groups and subnets."""
     filters = by_filter("vpc-id", vpc)
     return {
         "tables": ec2.describe_route_tables(Filters=filters)["RouteTables"],

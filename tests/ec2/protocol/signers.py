@@ -1,6 +1,6 @@
-"""botocore's own signers as an oracle, the requests they make, and ways to tamper with them.
+"""botocore's own signers, the requests they sign, and ways to tamper with those requests.
 
-The signers take the time from `botocore.auth`, which is patched there: no test reads a clock.
+The signers take the time from `botocore.auth`, where it is patched, so no test reads a clock.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ Signer = Callable[..., WireRequest]
 
 
 def wire(request: AWSRequest) -> WireRequest:
-    """The request as botocore would send it; its HTTP library adds the Host."""
+    """Return the request as botocore would send it. Its HTTP library would add the Host."""
     prepared = request.prepare()
     url = urlsplit(prepared.url)
     body = prepared.body or b""
@@ -67,12 +67,12 @@ def wire(request: AWSRequest) -> WireRequest:
 
 
 def raw(value: str | bytes) -> bytes:
-    """Text as a wire carries it: also what no client would send, such as half a character."""
+    """Encode a text for the wire, even one no client would send, such as half a surrogate pair."""
     return value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
 
 
 def form_of(request: WireRequest) -> dict[str, str]:
-    """The fields of a request, none refused for its size or its characters."""
+    """Read the fields of a request, and refuse none for its size or its characters."""
     form = parse_qsl(request.query.decode("latin-1"), keep_blank_values=True)
     if request.method == "POST":
         form += parse_qsl(request.body.decode("latin-1"), keep_blank_values=True)
@@ -141,9 +141,9 @@ def v2(
     url: str = ENDPOINT,
     changes: Mapping[str, str | None] = MappingProxyType({}),
 ) -> WireRequest:
-    """botocore signs what it is given here; its own `add_auth` would read the clock.
+    """Sign by version 2 with botocore, but not by its `add_auth`, which would read the clock.
 
-    `changes` to the signature's parameters are signed; None leaves one out.
+    `changes` replace parameters of the signature before it is signed; None leaves one out.
     """
     given = {
         "AWSAccessKeyId": KEY,
@@ -174,7 +174,7 @@ def with_header(request: WireRequest, name: str, value: str | None) -> WireReque
 
 
 def header(request: WireRequest, name: str) -> str:
-    """The value of a header that was sent once."""
+    """Return the value of a header, which must have been sent exactly once."""
     value = request.only(name)
     assert value is not None, f"{name} was sent"
     return value
@@ -192,7 +192,7 @@ def with_query(request: WireRequest, old: str, new: str) -> WireRequest:
 
 
 def refusal(request: WireRequest, *, now: datetime = NOW, **options: Any) -> tuple[str, int]:
-    """Code and status of the refusal, by whichever of the two steps it comes."""
+    """Return code and status of the refusal, whether by reading the signature or verifying it."""
     with pytest.raises(ServiceError) as caught:
         read(request, now=now, **options).verify(SECRET)
     return caught.value.code, caught.value.http_status

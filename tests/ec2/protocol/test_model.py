@@ -1,4 +1,4 @@
-"""Every action of the model, against botocore's own codecs; and what a model says of an action."""
+"""Model: each action's codec gives what botocore's gives, and facts of actions are read right."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sametoken.errors import Misconfigured, ServiceError
 
 EC2 = ServiceModel.load("ec2")
 
-# A service nobody sells: its shapes use what EC2's model happens not to.
+# A made-up service, whose shapes have traits of the protocol that EC2's model does not use.
 TINY: dict[str, Any] = {
     "metadata": {
         "endpointPrefix": "tiny",
@@ -177,7 +177,7 @@ def test_another_service_of_the_protocol_works_as_ec2_does() -> None:
     tree = {"Name": "root", "Children": [leaf, {"Name": "b", "Children": [leaf]}]}
     theirs = peer.described(TINY).operation_model("MakeTree")
     fields = peer.serialised(theirs, {"root": tree})
-    # botocore leaves a member without locationName as it is spelt; the protocol capitalises it.
+    # The protocol capitalises a member without locationName; botocore leaves its spelling.
     form = {f"R{name[1:]}": str(value) for name, value in fields.items()}
     assert codec.parse(form) == {"root": tree}
     assert form["Root.ChildSet.1.KG"] == "0.5"
@@ -237,5 +237,5 @@ def test_the_documentation_is_not_kept_in_memory() -> None:
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    # With its documentation the description alone takes some 30 MB.
+    # The bound shows that documentation was dropped: with it the model alone takes some 30 MB.
     assert kept < 12_000_000, f"{kept} bytes are kept of {model.name}"

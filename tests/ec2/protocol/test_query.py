@@ -1,4 +1,4 @@
-"""How fields become parameters: names, types, absences, refusals."""
+"""Form fields become parameters: names, types, absent values, refusals."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_lists_may_be_sparse_and_are_in_numeric_order() -> None:
     assert parse("DescribeInstances", form) == {"InstanceIds": ["a", "b", "c"]}
 
 
-# Absences
+# Absent values
 
 
 def test_an_empty_text_counts_as_absent() -> None:
@@ -117,7 +117,7 @@ def test_an_empty_value_of_a_tag_or_filter_is_a_value() -> None:
 
 
 def test_an_empty_value_empties_an_attribute() -> None:
-    """What boto3 sends for `UserData={"Value": b""}`, and the CLI for `--user-data Value=`."""
+    """boto3 sends this form for `UserData={"Value": b""}`, and the CLI for `--user-data Value=`."""
     id = {"InstanceId": "i-1"}
     assert parse("ModifyInstanceAttribute", {**id, "UserData.Value": ""}) == {
         **id, "UserData": {"Value": b""},
@@ -126,7 +126,7 @@ def test_an_empty_value_empties_an_attribute() -> None:
     assert parse("ModifyInstanceAttribute", by_name) == by_name
     form = {"NetworkInterfaceId": "eni-1", "Description.Value": ""}
     assert parse("ModifyNetworkInterfaceAttribute", form)["Description"] == {"Value": ""}
-    # No truth is empty, and a structure that is sent as a text has no value.
+    # An empty boolean counts as absent, and so does a structure that is sent as a text.
     for nothing in ({"EbsOptimized.Value": ""}, {"UserData": ""}):
         assert parse("ModifyInstanceAttribute", {**id, **nothing}) == id
 

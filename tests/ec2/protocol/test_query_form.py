@@ -1,4 +1,4 @@
-"""How the bytes of a request become fields: decoding, repeated names, limits, hostile forms."""
+"""Bytes of a request become form fields: decoding, repeated names, limits, hostile forms."""
 
 from __future__ import annotations
 

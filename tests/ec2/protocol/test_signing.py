@@ -1,4 +1,4 @@
-"""What botocore signs is verified, while it is fresh; nothing else ever is."""
+"""Signatures by botocore are accepted while they are fresh, and no others are."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from ec2.protocol.signers import (
 from sametoken.ec2.protocol.signing import SIGNATURE_PARAMETERS, WireRequest
 from sametoken.errors import ServiceError
 
-# What is accepted.
+# Signatures that are accepted.
 
 
 @every_scheme
@@ -220,7 +220,7 @@ def test_sha1_is_accepted_only_where_it_is_switched_on() -> None:
 
 
 def test_the_example_of_the_version_2_documentation_is_verified() -> None:
-    # AWS General Reference, "Signature Version 2 signing process", its worked example.
+    # Source: AWS General Reference, "Signature Version 2 signing process", its worked example.
     query = (
         b"AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Action=DescribeJobFlows&SignatureMethod=HmacSHA256"
         b"&SignatureVersion=2&Timestamp=2011-10-03T15%3A19%3A30&Version=2009-03-31"
@@ -232,7 +232,7 @@ def test_the_example_of_the_version_2_documentation_is_verified() -> None:
 
 
 def test_the_example_of_the_version_4_documentation_is_verified() -> None:
-    # AWS General Reference, "Signing AWS requests", its worked example (IAM ListUsers).
+    # Source: AWS General Reference, "Signing AWS requests", its worked example (IAM ListUsers).
     request = WireRequest(
         method="GET",
         path=b"/",
@@ -265,7 +265,7 @@ def test_a_signature_does_not_print_its_proof() -> None:
     assert "proof" not in repr(read(v4()))
 
 
-# When it was signed.
+# Ages of signatures.
 
 
 @every_scheme

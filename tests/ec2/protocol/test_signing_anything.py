@@ -1,4 +1,4 @@
-"""Whatever is sent is a signature or a refusal, and no changed byte of a signed request passes."""
+"""Signatures of random requests are read or refused; no changed byte alters an accepted one."""
 
 from __future__ import annotations
 
@@ -108,12 +108,12 @@ def test_one_byte_changed_anywhere_is_refused_or_changes_nothing(data: st.DataOb
         tampered = replace(received, **changes)
     try:
         signature = read(tampered)
-        # As the caller does: the secret is the one of the key id that is named. Version 4 does
-        # not sign the key id, so another one is caught by its own secret, or by having none.
+        # Look the secret up by the key id, as the server does. Version 4 does not sign the key
+        # id, so a changed one is caught because its secret is another one, or there is none.
         signature.verify({KEY: SECRET}.get(signature.access_key_id, "of another caller"))
     except ServiceError:
         return
-    # What is still accepted says the same: as parameters, and about the caller.
+    # A change that is still accepted changed no parameter, and nothing about the caller.
     assert form_of(tampered) == form_of(received)
     untouched = read(received)
     assert replace(signature, proof=untouched.proof) == untouched

@@ -1,4 +1,4 @@
-"""What was changed, cannot be read or is not signed is refused, by its own code and status."""
+"""Requests that were changed, cannot be read or are not signed: each has its code and status."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from ec2.protocol.signers import (
 from sametoken.ec2.protocol.signing import WireRequest, read_signature
 from sametoken.errors import ServiceError
 
-# What was changed on its way.
+# Requests that were changed after they were signed.
 
 
 @every_scheme
@@ -61,7 +61,8 @@ def test_a_changed_envelope_is_refused(
     sign: Signer, change: Callable[[WireRequest], WireRequest]
 ) -> None:
     received = sign()
-    # The form is read as it was: a changed method must not merely lose the body's parameters.
+    # Read the form before the change: with another method the body would not be read, and the
+    # request would be refused for its missing parameters, not for its signature.
     form = form_of(received)
     signature = read_signature(change(received), form, now=NOW, default_region=DEFAULT_REGION)
     with pytest.raises(ServiceError) as caught:
@@ -142,7 +143,7 @@ def test_a_payload_signed_as_unsigned_is_refused() -> None:
     assert refusal(received) == MISMATCH
 
 
-# What cannot be read, and what is not signed.
+# Signatures that cannot be read, and requests without one.
 
 
 def test_an_unsigned_request_is_told_what_ec2_tells_it() -> None:

@@ -1,4 +1,4 @@
-"""What an answer looks like, byte for byte, and what never leaves."""
+"""Answers as XML, byte for byte, and results that must not be sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The built-in images: found by the look-ups people write, shown as DescribeImages shows them."""
+"""Built-in images: found by the look-ups people write, and shown as DescribeImages shows them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OWN_PUBLIC: Document = OWN | {"ImageId": "ami-0123456789abcdef1", "Name": "ours"
 OWN_DISABLED: Document = OWN | {"ImageId": "ami-0123456789abcdef2", "State": "disabled"}
 AL2023 = "/aws/service/ami-amazon-linux-latest/al2023-ami-"
 UBUNTU = "/aws/service/canonical/ubuntu/server"
-# us-east-1, al2023-ami-2023.9.20251027.0-kernel-6.1-x86_64
+# Id of al2023-ami-2023.9.20251027.0-kernel-6.1-x86_64 in us-east-1.
 PINNED = "ami-0936c538832840439"
 
 
@@ -54,7 +54,7 @@ def refusal(**params: Any) -> tuple[str, str]:
 
 
 def most_recent(owner: str, *filters: Document, region: str = "us-east-1") -> Document:
-    """What Terraform's aws_ami finds with `most_recent = true`: it sorts by creation date."""
+    """Find an image as Terraform's aws_ami does with `most_recent = true`: by creation date."""
     found: list[Document] = ask(region, Owners=[owner], Filters=list(filters))["Images"]
     assert len(found) >= 2, "each family has two versions"
     found.sort(key=lambda one: one["CreationDate"])
@@ -119,7 +119,7 @@ def test_ids_are_well_formed_and_the_same_at_every_installation() -> None:
     seen = {image.id for region in REGIONS for image in images.all_images(region)}
     assert len(seen) == sum(len(images.all_images(region)) for region in REGIONS)
     assert all(re.fullmatch(r"ami-0[0-9a-f]{16}", image_id) for image_id in seen)
-    # Pinned: templates write these ids down.
+    # Templates contain these ids, so no release may change them.
     name = "al2023-ami-2023.9.20251027.0-kernel-6.1-x86_64"
     assert {image.name: image.id for image in images.all_images("us-east-1")}[name] == PINNED
 

@@ -1,4 +1,4 @@
-"""Snapshots and images of one's own."""
+"""Snapshots and images that an account has made itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CopyVolumes: what a copy takes from its source, and what it is told to be."""
+"""CopyVolumes: a copy takes its source's properties, unless the request sets them."""
 
 from __future__ import annotations
 

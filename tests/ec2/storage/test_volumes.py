@@ -1,4 +1,4 @@
-"""EBS volumes outside a launch: their token, their states, their attachments."""
+"""EBS volumes outside a launch: token, states, and attachments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def ec2(plane: Plane, request: pytest.FixtureRequest) -> Any:
 
 
 def ripen(plane: Plane) -> None:
-    """Let every resource reach the state it is on its way to."""
+    """Let time pass until every resource has reached its next state."""
     plane.advance(timedelta(seconds=5))
     while plane.run(ripening.ripen_due):
         pass
@@ -38,7 +38,7 @@ def available(plane: Plane, ec2: Any, **more: Any) -> str:
 
 
 def running_in_zone(client: Any) -> str:
-    """An instance that runs where the volumes are."""
+    """Launch an instance in the volumes' zone, wait until it runs, and return its id."""
     return running(client, Placement={"AvailabilityZone": ZONE})
 
 
@@ -65,7 +65,8 @@ def test_the_throughput_of_gp3_has_a_default_and_of_other_types_none(ec2: Any) -
     assert len(ids) == 1
     other = refusal(ec2.create_volume, **asked, Throughput=250)
     assert other.code == "IdempotentParameterMismatch"
-    # Left out and said, the other way round; and no default is compared where EC2 fills none in.
+    # Send the default first, and leave it out in the repeat. EC2 has a default throughput for gp3
+    # alone: for gp2 a request with one is another request.
     said = {**asked, "Throughput": 125, "ClientToken": "gp3-said"}
     plain = {name: value for name, value in said.items() if name != "Throughput"}
     assert ec2.create_volume(**said)["VolumeId"] == ec2.create_volume(**plain)["VolumeId"]

@@ -1,9 +1,9 @@
-"""Bugs on purpose: each makes one promise false, and the auditor must find it.
+"""Mutants: bugs planted on purpose, each of which breaks a promise, and which must be found.
 
-A tester that finds nothing proves nothing until it is shown to find what is there. Each mutant is
-a plausible edit of the program, made by replacing one of its functions for the time of a test: a
-public one, for what is private may be rewritten at any time, and a mutant that patches what nobody
-calls any more plants nothing.
+A simulation without findings proves nothing until it is shown to find bugs that are there. Each
+mutant is a plausible edit of the program, made by replacing one of its functions for the time of a
+test. The function is public, because a private one may be rewritten at any time, and a mutant that
+replaces a function without callers plants no bug.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from simulation.mutants import commits, driving, holdings, tokens
 
 Mutant = Callable[[], Iterator[None]]
 
-# In the order in which docs/correctness.md tells of them.
+# Mutants in the order of docs/correctness.md.
 _ALL: tuple[Mutant, ...] = (
     tokens.claim_in_its_own_transaction,
     tokens.parameters_not_compared,
@@ -50,8 +50,8 @@ _ALL: tuple[Mutant, ...] = (
 )
 _LAUNCHES = {"palette": ("RunInstances",)}
 _UP = {"crash": 0.0, "crash_node": 0.0}
-# The faults that a mutant needs to show, and what is made, where drawn odds would take long
-# to bring them together.
+# Odds and makings under which a mutant is found soon, where drawn ones would seldom bring the
+# faults together that it needs.
 ODDS: Mapping[Mutant, dict[str, Any]] = {
     tokens.failure_binds_no_parameters: {**_LAUNCHES, "limits": 0.6},
     driving.record_without_the_fence: {**_LAUNCHES, "owner_paused": 0.4, "stall": 0.06},
@@ -77,7 +77,8 @@ ODDS: Mapping[Mutant, dict[str, Any]] = {
     },
     holdings.quotas_not_checked: {"limits": 0.6},
 }  # fmt: skip
-# By name, in words ("claim in its own transaction"): what plants it, and the odds to look under.
+# Mutants by name in words ("claim in its own transaction"): each with the context manager that
+# plants it, and the odds to run under.
 MUTANTS: Mapping[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     mutant.__name__.replace("_", " "): (contextmanager(mutant), ODDS.get(mutant, {}))
     for mutant in _ALL

@@ -1,4 +1,4 @@
-"""Bugs of the store: what is said before it is durable, and its clock."""
+"""Bugs of the store: answers before the commit is durable, lost rollbacks, the clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def result_released_before_the_commit() -> Iterator[None]:
         fate = member(session, job, channels)
         if fate.error is None:
             job.future.set_result(fate.value)
-            # What the batch goes on to say about it, nobody hears.
+            # Give the batch another future to report the outcome to, which no caller waits for.
             job.future = type(job.future)()
         return fate
 
@@ -30,7 +30,7 @@ def result_released_before_the_commit() -> Iterator[None]:
 
 
 def lost_transaction_not_noticed() -> Iterator[None]:
-    """The members before the failing one are acknowledged although they were rolled back."""
+    """Acknowledge the members before the failing one, although they were rolled back."""
     undo = group_commit.undo_member
 
     def mutated(session: Any, error: Exception) -> None:
@@ -59,7 +59,7 @@ def failed_commit_acknowledged() -> Iterator[None]:
 
 
 def clock_of_each_node() -> Iterator[None]:
-    """P7: a node whose clock is behind counts a retention from before it began."""
+    """P7: a node whose clock is behind would count a retention from before it began."""
 
     def mutated(connection: sa.Connection, wall: datetime) -> datetime:
         clocks = clock.CLOCK.c

@@ -19,7 +19,7 @@ from sametoken.workflow.work import Work
 
 
 def step_token_from_the_attempt() -> Iterator[None]:
-    """Each try of a step is then a step of its own, performed again."""
+    """Make each try of a step a step of its own, which is performed again."""
     derive, tries = derive_token, iter(range(1_000_000))
 
     def mutated(*parts: str) -> str:
@@ -30,7 +30,7 @@ def step_token_from_the_attempt() -> Iterator[None]:
 
 
 def record_without_the_fence() -> Iterator[None]:
-    """A former owner overwrites what its successor has written down."""
+    """Let a former owner overwrite the record of its successor."""
 
     def mutated(
         tx: Tx, held: Work, changed: Work, *, due_at: datetime | None, keeps_lease: bool
@@ -55,7 +55,7 @@ def services_without_the_fence() -> Iterator[None]:
 
 
 def unwinding_leaves_the_door_open() -> Iterator[None]:
-    """What closes and releases is not remembered: a paused owner resumes, and creates."""
+    """Forget that a service was closed or released, so that a paused owner resumes and creates."""
 
     def mutated(tx: Tx, service: str, verb: Verb, call: StepCall) -> None:
         if verb not in (Verb.CLOSE, Verb.RELEASE):
@@ -80,7 +80,7 @@ def driver_forgets_generations() -> Iterator[None]:
 
 
 def plan_change_keeps_its_epoch() -> Iterator[None]:
-    """The second stop of an instance then repeats the first one's steps, and does nothing."""
+    """Keep the epoch, so that an instance's second stop repeats the first one's steps in vain."""
     redirect = work.redirect
 
     def mutated(tx: Tx, instance: str, plan_name: str, **spec: Any) -> None:

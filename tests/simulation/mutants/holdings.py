@@ -1,4 +1,4 @@
-"""Bugs of resources: what is held, counted, given back and swept."""
+"""Bugs of resources: capacity and addresses held, counts, releases, and the sweep."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def capacity_oversold() -> Iterator[None]:
 
 
 def sweep_takes_what_is_named() -> Iterator[None]:
-    """Tombstones go by their own age, although an entry still answers from them."""
+    """Sweep tombstones by their own age, although an entry still answers from them."""
 
     def mutated(tx: Tx, limit: int) -> list[str]:
         old = rows.RESOURCE.c.gone_at <= tx.now - timedelta(hours=24)
@@ -57,13 +57,13 @@ def sweep_takes_what_is_named() -> Iterator[None]:
 
 
 def address_moves_without_leaving() -> Iterator[None]:
-    """P8: an Elastic address is then before two private ones."""
+    """P8: associate an Elastic address with two private ones."""
     with patch.object(elastic_addresses, "disassociate", lambda tx, row, *, cause: row):
         yield
 
 
 def capacity_split_off_is_not_taken() -> Iterator[None]:
-    """P2: reservations then hold more than was ever taken of the capacity."""
+    """P2: let reservations hold more than was ever taken of the capacity."""
 
     def mutated(tx: Tx, request: Request, source: Row) -> int:
         count: int = request.params["InstanceCount"]
@@ -74,7 +74,7 @@ def capacity_split_off_is_not_taken() -> Iterator[None]:
 
 
 def quotas_not_checked() -> Iterator[None]:
-    """P2: more of a kind than the account may have."""
+    """P2: let an account have more of a kind than its quota."""
     with patch.object(quotas, "refuse_beyond", lambda tx, what, account, region, count: None):
         yield
 
@@ -86,6 +86,6 @@ def callers_end_what_others_stand_on() -> Iterator[None]:
 
 
 def gateway_leaves_its_interface() -> Iterator[None]:
-    """P8: the interface of a NAT gateway that is deleted stays, with its address."""
+    """P8: keep the interface of a deleted NAT gateway, with its address."""
     with patch.object(interfaces, "delete", lambda tx, row, *, cause: row):
         yield

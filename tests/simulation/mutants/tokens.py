@@ -1,4 +1,4 @@
-"""Bugs of the token: what it names, compares, binds and remembers."""
+"""Bugs of the token: its claim, its scope, the comparison of parameters, failures, retention."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sametoken.store.port import Tx
 
 
 def claim_in_its_own_transaction() -> Iterator[None]:
-    """A crash between the two leaves a token claimed, and nothing made for it."""
+    """Commit the claim first, so that a crash leaves a claimed token without a resource."""
     claim = Ledger.claim
 
     def mutated(self: Ledger, tx: Tx, scope: Scope, client_token: str) -> Entry:
@@ -38,7 +38,7 @@ def parameters_not_compared() -> Iterator[None]:
 
 
 def failure_binds_nothing() -> Iterator[None]:
-    """A capacity failure that leaves no entry frees the token for another intent."""
+    """Leave no entry of a capacity failure, so that another intent can take the token."""
 
     def mutated(self: Ledger, tx: Tx, entry: Entry, outcome: Outcome) -> None:
         if entry.fresh:
@@ -101,7 +101,7 @@ def account_ignored() -> Iterator[None]:
 
 
 def refusal_keeps_the_claim() -> Iterator[None]:
-    """A refused request that binds its token all the same."""
+    """Bind a token by a request that was refused."""
     execute_once = engine.Engine.execute_once
 
     def mutated(self: Engine, tx: Tx, call: Call, operation: Operation[Any]) -> Any:
