@@ -60,7 +60,7 @@ def test_without_a_token_every_call_makes_something_and_leaves_no_entry(caller: 
     assert set(caller.rows_kept().values()) == {0}
 
 
-def test_an_empty_token_is_refused_for_it_would_be_everybodys(caller: Caller) -> None:
+def test_an_empty_token_is_refused_since_every_caller_would_share_it(caller: Caller) -> None:
     with pytest.raises(InvalidClientToken, match="empty"):
         caller.ask(call("", P=1))
     assert caller.notes() == []
