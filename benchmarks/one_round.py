@@ -15,7 +15,7 @@ from pathlib import Path
 
 from launches import drive
 from measure import Stopwatch
-from stores import Plane, execute, opened, submit_all
+from stores import Plane, opened, submit_all
 
 from sametoken.store.sqlite import connect
 
@@ -29,11 +29,12 @@ def main() -> None:
     logging.disable(logging.WARNING)
     with opened(Path(sys.argv[1])) as plane:
         for _ in sys.stdin:
-            sys.stdout.write(json.dumps(_round(plane)) + "\n")
+            sys.stdout.write(json.dumps(measured(plane)) + "\n")
             sys.stdout.flush()
 
 
-def _round(plane: Plane) -> dict[str, float]:
+def measured(plane: Plane) -> dict[str, float]:
+    """Run one round; return the CPU of each subject."""
     tokens = [uuid.uuid4().hex for _ in range(OPERATIONS)]
     launched = [plane.launch(token) for token in tokens]
     new = submit_all(plane.store, launched, threads=THREADS)
@@ -55,7 +56,7 @@ def _describe(plane: Plane) -> float:
     asked = plane.admit("DescribeInstances", InstanceIds=[_an_instance(plane)])
     watch = Stopwatch()
     for _ in range(OPERATIONS):
-        plane.store.read(lambda tx: execute(tx, plane.engine, asked))
+        plane.store.read(lambda tx: asked.action.run(tx, asked.request))
     return 1000 * watch.stop(OPERATIONS).cpu_ms_each
 
 

@@ -235,6 +235,7 @@ class Simulation:
         """Repeat intents under their tokens: bound ones must be answered as before."""
         group = Group("callers")
         asked, number = self._bound_intents() or self.intents.under_tokens(), 0
+        assert asked, "nothing in the palette takes a token: no call can be repeated under it"
         while number == 0 or self.cluster.transactions < TRANSACTIONS_MIN:
             for call in self._again.sample(asked, min(len(asked), AGAIN_MAX)):
                 number += 1

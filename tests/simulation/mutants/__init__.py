@@ -65,6 +65,7 @@ ODDS: Mapping[Mutant, dict[str, Any]] = {
     driving.plan_change_keeps_its_epoch: {
         **_LAUNCHES, **_UP, "freeze_node": 0.0, "owner_paused": 0.0, "stall": 0.0, "limits": 0.0,
         "boot_fails": 0.0, "service_refuses": 0.0, "service_fails": 0.0, "service_hangs": 0.0,
+        "drop_reply": 0.0,
     },
     commits.lost_transaction_not_noticed: {"transaction_lost": 0.2, "gather": 1.0},
     holdings.sweep_takes_what_is_named: {
@@ -76,6 +77,9 @@ ODDS: Mapping[Mutant, dict[str, Any]] = {
         "palette": ("CreateNetworkInterface", "AllocateAddress"),
     },
     holdings.quotas_not_checked: {"limits": 0.6},
+    holdings.callers_end_what_others_stand_on: {
+        "palette": ("CreateVpc", "CreateSubnet", "CreateNetworkInterface"),
+    },
 }  # fmt: skip
 # Mutants by name in words ("claim in its own transaction"): each with the context manager that
 # plants it, and the odds to run under.
