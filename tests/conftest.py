@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,3 +28,10 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     """Run a plane for the tests of a module; each test uses tokens and accounts of its own."""
     with running_plane(tmp_path_factory.mktemp("plane")) as running:
         yield running
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Import a module of benchmarks/, as its own programs do."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parent.parent / "benchmarks")])
+    return import_module

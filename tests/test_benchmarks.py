@@ -5,23 +5,13 @@ Its figures say nothing at this size. docs/scale.md has tests of its own for wha
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
 Importing = Callable[[str], Any]
-
-
-@pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> Importing:
-    """Import a module of benchmarks/, as its own programs do."""
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "benchmarks")])
-    return import_module
 
 
 def test_threads_hand_creates_to_the_store(

@@ -9,7 +9,6 @@ import doctest
 import re
 import shlex
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,6 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/scale.md"
 # All that the page's tables need, in cells too few to be worth a look.
 ACCOUNTS, CELLS, CELL_RATE = 2000, 20, 9.0
-
-
-@pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Import a module of benchmarks/, as its own programs do."""
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "benchmarks")])
-    return import_module
 
 
 def test_the_commands_of_the_page_are_understood(
