@@ -113,8 +113,8 @@ def test_the_end_leaves_a_tombstone_that_replays_still_read(store: Store, world:
     world.pass_time(timedelta(days=100))
     assert stored(store, row.id) == ended
     assert ended.gone_at == row.created_at
-    assert store.read(lambda tx: rows.zone_of(tx, ACCOUNT, row.id)) == "us-east-1a"
-    assert store.read(lambda tx: rows.zone_of(tx, "000000000002", row.id)) == ""
+    assert store.read(lambda tx: rows.zone_of(tx, THING, ACCOUNT, REGION, row.id)) == "us-east-1a"
+    assert store.read(lambda tx: rows.zone_of(tx, THING, "000000000002", REGION, row.id)) == ""
 
 
 def test_an_ended_resource_is_shown_as_long_as_its_kind_lingers(

@@ -22,6 +22,9 @@ THING = Kind(
     lingers=timedelta(hours=1),
 )
 
+# A kind whose rows nodes keep in memory.
+FIXTURE = Kind("fixture", "fix", "InvalidFixtureID", "fixture", cached=True)
+
 
 def id_of(number: int) -> str:
     return f"thing-{number:017x}"

@@ -8,7 +8,7 @@ so all of its effects go through `tx`, and it makes no call out of the process.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 
 from sametoken.errors import Transient
+from sametoken.store.cache import Cache
 from sametoken.store.dialects import ByDialect, locks_rows
 from sametoken.world import World, mint_uuid
 
@@ -51,6 +52,9 @@ class Tx:
 
     `now` is the store's clock, read once, so that everything in a transaction happens at the same
     moment and no node's own clock is ever persisted. Ids minted here share the digits `near`.
+
+    `written` is for owners of tables: what this transaction wrote, so that it need not be read
+    back, by a key of the owner's. `cache` and `stamps` are for `cached`.
     """
 
     connection: sa.Connection
@@ -58,6 +62,9 @@ class Tx:
     world: World
     channels: set[str] = field(default_factory=set)
     near: str = ""
+    written: dict[Hashable, Any] = field(default_factory=dict)
+    cache: Cache | None = None
+    stamps: dict[Hashable, str | None] = field(default_factory=dict)
 
     def execute(self, statement: sa.Executable | ByDialect, parameters: Any = None) -> Result:
         """Run a statement. `parameters` is a mapping, or a list of mappings for many rows."""
@@ -80,6 +87,15 @@ class Tx:
         """Wake the listeners on `channel` once this transaction has committed."""
         self.channels.add(channel)
 
+    def cached(self, topic: Hashable, key: Hashable, read: Callable[[], T]) -> T:
+        """Return what `read` returned under the topic's stamp, perhaps in another transaction.
+
+        Without a stamp that this transaction has read, `read` is called. See `store.cache`.
+        """
+        if self.cache is None or topic not in self.stamps:
+            return read()
+        return self.cache.get(topic, self.stamps[topic], key, read)
+
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Undo the block's effects if it raises; the transaction itself goes on.
@@ -92,6 +108,7 @@ class Tx:
         try:
             yield
         except BaseException:
+            self.written.clear()
             command("ROLLBACK TO SAVEPOINT effects")
             command("RELEASE SAVEPOINT effects")
             raise

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from sametoken.errors import Misconfigured, Transient
 from sametoken.store import clock
+from sametoken.store.cache import Cache
 from sametoken.store.channels import Channels
 from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.gate import Gate
@@ -80,6 +81,7 @@ class SqliteSession:
         self._connection: sa.Connection | None = None
         self._now = world.now()
         self._near = ""
+        self._cache = Cache()
 
     def begin(self) -> None:
         if self._connection is None:
@@ -93,7 +95,7 @@ class SqliteSession:
 
     def transaction(self) -> Tx:
         assert self._connection is not None, "begin() comes first"
-        return Tx(self._connection, self._now, self._world, near=self._near)
+        return Tx(self._connection, self._now, self._world, near=self._near, cache=self._cache)
 
     def command(self, sql: str) -> None:
         assert self._connection is not None, "begin() comes first"

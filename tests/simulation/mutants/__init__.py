@@ -47,6 +47,7 @@ _ALL: tuple[Mutant, ...] = (
     holdings.quotas_not_checked,
     holdings.gateway_leaves_its_interface,
     holdings.callers_end_what_others_stand_on,
+    holdings.stamp_stays,
 )
 _LAUNCHES = {"palette": ("RunInstances",)}
 _UP = {"crash": 0.0, "crash_node": 0.0}

@@ -8,9 +8,8 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
-from sametoken.resources.account import regions
 from sametoken.resources.catalogues import geography
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import regions, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import vpcs
@@ -57,8 +56,12 @@ def find(tx: Tx, account: str, region: str) -> Row | None:
 
 def subnets(tx: Tx, account: str, region: str) -> list[Row]:
     """Return the default subnets that still exist, ordered by zone."""
-    found = [row for row in rows.listing(tx, SUBNET, account, region) if row.doc["DefaultForAz"]]
-    return sorted(found, key=lambda row: row.zone)
+
+    def read() -> list[Row]:
+        listed = rows.listing(tx, SUBNET, account, region)
+        return sorted((row for row in listed if row.doc["DefaultForAz"]), key=lambda row: row.zone)
+
+    return tx.cached((account, region), subnets, read)
 
 
 def subnet_blocks() -> list[str]:
