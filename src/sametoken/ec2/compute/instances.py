@@ -125,14 +125,14 @@ def describe_instances(tx: Tx, request: Request) -> Document:
     matches = compile_filters(given, _FILTERS)
     wishes = narrowing.wishes(given, INSTANCE_FILTERS, INSTANCE, columns=_COLUMNS)
     # Where no index helps, test what a row alone tells before the rows below it are read.
-    alone = compile_filters(_of_rows(given) if not wishes else (), _FILTERS)
+    of_rows = [] if wishes else _of_rows(given)
+    likely = compile_filters(of_rows, _FILTERS)
 
     def found(after: str) -> Iterator[Shown]:
-        for piece in pieces(
-            tx, request, INSTANCE, request.params.get("InstanceIds"), after, wishes
-        ):
-            likely = [row for row in piece if alone(_tested(_show_one(row, [])))]
-            yield from (one for one in show_rows(tx, likely) if matches(_tested(one)))
+        for piece in pieces(tx, request, INSTANCE, request.params.get("InstanceIds"), after, wishes):
+            if of_rows:
+                piece = [row for row in piece if likely(_tested(_show_one(row, [])))]
+            yield from (one for one in show_rows(tx, piece) if matches(_tested(one)))
 
     listed = _page(request, found)
     reservations: dict[str, Document] = {}
