@@ -53,6 +53,13 @@ INSTANCE = Kind(
     # EC2 shows a terminated instance "usually less than one hour" (API reference,
     # DescribeInstances).
     lingers=timedelta(hours=1),
+    traits={
+        "SubnetId": ("SubnetId",),
+        "VpcId": ("VpcId",),
+        "SecurityGroups.GroupId": ("SecurityGroups.GroupId",),
+        "ReservationId": ("private.ReservationId",),
+        "Placement.GroupName": ("Placement.GroupName",),
+    },
 )
 
 

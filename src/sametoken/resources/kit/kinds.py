@@ -62,6 +62,10 @@ class Kind:
     `quota` limits how many an account may have; `part_quotas` limit how many entries a document of
     the kind may list, by the names that `sametoken limits` uses.
 
+    `traits` are members by which callers narrow a listing, each a path in EC2's form, with the
+    paths in the document where its values are stored: all that the form ever shows, or more. A new
+    one needs a revision that writes it for the rows that are there (`traits.TRAIT`).
+
     A living row protects the rows it stands under: `endings.end` refuses to end its parent.
     `goes_with` declares the opposite: kinds of parents whose end ends this row as well, each with a
     condition on the two rows. `outlives` names kinds of parents that the workflow may end while
@@ -84,6 +88,7 @@ class Kind:
     cached: bool = False
     quota: Quota | None = None
     part_quotas: Mapping[str, Quota] = field(default_factory=dict)
+    traits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     goes_with: Mapping[str, Callable[[Any, Any], bool]] = field(default_factory=dict)
     outlives: frozenset[str] = frozenset()
     in_use: str = "The {noun} '{id}' has dependencies and cannot be deleted: {names}."

@@ -7,7 +7,7 @@ version that was read (`Stale`), and the rows that stand under a row that ends (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sametoken.idempotency.tables import Ledger
-from sametoken.resources.kit import regions
+from sametoken.resources.kit import regions, traits
 from sametoken.resources.kit.kinds import KINDS, Kind
 from sametoken.resources.kit.regions import Place
 from sametoken.resources.kit.written import written_by
@@ -44,7 +44,7 @@ RESOURCE = sa.Table(
     sa.Column("gone_at", Moment),
     # Optimistic lock: an UPDATE names the version it read, and adds one.
     sa.Column("version", sa.Integer, nullable=False),
-    # Has `gone_at`, so that a listing skips tombstones without reading their rows.
+    # Both have `gone_at`, so that a listing skips tombstones without reading their rows.
     sa.Index("resource_listing", "account", "region", "kind", "id", "gone_at"),
     sa.Index(
         "resource_name",
@@ -56,11 +56,15 @@ RESOURCE = sa.Table(
         sqlite_where=sa.text("name IS NOT NULL"),
         postgresql_where=sa.text("name IS NOT NULL"),
     ),
+    sa.Index("resource_state", "account", "region", "kind", "state", "id", "gone_at"),
+    # Ends with `id`, so that the rows of a token come in the order of a listing.
     sa.Index(
         "resource_client_token",
         "account",
         "region",
+        "kind",
         "client_token",
+        "id",
         sqlite_where=sa.text("client_token IS NOT NULL"),
         postgresql_where=sa.text("client_token IS NOT NULL"),
     ),
@@ -128,9 +132,6 @@ class Row:
         return found
 
 
-# A listing is read in pieces of at most this many rows: one of EC2's largest pages is two of them.
-LISTED_AT_ONCE_MAX = 500
-
 # Columns in the order of the fields of `Row`, as `from_record` needs them.
 _COLUMNS = [one.name for one in fields(Row) if one.name in RESOURCE.c]
 # The columns that every selection of rows begins with.
@@ -146,28 +147,11 @@ _CHILDREN = (
     .order_by(RESOURCE.c.id)
 )
 _CHILDREN_OF_KIND = _CHILDREN.where(RESOURCE.c.kind == sa.bindparam("kind"))
-_BY_NAME = STORED.where(
+_BY_NAMES = STORED.where(
     RESOURCE.c.account == sa.bindparam("account"),
     RESOURCE.c.region == sa.bindparam("region"),
     RESOURCE.c.kind == sa.bindparam("kind"),
-    RESOURCE.c.name == sa.bindparam("name"),
-)
-_LISTED = (
-    STORED.where(
-        RESOURCE.c.account == sa.bindparam("account"),
-        RESOURCE.c.region == sa.bindparam("region"),
-        RESOURCE.c.kind == sa.bindparam("kind"),
-        RESOURCE.c.id > sa.bindparam("after"),
-        sa.or_(RESOURCE.c.gone_at.is_(None), RESOURCE.c.gone_at > sa.bindparam("hidden")),
-    )
-    .order_by(RESOURCE.c.id)
-    .limit(sa.bindparam("at_once"))
-)
-_LISTED_BY_TOKEN = _LISTED.where(
-    RESOURCE.c.client_token.in_(sa.bindparam("client_tokens", expanding=True))
-)
-_LISTED_UNDER = _LISTED.join(EDGE, EDGE.c.child == RESOURCE.c.id).where(
-    EDGE.c.parent == sa.bindparam("parent")
+    RESOURCE.c.name.in_(sa.bindparam("names", expanding=True)),
 )
 _INSERT = sa.insert(RESOURCE)
 _LINK = sa.insert(EDGE)
@@ -191,9 +175,10 @@ _CHANGE = (
 
 
 def insert(tx: Tx, rows: Sequence[Row]) -> None:
-    """Insert new rows and put each under its parents."""
+    """Insert new rows with their traits, and put each under its parents."""
     stored = [replace(row, doc=Encoded(row.doc), parents=()) for row in rows]
     tx.execute(_INSERT, [{name: getattr(row, name) for name in _COLUMNS} for row in stored])
+    traits.added(tx, stored)
     edges = [{"parent": parent, "child": row.id} for row in rows for parent in row.parents]
     if edges:
         tx.execute(_LINK, edges)
@@ -262,15 +247,20 @@ def _look_up(tx: Tx, kind: Kind, place: Place, ids: Sequence[str]) -> dict[str, 
 
 def find_named(tx: Tx, kind: Kind, account: str, region: str, name: str) -> Row | None:
     """Find the living resource with that natural key."""
-    key = {"account": account, "region": region, "kind": kind.name, "name": name}
+    found = list_named(tx, kind, account, region, [name])
+    return found[0] if found else None
 
-    def read() -> Row | None:
-        found = tx.execute(_BY_NAME, key).first()
-        return None if found is None else from_record(found)
 
-    return (
-        tx.cached((account, region), (_BY_NAME, kind.name, name), read) if kind.cached else read()
-    )
+def list_named(tx: Tx, kind: Kind, account: str, region: str, names: Sequence[str]) -> list[Row]:
+    """List the living resources that have one of these natural keys, in no order."""
+    key = {"account": account, "region": region, "kind": kind.name, "names": list(names)}
+
+    def read() -> list[Row]:
+        return [from_record(found) for found in tx.execute(_BY_NAMES, key)]
+
+    if not kind.cached:
+        return read()
+    return tx.cached((account, region), (_BY_NAMES, kind.name, *names), read)
 
 
 def get(
@@ -298,48 +288,6 @@ def _is_shown(tx: Tx, kind: Kind, account: str, region: str, row: Row) -> bool:
     if (row.kind, row.account, row.region) != (kind.name, account, region):
         return False
     return row.gone_at is None or row.gone_at + kind.lingers > tx.now
-
-
-def listing(
-    tx: Tx, kind: Kind, account: str, region: str, *, parent: str | None = None
-) -> list[Row]:
-    """List all shown resources of a kind, by id; only those under `parent`, if given."""
-    return [row for piece in walk(tx, kind, account, region, parent=parent) for row in piece]
-
-
-def walk(
-    tx: Tx,
-    kind: Kind,
-    account: str,
-    region: str,
-    *,
-    client_tokens: Sequence[str] | None = None,
-    parent: str | None = None,
-    after: str = "",
-    at_once: int = LISTED_AT_ONCE_MAX,
-) -> Iterator[list[Row]]:
-    """Yield the shown resources of a kind whose ids come after `after`, by id, in pieces.
-
-    Each piece is read when it is asked for: the first has `at_once` rows, each later one up to
-    twice as many as the one before. `client_tokens` or `parent` narrows the listing, by an index.
-    """
-    assert client_tokens is None or parent is None, "a listing is narrowed in one way"
-    query = _LISTED
-    values: dict[str, Any] = {"account": account, "region": region, "kind": kind.name}
-    values["hidden"] = tx.now - kind.lingers
-    if client_tokens is not None:
-        query, values["client_tokens"] = _LISTED_BY_TOKEN, list(client_tokens)
-    elif parent is not None:
-        query, values["parent"] = _LISTED_UNDER, parent
-    size = min(at_once, LISTED_AT_ONCE_MAX)
-    while True:
-        found = tx.execute(query, {**values, "after": after, "at_once": size})
-        piece = [from_record(row) for row in found]
-        if piece:
-            yield piece
-        if len(piece) < size:
-            return
-        after, size = piece[-1].id, min(2 * size, LISTED_AT_ONCE_MAX)
 
 
 def children(tx: Tx, parents: Sequence[str], kind: Kind | None = None) -> dict[str, list[Row]]:
@@ -396,6 +344,8 @@ def write(tx: Tx, kind: Kind, row: Row, target: str, cause: str, doc: dict[str, 
         raise Stale(f"{row.id} is not as it was read ({row.state}, version {row.version})")
     written = written_by(tx)
     written.rows[row.id] = changed
+    if ending or not traits.members(kind.name).isdisjoint(doc):
+        traits.changed(tx, row, changed)
     if target != row.state:
         _note_transition(tx, row, target, cause)
     if ending:
