@@ -388,3 +388,14 @@ def test_an_interface_made_before_is_launched_with(client: Any, subnet: dict[str
     [shown] = described(client, instance["InstanceId"])["NetworkInterfaces"]
     assert addresses(shown) == addresses(made)
     assert shown["Attachment"]["Status"] == "attached"
+
+
+def test_an_interface_is_attached_by_a_request_that_asks_for_no_dry_run(
+    client: Any, subnet: dict[str, Any]
+) -> None:
+    made = client.create_network_interface(SubnetId=subnet["SubnetId"])["NetworkInterface"]
+    owner = running(client, SubnetId=subnet["SubnetId"])
+    asked = {"NetworkInterfaceId": made["NetworkInterfaceId"], "InstanceId": owner}
+    told = refusal(client.attach_network_interface, **asked, DeviceIndex=1, NetworkCardIndex=1)
+    assert (told.code, "NetworkCardIndex" in told.message) == ("InvalidParameterValue", True)
+    client.attach_network_interface(**asked, DeviceIndex=1, DryRun=False)
