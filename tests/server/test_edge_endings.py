@@ -184,7 +184,7 @@ def test_bodies_sent_ahead_are_bounded_together(loop_factory: LoopFactory) -> No
         with suppress(ConnectionError):
             client.send(one * 3)
         door.open()
-        assert client.read_to_end().count(b"HTTP/1.1 200") <= 2
+        assert client.read_to_end().count(b"HTTP/1.1 200") in (1, 2)
 
 
 def test_one_connection_too_many_gets_a_503_and_room_is_made_again(
