@@ -186,7 +186,8 @@ def test_a_version_of_more_digits_than_there_are_versions_is_none(client: Any) -
     made = client.create_launch_template(
         LaunchTemplateName="versions", LaunchTemplateData={"InstanceType": "t3.micro"}
     )["LaunchTemplate"]
-    asked = {"LaunchTemplateId": made["LaunchTemplateId"], "MinVersion": "9" * 60}
+    # Ask with more digits than Python turns into a number.
+    asked = {"LaunchTemplateId": made["LaunchTemplateId"], "MinVersion": "9" * 5000}
     assert client.describe_launch_template_versions(**asked)["LaunchTemplateVersions"] == []
 
 
