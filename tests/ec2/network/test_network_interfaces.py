@@ -390,12 +390,10 @@ def test_an_interface_made_before_is_launched_with(client: Any, subnet: dict[str
     assert shown["Attachment"]["Status"] == "attached"
 
 
-def test_an_interface_is_attached_by_a_request_that_asks_for_no_dry_run(
-    client: Any, subnet: dict[str, Any]
-) -> None:
-    made = client.create_network_interface(SubnetId=subnet["SubnetId"])["NetworkInterface"]
-    owner = running(client, SubnetId=subnet["SubnetId"])
-    asked = {"NetworkInterfaceId": made["NetworkInterfaceId"], "InstanceId": owner}
+def test_an_attachment_may_say_that_it_is_no_dry_run(client: Any, subnet: dict[str, Any]) -> None:
+    within = {"SubnetId": subnet["SubnetId"]}
+    made = client.create_network_interface(**within)["NetworkInterface"]["NetworkInterfaceId"]
+    asked = {"NetworkInterfaceId": made, "InstanceId": running(client, **within)}
     told = refusal(client.attach_network_interface, **asked, DeviceIndex=1, NetworkCardIndex=1)
     assert (told.code, "NetworkCardIndex" in told.message) == ("InvalidParameterValue", True)
     client.attach_network_interface(**asked, DeviceIndex=1, DryRun=False)

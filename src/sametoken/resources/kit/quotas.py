@@ -76,17 +76,16 @@ def maximum(tx: Tx, what: str, account: str, region: str) -> int | None:
 
 def refuse_beyond(tx: Tx, what: str, account: str, region: str, count: int) -> None:
     """Raise the quota's refusal if `count` of `what` would exceed the maximum."""
-    most = maximum(tx, what, account, region)
+    _refuse_above(maximum(tx, what, account, region), what, account, region, count)
+
+
+def _refuse_above(most: int | None, what: str, account: str, region: str, count: int) -> None:
     if most is not None and count > most:
-        raise _refusal(what, account, region, most)
-
-
-def _refusal(what: str, account: str, region: str, most: int) -> ServiceError:
-    return ServiceError(
-        _quota(what).code,
-        f"The maximum number of resources of the kind {what} has been reached ({most}). Delete "
-        f"one, or raise it with `sametoken limits set {name_of(what, account, region)} N`.",
-    )
+        raise ServiceError(
+            _quota(what).code,
+            f"The maximum number of resources of the kind {what} has been reached ({most}). Delete "
+            f"one, or raise it with `sametoken limits set {name_of(what, account, region)} N`.",
+        )
 
 
 def check(tx: Tx, row: Row, *, parent: str = "") -> None:
@@ -103,8 +102,7 @@ def check(tx: Tx, row: Row, *, parent: str = "") -> None:
     if per:
         values["within"] = row.zone if per == ZONE else parent or row.doc[per]
     counted = int(tx.execute(query, values).scalar_one())
-    if counted >= most:
-        raise _refusal(row.kind, row.account, row.region, most)
+    _refuse_above(most, row.kind, row.account, row.region, counted + 1)
 
 
 def _quota(what: str) -> Quota:
