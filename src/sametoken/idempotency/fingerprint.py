@@ -24,6 +24,8 @@ from sametoken.world import UUID
 _DIGEST_BYTES = 12
 # Long enough for ids, types, counts and zones; too short for scripts and keys.
 PLAIN_CHARACTERS_MAX = 64
+# Types of most values: a look at the type itself costs less than an `isinstance` of `Mapping`.
+_SCALARS = frozenset({str, int, bool})
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -80,10 +82,11 @@ def fingerprint(parameters: Mapping[str, Any], rules: Rules, key: bytes) -> Fing
             intent.setdefault(name, value.default)
     digests: dict[str, str] = {}
     plain: dict[str, str] = {}
+    keyed = hashlib.blake2b(digest_size=_DIGEST_BYTES, key=key[:64])
     for path, value in _flatten("", _canonical("", intent, rules)):
-        digests[path] = hashlib.blake2b(
-            value.encode(), digest_size=_DIGEST_BYTES, key=key[:64]
-        ).hexdigest()
+        digest = keyed.copy()
+        digest.update(value.encode())
+        digests[path] = digest.hexdigest()
         if len(value) <= PLAIN_CHARACTERS_MAX and not _is_secret(path, rules):
             plain[path] = value
     return Fingerprint(rules.version, digests, plain)
@@ -100,6 +103,8 @@ def differing_fields(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[
 
 def _canonical(path: str, value: Any, rules: Rules) -> Any:
     """Sort the elements of every list that is declared as a set, so that their order is fixed."""
+    if type(value) in _SCALARS:
+        return value
     if isinstance(value, Mapping):
         return {name: _canonical(_under(path, name), inner, rules) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -110,7 +115,9 @@ def _canonical(path: str, value: Any, rules: Rules) -> Any:
 
 def _flatten(path: str, value: Any) -> Iterator[tuple[str, str]]:
     """Yield each leaf's path and text. An empty list or structure is a leaf, since it was sent."""
-    if isinstance(value, Mapping) and value:
+    if type(value) in _SCALARS and path:
+        yield path, _text(value)
+    elif isinstance(value, Mapping) and value:
         for name, inner in value.items():
             yield from _flatten(_under(path, name), inner)
     elif isinstance(value, list) and value:
@@ -128,12 +135,15 @@ _ESCAPES = str.maketrans({character: f"%{ord(character):02X}" for character in "
 def _under(path: str, name: str) -> str:
     """Return the path of member `name`. An empty name is written `%`, as no other name is."""
     assert isinstance(name, str), f"parameter {name!r} under {path!r} is not named by text"
-    written = name.translate(_ESCAPES) or "%"
+    # Letters and digits alone, as nearly all names have, need no escape.
+    written = name if name.isalnum() else name.translate(_ESCAPES) or "%"
     return f"{path}.{written}" if path else written
 
 
 def _text(value: Any) -> str:
     """Spell a typed value in its only way; values of different types never look alike."""
+    if type(value) is int:
+        return str(value)
     return _ENCODER.encode(value)
 
 
@@ -159,7 +169,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_odd_
 
 
 def _is_secret(path: str, rules: Rules) -> bool:
-    general = _INDEX.sub("[]", path)
+    general = _INDEX.sub("[]", path) if "[" in path else path
     return any(
         general == secret or general.startswith((f"{secret}.", f"{secret}["))
         for secret in rules.secrets

@@ -114,7 +114,7 @@ def _modify(tx: Tx, request: Request, row: Row) -> Row:
 
 def _refuse_routed(tx: Tx, row: Row) -> None:
     """Refuse to delete a list that is the destination of a route: a route keeps no edge to it."""
-    for table in listings.listing(tx, ROUTE_TABLE, row.account, row.region):
+    for table in listings.every(tx, ROUTE_TABLE, row.account, row.region):
         if any(one.get("DestinationPrefixListId") == row.id for one in table.doc["Routes"]):
             raise ServiceError(
                 "DependencyViolation",

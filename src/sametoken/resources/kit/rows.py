@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -134,6 +135,7 @@ class Row:
 
 # Columns in the order of the fields of `Row`, as `from_record` needs them.
 _COLUMNS = [one.name for one in fields(Row) if one.name in RESOURCE.c]
+_VALUES = attrgetter(*_COLUMNS)
 # The columns that every selection of rows begins with.
 STORED = sa.select(*(RESOURCE.c[name] for name in _COLUMNS))
 _IN_IDS = RESOURCE.c.id.in_(sa.bindparam("ids", expanding=True))
@@ -177,7 +179,7 @@ _CHANGE = (
 def insert(tx: Tx, rows: Sequence[Row]) -> None:
     """Insert new rows with their traits, and put each under its parents."""
     stored = [replace(row, doc=Encoded(row.doc), parents=()) for row in rows]
-    tx.execute(_INSERT, [{name: getattr(row, name) for name in _COLUMNS} for row in stored])
+    tx.execute(_INSERT, [dict(zip(_COLUMNS, _VALUES(row), strict=True)) for row in stored])
     traits.added(tx, stored)
     edges = [{"parent": parent, "child": row.id} for row in rows for parent in row.parents]
     if edges:
