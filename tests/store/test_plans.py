@@ -10,7 +10,7 @@ import importlib
 import pkgutil
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from functools import cache
 from itertools import product
@@ -92,8 +92,10 @@ def _made() -> Iterator[tuple[str, sa.Executable]]:
     """Yield the statements that functions make: listings in every form."""
     looked_up = [by for by in By if by not in (By.ID, By.ZONE)]
     numbers = range(TESTED_MAX + 1)
-    for by, *tests in product(looked_up, (False, True), (False, True), numbers, numbers):
-        form = Form(by, *tests)
+    for by, state, zone, traits, parents in product(
+        looked_up, (False, True), (False, True), numbers, numbers
+    ):
+        form = Form(by, state, zone, traits, parents)
         yield f"listings.statement({form})", listings.statement(form)
     for by in (By.TRAIT, By.PARENT, By.STATE):
         yield f"listings.count({by})", listings.count(by)
@@ -159,7 +161,8 @@ class OnPostgresql:
 
 @pytest.fixture(scope="module", params=[OnSqlite, OnPostgresql])
 def explainer(request: pytest.FixtureRequest) -> Iterator[Explainer]:
-    with closing(request.param()) as made:
+    make: Callable[[], Explainer] = request.param
+    with closing(make()) as made:
         yield made
 
 
