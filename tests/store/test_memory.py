@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -11,6 +12,7 @@ from memory import check_written, checked_cache
 from sametoken.errors import ServiceError
 from sametoken.resources.kit import counters, endings, regions, rows
 from sametoken.resources.kit.rows import Row
+from sametoken.store import cache
 from sametoken.store.port import Store, Tx
 from store.things import ACCOUNT, FIXTURE, REGION, THING, id_of
 
@@ -138,6 +140,18 @@ def test_a_maximum_that_an_operator_sets_counts_at_once(place: Store) -> None:
     assert place.run(most) == counters.CAPACITY_DEFAULT
     place.run(lambda tx: counters.set_maximum(tx, "capacity/*/t3.micro", 3))
     assert place.run(most) == 3
+
+
+def test_no_more_is_cached_than_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "TOPICS_MAX", 3)
+    monkeypatch.setattr(cache, "VALUES_MAX", 2)
+    kept = cache.Cache()
+    for topic in range(10):
+        for key in range(5):
+            assert kept.get(topic, "stamp", key, partial(str, key)) == str(key)
+        sizes = [len(values) for _, values in kept.topics.values()]
+        assert len(sizes) <= 3
+        assert max(sizes) <= 2
 
 
 def test_without_the_stamp_nothing_is_kept(place: Store) -> None:

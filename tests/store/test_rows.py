@@ -270,7 +270,7 @@ def test_a_listing_narrowed_by_token_or_parent_shows_those_only(store: Store) ->
 def test_a_listing_in_pieces_misses_nothing_and_repeats_nothing(
     store: Store, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows, "LISTED_AT_ONCE_MAX", 6)
+    monkeypatch.setattr(listings, "AT_ONCE_MAX", 6)
 
     def many(tx: Tx) -> None:
         made = [Row(id_of(n), THING.name, ACCOUNT, REGION, "new", {}, tx.now) for n in range(20)]

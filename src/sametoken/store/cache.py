@@ -20,21 +20,24 @@ VALUES_MAX = 1_000
 
 
 class Cache:
-    """The kept values of a store, shared by its threads. Values must not be changed in place."""
+    """The kept values of a store, shared by its threads. Values must not be changed in place.
+
+    `topics` has the stamp and the values of each topic.
+    """
 
     def __init__(self) -> None:
-        self._topics: dict[Hashable, tuple[str | None, dict[Hashable, Any]]] = {}
+        self.topics: dict[Hashable, tuple[str | None, dict[Hashable, Any]]] = {}
 
     def get(self, topic: Hashable, stamp: str | None, key: Hashable, read: Callable[[], V]) -> V:
         """Return the value kept for `key` under `stamp`; if there is none, `read` and keep it.
 
         The caller has read `stamp` in the transaction in which `read` reads.
         """
-        kept = self._topics.get(topic)
+        kept = self.topics.get(topic)
         if kept is None or kept[0] != stamp:
-            if len(self._topics) >= TOPICS_MAX:
-                self._topics.clear()
-            kept = self._topics[topic] = (stamp, {})
+            if len(self.topics) >= TOPICS_MAX:
+                self.topics.clear()
+            kept = self.topics[topic] = (stamp, {})
         values = kept[1]
         if key in values:
             found: V = values[key]

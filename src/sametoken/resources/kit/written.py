@@ -1,7 +1,7 @@
 """The rows that a transaction wrote, kept for it, so that it need not read them back.
 
-A create shows what it has just made: its view asks for these rows first. They are kept as they are
-stored, with documents decoded from the stored text, so that the first answer and a replay agree.
+A create shows what it has just made: its view asks for these rows first. Each is kept as it is
+stored, with its document decoded from the stored text, so that the first answer and a replay agree.
 """
 
 from __future__ import annotations
