@@ -17,8 +17,8 @@ import psycopg
 import sqlalchemy as sa
 
 from sametoken.errors import SametokenError
+from sametoken.idempotency.entries import Ledger
 from sametoken.idempotency.ledger import Entry, Outcome, Scope
-from sametoken.idempotency.tables import Ledger
 from sametoken.store.port import Store, Tx
 from store.stores import HANG_SECONDS
 
@@ -92,6 +92,7 @@ class SteppedLedger(Ledger):
     """The real ledger, which stops before each of its acts on the entry."""
 
     def __init__(self, session: Session) -> None:
+        super().__init__(records_attempts=True)
         self.session = session
 
     def claim(self, tx: Tx, scope: Scope, client_token: str) -> Entry:

@@ -16,12 +16,12 @@ from unittest.mock import patch
 
 import psycopg
 import pytest
-import sqlalchemy as sa
 
 from sametoken.errors import IdempotentParameterMismatch
-from sametoken.idempotency import Answer, Attempt, Engine, tables
+from sametoken.idempotency import Answer, Attempt, Engine, statements
+from sametoken.idempotency.entries import Ledger
 from sametoken.idempotency.ledger import RETENTION, Entry, Scope
-from sametoken.idempotency.tables import Ledger
+from sametoken.store.dialects import Text
 from sametoken.store.port import Store, Tx
 from sametoken.store.postgresql import PostgresqlStore
 from store.barriers import Order, Session, SteppedLedger, Watch, orders, run
@@ -41,7 +41,7 @@ _PATIENT = "".join(
         "deadlock_timeout": "20ms",
     }.items()
 )
-_TABLES = ("idempotency_attempt", "idempotency_outcome", "idempotency_resource")
+_TABLES = ("idempotency_attempt", "idempotency_other_zone", "idempotency_resource")
 _WIPE = "; ".join(f"DELETE FROM {name}" for name in (*_TABLES, "idempotency_entry", "test_note"))
 
 
@@ -226,7 +226,7 @@ def test_in_every_order_a_token_has_one_effect_and_all_hear_of_it(
 @contextmanager
 def _claim_without_the_lock() -> Iterator[None]:
     """Have a claim wait for a session that inserts the entry, but not for one that changes it."""
-    with patch.object(tables, "_LOCK", tables._FIND):
+    with patch.object(statements, "LOCK", statements.FIND):
         yield
 
 
@@ -250,12 +250,8 @@ def _claim_without_waiting() -> Iterator[None]:
 
 @contextmanager
 def _sweep_without_a_lock() -> Iterator[None]:
-    unlocked = (
-        sa.select(tables.ENTRY.c.id)
-        .where(tables.ENTRY.c.expires_at <= sa.bindparam("now"))
-        .limit(sa.bindparam("limit"))
-    )
-    with patch.object(tables, "_EXPIRED", unlocked):
+    unlocked = Text("SELECT id FROM idempotency_entry WHERE expires_at <= ? LIMIT ?")
+    with patch.object(statements, "EXPIRED", unlocked):
         yield
 
 

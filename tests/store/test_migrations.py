@@ -110,7 +110,9 @@ def test_a_database_of_a_newer_program_is_refused_naming_both(migrated: sa.Conne
 
 @pytest.mark.parametrize("script", revisions(), ids=lambda script: script.revision)
 def test_every_revision_says_whether_it_expands_or_contracts(script: Script) -> None:
-    assert script.module.phase in ("expand", "contract")
+    """The nodes of 0.1.0 are stopped before an upgrade, so 0003 alone may change what they use."""
+    allowed = ("change",) if script.revision == "0003" else ("expand", "contract")
+    assert script.module.phase in allowed
 
 
 def test_revisions_are_one_line_of_descent() -> None:

@@ -16,12 +16,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from sametoken.world import UUID
 
 # 96 bits: two unequal values of one field collide once in 10^28 comparisons.
 _DIGEST_BYTES = 12
+# Keys are few: it is enough that two of them never have one name.
+_KEY_ID_BYTES = 6
 # Long enough for ids, types, counts and zones; too short for scripts and keys.
 PLAIN_CHARACTERS_MAX = 64
 _INDEX = re.compile(r"\[\d+\]")
@@ -61,12 +64,20 @@ class Rules:
 class Fingerprint:
     """The parameters in the form that an entry keeps, by path.
 
-    `digests` are compared, `plain` values are shown to people.
+    `digests` are compared, `plain` values are shown to people. `key_id` names the key that made the
+    digests; None if that was not kept.
     """
 
     rules_version: int
     digests: Mapping[str, str]
     plain: Mapping[str, str]
+    key_id: str | None = None
+
+
+@lru_cache(maxsize=16)
+def id_of_key(key: bytes) -> str:
+    """Name a key, so that digests of different keys are not compared. The name tells nothing."""
+    return hashlib.blake2b(b"the id of this key", digest_size=_KEY_ID_BYTES, key=key[:64]).hexdigest()
 
 
 def fingerprint(parameters: Mapping[str, Any], rules: Rules, key: bytes) -> Fingerprint:
@@ -80,13 +91,14 @@ def fingerprint(parameters: Mapping[str, Any], rules: Rules, key: bytes) -> Fing
             intent.setdefault(name, value.default)
     digests: dict[str, str] = {}
     plain: dict[str, str] = {}
+    keyed = hashlib.blake2b(digest_size=_DIGEST_BYTES, key=key[:64])
     for path, value in _flatten("", _canonical("", intent, rules)):
-        digests[path] = hashlib.blake2b(
-            value.encode(), digest_size=_DIGEST_BYTES, key=key[:64]
-        ).hexdigest()
+        digest = keyed.copy()
+        digest.update(value.encode())
+        digests[path] = digest.hexdigest()
         if len(value) <= PLAIN_CHARACTERS_MAX and not _is_secret(path, rules):
             plain[path] = value
-    return Fingerprint(rules.version, digests, plain)
+    return Fingerprint(rules.version, digests, plain, id_of_key(key))
 
 
 def differing_fields(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from sametoken.errors import ServiceError
 from sametoken.idempotency import Engine, Made, Operation, engine, ledger, tables
+from sametoken.idempotency.entries import Ledger
 from sametoken.idempotency.ledger import Call, Entry, Outcome, OutcomeState, Scope
-from sametoken.idempotency.tables import Ledger
 from sametoken.server import execution
 from sametoken.store.port import Tx
 
