@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from ec2.asking import launch, refusal, wait
 from plane import LAUNCH, Plane, everything, running_plane
 from sametoken.ec2.kit.packing import packed
-from sametoken.idempotency import tables
+from sametoken.idempotency import entries, tables
 from sametoken.resources.account import accounts
 from sametoken.server.choices import Choices
 from sametoken.server.throttling import Rate
@@ -142,7 +142,7 @@ def test_a_throttled_launch_binds_nothing_and_others_go_on(tmp_path: Path) -> No
         assert launch(plane.client(region="eu-west-1"), ClientToken="first")["InstanceId"] != id
         assert launch(stranger, ClientToken="first")["InstanceId"] != id
         assert len(client.describe_instances()["Reservations"]) == 1
-        assert plane.run(lambda tx: tables.find_everywhere(tx, "second")) == []
+        assert plane.run(lambda tx: entries.find_everywhere(tx, "second")) == []
 
 
 def test_whoever_cannot_sign_spends_nobodys_tokens(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from sametoken.errors import (
     Transient,
 )
 from sametoken.faults import Point
-from sametoken.idempotency import Attempt, OutcomeState, Rules, Scope
+from sametoken.idempotency import Attempt, Made, OutcomeState, Rules, Scope
 from sametoken.idempotency.entries import read_attempts
-from sametoken.idempotency.tables import ATTEMPTS_KEPT, FIELDS_NOTED_MAX
+from sametoken.idempotency.tables import ATTEMPTS_KEPT, ENTRY, FIELDS_NOTED_MAX, RETAINED
 from sametoken.store.port import Store, Tx
 from store.creating import CAPACITY, CREATE, QUOTA, SCOPE, Caller, call, refusing
 from store.stores import NOTE, at, together
@@ -256,6 +256,20 @@ def test_whatever_interrupts_the_retry_of_a_failed_token_it_stays_bound(
     with pytest.raises(IdempotentParameterMismatch):
         caller.create(call(P=2))
     assert [caller.create(call(P=1))] == caller.notes()
+
+
+def test_effects_whose_claim_was_lost_are_not_committed(caller: Caller) -> None:
+    """A `perform` that ended the transaction would leave effects that no token protects."""
+
+    def perform(tx: Tx) -> Made:
+        made = CREATE.perform(tx)
+        tx.execute(sa.delete(RETAINED))
+        tx.execute(sa.delete(ENTRY))
+        return Made(made.identities)
+
+    with pytest.raises(AssertionError, match="the claimed entry is gone"):
+        caller.ask(call(P=1), replace(CREATE, perform=perform))
+    assert caller.notes() == []
 
 
 # -- at once ------------------------------------------------------------------------------------

@@ -50,9 +50,7 @@ class Ledger:
     their resources has ended, in whole seconds.
     """
 
-    def __init__(
-        self, *, records_attempts: bool = False, retention: timedelta = RETENTION
-    ) -> None:
+    def __init__(self, *, records_attempts: bool = False, retention: timedelta = RETENTION) -> None:
         assert retention > timedelta(0), "an entry is kept at all"
         assert not retention % _SECOND, "a retention is whole seconds"
         self._records_attempts = records_attempts
@@ -243,10 +241,10 @@ def list_entries(tx: Tx, *, account: str | None, hidden: str, limit: int) -> lis
     statement = statements.NEWEST_BUT if account is None else statements.NEWEST_OF
     return [
         Listed(
-            from_microseconds(claimed_us), *told,
+            from_microseconds(claimed_us), account, region, action, client_token, attempts,
             None if expires_us is None else from_microseconds(expires_us),
         )
-        for claimed_us, *told, expires_us in tx.send(
+        for claimed_us, account, region, action, client_token, attempts, expires_us in tx.send(
             statement, (hidden if account is None else account, limit)
         )
     ]  # fmt: skip

@@ -77,7 +77,9 @@ class Fingerprint:
 @lru_cache(maxsize=16)
 def id_of_key(key: bytes) -> str:
     """Name a key, so that digests of different keys are not compared. The name tells nothing."""
-    return hashlib.blake2b(b"the id of this key", digest_size=_KEY_ID_BYTES, key=key[:64]).hexdigest()
+    return hashlib.blake2b(
+        b"the id of this key", digest_size=_KEY_ID_BYTES, key=key[:64]
+    ).hexdigest()
 
 
 def fingerprint(parameters: Mapping[str, Any], rules: Rules, key: bytes) -> Fingerprint:

@@ -50,7 +50,9 @@ def revisions(scripts: str = SCRIPTS) -> tuple[Revision, ...]:
     """
     found = ScriptDirectory.from_config(_config(scripts)).walk_revisions()
     known = tuple(Revision(one.revision, one.module.phase) for one in found)[::-1]
-    assert all(one.phase in (EXPAND, CHANGE, CONTRACT) for one in known), "a revision says what it does"
+    assert all(one.phase in (EXPAND, CHANGE, CONTRACT) for one in known), (
+        "a revision says what it does"
+    )
     return known
 
 
@@ -65,10 +67,10 @@ def current(connection: sa.Connection) -> str | None:
 
 
 def upgrade(connection: sa.Connection, scripts: str = SCRIPTS) -> None:
-    """Apply all revisions up to the first that takes away. The caller has begun a transaction, and commits it.
+    """Apply the revisions that come before the first that takes away.
 
-    An empty database has no users, so it gets every revision. Raises `Misconfigured` for a database
-    that this program cannot serve.
+    The caller has begun a transaction, and commits it. An empty database has no users, so it gets
+    every revision. Raises `Misconfigured` for a database that this program cannot serve.
     """
     missing = _missing(connection, scripts)
     if current(connection) is not None:

@@ -7,10 +7,10 @@ errors.
 
 Statements written by hand (`dialects.Text`) go to the driver as they are: see `Straight.send`.
 
-Some statements still go through SQLAlchemy at each execution: its own texts, a statement that was met only
-once, a default that is computed at each execution, an empty list; and all statements, if there are
-listeners to the connection's events or SQLAlchemy logs statements. A connection that an application
-passes to `idempotency.join` uses none of this.
+Some statements still go through SQLAlchemy at each execution: its own texts, a statement that was
+met only once, a default that is computed at each execution, an empty list; and all statements, if
+there are listeners to the connection's events or SQLAlchemy logs statements. A connection that an
+application passes to `idempotency.join` uses none of this.
 
 `tests/store/test_statements.py` compares both ways on both databases.
 """

@@ -37,6 +37,8 @@ _ALL: tuple[Mutant, ...] = (
     holdings.held_is_never_credited,
     holdings.capacity_oversold,
     holdings.sweep_takes_what_is_named,
+    tokens.other_zone_overwrites_the_first,
+    tokens.other_zones_not_looked_for,
     tokens.token_case_ignored,
     tokens.zone_ignored,
     tokens.account_ignored,

@@ -73,6 +73,32 @@ def retention_from_the_request() -> Iterator[None]:
         yield
 
 
+def other_zone_overwrites_the_first() -> Iterator[None]:
+    """Write every outcome into the entry's row, so that a second zone's replaces the first's."""
+    settle = Ledger.settle
+
+    def mutated(
+        self: Ledger, tx: Tx, entry: Entry, outcome: Outcome, resources: Sequence[str]
+    ) -> None:
+        settle(self, tx, replace(entry, first_zone=None), outcome, resources)
+
+    with patch.object(Ledger, "settle", mutated):
+        yield
+
+
+def other_zones_not_looked_for() -> Iterator[None]:
+    """Read the entry's row alone, so that a repeat in its second zone is performed again."""
+    claim = Ledger.claim
+
+    def mutated(self: Ledger, tx: Tx, scope: Scope, client_token: str) -> Entry:
+        entry = claim(self, tx, scope, client_token)
+        first = tuple(one for one in entry.outcomes if one.zone == entry.first_zone)
+        return replace(entry, outcomes=first)
+
+    with patch.object(Ledger, "claim", mutated):
+        yield
+
+
 def token_case_ignored() -> Iterator[None]:
     claim = Ledger.claim
 

@@ -1,5 +1,7 @@
 """An entry's row holds its first outcome; only those of other zones have rows of their own."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -11,17 +13,16 @@ phase = "change"
 branch_labels = None
 depends_on = None
 
-_OUTCOME = (
-    "zone, state, rules_version, digests, plain, identities, request_id, recorded_at"
-)
 _MOVE_FIRST = (
-    f"UPDATE idempotency_entry SET ({_OUTCOME}) = (SELECT {_OUTCOME} FROM idempotency_outcome"
-    " WHERE entry_id = id ORDER BY recorded_at, idempotency_outcome.zone LIMIT 1)"
+    "UPDATE idempotency_entry SET (zone, state, rules_version, digests, plain, identities,"
+    " request_id, recorded_at) = (SELECT o.zone, o.state, o.rules_version, o.digests, o.plain,"
+    " o.identities, o.request_id, o.recorded_at FROM idempotency_outcome AS o"
+    " WHERE o.entry_id = idempotency_entry.id ORDER BY o.recorded_at, o.zone LIMIT 1)"
 )
 _MOVE_OTHERS = (
-    f"INSERT INTO idempotency_other_zone (entry_id, {_OUTCOME}) SELECT entry_id,"
-    " o.zone, o.state, o.rules_version, o.digests, o.plain, o.identities, o.request_id,"
-    " o.recorded_at FROM idempotency_outcome AS o"
+    "INSERT INTO idempotency_other_zone (entry_id, zone, state, rules_version, digests, plain,"
+    " identities, request_id, recorded_at) SELECT o.entry_id, o.zone, o.state, o.rules_version,"
+    " o.digests, o.plain, o.identities, o.request_id, o.recorded_at FROM idempotency_outcome AS o"
     " JOIN idempotency_entry AS e ON e.id = o.entry_id AND e.zone != o.zone"
 )
 _MARK = (
@@ -30,7 +31,7 @@ _MARK = (
 )
 
 
-def _outcome(*, nullable: bool) -> list[sa.Column]:
+def _outcome(*, nullable: bool) -> list[sa.Column[Any]]:
     return [
         sa.Column("zone", sa.String(length=64), nullable=nullable),
         sa.Column(
