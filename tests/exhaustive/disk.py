@@ -122,8 +122,9 @@ class Disk:
     def put(self, image: bytes) -> None:
         """Replace the database by `image`, which a crash has left.
 
-        The image is first loaded into a connection that executes nothing: `deserialize` leaves the
-        table functions dangling that its connection has used (`json_each`), and SQLite then crashes.
+        The image is first loaded into a connection that executes nothing: `deserialize` leaves
+        those table functions dangling that its connection has used, such as `json_each`, and their
+        next use ends the process.
         """
         self.raw.close()
         self._loaded.deserialize(image)

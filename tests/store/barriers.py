@@ -17,7 +17,7 @@ import psycopg
 import sqlalchemy as sa
 
 from sametoken.errors import SametokenError
-from sametoken.idempotency.entries import Ledger
+from sametoken.idempotency.entries import Known, Ledger
 from sametoken.idempotency.ledger import Entry, Outcome, Scope
 from sametoken.store.port import Store, Tx
 from store.stores import HANG_SECONDS
@@ -98,6 +98,10 @@ class SteppedLedger(Ledger):
     def claim(self, tx: Tx, scope: Scope, client_token: str) -> Entry:
         self.session.stop_before("claim")
         return super().claim(tx, scope, client_token)
+
+    def claim_settled(self, tx: Tx, asked: Sequence[Known]) -> set[tuple[Scope, str]]:
+        self.session.stop_before("claim together")
+        return super().claim_settled(tx, asked)
 
     def settle(self, tx: Tx, entry: Entry, outcome: Outcome, resources: Sequence[str]) -> None:
         self.session.stop_before("settle")

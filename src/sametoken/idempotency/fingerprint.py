@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import date, time
 from decimal import Decimal
 from functools import lru_cache
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from sametoken.world import UUID
@@ -27,6 +28,8 @@ _DIGEST_BYTES = 12
 _KEY_ID_BYTES = 6
 # Long enough for ids, types, counts and zones; too short for scripts and keys.
 PLAIN_CHARACTERS_MAX = 64
+# Nearly all values are of these types, and the checks for others take longer than their digests.
+_LEAVES = (str, int, bool)
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -114,6 +117,8 @@ def differing_fields(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[
 
 def _canonical(path: str, value: Any, rules: Rules) -> Any:
     """Sort the elements of every list that is declared as a set, so that their order is fixed."""
+    if type(value) in _LEAVES:
+        return value
     if isinstance(value, Mapping):
         return {name: _canonical(_under(path, name), inner, rules) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -124,7 +129,9 @@ def _canonical(path: str, value: Any, rules: Rules) -> Any:
 
 def _flatten(path: str, value: Any) -> Iterator[tuple[str, str]]:
     """Yield each leaf's path and text. An empty list or structure is a leaf, since it was sent."""
-    if isinstance(value, Mapping) and value:
+    if type(value) in _LEAVES and path:
+        yield path, _text(value)
+    elif isinstance(value, Mapping) and value:
         for name, inner in value.items():
             yield from _flatten(_under(path, name), inner)
     elif isinstance(value, list) and value:
@@ -142,12 +149,15 @@ _ESCAPES = str.maketrans({character: f"%{ord(character):02X}" for character in "
 def _under(path: str, name: str) -> str:
     """Return the path of member `name`. An empty name is written `%`, as no other name is."""
     assert isinstance(name, str), f"parameter {name!r} under {path!r} is not named by text"
-    written = name.translate(_ESCAPES) or "%"
+    # A name of letters and digits has nothing to escape.
+    written = name if name.isalnum() else name.translate(_ESCAPES) or "%"
     return f"{path}.{written}" if path else written
 
 
 def _text(value: Any) -> str:
     """Spell a typed value in its only way; values of different types never look alike."""
+    if type(value) is str:
+        return encode_basestring_ascii(value)
     return _ENCODER.encode(value)
 
 
@@ -173,6 +183,8 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_odd_
 
 
 def _is_secret(path: str, rules: Rules) -> bool:
+    if not rules.secrets:
+        return False
     general = _INDEX.sub("[]", path)
     return any(
         general == secret or general.startswith((f"{secret}.", f"{secret}["))

@@ -34,6 +34,10 @@ class ByDialect:
         return self.statements[dialect]
 
 
+# Drivers, as SQLAlchemy calls them, that mark values as the stores' own drivers do.
+TAKES_TEXT = frozenset({"pysqlite", "aiosqlite", "psycopg", "psycopg2"})
+
+
 class Text:
     """A statement written by hand, with `?` for each value, in the spelling of each database.
 
@@ -45,12 +49,12 @@ class Text:
 
     def __init__(self, sqlite: str, postgresql: str | None = None) -> None:
         other = sqlite if postgresql is None else postgresql
-        # For a store's own connection: the text as its driver takes it.
+        # For a store's own connection, and every other whose driver is one of `TAKES_TEXT`.
         self.for_driver = {
             SQLITE: sqlite,
             POSTGRESQL: other.replace("%", "%%").replace("?", "%s"),
         }
-        # For a connection of an application's own, whose driver may mark values in other ways.
+        # For an application's connection through a driver that may mark values in other ways.
         self.for_any = {SQLITE: _named(sqlite), POSTGRESQL: _named(other)}
 
 

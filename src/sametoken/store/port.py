@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 
 from sametoken.errors import Transient
-from sametoken.store.dialects import ByDialect, Text, locks_rows
+from sametoken.store.dialects import TAKES_TEXT, ByDialect, Text, locks_rows
 from sametoken.store.statements import Sent, Straight
 from sametoken.world import World, mint_uuid
 
@@ -72,6 +72,9 @@ class Tx:
         dialect = connection.dialect.name
         if isinstance(connection, Straight):
             return connection.send(statement.for_driver[dialect], values)
+        if connection.dialect.driver in TAKES_TEXT:
+            text = statement.for_driver[dialect]
+            return Sent.of(connection.exec_driver_sql(text, tuple(values)))
         named = {f"v{place}": value for place, value in enumerate(values)}
         return Sent.of(connection.execute(statement.for_any[dialect], named))
 

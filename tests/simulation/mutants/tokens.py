@@ -73,6 +73,21 @@ def retention_from_the_request() -> Iterator[None]:
         yield
 
 
+def settled_without_an_end() -> Iterator[None]:
+    """Settle without the end of the retention: entries without a resource stay for ever."""
+    settle = Ledger.settle
+
+    def mutated(
+        self: Ledger, tx: Tx, entry: Entry, outcome: Outcome, resources: Sequence[str]
+    ) -> None:
+        settle(self, tx, entry, outcome, resources)
+        endless = sa.update(tables.ENTRY).where(tables.ENTRY.c.id == entry.id)
+        tx.execute(endless.values(expires_at=None))
+
+    with patch.object(Ledger, "settle", mutated):
+        yield
+
+
 def other_zone_overwrites_the_first() -> Iterator[None]:
     """Write every outcome into the entry's row, so that a second zone's replaces the first's."""
     settle = Ledger.settle
