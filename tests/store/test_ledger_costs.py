@@ -1,4 +1,4 @@
-"""What the ledger costs: statements sent, and pages written, by a create and by its repeats."""
+"""The ledger's cost: statements sent, and pages written, by a create and by its repeats."""
 
 from __future__ import annotations
 

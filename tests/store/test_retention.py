@@ -161,7 +161,7 @@ def test_a_mismatch_and_a_replay_do_not_prolong_a_token(caller: Caller, world: S
 def test_tokens_of_an_engine_with_a_retention_of_its_own_are_kept_so_long(
     caller: Caller, world: SetWorld
 ) -> None:
-    """Whoever notes the end: an entry knows its own retention."""
+    """An entry knows its own retention, so that any engine may note the end."""
     short, long = (
         replace(caller, engine=sql_engine(b"key", retention=time))
         for time in (timedelta(seconds=90), 2 * RETENTION)

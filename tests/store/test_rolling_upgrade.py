@@ -7,7 +7,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -138,22 +137,6 @@ def test_what_was_applied_is_on_record_with_its_phase_and_the_version(schema: Sc
     assert [one.revision for one in found] == OURS
     assert [one.phase for one in found] == [one.phase for one in revisions()]
     assert all(one.version for one in found)
-
-
-def test_what_changes_is_applied_at_opening_and_refused_by_what_does_not_know_it(
-    schema: Schema, release: Callable[..., str]
-) -> None:
-    schema.change(upgrade)
-    newer = release(replace(EXPANDING, phase="change"))
-    with pytest.raises(Misconfigured, match="needs revision 1001"):
-        schema.change(partial(check_current, name="the test's", scripts=newer))
-    schema.change(partial(upgrade, scripts=newer))
-    assert seen(schema) == ("1001", [*OURS, "1001"])
-    with (
-        pytest.raises(Misconfigured, match=r"has taken away \(1001\) what this version"),
-        open_store(schema.database, RealWorld()),
-    ):
-        pass
 
 
 def test_an_empty_database_gets_everything_at_once(

@@ -144,9 +144,9 @@ class Engine:
         whose token is taken goes through `execute_once`. Each call needs a token (an empty one is
         refused with `InvalidClientToken`), and no two of them the same in one scope.
 
-        What `operation.perform` refuses is raised, also a refusal that `binds_token`: nothing of
-        any call may stay. The caller undoes this to a savepoint, or rolls back, and then executes
-        each call alone.
+        A refusal of `operation.perform` is raised, even one that `binds_token`: nothing of any call
+        may stay. The caller undoes this to a savepoint, or rolls back, and then executes each call
+        alone.
         """
         if any(call.client_token == "" for call in calls):
             raise InvalidClientToken("A client token is empty. Send one of your own.")

@@ -1,7 +1,7 @@
 """The ledger's SQL, written by hand for both databases. Values are numbers, texts and JSON texts.
 
-It must run on SQLite 3.37, the oldest of the Pythons that are supported. What PostgreSQL spells
-otherwise is told by `_SPELLED`.
+It must run on SQLite 3.37, the oldest of the Pythons that are supported. `_SPELLED` has the words
+that PostgreSQL spells otherwise.
 """
 
 from __future__ import annotations
