@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sametoken.idempotency.tables import Ledger
+from sametoken.idempotency.entries import Ledger
 from sametoken.resources.kit import regions, traits
 from sametoken.resources.kit.kinds import KINDS, Kind
 from sametoken.resources.kit.regions import Place
