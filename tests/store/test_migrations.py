@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -19,6 +21,7 @@ from alembic.script import Script, ScriptDirectory
 from sametoken.errors import Misconfigured
 from sametoken.migrations.tables import METADATA
 from sametoken.migrations.upgrade import check_current, current, head, upgrade
+from sametoken.migrations.upgrade import revisions as known_revisions
 from sametoken.operate.opening import open_store
 from sametoken.settings import database_of
 from sametoken.store import clock
@@ -119,6 +122,11 @@ def test_every_revision_says_whether_it_expands_or_contracts(script: Script) -> 
     assert script.module.phase in allowed
 
 
+def test_the_program_knows_the_revisions_that_alembic_applies_in_their_order() -> None:
+    scripts = [(script.revision, script.module.phase) for script in reversed(revisions())]
+    assert [(one.id, one.phase) for one in known_revisions()] == scripts
+
+
 def test_revisions_are_one_line_of_descent() -> None:
     downs = [script.down_revision for script in revisions()]
     assert len(downs) == len(set(map(str, downs)))
@@ -205,3 +213,26 @@ def test_a_folder_that_cannot_be_made_is_refused_with_a_sentence(tmp_path: Path)
         open_store(database_of(tmp_path / "file" / "plane.db"), SetWorld()),
     ):
         pass
+
+
+def test_alembic_is_imported_for_a_new_database_and_not_for_one_that_is_up_to_date(
+    tmp_path: Path,
+) -> None:
+    program = """
+import sys
+from pathlib import Path
+from sametoken.operate.serving import registered_node
+from sametoken.settings import Settings, database_of
+from sametoken.world import RealWorld
+settings = Settings(database_of(Path(sys.argv[1])), port=0)
+with registered_node(settings, RealWorld()):
+    print(*{name.partition(".")[0] for name in sys.modules})
+"""
+    words = [sys.executable, "-c", program, str(tmp_path / "served.db")]
+    new, there = (
+        set(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
+        for _ in range(2)
+    )
+    slow = {"alembic", "mako", "urllib3", "dateutil", "rich", "psycopg"}
+    assert slow & new == {"alembic", "mako"}
+    assert slow & there == set()

@@ -30,6 +30,10 @@ APPLIED = sa.Table(
     sa.Column("version", sa.String(32), nullable=False),
 )
 
+# Made and written by Alembic; read here too, because importing Alembic takes longer than all else
+# that opening an up-to-date database does. Outside `metadata`, which is the program's own.
+NEWEST = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32)))
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -38,6 +42,14 @@ class Applied:
     revision: str
     phase: str
     version: str
+
+
+def newest(connection: sa.Connection) -> str | None:
+    """The newest revision that was applied, which Alembic notes; None if none was."""
+    if not sa.inspect(connection).has_table(NEWEST.name):
+        return None
+    found: str | None = connection.execute(sa.select(NEWEST.c.version_num)).scalar()
+    return found
 
 
 def record(connection: sa.Connection, applied: Applied) -> None:

@@ -6,22 +6,22 @@ use, and waits for `sametoken migrate --contract`, which is refused while a node
 know it. A revision that *changes* what is there is applied at opening too; only 0.1.0, whose nodes
 must all be stopped before another version starts, has one after it. A program serves a database
 that is newer than itself as long as all revisions that it does not know are additions.
+
+Alembic applies revisions, and is not imported for a database that has them all.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from itertools import takewhile
+from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from sametoken.errors import Misconfigured
 from sametoken.migrations import history
@@ -30,8 +30,10 @@ from sametoken.store.nodes import FRESH, Heartbeat
 
 log = logging.getLogger(__name__)
 
-# The folder of this program's revisions, as Alembic spells it. Tests name those of other releases.
-SCRIPTS = "sametoken:migrations"
+# The folder of this program's revisions. Tests name those of other releases.
+SCRIPTS = str(Path(__file__).parent)
+# Matches the two lines of a revision's file that say which it is.
+_SAID = re.compile(r'^(revision|phase) = "([\w-]+)"$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,15 @@ class Revision:
 def revisions(scripts: str = SCRIPTS) -> tuple[Revision, ...]:
     """All revisions that this program knows, the oldest first.
 
-    Read once: a newer version may be installed over the files of a program that runs.
+    Read once: a newer version may be installed over the files of a program that runs. The files
+    are read and not run, which would take Alembic.
     """
-    found = ScriptDirectory.from_config(_config(scripts)).walk_revisions()
-    known = tuple(Revision(one.revision, one.module.phase) for one in found)[::-1]
+    said = [dict(_SAID.findall(file.read_text())) for file in Path(scripts).glob("versions/r*.py")]
+    known = [Revision(one["revision"], one["phase"]) for one in said]
     assert all(one.phase in (EXPAND, CHANGE, CONTRACT) for one in known), (
         "a revision says what it does"
     )
-    return known
+    return tuple(sorted(known, key=lambda one: one.id))
 
 
 def head(scripts: str = SCRIPTS) -> str:
@@ -63,7 +66,7 @@ def head(scripts: str = SCRIPTS) -> str:
 
 def current(connection: sa.Connection) -> str | None:
     """The database's revision; None for an empty one."""
-    return MigrationContext.configure(connection).get_current_revision()
+    return history.newest(connection)
 
 
 def upgrade(connection: sa.Connection, scripts: str = SCRIPTS) -> None:
@@ -198,18 +201,14 @@ def _missing(connection: sa.Connection, scripts: str) -> list[Revision]:
 
 
 def _apply(connection: sa.Connection, missing: Sequence[Revision], scripts: str) -> None:
+    if not missing:
+        return
+    from sametoken.migrations.applying import apply
+
     for revision in missing:
-        command.upgrade(_config(scripts, connection), revision.id)
+        apply(connection, revision.id, scripts)
         history.record(connection, Applied(revision.id, revision.phase, _version()))
 
 
 def _version() -> str:
     return version("sametoken")
-
-
-def _config(scripts: str, connection: sa.Connection | None = None) -> Config:
-    config = Config()
-    # Escape the path: Alembic's options are templates in which a % begins a placeholder.
-    config.set_main_option("script_location", scripts.replace("%", "%%"))
-    config.attributes["connection"] = connection
-    return config
