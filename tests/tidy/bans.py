@@ -57,8 +57,13 @@ EDGES = {
 WRITES_ROWS = {"resources/kit/endings.py", "resources/kit/rows.py"}
 WIDE = {"Exception", "BaseException"}
 
-# How a moment is kept in a document is known to these alone; the store has columns for them.
-KEEPS_MOMENTS = {"resources/kit/moments.py", "ec2/kit/packing.py"}
+# How a moment is kept in a document, or in a statement written by hand, is known to these alone;
+# the store has columns for them.
+KEEPS_MOMENTS = {
+    "resources/kit/moments.py",
+    "ec2/kit/packing.py",
+    "idempotency/entries.py",
+}
 CONVERTERS = {"to_microseconds", "from_microseconds"}
 
 

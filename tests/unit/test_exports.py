@@ -10,8 +10,8 @@ from sametoken import errors, idempotency
 
 ENGINE = {
     "RETENTION", "Answer", "Attempt", "Call", "Engine", "Entry", "Fingerprint", "Identities",
-    "Ledger", "Made", "Operation", "Outcome", "OutcomeState", "Rules", "Scope", "TokenGrammar",
-    "create_tables", "decide", "derive_token", "join", "sql_engine",
+    "Ledger", "Made", "Operation", "Outcome", "OutcomeState", "Rules", "Scope", "Together",
+    "TokenGrammar", "create_tables", "decide", "derive_token", "join", "sql_engine",
 }  # fmt: skip
 ERRORS = {
     "IdempotentParameterMismatch", "InvalidClientToken", "Misconfigured", "SametokenError",

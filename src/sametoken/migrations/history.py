@@ -14,6 +14,9 @@ metadata = sa.MetaData()
 
 # An EXPAND only adds: a program that does not know the revision works on beside one that does.
 EXPAND = "expand"
+# A CHANGE alters what is there: a program that does not know the revision refuses the database. It
+# is applied like an expansion, when a database is opened, so all nodes must have been stopped.
+CHANGE = "change"
 # A CONTRACT takes away or changes what is there: only programs that know the revision can work on.
 CONTRACT = "contract"
 

@@ -3,8 +3,9 @@
 A revision that *expands* only adds: nodes of the release before work on beside those of this one,
 so opening a database applies it. A revision that *contracts* takes away what older programs may
 use, and waits for `sametoken migrate --contract`, which is refused while a node lives that does not
-know it. A program serves a database that is newer than itself as long as all revisions that it does
-not know are additions.
+know it. A revision that *changes* what is there is applied at opening too; only 0.1.0, whose nodes
+must all be stopped before another version starts, has one after it. A program serves a database
+that is newer than itself as long as all revisions that it does not know are additions.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from alembic.script import ScriptDirectory
 
 from sametoken.errors import Misconfigured
 from sametoken.migrations import history
-from sametoken.migrations.history import CONTRACT, EXPAND, Applied
+from sametoken.migrations.history import CHANGE, CONTRACT, EXPAND, Applied
 from sametoken.store.nodes import FRESH, Heartbeat
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,9 @@ def revisions(scripts: str = SCRIPTS) -> tuple[Revision, ...]:
     """
     found = ScriptDirectory.from_config(_config(scripts)).walk_revisions()
     known = tuple(Revision(one.revision, one.module.phase) for one in found)[::-1]
-    assert all(one.phase in (EXPAND, CONTRACT) for one in known), "a revision says what it does"
+    assert all(one.phase in (EXPAND, CHANGE, CONTRACT) for one in known), (
+        "a revision says what it does"
+    )
     return known
 
 
@@ -64,17 +67,17 @@ def current(connection: sa.Connection) -> str | None:
 
 
 def upgrade(connection: sa.Connection, scripts: str = SCRIPTS) -> None:
-    """Apply the revisions that only add. The caller has begun a transaction, and commits it.
+    """Apply the revisions that come before the first that takes away.
 
-    An empty database has no users, so it gets every revision. Raises `Misconfigured` for a database
-    that this program cannot serve.
+    The caller has begun a transaction, and commits it. An empty database has no users, so it gets
+    every revision. Raises `Misconfigured` for a database that this program cannot serve.
     """
     missing = _missing(connection, scripts)
     if current(connection) is not None:
         _check_known(connection, scripts)
-        adding = list(takewhile(lambda one: one.phase == EXPAND, missing))
+        adding = list(takewhile(lambda one: one.phase != CONTRACT, missing))
         rest = missing[len(adding) :]
-        if any(one.phase == EXPAND for one in rest):
+        if any(one.phase != CONTRACT for one in rest):
             raise Misconfigured(
                 f"this version of sametoken ({_version()}) needs revision {head(scripts)}, and "
                 f"before it {rest[0].id}, which takes away what older versions use. Run `sametoken "
@@ -160,7 +163,7 @@ def check_current(connection: sa.Connection, *, name: str, scripts: str = SCRIPT
     """
     check_ours(connection, name=name)
     _check_known(connection, scripts)
-    missing = [one.id for one in _missing(connection, scripts) if one.phase == EXPAND]
+    missing = [one.id for one in _missing(connection, scripts) if one.phase != CONTRACT]
     if missing:
         raise Misconfigured(
             f"{name} is at revision {current(connection)}, and this version of sametoken "

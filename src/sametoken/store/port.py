@@ -18,7 +18,8 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 
 from sametoken.errors import Transient
-from sametoken.store.dialects import ByDialect, locks_rows
+from sametoken.store.dialects import TAKES_TEXT, ByDialect, Text, locks_rows
+from sametoken.store.statements import Sent, Straight
 from sametoken.world import World, mint_uuid
 
 T = TypeVar("T")
@@ -65,12 +66,28 @@ class Tx:
             statement = statement.written_for(self.connection.dialect.name)
         return self.connection.execute(statement, parameters)
 
-    def lock(self, statement: sa.Executable, parameters: Any = None) -> None:
+    def send(self, statement: Text, values: Sequence[Any] = ()) -> Sent:
+        """Run a statement written by hand; returns its rows, as tuples of what the driver gives."""
+        connection = self.connection
+        dialect = connection.dialect.name
+        if isinstance(connection, Straight):
+            return connection.send(statement.for_driver[dialect], values)
+        if connection.dialect.driver in TAKES_TEXT:
+            text = statement.for_driver[dialect]
+            return Sent.of(connection.exec_driver_sql(text, tuple(values)))
+        named = {f"v{place}": value for place, value in enumerate(values)}
+        return Sent.of(connection.execute(statement.for_any[dialect], named))
+
+    def lock(self, statement: sa.Executable | Text, parameters: Any = None) -> None:
         """Lock the rows that `statement` selects for update; its result is dropped.
 
         On SQLite the statement is not sent: only one transaction writes at a time there.
         """
-        if locks_rows(self.connection.dialect.name):
+        if not locks_rows(self.connection.dialect.name):
+            return
+        if isinstance(statement, Text):
+            self.send(statement, parameters)
+        else:
             self.execute(statement, parameters)
 
     def mint_uuid(self) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sametoken.idempotency.tables import Ledger
+from sametoken.idempotency.entries import Ledger
 from sametoken.resources.kit.kinds import Kind
 from sametoken.store.columns import Moment
 from sametoken.store.dialects import BIG
