@@ -131,9 +131,10 @@ def describe_instances(tx: Tx, request: Request) -> Document:
         for piece in pieces(
             tx, request, INSTANCE, request.params.get("InstanceIds"), after, wishes
         ):
-            if of_rows:
-                piece = [row for row in piece if likely(_tested(_show_one(row, [])))]
-            yield from (one for one in show_rows(tx, piece) if matches(_tested(one)))
+            few = (
+                [row for row in piece if likely(_tested(_show_one(row, [])))] if of_rows else piece
+            )
+            yield from (one for one in show_rows(tx, few) if matches(_tested(one)))
 
     listed = _page(request, found)
     reservations: dict[str, Document] = {}
