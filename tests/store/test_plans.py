@@ -61,6 +61,8 @@ EXCUSED: Mapping[str, str] = {
     "store.nodes._FORGET": FEW_ROWS,
     "store.nodes._LIVING": FEW_ROWS,
 }
+# Writes parameters as EXPLAIN (GENERIC_PLAN) takes them: as $1, without values.
+NUMBERED: Callable[..., sa.Dialect] = postgresql.dialect
 # Statements that only one database is sent.
 ONLY = {"store.clock._TICK": SQLITE, "idempotency.joining._CLOCK": POSTGRESQL}
 
@@ -154,7 +156,7 @@ class OnPostgresql:
         self._connection.close()
 
     def faults(self, statement: sa.Executable) -> list[str]:
-        sql, _count = _written(statement, postgresql.dialect(paramstyle="numeric_dollar"))
+        sql, _count = _written(statement, NUMBERED(paramstyle="numeric_dollar"))
         plan = self._connection.execute(f"EXPLAIN (GENERIC_PLAN) {sql}").fetchall()
         return [line for (line,) in plan if re.search(r"Seq Scan|\bSort\b(?! Key)", line)]
 
