@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 
 from sametoken.errors import SametokenError, ServiceError, Transient
 from sametoken.faults import Point
-from sametoken.idempotency import derive_token
 from sametoken.services.machines import MachineDriver, MachineSpec
 from sametoken.store.port import Tx
 from sametoken.workflow.plans import PLANS
 from sametoken.workflow.ports import Progress, Service, StepCall, Verb
+from sametoken.workflow.tokens import TokenForm, step_token
 from simulation.scheduler import MINUTE, SECOND, NodeCrash, Scheduler
 from simulation.swarm import Swarm
 
@@ -153,8 +153,8 @@ class HazardousService:
         call outlives its caller while services are in the same process.
         """
         step = _LAUNCH_STEPS[self.name]
-        return verb is Verb.ENSURE and call.token == derive_token(
-            call.instance, "0", step, self.name
+        return verb is Verb.ENSURE and call.token == step_token(
+            TokenForm.READABLE, call.instance, 0, step, self.name
         )
 
     def _call_late(self, verb: Verb, call: StepCall) -> None:

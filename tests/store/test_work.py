@@ -9,9 +9,12 @@ from datetime import datetime, timedelta
 import pytest
 
 from sametoken.resources.kit.rows import Row
+from sametoken.store import nodes
+from sametoken.store.nodes import FRESH, Heartbeat
 from sametoken.store.port import Store, Tx
 from sametoken.workflow import work as works
 from sametoken.workflow.plans import LAUNCH_DEADLINE, PLANS
+from sametoken.workflow.tokens import TokenForm
 from sametoken.workflow.work import LEASE, Work
 from store.stores import together
 from store.worlds import START, SetWorld
@@ -207,6 +210,24 @@ def test_a_plan_with_a_deadline_gets_a_new_one(store: Store, world: SetWorld) ->
     world.pass_time(timedelta(days=1))
     redirect(store, "start")
     assert found(store).deadline_at == START + timedelta(days=1) + LAUNCH_DEADLINE
+
+
+def test_step_tokens_are_readable_once_no_node_lives_that_knows_hashed_ones_alone(
+    store: Store, world: SetWorld
+) -> None:
+    """An older node takes what a newer one has queued, and derives the token as it always did."""
+    old = Heartbeat("old", None, "0.1.0", "0001")
+    new = Heartbeat("new", None, "0.2.0", works.READABLE_SINCE)
+    store.run(lambda tx: nodes.beat(tx, old))
+    launch(store, 1)
+    assert found(store).token_form == TokenForm.HASHED
+    world.pass_time(FRESH + MOMENT)
+    store.run(lambda tx: nodes.beat(tx, new))
+    launch(store, 2)
+    assert found(store, 2).token_form == TokenForm.READABLE
+    assert found(store).token_form == TokenForm.HASHED
+    redirect(store, "terminate")
+    assert found(store).token_form == TokenForm.READABLE
 
 
 def test_another_plan_replaces_what_it_is_told_of_the_spec(store: Store) -> None:

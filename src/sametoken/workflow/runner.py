@@ -15,7 +15,6 @@ from functools import partial
 from sametoken import faults
 from sametoken.errors import SametokenError, ServiceError
 from sametoken.faults import Point
-from sametoken.idempotency.token import derive_token
 from sametoken.resources.compute import instances
 from sametoken.resources.compute.instances import INSTANCE, InstanceState
 from sametoken.resources.kit import rows
@@ -102,7 +101,7 @@ class Runner:
     def attempt(self, work: Work) -> _Fate:
         step = work.next_step()
         for service in step.services:
-            token = derive_token(work.instance, str(work.epoch), step.name, service)
+            token = work.token(step, service)
             call = StepCall(
                 work.instance, work.account, work.region, work.zone,
                 work.generation, token, work.spec,

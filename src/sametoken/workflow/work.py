@@ -16,8 +16,10 @@ import sqlalchemy as sa
 
 from sametoken.resources.kit.rows import Row
 from sametoken.store.columns import Moment
+from sametoken.store.nodes import FRESH, NODE
 from sametoken.store.port import Tx
 from sametoken.workflow.plans import PLANS, Plan, Step
+from sametoken.workflow.tokens import TokenForm, step_token
 
 metadata = sa.MetaData()
 
@@ -47,8 +49,17 @@ WORK = sa.Table(
     sa.Column("deadline_at", Moment),
     sa.Column("spec", sa.JSON, nullable=False),
     sa.Column("failure", sa.JSON(none_as_null=True)),
+    # A node of release 0.1.0 does not name the column, and derives HASHED tokens.
+    sa.Column("token_form", sa.String(8), nullable=False, server_default=TokenForm.HASHED.value),
     sa.Index(
         "work_due",
+        "due_at",
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+    ),
+    sa.Index(
+        "work_turn",
+        "account",
         "due_at",
         sqlite_where=sa.text("due_at IS NOT NULL"),
         postgresql_where=sa.text("due_at IS NOT NULL"),
@@ -76,6 +87,11 @@ class Work:
     deadline_at: datetime | None
     spec: Mapping[str, Any]
     failure: tuple[str, str] | None
+    token_form: str
+
+    def token(self, step: Step, service: str) -> str:
+        """The token of the instance's step for that service, the same at each try."""
+        return step_token(self.token_form, self.instance, self.epoch, step.name, service)
 
     def next_step(self) -> Step:
         return self.the_plan.steps[self.step]
@@ -89,7 +105,26 @@ class Work:
         return self.step + 1 == len(self.the_plan.steps)
 
 
-_ENQUEUE = sa.insert(WORK)
+# Nodes that know only revisions before READABLE_SINCE would take a step whose token is readable a
+# second time, under a hashed one.
+READABLE_SINCE = "0004"
+# Found in the statement itself: nobody waits for a question to the database.
+_FORM = sa.case(
+    (
+        sa.exists().where(
+            NODE.c.revision < READABLE_SINCE, NODE.c.beat_at >= sa.bindparam("w_heard_of")
+        ),
+        TokenForm.HASHED.value,
+    ),
+    else_=TokenForm.READABLE.value,
+)
+_QUEUED = (
+    "instance", "account", "region", "zone", "plan", "epoch", "step", "attempt", "generation",
+    "due_at", "deadline_at", "spec",
+)  # fmt: skip
+_ENQUEUE = sa.insert(WORK).values(
+    {name: sa.bindparam(f"w_{name}") for name in _QUEUED} | {"token_form": _FORM}
+)
 _FIND = sa.select(WORK).where(WORK.c.instance == sa.bindparam("w_instance"))
 _SPEC = sa.select(WORK.c.spec).where(WORK.c.instance == sa.bindparam("w_instance"))
 _PIN = (
@@ -151,6 +186,7 @@ _REDIRECT = (
         lease_until=None,
         deadline_at=sa.bindparam("w_deadline_at"),
         failure=None,
+        token_form=_FORM,
     )
 )
 
@@ -163,20 +199,19 @@ def enqueue_launches(tx: Tx, instances: Sequence[tuple[Row, dict[str, Any]]]) ->
         _ENQUEUE,
         [
             {
-                "instance": row.id,
-                "account": row.account,
-                "region": row.region,
-                "zone": row.zone,
-                "plan": plan.name,
-                "epoch": 0,
-                "step": 0,
-                "attempt": 0,
-                "generation": 0,
-                "due_at": tx.now,
-                "lease_until": None,
-                "deadline_at": tx.now + plan.deadline,
-                "spec": spec,
-                "failure": None,
+                "w_instance": row.id,
+                "w_account": row.account,
+                "w_region": row.region,
+                "w_zone": row.zone,
+                "w_plan": plan.name,
+                "w_epoch": 0,
+                "w_step": 0,
+                "w_attempt": 0,
+                "w_generation": 0,
+                "w_due_at": tx.now,
+                "w_deadline_at": tx.now + plan.deadline,
+                "w_spec": spec,
+                "w_heard_of": tx.now - FRESH,
             }
             for row, spec in instances
         ],
@@ -195,6 +230,7 @@ def redirect(tx: Tx, instance: str, plan_name: str, **spec: Any) -> None:
         "w_instance": instance,
         "w_plan": plan_name,
         "w_now": tx.now,
+        "w_heard_of": tx.now - FRESH,
         "w_deadline_at": None if plan.deadline is None else tx.now + plan.deadline,
     }
     result = tx.execute(_REDIRECT, values)
@@ -274,4 +310,5 @@ def _work(row: Any) -> Work:
         row.instance, row.account, row.region, row.zone, row.plan, row.epoch, row.step,
         row.attempt, row.generation, row.due_at, row.deadline_at, row.spec,
         None if row.failure is None else (row.failure[0], row.failure[1]),
+        row.token_form,
     )  # fmt: skip

@@ -9,23 +9,23 @@ from unittest.mock import patch
 
 import sqlalchemy as sa
 
-from sametoken.idempotency import derive_token
 from sametoken.services import simulated_machines, steps
 from sametoken.services.fence import pass_fence
 from sametoken.store.port import Tx
-from sametoken.workflow import runner, work
+from sametoken.workflow import work
 from sametoken.workflow.ports import StepCall, Verb
+from sametoken.workflow.tokens import step_token
 from sametoken.workflow.work import Work
 
 
 def step_token_from_the_attempt() -> Iterator[None]:
     """Make each try of a step a step of its own, which is performed again."""
-    derive, tries = derive_token, iter(range(1_000_000))
+    tries = iter(range(1_000_000))
 
-    def mutated(*parts: str) -> str:
-        return derive(*parts, str(next(tries)))
+    def mutated(form: str, instance: str, epoch: int, step: str, service: str) -> str:
+        return f"{step_token(form, instance, epoch, step, service)}:{next(tries)}"
 
-    with patch.object(runner, "derive_token", mutated):
+    with patch.object(work, "step_token", mutated):
         yield
 
 
