@@ -77,6 +77,13 @@ class Disk:
         self.look: Callable[[int], None] = lambda number: None
         self.raw = sqlite3.connect(":memory:", isolation_level=None, factory=_Lasting)
         self.raw.execute(f"PRAGMA page_size={_PAGE_BYTES}")
+        # Only of a database that was deserialized does `serialize` leave an open transaction out.
+        # Do it once, at the start: on a connection that has used `json_each` it ends the process,
+        # because SQLite 3.40 keeps a pointer into the schema that it replaces. Later images are
+        # loaded on another connection and copied.
+        self.raw.execute("PRAGMA user_version=1")
+        self.raw.deserialize(self.raw.serialize())
+        self._loading = sqlite3.connect(":memory:", isolation_level=None)
         self.engine = engine_for(SQLITE, lambda: self.raw)
         self.reader = Straight(self.engine)
         for metadata in METADATA:
@@ -116,4 +123,5 @@ class Disk:
     def put(self, image: bytes) -> None:
         """Replace the database by `image`, which a crash has left."""
         self.raw.close()
-        self.raw.deserialize(image)
+        self._loading.deserialize(image)
+        self._loading.backup(self.raw)

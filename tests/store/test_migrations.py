@@ -55,7 +55,7 @@ def declared() -> Iterator[sa.Connection]:
 def objects(connection: sa.Connection) -> dict[str, list[str]]:
     """Return the clauses of each table and index, with CHECKs and partial indexes, spaced alike.
 
-    They are sorted: SQLite writes a column that is added later behind the table's constraints.
+    Sorts them, because SQLite writes a column that is added later behind the table's constraints.
     """
     found = connection.execute(sa.text("SELECT name, sql FROM sqlite_master WHERE sql NOT NULL"))
     return {row.name: clauses(row.sql) for row in found if row.name != "alembic_version"}
