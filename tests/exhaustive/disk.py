@@ -77,13 +77,12 @@ class Disk:
         self.look: Callable[[int], None] = lambda number: None
         self.raw = sqlite3.connect(":memory:", isolation_level=None, factory=_Lasting)
         self.raw.execute(f"PRAGMA page_size={_PAGE_BYTES}")
-        # Only of a database that was deserialized does `serialize` leave an open transaction out.
-        # Do it once, at the start: on a connection that has used `json_each` it ends the process,
-        # because SQLite 3.40 keeps a pointer into the schema that it replaces. Later images are
-        # loaded on another connection and copied.
-        self.raw.execute("PRAGMA user_version=1")
+        # From here on `serialize` gives what has committed. Of a database that was never loaded it
+        # would give an open transaction too.
+        self.raw.execute("CREATE TABLE page (one)")
         self.raw.deserialize(self.raw.serialize())
-        self._loading = sqlite3.connect(":memory:", isolation_level=None)
+        self.raw.execute("DROP TABLE page")
+        self._loaded = sqlite3.connect(":memory:", isolation_level=None)
         self.engine = engine_for(SQLITE, lambda: self.raw)
         self.reader = Straight(self.engine)
         for metadata in METADATA:
@@ -121,7 +120,12 @@ class Disk:
         self.put(image)
 
     def put(self, image: bytes) -> None:
-        """Replace the database by `image`, which a crash has left."""
+        """Replace the database by `image`, which a crash has left.
+
+        The image is first loaded into a connection that executes nothing: `deserialize` leaves
+        those table functions dangling that its connection has used, such as `json_each`, and their
+        next use ends the process.
+        """
         self.raw.close()
-        self._loading.deserialize(image)
-        self._loading.backup(self.raw)
+        self._loaded.deserialize(image)
+        self._loaded.backup(self.raw)

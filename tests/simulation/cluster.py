@@ -102,7 +102,7 @@ class Node:
         self.jobs = JobQueue()
         self.session = Session(cluster.database.engine, self.world, cluster.hazards)
         self.store = Store(self)
-        self.engine = sql_engine(b"simulated")
+        self.engine = sql_engine(b"simulated", records_attempts=True)
         simulation = SimulationSettings(boot_failure_odds=cluster.hazards.swarm.boot_fails)
         self.services = {
             name: HazardousService(name, self._expose(service), cluster.hazards, self._detach)

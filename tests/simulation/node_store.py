@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
+from memory import check_written
 from sametoken.store import clock
 from sametoken.store.jobs import Job
 from sametoken.store.port import Tx
@@ -39,6 +40,7 @@ class Store:
 
         def member(tx: Tx) -> T:
             value = fn(tx)
+            check_written(tx)
             hazards.in_transaction(tx)
             return value
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from sametoken.operate.opening import open_store
 from sametoken.resources.kit.rows import Row
 from sametoken.settings import database_of
-from sametoken.store import nodes
-from sametoken.store.nodes import FRESH, Heartbeat
 from sametoken.store.port import Store, Tx
 from sametoken.workflow import turns
 from sametoken.workflow import work as works
@@ -300,22 +299,16 @@ def test_a_plan_with_a_deadline_gets_a_new_one(store: Store, world: SetWorld) ->
     assert found(store).deadline_at == START + timedelta(days=1) + LAUNCH_DEADLINE
 
 
-def test_step_tokens_are_readable_once_no_node_lives_that_knows_hashed_ones_alone(
-    store: Store, world: SetWorld
+def test_the_next_plan_of_what_an_earlier_release_began_has_readable_step_tokens(
+    store: Store,
 ) -> None:
-    """An older node takes what a newer one has queued, and derives the token as it always did."""
-    old = Heartbeat("old", None, "0.1.0", "0001")
-    new = Heartbeat("new", None, "0.2.0", works.READABLE_SINCE)
-    store.run(lambda tx: nodes.beat(tx, old))
-    launch(store, 1)
-    assert found(store).token_form == TokenForm.HASHED
-    world.pass_time(FRESH + MOMENT)
-    store.run(lambda tx: nodes.beat(tx, new))
-    launch(store, 2)
-    assert found(store, 2).token_form == TokenForm.READABLE
-    assert found(store).token_form == TokenForm.HASHED
+    launch(store, 1, 2)
+    assert found(store).token_form == TokenForm.READABLE
+    earlier = sa.update(works.WORK).values(token_form=TokenForm.HASHED.value)
+    store.run(lambda tx: tx.execute(earlier))
     redirect(store, "terminate")
     assert found(store).token_form == TokenForm.READABLE
+    assert found(store, 2).token_form == TokenForm.HASHED
 
 
 def test_another_plan_replaces_what_it_is_told_of_the_spec(store: Store) -> None:

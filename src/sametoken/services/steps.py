@@ -12,8 +12,8 @@ from typing import Any
 
 from sametoken import faults
 from sametoken.faults import Point
-from sametoken.idempotency import Call, Engine, Identities, Made, Operation, Scope
-from sametoken.resources.account import regions
+from sametoken.idempotency import Call, Engine, Identities, Scope, Together
+from sametoken.resources.kit import regions
 from sametoken.services.fence import pass_fence
 from sametoken.store.port import Store, Tx
 from sametoken.workflow.batches import act_together
@@ -77,30 +77,30 @@ class Steps:
         return [stale.get(call.instance, Done()) for call in calls]
 
     def _perform(self, tx: Tx, verb: Verb, calls: Sequence[StepCall]) -> None:
-        fresh = [call for call in calls if self._claim(tx, verb, call)]
-        faults.reach(Point.STEP_CLAIMED)
-        if fresh:
+        by_token = {call.token: call for call in calls}
+
+        def identities(request: Call) -> Identities:
+            return {"instance": by_token[request.client_token or ""].instance}
+
+        def perform(tx: Tx, requests: Sequence[Call]) -> None:
+            faults.reach(Point.STEP_CLAIMED)
+            fresh = [by_token[request.client_token or ""] for request in requests]
             self.declared.effects[verb](tx, fresh)
             faults.reach(self.declared.point)
-
-    def _claim(self, tx: Tx, verb: Verb, call: StepCall) -> bool:
-        """Claim and settle the step's token. False if it was taken before."""
-        claimed: list[StepCall] = []
-
-        def perform(tx: Tx) -> Made:
-            claimed.append(call)
-            return Made({"instance": call.instance})
 
         def view(tx: Tx, identities: Identities) -> str:
             instance: str = identities["instance"]
             return instance
 
-        request = Call(
+        requests = [self._request(verb, call) for call in calls]
+        answers = self.engine.execute_many(tx, requests, Together(identities, perform, view))
+        for call, answer in zip(calls, answers, strict=True):
+            assert answer.get() == call.instance, "a step token answered for another instance"
+
+    def _request(self, verb: Verb, call: StepCall) -> Call:
+        return Call(
             Scope(INTERNAL_ACCOUNT, call.region, f"{self.declared.name}.{verb}"),
             call.token,
             self.declared.parameters(verb, call),
             request_id=f"{call.instance}/{call.generation}",
         )
-        done = self.engine.execute_once(tx, request, Operation(perform, view)).get()
-        assert done == call.instance, "a step token answered for another instance"
-        return bool(claimed)

@@ -17,7 +17,6 @@ import sqlalchemy as sa
 from sametoken.resources.kit.rows import Row
 from sametoken.store.columns import Moment
 from sametoken.store.dialects import given, of_many
-from sametoken.store.nodes import FRESH, NODE
 from sametoken.store.port import Tx
 from sametoken.workflow.plans import PLANS, Plan, Step
 from sametoken.workflow.tokens import TokenForm, step_token
@@ -50,7 +49,7 @@ WORK = sa.Table(
     sa.Column("deadline_at", Moment),
     sa.Column("spec", sa.JSON, nullable=False),
     sa.Column("failure", sa.JSON(none_as_null=True)),
-    # A node of release 0.1.0 does not name the column, and derives HASHED tokens.
+    # Rows that release 0.1.0 wrote have HASHED tokens until their next plan.
     sa.Column("token_form", sa.String(8), nullable=False, server_default=TokenForm.HASHED.value),
     sa.Index(
         "work_due",
@@ -119,25 +118,12 @@ class Record:
     keeps_lease: bool = False
 
 
-# Nodes that know only revisions before READABLE_SINCE would take a step whose token is readable a
-# second time, under a hashed one.
-READABLE_SINCE = "0004"
-# Found in the statement itself: nobody waits for a question to the database.
-_FORM = sa.case(
-    (
-        sa.exists().where(
-            NODE.c.revision < READABLE_SINCE, NODE.c.beat_at >= sa.bindparam("w_heard_of")
-        ),
-        TokenForm.HASHED.value,
-    ),
-    else_=TokenForm.READABLE.value,
-)
 _QUEUED = (
     "instance", "account", "region", "zone", "plan", "epoch", "step", "attempt", "generation",
     "due_at", "deadline_at", "spec",
 )  # fmt: skip
 _ENQUEUE = sa.insert(WORK).values(
-    {name: sa.bindparam(f"w_{name}") for name in _QUEUED} | {"token_form": _FORM}
+    {name: sa.bindparam(f"w_{name}") for name in _QUEUED} | {"token_form": TokenForm.READABLE.value}
 )
 _FIND = sa.select(WORK).where(WORK.c.instance == sa.bindparam("w_instance"))
 _SPEC = sa.select(WORK.c.spec).where(WORK.c.instance == sa.bindparam("w_instance"))
@@ -181,7 +167,7 @@ _REDIRECT = (
         lease_until=None,
         deadline_at=sa.bindparam("w_deadline_at"),
         failure=None,
-        token_form=_FORM,
+        token_form=TokenForm.READABLE.value,
     )
 )
 
@@ -206,7 +192,6 @@ def enqueue_launches(tx: Tx, instances: Sequence[tuple[Row, dict[str, Any]]]) ->
                 "w_due_at": tx.now,
                 "w_deadline_at": tx.now + plan.deadline,
                 "w_spec": spec,
-                "w_heard_of": tx.now - FRESH,
             }
             for row, spec in instances
         ],
@@ -225,7 +210,6 @@ def redirect(tx: Tx, instance: str, plan_name: str, **spec: Any) -> None:
         "w_instance": instance,
         "w_plan": plan_name,
         "w_now": tx.now,
-        "w_heard_of": tx.now - FRESH,
         "w_deadline_at": None if plan.deadline is None else tx.now + plan.deadline,
     }
     result = tx.execute(_REDIRECT, values)

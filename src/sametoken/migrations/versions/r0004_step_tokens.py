@@ -4,14 +4,14 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0001"
+down_revision = "0003"
 phase = "expand"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    # Rows that are there, and those that nodes of older releases insert, have hashed step tokens.
+    # Rows that are there were written by release 0.1.0: their step tokens are hashed.
     op.add_column(
         "work",
         sa.Column("token_form", sa.String(length=8), server_default="hashed", nullable=False),
