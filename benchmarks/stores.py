@@ -28,6 +28,7 @@ from sametoken.server.execution import Executed, execute
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import Database, database_of
 from sametoken.store.port import Store, Tx
+from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.ports import Services
 from sametoken.workflow.runner import Runner
 from sametoken.world import RealWorld, mint_uuid
@@ -79,7 +80,7 @@ class Plane:
         return run
 
     def runner(self) -> Runner:
-        return Runner(self.store, self.services, RealWorld())
+        return Runner(self.store, self.services, RealWorld(), Backlog(RealWorld()))
 
 
 @contextmanager
@@ -94,7 +95,7 @@ def opened(database: Path | str) -> Iterator[Plane]:
         store.run(lambda tx: default_vpc.seed(tx, ACCOUNT, REGION))
         for family in ("capacity/*/*", "vcpus/*/*"):
             store.run(partial(counters.set_maximum, name=family, maximum=PLENTY))
-        services = wire_services(store, engine, INSTANT)
+        services = wire_services(store, engine, RealWorld(), INSTANT)
         yield Plane(database, store, engine, services, ServiceModel.load("ec2"))
 
 

@@ -50,6 +50,7 @@ CLAUSES = {
 EDGES = {
     ("server/pipeline.py", "answer"): "a bug of ours is one request's 500",
     ("workflow/loop.py", "run_duty"): "a bug of ours met one piece of work; the others go on",
+    ("workflow/batches.py", "act_together"): "a member's error is its own fate, not its mates'",
     ("store/group_commit.py", "run_member"): "a member's error belongs to its caller alone",
     ("store/postgresql.py", "_write_lanes"): "a job's error belongs to its caller alone",
 }

@@ -24,6 +24,7 @@ from sametoken.server.exchange import Exchange, Reply, known
 from sametoken.server.pipeline import Pipeline
 from sametoken.server.pools import Pools
 from sametoken.store.port import Store
+from sametoken.workflow.backlog import Backlog
 from sametoken.world import World, mint_uuid
 
 PLAIN_TEXT = "text/plain;charset=UTF-8"
@@ -38,6 +39,7 @@ class App:
         engine: Engine,
         credentials: Credentials,
         world: World,
+        backlog: Backlog,
         choices: Choices = DEFAULT_CHOICES,
     ) -> None:
         self.store = store
@@ -45,7 +47,7 @@ class App:
         self.is_ready = True
         self._world = world
         self._pools = Pools(store)
-        self.pipeline = Pipeline(store, engine, credentials, world, choices, self._pools)
+        self.pipeline = Pipeline(store, engine, credentials, world, choices, self._pools, backlog)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["path"] in (probes.HEALTH, probes.READY):

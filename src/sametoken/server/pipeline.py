@@ -39,6 +39,7 @@ from sametoken.server.pools import Pools
 from sametoken.server.seeding import Seeding
 from sametoken.server.throttling import Throttle
 from sametoken.store.port import Store
+from sametoken.workflow.backlog import Backlog
 from sametoken.world import World
 
 log = logging.getLogger("sametoken.requests")
@@ -73,8 +74,10 @@ class Pipeline:
         world: World,
         choices: Choices,
         pools: Pools,
+        backlog: Backlog,
     ) -> None:
         self._store = store
+        self._backlog = backlog
         self._engine = engine
         self._credentials = credentials
         self._world = world
@@ -97,6 +100,7 @@ class Pipeline:
             Stage("invocation", self._find_stand_in),
             Stage("seed", self._seed),
             Stage("prepare", self._prepare),
+            Stage("backlog", self._see_backlog),
             # Stages above look no token up, so none of their refusals can bind one.
             Stage("transaction", self._transact),
             Stage("render", self._render),
@@ -218,6 +222,17 @@ class Pipeline:
         if not needs_preparing(admitted):
             return exchange
         return replace(exchange, admitted=await self._pools.prepare(partial(prepare, admitted)))
+
+    def _see_backlog(self, exchange: Exchange) -> Exchange:
+        """Note if launches of the account wait too long: its new ones are then refused.
+
+        Refused in the transaction, once the token is known to be new: a repeat is still answered.
+        """
+        admitted = known(exchange.admitted)
+        if not self._backlog.is_late(admitted.request.account):
+            return exchange
+        late = replace(admitted.request, launches_late=True)
+        return replace(exchange, admitted=replace(admitted, request=late))
 
     async def _transact(self, exchange: Exchange) -> Exchange:
         """Read a snapshot, or change rows in the transaction that looks the token up."""
