@@ -24,7 +24,9 @@ from plane import Plane, running_plane
 from sametoken.cli import main
 from sametoken.idempotency.tables import ENTRY, OTHER_ZONE
 from sametoken.migrations.upgrade import current, head, upgrade
-from sametoken.resources.kit import counters, rows
+from sametoken.resources.kit import counters, rows, traits
+from sametoken.resources.kit.traits import TRAIT
+from sametoken.resources.network import default_vpc, vpcs
 from sametoken.services.housekeeping import sweep
 from sametoken.settings import KEY_FILE_VARIABLE, database_of
 from sametoken.store.port import Tx
@@ -168,6 +170,27 @@ def tables(file: Path) -> dict[str, str]:
     query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
     with closing(sqlite3.connect(file)) as connection:
         return {name: " ".join(sql.split()) for name, sql in connection.execute(query)}
+
+
+def test_its_rows_have_the_traits_and_names_that_todays_have(served: Upgraded) -> None:
+    def compare(tx: Tx) -> None:
+        every = [rows.from_record(found) for found in tx.execute(rows.STORED)]
+        derived = {(row.id, *trait) for row in every for trait in traits.of(row)}
+        stored = tx.execute(sa.select(TRAIT))
+        assert {(one.resource_id, one.name, one.value, one.gone_at) for one in stored} == derived
+        assert {"VpcId", "SubnetId", "ReservationId"} <= {one[1] for one in derived}
+        assert any(one[3] is not None for one in derived), "a tombstone that lingers has some"
+        place = next((row.account, row.region) for row in every if row.kind == "instance")
+        default = default_vpc.find(tx, *place)
+        assert default is not None and default.doc["IsDefault"]
+        assert {row.id for row in default_vpc.subnets(tx, *place)} == {
+            row.id
+            for row in every
+            if row.kind == "subnet" and row.gone_at is None and row.doc["DefaultForAz"]
+        }
+        assert vpcs.default_dhcp_options(tx, *place) == default.doc["DhcpOptionsId"]
+
+    served.plane.run(compare)
 
 
 def test_the_schema_is_todays(served: Upgraded) -> None:

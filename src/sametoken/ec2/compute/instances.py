@@ -127,14 +127,13 @@ def describe_instances(tx: Tx, request: Request) -> Document:
     of_rows = [] if wishes else _of_rows(given)
     likely = compile_filters(of_rows, _FILTERS)
 
+    def may_match(row: Row) -> bool:
+        return not of_rows or likely(_tested(_show_one(row, [])))
+
     def found(after: str) -> Iterator[Shown]:
-        for piece in pieces(
-            tx, request, INSTANCE, request.params.get("InstanceIds"), after, wishes
-        ):
-            few = (
-                [row for row in piece if likely(_tested(_show_one(row, [])))] if of_rows else piece
-            )
-            yield from (one for one in show_rows(tx, few) if matches(_tested(one)))
+        for piece in _pieces(tx, request, after, wishes):
+            likely_ones = [row for row in piece if may_match(row)]
+            yield from (one for one in show_rows(tx, likely_ones) if matches(_tested(one)))
 
     listed = _page(request, found)
     reservations: dict[str, Document] = {}
@@ -156,9 +155,7 @@ def describe_instance_status(tx: Tx, request: Request) -> Document:
 
     def found(after: str) -> Iterator[Shown]:
         # A status shows nothing of the rows below an instance.
-        for piece in pieces(
-            tx, request, INSTANCE, request.params.get("InstanceIds"), after, wishes
-        ):
+        for piece in _pieces(tx, request, after, wishes):
             for row in piece:
                 one = _show_one(row, [])
                 if (every or row.state == InstanceState.RUNNING) and matches(_status(one)):
@@ -169,6 +166,10 @@ def describe_instance_status(tx: Tx, request: Request) -> Document:
         "InstanceStatuses": [_status(one) for one in listed.items],
         "NextToken": listed.next_token,
     }
+
+
+def _pieces(tx: Tx, request: Request, after: str, wishes: Sequence[Wish]) -> Iterator[list[Row]]:
+    return pieces(tx, request, INSTANCE, request.params.get("InstanceIds"), after, wishes)
 
 
 def _of_rows(given: Sequence[Document] | None) -> list[Document]:
