@@ -1,4 +1,4 @@
-"""Which index serves which filter of a Describe. Pure.
+"""Indexes for the filters of a Describe. Pure.
 
 A filter with plain values alone (no wildcard) becomes a wish (`listings.Wish`) if its path in EC2's
 form leads to something that has an index: a column of the row, a tag, a trait of the kind, or a

@@ -1,7 +1,7 @@
 """Traits: names and values of rows, in an index of their own, by which a listing is narrowed.
 
-The traits of a row are its tags and the members that its kind declares (`Kind.traits`). They follow
-from the row alone (`of`), and `rows` writes them with the row, in the same transaction. A row keeps
+The traits of a row are its tags and the members that its kind declares (`Kind.traits`). `of` tells
+them from the row alone, and `rows` writes them with the row, in the same transaction. A row keeps
 its traits for as long as a listing may show it or its tombstone is kept.
 """
 
@@ -53,7 +53,7 @@ class Trait(NamedTuple):
 
 
 class Stored(Protocol):
-    """What is read of a row."""
+    """The members of a row that its traits follow from."""
 
     @property
     def id(self) -> str: ...
