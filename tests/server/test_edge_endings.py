@@ -26,6 +26,7 @@ from server.running import EdgeThread, LoopFactory, running
 from server.wire import (
     GET,
     HASTY,
+    IDLE,
     KIB,
     LOOPS,
     PATIENCE_SECONDS,
@@ -67,14 +68,13 @@ def test_a_slow_body_is_cut_although_bytes_keep_coming(loop_factory: LoopFactory
 
 
 def test_a_connection_that_says_nothing_is_closed_without_a_word(loop_factory: LoopFactory) -> None:
-    assert exchange(loop_factory, b"", HASTY) == b""
+    assert exchange(loop_factory, b"", IDLE) == b""
 
 
 def test_a_connection_may_be_opened_long_before_its_first_request(
     loop_factory: LoopFactory,
 ) -> None:
-    bounds = replace(HASTY, idle_seconds_max=PATIENCE_SECONDS)
-    with running(echo, bounds, loop_factory=loop_factory) as where, wire(where) as early:
+    with running(echo, HASTY, loop_factory=loop_factory) as where, wire(where) as early:
         with wire(where) as slow:
             slow.send(b"GET / HT")
             assert_refused(slow.read_to_end(), 408, "RequestTimeoutException")
@@ -83,7 +83,9 @@ def test_a_connection_may_be_opened_long_before_its_first_request(
 
 
 def test_blank_lines_do_not_keep_a_connection(loop_factory: LoopFactory) -> None:
-    with running(echo, HASTY, loop_factory=loop_factory) as where, wire(where) as client:
+    # The first byte of a blank line already begins the time of the next request's head.
+    bounds = replace(IDLE, header_seconds_max=0.2)
+    with running(echo, bounds, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(GET)
         client.read_reply()
         with suppress(ConnectionError):
@@ -93,14 +95,13 @@ def test_blank_lines_do_not_keep_a_connection(loop_factory: LoopFactory) -> None
 
 
 def test_an_idle_connection_is_closed_after_its_reply(loop_factory: LoopFactory) -> None:
-    reply = exchange(loop_factory, GET, HASTY)
+    reply = exchange(loop_factory, GET, IDLE)
     assert reply.startswith(b"HTTP/1.1 200 OK")
     assert reply.endswith(b"GET / 0")
 
 
 def test_a_later_request_has_its_own_time(loop_factory: LoopFactory) -> None:
-    bounds = replace(HASTY, idle_seconds_max=PATIENCE_SECONDS)
-    with running(echo, bounds, loop_factory=loop_factory) as where, wire(where) as client:
+    with running(echo, HASTY, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(GET)
         assert client.read_reply()[0] == 200
         client.send(b"GET / HT")
@@ -111,8 +112,7 @@ def test_a_body_nobody_waits_for_is_still_bounded_in_time(loop_factory: LoopFact
     async def judge_early(scope: Message, receive: Receive, send: Send) -> None:
         await answer(send, 405, b"no")
 
-    bounds = replace(HASTY, idle_seconds_max=PATIENCE_SECONDS)
-    with running(judge_early, bounds, loop_factory=loop_factory) as where, wire(where) as client:
+    with running(judge_early, HASTY, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(POST + b"content-length: 10\r\n\r\n12345")
         assert client.read_reply()[0] == 405
         # The only reply was sent: a second one, for the late body, would answer nothing.
@@ -123,8 +123,7 @@ def test_a_late_body_leaves_an_idle_connection_that_is_closed(loop_factory: Loop
     async def judge_early(scope: Message, receive: Receive, send: Send) -> None:
         await answer(send, 405, b"no")
 
-    bounds = replace(HASTY, body_seconds_max=PATIENCE_SECONDS)
-    with running(judge_early, bounds, loop_factory=loop_factory) as where, wire(where) as client:
+    with running(judge_early, IDLE, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(POST + b"content-length: 5\r\n\r\n")
         assert client.read_reply()[0] == 405
         client.send(b"12345")
@@ -185,7 +184,7 @@ def test_bodies_sent_ahead_are_bounded_together(loop_factory: LoopFactory) -> No
         with suppress(ConnectionError):
             client.send(one * 3)
         door.open()
-        assert client.read_to_end().count(b"HTTP/1.1 200") <= 2
+        assert client.read_to_end().count(b"HTTP/1.1 200") in (1, 2)
 
 
 def test_one_connection_too_many_gets_a_503_and_room_is_made_again(
@@ -280,7 +279,7 @@ def test_a_port_in_use_is_named_with_what_to_do() -> None:
     ("host", "port", "says"),
     [
         ("no-such-host.invalid", 0, "cannot be resolved"),
-        ("127.0.0.1", 70_000, "no port 70000"),
+        ("127.0.0.1", 65_536, "no port 65536"),
         ("192.0.2.1", 0, "not an address of this machine"),
     ],
 )

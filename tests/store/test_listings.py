@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -292,3 +293,24 @@ def test_a_long_value_is_found_too(store: Store) -> None:
     wish = (Wish(By.TRAIT, (long,), f"tag:{'k' * 128}"),)
     found = store.read(lambda tx: list(listings.walk(tx, THING, ACCOUNT, REGION, wish)))
     assert [[one.id for one in piece] for piece in found] == [[row.id]]
+
+
+def test_so_many_are_counted_and_tested_and_all_is_found_beyond_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five wishes, each met by more rows than are counted: what is not tested is the caller's."""
+    monkeypatch.setattr(listings, "COUNTED_MAX", 2)
+    listings.count.cache_clear()
+    tags = [{"Key": key, "Value": "x"} for key in "abcde"]
+    ids = [put(store, number, doc={"Tags": tags}).id for number in range(1, 6)]
+    other = put(store, 9, doc={"Tags": tags[: listings.TESTED_MAX + 1]})
+    wishes = tuple(Wish(By.TRAIT, ("x",), f"tag:{key}") for key in "abcde")
+    assert len(wishes) > listings.TESTED_MAX + 1
+
+    def walk(tx: Tx) -> list[str]:
+        pieces = listings.walk(tx, THING, ACCOUNT, REGION, wishes)
+        return [row.id for piece in pieces for row in piece]
+
+    found = store.read(walk)
+    listings.count.cache_clear()
+    assert found == [*ids, other.id]

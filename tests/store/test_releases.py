@@ -22,6 +22,7 @@ from ec2.asking import described, wait
 from exercises.catalogue import with_token
 from plane import Plane, running_plane
 from sametoken.cli import main
+from sametoken.idempotency.tables import ENTRY, OTHER_ZONE
 from sametoken.migrations.upgrade import current, head, upgrade
 from sametoken.resources.kit import counters, rows, traits
 from sametoken.resources.kit.traits import TRAIT
@@ -108,6 +109,22 @@ def test_every_token_still_refuses_another_intent(served: Upgraded) -> None:
     answers = {one.token: served.ask(one, one.other) for one in served.kept.requests}
     assert set(answers.values()) == {MISMATCH}, answers
     assert served.resources() == before
+
+
+def test_every_entry_holds_its_first_outcome_and_the_others_keep_theirs(
+    served: Upgraded,
+) -> None:
+    def run(tx: Tx) -> tuple[int, list[tuple[str, str]], int]:
+        empty = sa.select(sa.func.count()).where(ENTRY.c.state.is_(None))
+        both = sa.select(ENTRY.c.zone, OTHER_ZONE.c.zone).join_from(ENTRY, OTHER_ZONE)
+        flagged = sa.select(sa.func.count()).where(ENTRY.c.has_other_zones)
+        pairs = [(one[0], one[1]) for one in tx.execute(both)]
+        return tx.execute(empty).scalar_one(), pairs, tx.execute(flagged).scalar_one()
+
+    empty, pairs, flagged = served.plane.run(run)
+    assert empty == 0
+    assert len(pairs) == flagged == 1, "one token acted in two zones"
+    assert pairs[0][0] != pairs[0][1]
 
 
 def test_a_token_is_explained(served: Upgraded, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,8 +114,8 @@ def test_the_end_leaves_a_tombstone_that_replays_still_read(store: Store, world:
     world.pass_time(timedelta(days=100))
     assert stored(store, row.id) == ended
     assert ended.gone_at == row.created_at
-    assert store.read(lambda tx: rows.zone_of(tx, ACCOUNT, row.id)) == "us-east-1a"
-    assert store.read(lambda tx: rows.zone_of(tx, "000000000002", row.id)) == ""
+    assert store.read(lambda tx: rows.zone_of(tx, THING, ACCOUNT, REGION, row.id)) == "us-east-1a"
+    assert store.read(lambda tx: rows.zone_of(tx, THING, "000000000002", REGION, row.id)) == ""
 
 
 def test_an_ended_resource_is_shown_as_long_as_its_kind_lingers(
@@ -267,15 +267,21 @@ def test_a_listing_narrowed_by_token_or_parent_shows_those_only(store: Store) ->
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 7, 500])
-def test_a_listing_in_pieces_misses_nothing_and_repeats_nothing(store: Store, at_once: int) -> None:
+def test_a_listing_in_pieces_misses_nothing_and_repeats_nothing(
+    store: Store, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listings, "AT_ONCE_MAX", 6)
+
     def many(tx: Tx) -> None:
         made = [Row(id_of(n), THING.name, ACCOUNT, REGION, "new", {}, tx.now) for n in range(20)]
         rows.insert(tx, made)
 
     store.run(many)
 
-    def walk(tx: Tx) -> list[str]:
+    def walk(tx: Tx) -> list[list[str]]:
         pieces = listings.walk(tx, THING, ACCOUNT, REGION, at_once=at_once)
-        return [row.id for piece in pieces for row in piece]
+        return [[row.id for row in piece] for piece in pieces]
 
-    assert store.read(walk) == [id_of(n) for n in range(20)]
+    pieces = store.read(walk)
+    assert [id for piece in pieces for id in piece] == [id_of(n) for n in range(20)]
+    assert max(map(len, pieces)) <= 6, "each piece is bounded"

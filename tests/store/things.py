@@ -25,6 +25,9 @@ THING = Kind(
 # Its rows are shown no longer once they have ended.
 BRIEF = replace(THING, name="brief", prefix="brief", lingers=timedelta(0))
 
+# A kind whose rows nodes keep in memory.
+FIXTURE = Kind("fixture", "fix", "InvalidFixtureID", "fixture", cached=True)
+
 
 def id_of(number: int) -> str:
     return f"thing-{number:017x}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import math
 import signal
@@ -185,6 +186,9 @@ def run_until_signalled(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        # The collector need never look again at what the start made: none of it is garbage before
+        # the end. A look would hold up every request for as long as it takes.
+        gc.freeze()
         announce()
         await serving(stop)
 

@@ -11,6 +11,7 @@ from sametoken.ec2.kit import narrowing
 from sametoken.ec2.kit.actions import Action, Read
 from sametoken.ec2.kit.describing import pieces
 from sametoken.ec2.kit.filters import compile_filters, tag_filters, tags_of_document
+from sametoken.ec2.kit.nouns import shown_members
 from sametoken.ec2.kit.paging import Page, page_in_order, scope_of
 from sametoken.ec2.kit.paths import getters
 from sametoken.ec2.kit.request import Request
@@ -42,8 +43,6 @@ _STATUS_COLUMNS = {"InstanceState.Name": By.STATE, "AvailabilityZone": By.ZONE}
 # The members of an instance that other rows tell.
 _JOINED = ("BlockDeviceMappings", "NetworkInterfaces", "PublicDnsName", "PublicIpAddress")
 
-# Members of the stored document that EC2's Instance does not have.
-_HIDDEN = frozenset({"private"})
 # EC2 shows neither devices nor addresses of an instance in these states.
 _LEAVING = frozenset({InstanceState.TERMINATED.value})
 
@@ -88,7 +87,7 @@ def _show_one(row: Row, attached: list[Row]) -> Shown:
         if attachment["InstanceId"] == row.id
     ]
     mappings.sort(key=lambda one: one["DeviceName"] != row.doc["RootDeviceName"])
-    document = {name: value for name, value in row.doc.items() if name not in _HIDDEN}
+    document = shown_members(row)
     document |= {
         "InstanceId": row.id,
         "State": {"Code": STATE_CODES[InstanceState(row.state)], "Name": row.state},

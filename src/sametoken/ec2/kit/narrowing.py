@@ -1,4 +1,4 @@
-"""Indexes for the filters of a Describe. Pure.
+"""Wishes of a listing, from the filters of a Describe: an index serves each. Pure.
 
 A filter with plain values alone (no wildcard) becomes a wish (`listings.Wish`) if its path in EC2's
 form leads to something that has an index: a column of the row, a tag, a trait of the kind, or a

@@ -56,6 +56,9 @@ class Kind:
     tombstone, and is shown for `lingers` more. States in `leaving` come before a final state, once
     the end has been requested.
 
+    Resources of a `cached` kind are looked up by many requests and hardly ever changed, so that
+    nodes keep them in memory (`Tx.cached`); each change makes every node read them again.
+
     `quota` limits how many an account may have; `part_quotas` limit how many entries a document of
     the kind may list, by the names that `sametoken limits` uses.
 
@@ -82,6 +85,7 @@ class Kind:
     malformed: str = ""
     missing: str = ""
     leaving: frozenset[str] = frozenset()
+    cached: bool = False
     quota: Quota | None = None
     part_quotas: Mapping[str, Quota] = field(default_factory=dict)
     traits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

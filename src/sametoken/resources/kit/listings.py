@@ -2,7 +2,7 @@
 
 A narrowed listing yields every shown row that a whole listing would, and that has the wanted
 values. It may yield others: of many wishes one is looked up and only some are tested, so the caller
-tests what it gets. A listing costs as much as it finds, however much is stored.
+tests what it gets. The cost of a listing depends on what it finds, not on what is stored.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TESTED_MAX = 2
 
 
 class By(StrEnum):
-    """Say what a wish is about. A zone is only tested: a Region has few, so no index would help."""
+    """The subject of a wish. A zone is only tested: a Region has a few, so no index would help."""
 
     ID = "id"
     CLIENT_TOKEN = "client_token"  # noqa: S105 - the name of a column

@@ -1,7 +1,7 @@
 """Traits: names and values of rows, in an index of their own, by which a listing is narrowed.
 
-The traits of a row are its tags and the members that its kind declares (`Kind.traits`). `of` tells
-them from the row alone, and `rows` writes them with the row, in the same transaction. A row keeps
+The traits of a row are its tags and the members that its kind declares (`Kind.traits`). All follow
+from the row alone (`of`), and `rows` writes them with the row, in the same transaction. A row keeps
 its traits for as long as a listing may show it or its tombstone is kept.
 """
 
@@ -39,7 +39,7 @@ TRAIT = sa.Table(
 TAG_KEY = "tag-key"
 TAG = "tag:"
 # A listing tests again what a trait has found, so a longer value may be cut.
-_VALUE_CHARACTERS_MAX = 256
+VALUE_CHARACTERS_MAX = 256
 
 _INSERT = sa.insert(TRAIT)
 _KEY = tuple(column.name for column in TRAIT.primary_key)
@@ -53,7 +53,7 @@ class Trait(NamedTuple):
 
 
 class Stored(Protocol):
-    """The members of a row that its traits follow from."""
+    """The members of a row that traits follow from."""
 
     @property
     def id(self) -> str: ...
@@ -81,7 +81,7 @@ def of(row: Stored) -> frozenset[Trait]:
 
 def indexed(value: str) -> str:
     """Return a value as the index has it: PostgreSQL keeps no NUL in a text."""
-    return value.replace("\0", "\ufffd")[:_VALUE_CHARACTERS_MAX]
+    return value.replace("\0", "\ufffd")[:VALUE_CHARACTERS_MAX]
 
 
 def _named(kind: Kind, doc: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ inserted row is locked.
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 import sqlalchemy as sa
 
@@ -69,6 +70,7 @@ _HOLDER = sa.select(ADDRESS.c.holder).where(_ONE)
 _FREE_ONE = sa.delete(ADDRESS).where(_ONE)
 
 
+@lru_cache(maxsize=1_000)
 def _usable(cidr: str) -> range:
     network = ipaddress.IPv4Network(cidr)
     first = int(network.network_address) + RESERVED_FIRST

@@ -8,9 +8,8 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
-from sametoken.resources.account import regions
 from sametoken.resources.catalogues import geography
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import regions, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import vpcs

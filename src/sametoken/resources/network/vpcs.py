@@ -27,6 +27,7 @@ SUBNET = Kind(
     "InvalidSubnetID",
     "subnet",
     quota=Quota(200, "SubnetLimitExceeded", per="VpcId"),
+    cached=True,
 )
 # The security group that every VPC has. Callers can neither use its name nor delete it.
 DEFAULT_GROUP = "default"
@@ -36,6 +37,7 @@ SECURITY_GROUP = Kind(
     "InvalidGroup",
     "security group",
     malformed="InvalidGroupId",
+    cached=True,
     quota=Quota(2_500, "SecurityGroupLimitExceeded"),
     goes_with={VPC.name: lambda row, vpc: row.doc["GroupName"] == DEFAULT_GROUP},
     in_use="resource {id} has a dependent object",
@@ -216,9 +218,8 @@ def default_acl_entries() -> list[dict[str, Any]]:
 
 
 def _dhcp_configurations(region: str) -> list[dict[str, Any]]:
-    domain = "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
     return [
-        {"Key": "domain-name", "Values": [{"Value": domain}]},
+        {"Key": "domain-name", "Values": [{"Value": geography.private_domain(region)}]},
         {"Key": "domain-name-servers", "Values": [{"Value": "AmazonProvidedDNS"}]},
     ]
 
