@@ -17,7 +17,8 @@ from typing import Any
 import uvloop
 
 from sametoken.server.bounds import DEFAULT_BOUNDS, Bounds
-from sametoken.server.edge import Application, Edge, Listener
+from sametoken.server.edge import Edge, Listener
+from sametoken.server.turns import Endpoint
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -30,14 +31,14 @@ class EdgeThread:
 
     def __init__(
         self,
-        app: Application,
+        endpoint: Endpoint,
         bounds: Bounds = DEFAULT_BOUNDS,
         *,
         tls_cert: Path | None = None,
         tls_key: Path | None = None,
         loop_factory: LoopFactory = uvloop.new_event_loop,
     ) -> None:
-        self._edge = Edge(app, Listener("127.0.0.1", 0, tls_cert, tls_key), bounds)
+        self._edge = Edge(endpoint, Listener("127.0.0.1", 0, tls_cert, tls_key), bounds)
         self.host, self.port = self._edge.bind().getsockname()[:2]
         self._loop_factory = loop_factory
         self._loop: asyncio.AbstractEventLoop
@@ -81,15 +82,17 @@ class EdgeThread:
 
 @contextmanager
 def running(
-    app: Application,
+    endpoint: Endpoint,
     bounds: Bounds = DEFAULT_BOUNDS,
     *,
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
     loop_factory: LoopFactory = uvloop.new_event_loop,
 ) -> Iterator[tuple[str, int]]:
-    """Run `app` behind an edge; yields (host, port)."""
-    thread = EdgeThread(app, bounds, tls_cert=tls_cert, tls_key=tls_key, loop_factory=loop_factory)
+    """Run `endpoint` behind an edge; yields (host, port)."""
+    thread = EdgeThread(
+        endpoint, bounds, tls_cert=tls_cert, tls_key=tls_key, loop_factory=loop_factory
+    )
     try:
         yield thread.host, thread.port
     finally:

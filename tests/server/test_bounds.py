@@ -18,6 +18,7 @@ from plane import LAUNCH, Plane
 from sametoken.server import pipeline, pools, probes
 from sametoken.server.exchange import Exchange
 from sametoken.server.pipeline import Stage
+from sametoken.server.probes import Probes
 from sametoken.store.port import Tx
 from sdk import REGION, Keys
 
@@ -90,6 +91,6 @@ def test_a_probe_does_not_wait_for_a_database_that_hangs(monkeypatch: pytest.Mon
     monkeypatch.setattr(probes, "READY_SECONDS_MAX", 0.05)
 
     async def ask() -> tuple[int, bytes]:
-        return await probes.probe(probes.READY, is_ready=True, look=asyncio.Event().wait)
+        return await Probes(asyncio.Event().wait).probe(probes.READY)
 
     assert asyncio.run(ask()) == (503, b"the database cannot be read\n")

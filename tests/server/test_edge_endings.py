@@ -5,14 +5,13 @@ A wait here is always for an event on a socket. Limits are tiny where a test wai
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-import threading
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from cryptography import x509
@@ -20,37 +19,39 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.errors import Misconfigured
-from sametoken.server.edge import Edge, Listener, Message, Receive, Send, read_body
+from sametoken.server.asgi import Message, Receive, Send, send_whole
+from sametoken.server.edge import Edge, Listener
+from sametoken.server.replies import Answer
+from sametoken.server.turns import Endpoint
 from server.running import EdgeThread, LoopFactory, running
 from server.wire import (
     GET,
     HASTY,
     KIB,
-    LOOPS,
     PATIENCE_SECONDS,
     POST,
     UNHURRIED,
+    Asgi,
+    Direct,
     Door,
     Wire,
-    answer,
     assert_refused,
-    echo,
     exchange,
+    say_what_came,
     wire,
 )
 
-
-@pytest.fixture(params=LOOPS)
-def loop_factory(request: pytest.FixtureRequest) -> LoopFactory:
-    factory: LoopFactory = request.param
-    return factory
-
+# For edges that answer nobody.
+SILENT = Direct(say_what_came)
 
 # Bytes that are too slow
 
 
-def test_slow_headers_are_cut_although_bytes_keep_coming(loop_factory: LoopFactory) -> None:
+def test_slow_headers_are_cut_although_bytes_keep_coming(
+    loop_factory: LoopFactory, echo: Endpoint
+) -> None:
     with running(echo, HASTY, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(b"GET / HTTP/1.1\r\nx: ")
         while not client.has_news(0.02):
@@ -58,7 +59,9 @@ def test_slow_headers_are_cut_although_bytes_keep_coming(loop_factory: LoopFacto
         assert_refused(client.read_to_end(), 408, "RequestTimeoutException")
 
 
-def test_a_slow_body_is_cut_although_bytes_keep_coming(loop_factory: LoopFactory) -> None:
+def test_a_slow_body_is_cut_although_bytes_keep_coming(
+    loop_factory: LoopFactory, echo: Endpoint
+) -> None:
     with running(echo, HASTY, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(POST + b"content-length: 10000\r\n\r\n")
         while not client.has_news(0.02):
@@ -66,12 +69,14 @@ def test_a_slow_body_is_cut_although_bytes_keep_coming(loop_factory: LoopFactory
         assert_refused(client.read_to_end(), 408, "RequestTimeoutException")
 
 
-def test_a_connection_that_says_nothing_is_closed_without_a_word(loop_factory: LoopFactory) -> None:
-    assert exchange(loop_factory, b"", HASTY) == b""
+def test_a_connection_that_says_nothing_is_closed_without_a_word(
+    loop_factory: LoopFactory, echo: Endpoint
+) -> None:
+    assert exchange(loop_factory, echo, b"", HASTY) == b""
 
 
 def test_a_connection_may_be_opened_long_before_its_first_request(
-    loop_factory: LoopFactory,
+    loop_factory: LoopFactory, echo: Endpoint
 ) -> None:
     bounds = replace(HASTY, idle_seconds_max=PATIENCE_SECONDS)
     with running(echo, bounds, loop_factory=loop_factory) as where, wire(where) as early:
@@ -82,7 +87,7 @@ def test_a_connection_may_be_opened_long_before_its_first_request(
         assert early.read_reply()[0] == 200
 
 
-def test_blank_lines_do_not_keep_a_connection(loop_factory: LoopFactory) -> None:
+def test_blank_lines_do_not_keep_a_connection(loop_factory: LoopFactory, echo: Endpoint) -> None:
     with running(echo, HASTY, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(GET)
         client.read_reply()
@@ -92,13 +97,15 @@ def test_blank_lines_do_not_keep_a_connection(loop_factory: LoopFactory) -> None
         assert client.read_to_end() == b""
 
 
-def test_an_idle_connection_is_closed_after_its_reply(loop_factory: LoopFactory) -> None:
-    reply = exchange(loop_factory, GET, HASTY)
+def test_an_idle_connection_is_closed_after_its_reply(
+    loop_factory: LoopFactory, echo: Endpoint
+) -> None:
+    reply = exchange(loop_factory, echo, GET, HASTY)
     assert reply.startswith(b"HTTP/1.1 200 OK")
     assert reply.endswith(b"GET / 0")
 
 
-def test_a_later_request_has_its_own_time(loop_factory: LoopFactory) -> None:
+def test_a_later_request_has_its_own_time(loop_factory: LoopFactory, echo: Endpoint) -> None:
     bounds = replace(HASTY, idle_seconds_max=PATIENCE_SECONDS)
     with running(echo, bounds, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(GET)
@@ -109,10 +116,13 @@ def test_a_later_request_has_its_own_time(loop_factory: LoopFactory) -> None:
 
 def test_a_body_nobody_waits_for_is_still_bounded_in_time(loop_factory: LoopFactory) -> None:
     async def judge_early(scope: Message, receive: Receive, send: Send) -> None:
-        await answer(send, 405, b"no")
+        await send_whole(send, 405, "text/plain", b"no")
 
     bounds = replace(HASTY, idle_seconds_max=PATIENCE_SECONDS)
-    with running(judge_early, bounds, loop_factory=loop_factory) as where, wire(where) as client:
+    with (
+        running(Asgi(judge_early), bounds, loop_factory=loop_factory) as where,
+        wire(where) as client,
+    ):
         client.send(POST + b"content-length: 10\r\n\r\n12345")
         assert client.read_reply()[0] == 405
         # The only reply was sent: a second one, for the late body, would answer nothing.
@@ -121,33 +131,52 @@ def test_a_body_nobody_waits_for_is_still_bounded_in_time(loop_factory: LoopFact
 
 def test_a_late_body_leaves_an_idle_connection_that_is_closed(loop_factory: LoopFactory) -> None:
     async def judge_early(scope: Message, receive: Receive, send: Send) -> None:
-        await answer(send, 405, b"no")
+        await send_whole(send, 405, "text/plain", b"no")
 
     bounds = replace(HASTY, body_seconds_max=PATIENCE_SECONDS)
-    with running(judge_early, bounds, loop_factory=loop_factory) as where, wire(where) as client:
+    with (
+        running(Asgi(judge_early), bounds, loop_factory=loop_factory) as where,
+        wire(where) as client,
+    ):
         client.send(POST + b"content-length: 5\r\n\r\n")
         assert client.read_reply()[0] == 405
         client.send(b"12345")
         assert client.read_to_end() == b""
 
 
-def test_a_caller_that_never_reads_its_reply_is_cut(loop_factory: LoopFactory) -> None:
-    ended = threading.Event()
-
-    async def talk(scope: Message, receive: Receive, send: Send) -> None:
-        await read_body(receive, KIB)
-        headers = [(b"content-length", str(64 * KIB * KIB).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        for left in range(64 * KIB * KIB, 0, -64 * KIB):
-            body = b"x" * 64 * KIB
-            more = left > 64 * KIB
-            await send({"type": "http.response.body", "body": body, "more_body": more})
-        ended.set()
-
-    with running(talk, HASTY, loop_factory=loop_factory) as where, wire(where) as client:
+@pytest.mark.parametrize("by_task", [False, True])
+def test_a_caller_that_never_reads_its_reply_is_cut(
+    loop_factory: LoopFactory, by_task: bool
+) -> None:
+    endpoint = Direct(lambda request: Answer(200, b"", b"x" * 64 * KIB * KIB), by_task=by_task)
+    bounds = replace(HASTY, connections_max=1)
+    with running(endpoint, bounds, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(GET)
-        assert ended.wait(PATIENCE_SECONDS), "the application waits for a reader that never comes"
+        assert client.has_news(PATIENCE_SECONDS)
+        assert_eventually_taken(where)
         assert len(client.read_to_end()) < 32 * KIB * KIB
+
+
+def test_replies_wait_for_a_caller_that_does_not_read_those_before(
+    loop_factory: LoopFactory,
+) -> None:
+    answered = 0
+
+    def say_much(request: WireRequest) -> Answer:
+        nonlocal answered
+        answered += 1
+        return Answer(200, b"", b"x" * 8 * KIB * KIB)
+
+    edge = running(Direct(say_much), UNHURRIED, loop_factory=loop_factory)
+    with edge as where, wire(where) as client:
+        client.send(GET * 4)
+        assert client.has_news(PATIENCE_SECONDS)
+        with wire(where) as other:  # which gives the loop turns to begin another reply
+            other.send(b"\x00")
+            assert_refused(other.read_to_end(), 400, "MalformedHttpRequestException")
+        assert answered == 1
+        lengths = [len(client.read_reply()[2]) for _ in range(4)]
+    assert lengths == [8 * KIB * KIB] * 4
 
 
 # Several at once
@@ -163,9 +192,8 @@ def test_a_caller_that_never_reads_its_reply_is_cut(loop_factory: LoopFactory) -
     ],
 )
 def test_a_bad_sequel_never_takes_the_place_of_an_earlier_reply(
-    loop_factory: LoopFactory, sequel: bytes, answered: int
+    loop_factory: LoopFactory, sequel: bytes, answered: int, door: Door
 ) -> None:
-    door = Door()
     with running(door, UNHURRIED, loop_factory=loop_factory) as where, wire(where) as client:
         client.send(GET + sequel)
         door.wait_until_entered()
@@ -175,8 +203,7 @@ def test_a_bad_sequel_never_takes_the_place_of_an_earlier_reply(
     assert all(reply.startswith(b"200 OK") for reply in replies)
 
 
-def test_bodies_sent_ahead_are_bounded_together(loop_factory: LoopFactory) -> None:
-    door = Door()
+def test_bodies_sent_ahead_are_bounded_together(loop_factory: LoopFactory, door: Door) -> None:
     bounds = replace(UNHURRIED, body_bytes_max=64 * KIB)
     one = POST + b"content-length: 40000\r\n\r\n" + b"x" * 40_000
     with running(door, bounds, loop_factory=loop_factory) as where, wire(where) as client:
@@ -189,7 +216,7 @@ def test_bodies_sent_ahead_are_bounded_together(loop_factory: LoopFactory) -> No
 
 
 def test_one_connection_too_many_gets_a_503_and_room_is_made_again(
-    loop_factory: LoopFactory,
+    loop_factory: LoopFactory, echo: Endpoint
 ) -> None:
     bounds = replace(UNHURRIED, connections_max=2)
     with running(echo, bounds, loop_factory=loop_factory) as where:
@@ -199,15 +226,16 @@ def test_one_connection_too_many_gets_a_503_and_room_is_made_again(
                 assert client.read_reply()[0] == 200
             with wire(where) as third:
                 assert_refused(third.read_to_end(), 503, "Unavailable")
-        assert_eventually_served(where)
+        assert_eventually_taken(where)
 
 
-def assert_eventually_served(where: tuple[str, int]) -> None:
-    """Try until served: the server notices closed connections in its own time."""
-    for _ in range(1000):
-        with wire(where) as client, suppress(ConnectionError, EOFError):
-            client.send(GET)
-            if client.read_reply()[0] == 200:
+def assert_eventually_taken(where: tuple[str, int]) -> None:
+    """Try until a connection is taken: the server notices closed ones in its own time."""
+    until = monotonic() + PATIENCE_SECONDS
+    while monotonic() < until:
+        with wire(where) as client, suppress(ConnectionError):
+            client.send(b"\x00")
+            if client.read_to_end().startswith(b"HTTP/1.1 400 "):
                 return
     pytest.fail("no room was made")
 
@@ -216,9 +244,8 @@ def assert_eventually_served(where: tuple[str, int]) -> None:
 
 
 def test_a_request_in_flight_is_finished_and_a_new_connection_refused(
-    loop_factory: LoopFactory,
+    loop_factory: LoopFactory, door: Door
 ) -> None:
-    door = Door()
     edge = EdgeThread(door, UNHURRIED, loop_factory=loop_factory)
     where = (edge.host, edge.port)
     with wire(where) as busy, wire(where) as idle:
@@ -237,7 +264,7 @@ def test_a_request_in_flight_is_finished_and_a_new_connection_refused(
 
 
 def test_a_kept_connection_without_a_request_is_closed_at_once_on_stop(
-    loop_factory: LoopFactory,
+    loop_factory: LoopFactory, echo: Endpoint
 ) -> None:
     edge = EdgeThread(echo, UNHURRIED, loop_factory=loop_factory)
     with wire((edge.host, edge.port)) as client:
@@ -248,32 +275,30 @@ def test_a_kept_connection_without_a_request_is_closed_at_once_on_stop(
     edge.join()
 
 
-def test_a_request_that_outlasts_the_drain_is_cut_off(loop_factory: LoopFactory) -> None:
-    entered = threading.Event()
-
-    async def never(scope: Message, receive: Receive, send: Send) -> None:
-        entered.set()
-        await asyncio.Event().wait()
-
-    bounds = replace(UNHURRIED, drain_seconds_max=0.1)
-    edge = EdgeThread(never, bounds, loop_factory=loop_factory)
+@pytest.mark.parametrize("is_asgi", [False, True])
+def test_a_request_that_outlasts_the_drain_is_cut_off(
+    loop_factory: LoopFactory, is_asgi: bool
+) -> None:
+    door = Door(is_asgi=is_asgi)
+    edge = EdgeThread(door, replace(UNHURRIED, drain_seconds_max=0.1), loop_factory=loop_factory)
     with wire((edge.host, edge.port)) as client:
         client.send(GET)
-        assert entered.wait(PATIENCE_SECONDS)
+        door.wait_until_entered()
         edge.stop()
         reply = client.read_to_end()
+    door.open()
     edge.join()
-    assert reply.startswith(b"HTTP/1.1 500 ")
+    assert_refused(reply, 500, "InternalError")
 
 
 # Binding and TLS
 
 
 def test_a_port_in_use_is_named_with_what_to_do() -> None:
-    with Edge(echo, Listener("127.0.0.1", 0)).bind() as taken:
+    with Edge(SILENT, Listener("127.0.0.1", 0)).bind() as taken:
         port = taken.getsockname()[1]
         with pytest.raises(Misconfigured, match=rf"{port} .* in use .* choose another port"):
-            Edge(echo, Listener("127.0.0.1", port)).bind()
+            Edge(SILENT, Listener("127.0.0.1", port)).bind()
 
 
 @pytest.mark.parametrize(
@@ -286,7 +311,7 @@ def test_a_port_in_use_is_named_with_what_to_do() -> None:
 )
 def test_an_address_that_cannot_be_had_is_named(host: str, port: int, says: str) -> None:
     with pytest.raises(Misconfigured, match=says):
-        Edge(echo, Listener(host, port)).bind()
+        Edge(SILENT, Listener(host, port)).bind()
 
 
 def pem(
@@ -324,7 +349,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_https_is_served_with_a_certificate(
-    loop_factory: LoopFactory, certificate: tuple[Path, Path]
+    loop_factory: LoopFactory, certificate: tuple[Path, Path], echo: Endpoint
 ) -> None:
     cert, key = certificate
     trust = ssl.create_default_context(cafile=str(cert))
@@ -341,7 +366,7 @@ def test_https_is_served_with_a_certificate(
 
 
 def test_a_caller_that_never_shakes_hands_is_cut(
-    loop_factory: LoopFactory, certificate: tuple[Path, Path]
+    loop_factory: LoopFactory, certificate: tuple[Path, Path], echo: Endpoint
 ) -> None:
     cert, key = certificate
     with (
@@ -365,6 +390,6 @@ def test_a_certificate_that_cannot_be_used_is_named(
     absent = tmp_path / "absent"
     for tls_cert, tls_key in [(absent, key), (key, cert), (cert, locked), (None, key)]:
         with pytest.raises(Misconfigured, match="certificate"):
-            Edge(echo, Listener("127.0.0.1", 0, tls_cert, tls_key)).bind()
+            Edge(SILENT, Listener("127.0.0.1", 0, tls_cert, tls_key)).bind()
     with pytest.raises(Misconfigured, match="Name its key with --tls-key"):
-        Edge(echo, Listener("127.0.0.1", 0, cert, None)).bind()
+        Edge(SILENT, Listener("127.0.0.1", 0, cert, None)).bind()

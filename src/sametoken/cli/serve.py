@@ -166,9 +166,8 @@ def _log_to_stderr() -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
-    # Silence two libraries whose lines repeat, at length, what our own log says.
-    for name in ("alembic", "uvicorn.error"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    # Silence a library whose lines repeat, at length, what our own log says.
+    logging.getLogger("alembic").setLevel(logging.ERROR)
 
 
 def run_until_signalled(
