@@ -187,16 +187,7 @@ def test_hostile_requests_over_the_socket_fare_no_better(plane: Plane, seed: str
         if hostile.method == "HEAD":
             continue  # its answer has no body to look at
         with wire(where) as caller:
-            caller.send(as_bytes(hostile))
+            caller.send(hostile.as_bytes())
             status, _, body = caller.read_reply()
         check(hostile, Heard(status, body))
     assert everything(plane.store) == before
-
-
-def as_bytes(hostile: Hostile) -> bytes:
-    lines = [f"{name}: {value}" for name, value in hostile.headers]
-    if hostile.body:
-        lines.append(f"Content-Length: {len(hostile.body)}")
-    head = "".join(f"{line}\r\n" for line in lines).encode()
-    start = hostile.method.encode() + b" " + hostile.target + b" HTTP/1.1\r\n"
-    return start + head + b"\r\n" + hostile.body

@@ -174,7 +174,7 @@ class Pipeline:
     def _split_form(self, exchange: Exchange) -> Exchange:
         wire = known(exchange.wire)
         form = split_form(wire.query, wire.body, wire.last("content-type"), wire.method)
-        return replace(exchange, form=form)
+        return exchange._replace(form=form)
 
     def _authenticate(self, exchange: Exchange) -> Exchange | Awaitable[Exchange]:
         """Prove who is calling: read the signature, look its key up, verify with the secret."""
@@ -205,7 +205,7 @@ class Pipeline:
             return exchange
         form, principal = known(exchange.form), known(exchange.principal)
         body = identity.get_caller_identity(self._sts, form, principal, exchange.request_id)
-        return replace(exchange, executed=Executed("read")).answered(body)
+        return exchange.answered(body, Executed("read"))
 
     def _spend(self, exchange: Exchange) -> Exchange:
         """Throttle, after the signature is proven: no caller can spend the rate of another."""
@@ -221,21 +221,21 @@ class Pipeline:
             region=known(exchange.signature).region,
             request_id=exchange.request_id,
         )
-        return replace(exchange, admitted=admitted)
+        return exchange._replace(admitted=admitted)
 
     def _authorise(self, exchange: Exchange) -> Exchange:
         admission.authorise(known(exchange.admitted))
         return exchange
 
     def _answer_dry_run(self, exchange: Exchange) -> Exchange:
-        return replace(exchange, admitted=admission.answer_dry_run(known(exchange.admitted)))
+        return exchange._replace(admitted=admission.answer_dry_run(known(exchange.admitted)))
 
     def _find_stand_in(self, exchange: Exchange) -> Exchange:
         """Let the SDK's invocation id stand in for a missing token, if an operator chose that."""
         if not self._choices.dedupe_invocations:
             return exchange
         invocation = invocations.token_of(known(exchange.wire).last(invocations.HEADER))
-        return replace(exchange, admitted=replace(known(exchange.admitted), stand_in=invocation))
+        return exchange._replace(admitted=replace(known(exchange.admitted), stand_in=invocation))
 
     def _seed(self, exchange: Exchange) -> Exchange | Awaitable[Exchange]:
         request = known(exchange.admitted).request
@@ -255,7 +255,7 @@ class Pipeline:
 
     async def _prepare_apart(self, exchange: Exchange) -> Exchange:
         admitted = known(exchange.admitted)
-        return replace(exchange, admitted=await self._pools.prepare(partial(prepare, admitted)))
+        return exchange._replace(admitted=await self._pools.prepare(partial(prepare, admitted)))
 
     async def _transact(self, exchange: Exchange) -> Exchange:
         """Read a snapshot, or change rows in the transaction that looks the token up."""
@@ -270,14 +270,14 @@ class Pipeline:
                 )
         if self._choices.after_termination == "error":
             executed = refusing_terminated(executed)
-        return replace(exchange, executed=executed)
+        return exchange._replace(executed=executed)
 
     def _look(self, exchange: Exchange, action: Read) -> Exchange:
         """Read, and render in the same reader's thread: a list may be megabytes long."""
         admitted = known(exchange.admitted)
         result = self._store.read(lambda tx: action.run(tx, admitted.request))
         body = admitted.codec.render(result, exchange.request_id)
-        return replace(exchange, executed=Executed("read", result)).answered(body)
+        return exchange.answered(body, Executed("read", result))
 
     def _render(self, exchange: Exchange) -> Exchange:
         """Render the result; a refusal that the transaction committed is raised only here."""
@@ -295,7 +295,7 @@ def _verified(exchange: Exchange, signature: Signature, principal: Principal) ->
         raise refusals.auth_failure(
             "Signature version 2 is switched off for this account. Sign with version 4."
         )
-    return replace(exchange, signature=signature, principal=principal)
+    return exchange._replace(signature=signature, principal=principal)
 
 
 def _refused(exchange: Exchange, error: ServiceError | Transient) -> Exchange:
