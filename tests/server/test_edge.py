@@ -9,18 +9,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.server.asgi import Message, Receive, Send
-from sametoken.server.connection import Connection
-from sametoken.server.connections import Connections
 from sametoken.server.replies import Answer
 from sametoken.server.turns import Endpoint
-from sametoken.world import RealWorld
 from server.running import LoopFactory, running
 from server.wire import (
     GET,
@@ -335,54 +331,3 @@ def test_an_upgrade_is_refused_and_its_body_never_read_as_a_request(
     )
     assert_refused(reply, 400, "MalformedHttpRequestException")
     assert reply.count(b"\r\ncontent-length: ") == 1
-
-
-class Recorded(asyncio.Transport):
-    """Keeps each piece that is written, as a socket would be given it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pieces: list[bytes] = []
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.pieces.append(bytes(data))
-
-    def is_closing(self) -> bool:
-        return False
-
-
-@pytest.mark.parametrize("size", [0, 9, 1024 * KIB])
-def test_nothing_of_a_reply_is_sent_before_all_of_it(size: int) -> None:
-    """Callers try again when a connection ends, but not when it ends after a head."""
-    endpoint = Direct(lambda request: Answer(200, b"x: y\r\n", b"z" * size))
-    transport = Recorded()
-
-    async def receive() -> None:
-        connection = Connection(Connections(endpoint, UNHURRIED, RealWorld()))
-        connection.connection_made(transport)
-        connection.data_received(GET)
-        connection.connection_lost(None)
-
-    asyncio.run(receive())
-    [reply] = transport.pieces
-    assert reply.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert reply.endswith(b"\r\n\r\n" + b"z" * size)
-
-
-@pytest.mark.parametrize("by_task", [False, True])
-def test_an_endpoint_that_fails_is_no_answer_and_no_mistake_of_the_caller(by_task: bool) -> None:
-    def fail(request: WireRequest) -> Answer:
-        raise ZeroDivisionError("secret detail")
-
-    endpoint = Direct(fail, by_task=by_task)
-    with (
-        pytest.raises(ZeroDivisionError) if not by_task else nullcontext(),
-        running(endpoint, UNHURRIED) as where,
-        wire(where) as client,
-    ):
-        client.send(GET)
-        reply = client.read_to_end()
-        assert b"secret" not in reply
-        assert (reply == b"") is not by_task
-        if by_task:
-            assert_refused(reply, 500, "InternalError")

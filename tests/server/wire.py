@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-import pytest
 import uvloop
 
 from sametoken.ec2.protocol.wire import WireRequest
@@ -21,10 +20,10 @@ from sametoken.server.turns import Endpoint
 from server.running import LoopFactory, running
 
 # The event loops an edge may run on; each behaves in its own way at a connection's end.
-LOOPS = [
-    pytest.param(uvloop.new_event_loop, id="uvloop"),
-    pytest.param(asyncio.new_event_loop, id="asyncio"),
-]
+LOOPS: dict[str, LoopFactory] = {
+    "uvloop": uvloop.new_event_loop,
+    "asyncio": asyncio.new_event_loop,
+}
 # PATIENCE_SECONDS is so long that only a hang reaches it.
 PATIENCE_SECONDS = 15.0
 # UNHURRIED is generous, for tests that are not about time: a busy machine changes nothing.
@@ -106,11 +105,11 @@ async def read_body(receive: Receive) -> bytes:
 
 
 # Endpoints that say the same, each in its own way.
-ECHOES = [
-    pytest.param(Direct(say_what_came), id="at-once"),
-    pytest.param(Direct(say_what_came, by_task=True), id="by-a-task"),
-    pytest.param(Asgi(echo_by_asgi), id="asgi"),
-]
+ECHOES: dict[str, Endpoint] = {
+    "at-once": Direct(say_what_came),
+    "by-a-task": Direct(say_what_came, by_task=True),
+    "asgi": Asgi(echo_by_asgi),
+}
 
 
 class Door:

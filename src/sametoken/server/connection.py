@@ -237,17 +237,19 @@ class Connection(asyncio.Protocol):
         if not keeps or (not self._turns and self.is_last()):
             self._turns.give_up()
             self._hang_up()
-        elif self._turns:
-            self._loop.call_soon(self._turns.proceed)
-        else:
+            return
+        if self._phase is not _Phase.DISCARD:
+            # The next request may have come in part only.
             self._resume_reading()
-            if self._phase is _Phase.BETWEEN:
-                self._arm(self._bounds.idle_seconds_max)
+        if self._turns:
+            self._loop.call_soon(self._turns.proceed)
+        elif self._phase is _Phase.BETWEEN:
+            self._arm(self._bounds.idle_seconds_max)
 
     def turn_failed(self, *, sent: bool) -> None:
         if sent:
             self.transport.abort()
-        else:
+        elif not self.transport.is_closing():
             self._enter(_Phase.DISCARD, None)
             self._write(FAILED)
             self._linger()
@@ -312,7 +314,7 @@ class Connection(asyncio.Protocol):
             self.transport.pause_reading()
 
     def _resume_reading(self) -> None:
-        if not self._reads:
+        if not self._reads and not self.transport.is_closing():
             self._reads = True
             self.transport.resume_reading()
 
@@ -362,5 +364,7 @@ class Connection(asyncio.Protocol):
             self.transport.abort()  # the caller does not read its reply
         elif self._phase is _Phase.BODY or (self._phase is _Phase.HEAD and self._begun):
             self._refuse(TOO_SLOW)
+        elif self._turns:
+            self._enter(_Phase.BETWEEN, None)  # blank lines after a request are no request
         else:
             self._hang_up()

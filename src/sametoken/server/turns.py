@@ -221,7 +221,8 @@ class Turns:
     # What a reply needs, here and in `asgi`
 
     def write(self, data: bytes) -> None:
-        self._line.transport.write(data)
+        if not self._line.transport.is_closing():
+            self._line.transport.write(data)
 
     def stamp(self) -> bytes:
         return self._line.stamp()
