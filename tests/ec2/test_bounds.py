@@ -186,5 +186,20 @@ def test_a_version_of_more_digits_than_there_are_versions_is_none(client: Any) -
     made = client.create_launch_template(
         LaunchTemplateName="versions", LaunchTemplateData={"InstanceType": "t3.micro"}
     )["LaunchTemplate"]
-    asked = {"LaunchTemplateId": made["LaunchTemplateId"], "MinVersion": "9" * 60}
+    # Ask with more digits than Python turns into a number.
+    asked = {"LaunchTemplateId": made["LaunchTemplateId"], "MinVersion": "9" * 5000}
     assert client.describe_launch_template_versions(**asked)["LaunchTemplateVersions"] == []
+
+
+def test_a_launch_from_a_version_of_five_thousand_digits_is_refused(client: Any) -> None:
+    made = client.create_launch_template(
+        LaunchTemplateName="long-numbers", LaunchTemplateData={"InstanceType": "t3.micro"}
+    )["LaunchTemplate"]
+    template = {"LaunchTemplateId": made["LaunchTemplateId"]}
+    expected = "InvalidLaunchTemplateId.VersionNotFound"
+    long = "9" * 5000
+    named = {**template, "Version": long}
+    assert code(client.run_instances, MinCount=1, MaxCount=1, LaunchTemplate=named) == expected
+    data = {"LaunchTemplateData": {"InstanceType": "t3.micro"}, "SourceVersion": long}
+    assert code(client.create_launch_template_version, **template, **data) == expected
+    assert code(client.delete_launch_template_versions, **template, Versions=[long]) == expected

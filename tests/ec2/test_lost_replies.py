@@ -79,13 +79,19 @@ def deduping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[On]:
 def tokenless(ground: Ground, action: str, invocation: str = "") -> Iterator[None]:
     """Send `action` without a token, and each time as the same `invocation` if one is given."""
     event, events = f"before-call.ec2.{action}", ground.client.meta.events
+    bodies: list[Document] = []
 
     def prepare(params: Document, context: Document, **more: Any) -> None:
         params["body"].pop("ClientToken", None)
         if invocation:
             context.setdefault("retries", {})["invocation-id"] = invocation
+            # Send the first body again, as an SDK does with each attempt of an invocation. botocore
+            # would sign another URL in CopySnapshot's as soon as the clock shows another second.
+            bodies.append(params["body"])
+            params["body"] = bodies[0]
 
-    events.register_first(event, prepare)
+    # Prepare the body last, when botocore has put into it whatever it adds.
+    events.register_last(event, prepare)
     try:
         yield
     finally:

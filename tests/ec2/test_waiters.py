@@ -17,7 +17,7 @@ from botocore.session import get_session
 from botocore.waiter import AcceptorConfig
 
 from ec2.ground import Ground
-from exercises.storage import attached_volume
+from exercises.storage import attached
 from plane import Plane
 from sametoken.ec2.catalog import ACTIONS
 
@@ -181,7 +181,9 @@ SAMPLES: dict[str, Ask] = {
     "SystemStatusOk success ok": ids("InstanceIds", new("instance")),
     "VolumeAvailable success available": ids("VolumeIds", new("volume")),
     "VolumeDeleted success InvalidVolume.NotFound": absent("VolumeIds", "vol"),
-    "VolumeInUse success in-use": ids("VolumeIds", attached_volume),
+    "VolumeInUse success in-use": ids(
+        "VolumeIds", lambda ground: str(attached(ground)["VolumeId"])
+    ),
     "VpcAvailable success available": ids("VpcIds", one("vpc")),
     "VpcExists retry InvalidVpcID.NotFound": absent("VpcIds", "vpc"),
     "VpcExists success 200": ids("VpcIds", one("vpc")),

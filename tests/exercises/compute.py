@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-from exercises.exercise import Document, Exercise, Ground, Live, Way, changed, nothing_more, of
+from exercises.exercise import (
+    Document,
+    Exercise,
+    Ground,
+    Live,
+    Way,
+    after,
+    changed,
+    nothing_more,
+    of,
+)
 
 IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 TYPES = ("t3.micro", "t3.small")
@@ -42,12 +52,6 @@ def stopped(ground: Live) -> str:
 
 def _instances(ground: Live) -> Document:
     return {"InstanceIds": [ground.known("instance")]}
-
-
-def _monitored(ground: Live) -> Document:
-    asked = _instances(ground)
-    ground.call("MonitorInstances", **asked)
-    return asked
 
 
 def _all_tagged(ground: Live) -> Document:
@@ -141,18 +145,8 @@ def _new_key(ground: Ground) -> Document:
     return {"KeyName": ground.name("deploy"), "KeyType": "ed25519"}
 
 
-def _named_key(ground: Live) -> Document:
-    return {"KeyName": ground.call("ImportKeyPair", **_key(ground))["KeyName"]}
-
-
 def _group(ground: Ground) -> Document:
     return {"GroupName": ground.name("close"), "Strategy": "cluster"}
-
-
-def _grouped(ground: Live) -> Document:
-    asked = _group(ground)
-    ground.call("CreatePlacementGroup", **asked)
-    return {"GroupName": asked["GroupName"]}
 
 
 _INSTANCE: dict[str, Way] = {
@@ -161,7 +155,7 @@ _INSTANCE: dict[str, Way] = {
     "RebootInstances": _instances,
     "StartInstances": lambda ground: {"InstanceIds": [stopped(ground)]},
     "StopInstances": _instances,
-    "UnmonitorInstances": _monitored,
+    "UnmonitorInstances": after("MonitorInstances", _instances),
 }
 
 EXERCISES = (
@@ -241,13 +235,16 @@ EXERCISES = (
         ask=_key,
         end="DeleteKeyPair by id",
         id="KeyPairId",
-        changes={"CreateKeyPair": _new_key, "DeleteKeyPair": _named_key},
+        changes={
+            "CreateKeyPair": _new_key,
+            "DeleteKeyPair": after("ImportKeyPair", _key, "KeyName"),
+        },
     ),
     Exercise(
         kind="placement-group",
         make="CreatePlacementGroup",
         ask=_group,
-        changes={"DeletePlacementGroup": _grouped},
+        changes={"DeletePlacementGroup": after("CreatePlacementGroup", _group, "GroupName")},
         unmixed="it is named by its name, which tells the auditor of no one row",
     ),
 )

@@ -150,6 +150,20 @@ def of(kind: str, member: str, **more: Any) -> Ask:
     return lambda ground: {member: ground.own(kind), **more}
 
 
+def after(action: str, ask: Way, *kept: str) -> Way:
+    """Make the request of `action` first, and give its parameters; if any are `kept`, only these.
+
+    A member in `kept` that the parameters have not is taken from the answer.
+    """
+
+    def asked(ground: Live) -> Document:
+        params = ask(ground)
+        answer = ground.call(action, **params)
+        return {name: {**answer, **params}[name] for name in kept or params}
+
+    return asked
+
+
 def of_another(asked: Document) -> Document:
     """Change the last digit of an id in a request, so that it names another resource."""
 

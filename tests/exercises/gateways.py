@@ -9,6 +9,7 @@ from exercises.exercise import (
     Exercise,
     Ground,
     Live,
+    after,
     in_vpc,
     nothing_more,
     tagged,
@@ -44,26 +45,17 @@ def _connection(ground: Ground) -> Document:
     return {"Type": "ipsec.1", **{member: ground.own(kind) for kind, member in ends.items()}}
 
 
-def _propagation(ground: Live) -> Document:
-    """Name a route table, and a virtual private gateway of its VPC."""
-    gateway, table = _attached(ground)["VpnGatewayId"], ground.own("route-table")
-    return {"RouteTableId": table, "GatewayId": gateway}
-
-
-def _propagated(ground: Live) -> Document:
-    asked = _propagation(ground)
-    ground.call("EnableVgwRoutePropagation", **asked)
-    return asked
-
-
 def _attaching(ground: Ground) -> Document:
     return {"VpnGatewayId": ground.own("vpn-gateway"), "VpcId": ground.vpc()}
 
 
-def _attached(ground: Live) -> Document:
-    asked = _attaching(ground)
-    ground.call("AttachVpnGateway", **asked)
-    return asked
+_attached = after("AttachVpnGateway", _attaching)
+
+
+def _propagation(ground: Live) -> Document:
+    """Name a route table, and a virtual private gateway of its VPC."""
+    gateway, table = _attached(ground)["VpnGatewayId"], ground.own("route-table")
+    return {"RouteTableId": table, "GatewayId": gateway}
 
 
 EXERCISES = (
@@ -126,7 +118,7 @@ EXERCISES = (
         changes={
             "AttachVpnGateway": _attaching,
             "DetachVpnGateway": _attached,
-            "DisableVgwRoutePropagation": _propagated,
+            "DisableVgwRoutePropagation": after("EnableVgwRoutePropagation", _propagation),
             "EnableVgwRoutePropagation": _propagation,
         },
     ),

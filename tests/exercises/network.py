@@ -8,6 +8,7 @@ from exercises.exercise import (
     Exercise,
     Ground,
     Live,
+    after,
     changed,
     nothing_more,
     of,
@@ -52,11 +53,6 @@ def _attaching(ground: Ground) -> Document:
     return {**ids, "InstanceId": ground.known("instance"), "DeviceIndex": 1}
 
 
-def _attachment(ground: Live) -> Document:
-    made = ground.call("AttachNetworkInterface", **_attaching(ground))
-    return {"AttachmentId": made["AttachmentId"]}
-
-
 def _assigned(ground: Live) -> Document:
     named = {"NetworkInterfaceId": ground.own("network-interface")}
     made = ground.call("AssignPrivateIpAddresses", **named, SecondaryPrivateIpAddressCount=1)
@@ -64,20 +60,9 @@ def _assigned(ground: Live) -> Document:
     return {**named, "PrivateIpAddresses": addresses}
 
 
-def _free_address(ground: Live) -> Document:
-    asked = _assigned(ground)
-    ground.call("UnassignPrivateIpAddresses", **asked)
-    return asked
-
-
 def _associating(ground: Ground) -> Document:
     interface = ground.own("network-interface")
     return {"AllocationId": ground.own("elastic-ip"), "NetworkInterfaceId": interface}
-
-
-def _associated(ground: Live) -> Document:
-    made = ground.call("AssociateAddress", **_associating(ground))
-    return {"AssociationId": made["AssociationId"]}
 
 
 def _prefix_list(ground: Ground) -> Document:
@@ -157,12 +142,12 @@ EXERCISES = (
         end="DeleteNetworkInterface",
         brought_by="instance",
         changes={
-            "AssignPrivateIpAddresses by address": _free_address,
+            "AssignPrivateIpAddresses by address": after("UnassignPrivateIpAddresses", _assigned),
             "AssignPrivateIpAddresses by number": of(
                 "network-interface", "NetworkInterfaceId", SecondaryPrivateIpAddressCount=1
             ),
             "AttachNetworkInterface": _attaching,
-            "DetachNetworkInterface": _attachment,
+            "DetachNetworkInterface": after("AttachNetworkInterface", _attaching, "AttachmentId"),
             "ModifyNetworkInterfaceAttribute": of(
                 "network-interface", "NetworkInterfaceId", Description={"Value": "of mine"}
             ),
@@ -176,7 +161,10 @@ EXERCISES = (
         end="ReleaseAddress",
         id="AllocationId",
         lists={"DescribeAddressesAttribute": nothing_more},
-        changes={"AssociateAddress": _associating, "DisassociateAddress": _associated},
+        changes={
+            "AssociateAddress": _associating,
+            "DisassociateAddress": after("AssociateAddress", _associating, "AssociationId"),
+        },
     ),
     Exercise(
         kind="prefix-list",

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from exercises.exercise import Document, Exercise, Ground, Live, Way, in_vpc, nothing_more, tagged
+from exercises.exercise import (
+    Document,
+    Exercise,
+    Ground,
+    Live,
+    Way,
+    after,
+    in_vpc,
+    nothing_more,
+    tagged,
+)
 from exercises.gateways import default_gateway
 
 _ANYWHERE = "0.0.0.0/0"
@@ -90,9 +100,11 @@ _RULES: dict[str, Way] = {
 }
 
 
-def _association(ground: Live) -> str:
-    asked = {"RouteTableId": ground.own("route-table"), "SubnetId": ground.subnet()}
-    return str(ground.call("AssociateRouteTable", **asked)["AssociationId"])
+def _associating(ground: Ground) -> Document:
+    return {"RouteTableId": ground.own("route-table"), "SubnetId": ground.subnet()}
+
+
+_associated = after("AssociateRouteTable", _associating, "AssociationId")
 
 
 def _route(ground: Ground) -> Document:
@@ -103,12 +115,7 @@ def _route(ground: Ground) -> Document:
     }
 
 
-def _routed(ground: Live) -> Document:
-    """Make a route, and name it."""
-    asked = _route(ground)
-    ground.call("CreateRoute", **asked)
-    del asked["NetworkInterfaceId"]
-    return asked
+_routed = after("CreateRoute", _route, "RouteTableId", "DestinationCidrBlock")
 
 
 def _entry(ground: Ground) -> Document:
@@ -117,16 +124,7 @@ def _entry(ground: Ground) -> Document:
     return {**named, **rule, "Egress": False}
 
 
-def _entered(ground: Live) -> Document:
-    """Make an entry, and name it."""
-    asked = _entry(ground)
-    ground.call("CreateNetworkAclEntry", **asked)
-    return asked
-
-
-def _entry_named(ground: Live) -> Document:
-    asked = _entered(ground)
-    return {name: asked[name] for name in ("NetworkAclId", "RuleNumber", "Egress")}
+_entered = after("CreateNetworkAclEntry", _entry)
 
 
 def _acl_association(ground: Live) -> Document:
@@ -163,13 +161,10 @@ EXERCISES = (
         end="DeleteRouteTable",
         brought_by="vpc",
         changes={
-            "AssociateRouteTable": lambda ground: {
-                "RouteTableId": ground.own("route-table"),
-                "SubnetId": ground.subnet(),
-            },
-            "DisassociateRouteTable": lambda ground: {"AssociationId": _association(ground)},
+            "AssociateRouteTable": _associating,
+            "DisassociateRouteTable": _associated,
             "ReplaceRouteTableAssociation": lambda ground: {
-                "AssociationId": _association(ground),
+                **_associated(ground),
                 "RouteTableId": ground.own("route-table"),
             },
         },
@@ -201,7 +196,9 @@ EXERCISES = (
         make="CreateNetworkAclEntry",
         ask=_entry,
         changes={
-            "DeleteNetworkAclEntry": _entry_named,
+            "DeleteNetworkAclEntry": after(
+                "CreateNetworkAclEntry", _entry, "NetworkAclId", "RuleNumber", "Egress"
+            ),
             "ReplaceNetworkAclEntry": lambda ground: {**_entered(ground), "RuleAction": "deny"},
         },
         unmixed="it is a part of its ACL, without an id",

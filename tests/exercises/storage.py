@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exercises.exercise import Document, Exercise, Ground, Live, changed, nothing_more, of
+from exercises.exercise import Document, Exercise, Ground, Live, after, changed, nothing_more, of
 
 # A key that does not exist: EC2 answers `creating`, and the volume then disappears unannounced.
 NO_KEY = "alias/not-there"
@@ -19,15 +19,12 @@ def _copied_volume(ground: Ground) -> Document:
     return {"SourceVolumeId": ground.known("volume"), "VolumeType": ground.either("gp2", "gp3")}
 
 
-def attached_volume(ground: Live) -> str:
-    asked = _attaching(ground)
-    ground.call("AttachVolume", **asked)
-    return str(asked["VolumeId"])
-
-
 def _attaching(ground: Ground) -> Document:
     ids = {"VolumeId": ground.own("volume"), "InstanceId": ground.known("instance")}
     return {**ids, "Device": "/dev/sdf"}
+
+
+attached = after("AttachVolume", _attaching, "VolumeId")
 
 
 def _all_modified(ground: Live) -> Document:
@@ -80,7 +77,7 @@ EXERCISES = (
         lists={"DescribeVolumeStatus": nothing_more, "DescribeVolumesModifications": _all_modified},
         changes={
             "AttachVolume": _attaching,
-            "DetachVolume": lambda ground: {"VolumeId": attached_volume(ground)},
+            "DetachVolume": attached,
             "ModifyVolume": of("volume", "VolumeId", Size=9),
         },
     ),

@@ -34,7 +34,7 @@ def test_a_port_in_use_is_named_with_what_to_do() -> None:
     ("host", "port", "says"),
     [
         ("no-such-host.invalid", 0, "cannot be resolved"),
-        ("127.0.0.1", 70_000, "no port 70000"),
+        ("127.0.0.1", 65_536, "no port 65536"),
         ("192.0.2.1", 0, "not an address of this machine"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Turns of a connection: a reply is one write, one is made each turn of the loop, a bug is a 500."""
+"""Turns of a connection: a reply is one write, each turn of the loop makes one, a bug is a 500."""
 
 from __future__ import annotations
 

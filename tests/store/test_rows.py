@@ -266,15 +266,21 @@ def test_a_listing_narrowed_by_token_or_parent_shows_those_only(store: Store) ->
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 7, 500])
-def test_a_listing_in_pieces_misses_nothing_and_repeats_nothing(store: Store, at_once: int) -> None:
+def test_a_listing_in_pieces_misses_nothing_and_repeats_nothing(
+    store: Store, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "LISTED_AT_ONCE_MAX", 6)
+
     def many(tx: Tx) -> None:
         made = [Row(id_of(n), THING.name, ACCOUNT, REGION, "new", {}, tx.now) for n in range(20)]
         rows.insert(tx, made)
 
     store.run(many)
 
-    def walk(tx: Tx) -> list[str]:
+    def walk(tx: Tx) -> list[list[str]]:
         pieces = rows.walk(tx, THING, ACCOUNT, REGION, at_once=at_once)
-        return [row.id for piece in pieces for row in piece]
+        return [[row.id for row in piece] for piece in pieces]
 
-    assert store.read(walk) == [id_of(n) for n in range(20)]
+    pieces = store.read(walk)
+    assert [id for piece in pieces for id in piece] == [id_of(n) for n in range(20)]
+    assert max(map(len, pieces)) <= 6, "each piece is bounded"

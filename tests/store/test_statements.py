@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sqlite3
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -248,9 +250,14 @@ def test_a_broken_connection_says_so(engine: sa.Engine) -> None:
 
 
 def test_statements_that_are_built_each_time_are_let_go(straight: Straight) -> None:
-    for number in range(MET_MAX + 10):
+    met = []
+    for number in range(2 * MET_MAX):
         built = sa.select(THING.c.id).where(THING.c.size == number)
         assert straight.execute(built).first() is None
+        met.append(weakref.ref(built))
+    gc.collect()
+    # SQLAlchemy's own cache keeps a few.
+    assert sum(one() is not None for one in met) < MET_MAX + 10
     for _ in range(3):
         assert straight.execute(FIRST).first() is None
 
@@ -260,6 +267,21 @@ def test_a_list_of_any_length_is_found(straight: Straight) -> None:
     for length in [*range(1, LENGTHS_MAX + 20), 1, 2]:
         ids = ["a", *map(str, range(length - 1))]
         assert [row.id for row in straight.execute(FIND, {"ids": ids})] == ["a"]
+
+
+def test_no_more_lengths_of_a_list_are_kept_than_there_may_be() -> None:
+    dialect, constants = engine_for(SQLITE, lambda: None).dialect, Constants()
+    assert constants.find(FIND, ("ids",), dialect) is None, "it is met for the first time"
+    constant = constants.find(FIND, ("ids",), dialect)
+    assert constant is not None
+    forms = []
+    for length in range(1, 2 * LENGTHS_MAX):
+        form = constant.prepared({"ids": ["a"] * length})
+        assert form is not None and form.sql.count("?") == length
+        forms.append(weakref.ref(form))
+    del form
+    gc.collect()
+    assert sum(one() is not None for one in forms) <= LENGTHS_MAX
 
 
 def test_many_threads_meet_statements_at_once_and_forget_others() -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -15,6 +13,7 @@ import click
 
 from sametoken import faults
 from sametoken.cli.database import database_option
+from sametoken.cli.log_lines import log_to_stderr
 from sametoken.operate.serving import registered_node
 from sametoken.server.choices import Choices
 from sametoken.server.throttling import read_rates
@@ -117,7 +116,7 @@ def serve(
     database: Database,
 ) -> None:
     """Serve EC2's API and drive launches, until SIGTERM or Ctrl-C."""
-    _log_to_stderr()
+    log_to_stderr()
     faults.install_from_environment()
     settings = Settings(
         database,
@@ -153,40 +152,13 @@ def serve(
 @database_option
 def worker(boot_seconds: float, boot_failure_odds: float, database: Database) -> None:
     """Drive launches for the servers of a PostgreSQL database, until SIGTERM or Ctrl-C."""
-    _log_to_stderr()
+    log_to_stderr()
     faults.install_from_environment()
     simulation = SimulationSettings(boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds)
     settings = Settings(database, simulation=simulation)
     with registered_node(settings, RealWorld(), answers=False) as node:
         run_until_signalled(node.serve, lambda: click.echo(f"sametoken works for {database}"))
     click.echo("stopped")
-
-
-class _Formatter(logging.Formatter):
-    """Writes lines as the default one does; the text of a moment's second is made once."""
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s")
-        self._made = (0, "")
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        second, text = self._made
-        if int(record.created) != second:
-            second, text = int(record.created), super().formatTime(record, "%Y-%m-%d %H:%M:%S")
-            self._made = (second, text)
-        return f"{text},{int(record.msecs):03}"
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter())
-    logging.basicConfig(handlers=[handler], level=logging.INFO)
-    # No line of ours shows a place, a thread or a process, so no record needs to look them up: the
-    # documentation of logging, "Optimization".
-    logging._srcfile = None
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    # Silence a library whose lines repeat, at length, what our own log says.
-    logging.getLogger("alembic").setLevel(logging.ERROR)
 
 
 def run_until_signalled(

@@ -33,7 +33,7 @@ _BODILESS = frozenset({204, 304})
 
 
 class Turn(Protocol):
-    """What a call needs of its connection while it is its turn."""
+    """The connection of a call, as far as the call needs it."""
 
     def write(self, data: bytes) -> None:
         """Send bytes; never waits."""
@@ -64,7 +64,7 @@ class Call:
         self._is_bodiless = method == "HEAD"
         self._is_old = version == "1.0"
         self._expects = expects  # its sender waits for "100 Continue"
-        self._body = bytearray()  # what has come and was not handed on yet
+        self._body = bytearray()  # has come, and was not handed on yet
         self._is_whole = False  # True once the body's last part has arrived
         self._told_whole = False
         self._news = asyncio.Event()

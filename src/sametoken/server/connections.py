@@ -20,7 +20,7 @@ _NOTICE_SECONDS: Final = 1.0
 
 
 class Member(Protocol):
-    """One connection."""
+    """A connection, as far as its end needs it."""
 
     transport: asyncio.Transport
 

@@ -2,7 +2,7 @@
 
 A request is given whole to the endpoint, which replies at once or by a task. At the path of an ASGI
 application it is a call, which begins with the request's headers. Either ends at once when nobody
-waits for the reply any more. What may be asked, and when a connection ends, is `connection`'s.
+waits for the reply any more. `connection` bounds the requests, and ends.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Turns:
     def __len__(self) -> int:
         return len(self._due)
 
-    # What is read
+    # Requests, as they are read
 
     def add(self, asked: Asked) -> None:
         """Take a request of which only the headers have come."""
@@ -218,7 +218,7 @@ class Turns:
         self.write(whole(answer, self.stamp(), keeps=keeps, to_head=asked.method == "HEAD"))
         self.finish(keeps=keeps)
 
-    # What a reply needs, here and in `asgi`
+    # Needs of a reply, here and in `asgi`
 
     def write(self, data: bytes) -> None:
         if not self._line.transport.is_closing():

@@ -8,7 +8,11 @@ import pytest
 
 from ec2.asking import by_filter, code, described, found, launch, refusal, running, wait
 from plane import LAUNCH, Plane
+from sametoken.resources.account import tags
 from sametoken.resources.compute.placements import placement_id
+from sametoken.resources.kit import rows
+from sametoken.resources.network.vpcs import VPC
+from sametoken.store.port import Stale, Tx
 
 
 def listed(**tags: str) -> list[dict[str, str]]:
@@ -198,3 +202,25 @@ def test_a_terminated_instance_takes_no_tags(plane: Plane) -> None:
     wait(client, "instance_terminated", id)
     refused = refusal(client.create_tags, Resources=[id], Tags=listed(a="b"))
     assert refused.code == "InvalidInstanceID.NotFound"
+
+
+def test_a_version_of_a_template_has_no_tags(plane: Plane) -> None:
+    client = plane.client()
+    data = {"InstanceType": "t3.micro"}
+    made = client.create_launch_template(LaunchTemplateName="untagged", LaunchTemplateData=data)
+    version = f"{made['LaunchTemplate']['LaunchTemplateId']}:1"
+    assert code(client.create_tags, Resources=[version], Tags=listed(a="1")) == "InvalidID"
+
+
+def test_a_change_of_a_row_as_it_was_before_its_tags_is_stale(plane: Plane) -> None:
+    client = plane.client()
+    vpc = client.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+
+    def overtaken(tx: Tx) -> None:
+        read = rows.by_ids(tx, [vpc])[vpc]
+        tags.set_all(tx, read, {"a": "1"})
+        with pytest.raises(Stale):
+            rows.change(tx, VPC, read, InstanceTenancy="dedicated")
+
+    plane.run(overtaken)
+    assert of(client, vpc) == {"a": "1"}

@@ -68,6 +68,7 @@ def test_what_is_split_off_is_as_its_source_but_for_the_tags(ec2: Any) -> None:
     alike = ("AvailabilityZone", "InstanceType", "InstanceMatchCriteria", "EndDateType", "Tenancy")
     assert [made[name] for name in alike] == [left[name] for name in alike]
     assert (made["Tags"], left["Tags"][0]["Key"]) == ([], "a")
+    assert made["EndDate"] == left["EndDate"] == ends
 
 
 def test_thirty_two_equal_splits_take_once(ec2: Any) -> None:

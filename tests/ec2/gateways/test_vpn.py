@@ -206,6 +206,7 @@ def test_what_cannot_be_a_connection_is_refused(
         {"PreSharedKey": "0starts_with_a_zero"},
         {"PreSharedKey": "short"},
         {"TunnelInsideCidr": "169.254.0.0/30"},
+        {"TunnelInsideCidr": "169.254.0.0/255.255.255.252"},
         {"TunnelInsideCidr": "10.0.0.0/30"},
         {"TunnelInsideCidr": "169.254.10.0/29"},
         {"Phase1LifetimeSeconds": 899},

@@ -388,3 +388,12 @@ def test_an_interface_made_before_is_launched_with(client: Any, subnet: dict[str
     [shown] = described(client, instance["InstanceId"])["NetworkInterfaces"]
     assert addresses(shown) == addresses(made)
     assert shown["Attachment"]["Status"] == "attached"
+
+
+def test_an_attachment_may_say_that_it_is_no_dry_run(client: Any, subnet: dict[str, Any]) -> None:
+    within = {"SubnetId": subnet["SubnetId"]}
+    made = client.create_network_interface(**within)["NetworkInterface"]["NetworkInterfaceId"]
+    asked = {"NetworkInterfaceId": made, "InstanceId": running(client, **within)}
+    told = refusal(client.attach_network_interface, **asked, DeviceIndex=1, NetworkCardIndex=1)
+    assert (told.code, "NetworkCardIndex" in told.message) == ("InvalidParameterValue", True)
+    client.attach_network_interface(**asked, DeviceIndex=1, DryRun=False)

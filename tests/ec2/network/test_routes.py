@@ -246,3 +246,46 @@ def test_a_destination_is_a_list_that_exists_or_a_block_as_ec2_writes_it(
     )["PrefixList"]  # fmt: skip
     ec2.create_route(**{**to_list, "DestinationPrefixListId": made["PrefixListId"]})
     assert len(routes(ec2, table)) == 2
+
+
+@pytest.mark.parametrize("block", ["10.8.0.1", "10.8.0.0/255.255.0.0", "10.8.0.0/33", "nonsense"])
+@pytest.mark.parametrize("action", ["create_route", "replace_route", "delete_route"])
+def test_a_destination_is_a_block_with_its_size_in_bits(
+    ec2: Any, table: str, action: str, block: str
+) -> None:
+    target = {} if action == "delete_route" else {"GatewayId": f"igw-{NOBODY}"}
+    call = getattr(ec2, action)
+    refused = refusal(call, RouteTableId=table, DestinationCidrBlock=block, **target)
+    assert refused.code == "InvalidParameterValue"
+    assert "not a valid CIDR block" in refused.message
+
+
+def test_an_association_names_a_subnet(ec2: Any, table: str) -> None:
+    assert code(ec2.associate_route_table, RouteTableId=table) == "MissingParameter"
+    told = refusal(ec2.associate_route_table, RouteTableId=table, GatewayId="igw-00000000")
+    assert (told.code, "GatewayId" in told.message) == ("UnsupportedOperation", True)
+
+
+def test_a_prefix_list_stays_while_a_route_leads_to_it(ec2: Any, table: str) -> None:
+    asked = {"PrefixListName": "far", "AddressFamily": "IPv4", "MaxEntries": 1}
+    blocks = ec2.create_managed_prefix_list(**asked)["PrefixList"]["PrefixListId"]
+    [gateway] = ec2.describe_internet_gateways()["InternetGateways"]
+    route = {"RouteTableId": table, "DestinationPrefixListId": blocks}
+    ec2.create_route(**route, GatewayId=gateway["InternetGatewayId"])
+    refused = refusal(ec2.delete_managed_prefix_list, PrefixListId=blocks)
+    assert (refused.code, table in refused.message) == ("DependencyViolation", True)
+    ec2.delete_route(**route)
+    ec2.delete_managed_prefix_list(PrefixListId=blocks)
+
+
+def test_only_the_current_entries_of_a_prefix_list_are_told(ec2: Any) -> None:
+    asked = {"PrefixListName": "near", "AddressFamily": "IPv4", "MaxEntries": 2}
+    first = [{"Cidr": "10.1.0.0/16"}]
+    made = ec2.create_managed_prefix_list(**asked, Entries=first)["PrefixList"]
+    id = made["PrefixListId"]
+    added = [{"Cidr": "10.2.0.0/16"}]
+    ec2.modify_managed_prefix_list(PrefixListId=id, CurrentVersion=1, AddEntries=added)
+    told = ec2.get_managed_prefix_list_entries(PrefixListId=id, TargetVersion=2)["Entries"]
+    assert [one["Cidr"] for one in told] == ["10.1.0.0/16", "10.2.0.0/16"]
+    refused = refusal(ec2.get_managed_prefix_list_entries, PrefixListId=id, TargetVersion=1)
+    assert (refused.code, "TargetVersion" in refused.message) == ("UnsupportedOperation", True)

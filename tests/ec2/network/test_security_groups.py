@@ -237,17 +237,46 @@ def test_descriptions_change_alone(ec2: Any, group: str) -> None:
         ({"IpProtocol": "tcp", "IpRanges": [ANYWHERE]}, "InvalidParameterValue"),
         ({**SSH, "IpProtocol": "256", "IpRanges": [ANYWHERE]}, "InvalidParameterValue"),
         ({**SSH, "IpProtocol": "tcpp", "IpRanges": [ANYWHERE]}, "InvalidParameterValue"),
+        ({**SSH, "IpProtocol": "6" * 5000, "IpRanges": [ANYWHERE]}, "InvalidParameterValue"),
+        ({**SSH, "IpProtocol": "\N{ARABIC-INDIC DIGIT SIX}", "IpRanges": [ANYWHERE]},
+         "InvalidParameterValue"),
         ({**SSH, "UserIdGroupPairs": [{"GroupId": "sg-00000000"}]}, "InvalidGroup.NotFound"),
         ({**SSH, "UserIdGroupPairs": [{"GroupId": "sg-x"}]}, "InvalidGroupId.Malformed"),
         ({**SSH, "PrefixListIds": [{"PrefixListId": "pl-0"}]}, "InvalidPrefixListID.NotFound"),
     ],
-)
+)  # fmt: skip
 def test_permissions_that_mean_nothing_are_refused(
     ec2: Any, group: str, permission: Any, expected: str
 ) -> None:
     refused = code(ec2.authorize_security_group_ingress, GroupId=group, IpPermissions=[permission])
     assert refused == expected
     assert rules(ec2, group) == []
+
+
+def test_a_protocol_is_shown_by_its_name_however_its_number_is_written(
+    ec2: Any, group: str
+) -> None:
+    authorize(ec2, group, {**SSH, "IpProtocol": "006", "IpRanges": [ANYWHERE]})
+    [rule] = rules(ec2, group)
+    assert rule["IpProtocol"] == "tcp"
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "authorize_security_group_ingress",
+        "revoke_security_group_ingress",
+        "update_security_group_rule_descriptions_ingress",
+    ],
+)
+def test_a_permission_that_is_given_twice_is_refused(ec2: Any, group: str, action: str) -> None:
+    if not action.startswith("authorize"):
+        authorize(ec2, group, {**SSH, "IpRanges": [ANYWHERE]})
+    before = rules(ec2, group)
+    twice = [{**SSH, "IpRanges": [ANYWHERE, ANYWHERE]}]
+    refused = refusal(getattr(ec2, action), GroupId=group, IpPermissions=twice)
+    assert (refused.code, refused.status) == ("InvalidParameterValue", 400)
+    assert rules(ec2, group) == before
 
 
 def test_a_group_has_at_most_sixty_rules_each_way(ec2: Any, group: str) -> None:

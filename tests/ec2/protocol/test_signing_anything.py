@@ -71,7 +71,7 @@ QUERIES = st.one_of(
     body=st.binary(max_size=30),
     form=PAIRS.map(dict),
 )
-def test_whatever_is_sent_the_answer_is_a_signature_or_a_refusal(
+def test_whatever_is_sent_without_a_signature_is_refused_in_few_words(
     method: str,
     path: bytes,
     query: bytes,

@@ -74,6 +74,8 @@ def test_a_deregistered_image_is_gone_but_its_token_still_replays(plane: Plane, 
     first = ec2.run_instances(**launch)
     used = ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"][0]["SnapshotId"]
     assert refusal(ec2.delete_snapshot, SnapshotId=used).code == "InvalidSnapshot.InUse"
+    whole = refusal(ec2.deregister_image, ImageId=image, DeleteAssociatedSnapshots=True)
+    assert whole.code == "UnsupportedOperation"
     ec2.deregister_image(ImageId=image)
     ec2.delete_snapshot(SnapshotId=used)
     assert refusal(ec2.describe_images, ImageIds=[image]).code == "InvalidAMIID.NotFound"

@@ -174,6 +174,19 @@ def test_an_attached_volume_outlives_its_instance(plane: Plane, ec2: Any) -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("kind", "size"), [("io1", 8), ("io2", 8), ("st1", 125), ("sc1", 125), ("gp2", 8), ("gp3", 8)]
+)
+def test_a_volume_of_each_type_grows_twice(plane: Plane, ec2: Any, kind: str, size: int) -> None:
+    figures = {"Iops": 200} if kind in ("io1", "io2") else {}
+    made = ec2.create_volume(AvailabilityZone=ZONE, Size=size, VolumeType=kind, **figures)
+    for more in (1, 2):
+        ripen(plane)
+        told = ec2.modify_volume(VolumeId=made["VolumeId"], Size=size + more)
+        assert told["VolumeModification"]["TargetSize"] == size + more
+        assert told["VolumeModification"].get("TargetIops") == made.get("Iops") or kind == "gp2"
+
+
 def test_modifying_a_volume_is_told(plane: Plane, ec2: Any) -> None:
     volume = available(plane, ec2)
     told = ec2.modify_volume(VolumeId=volume, Size=10, VolumeType="gp3")["VolumeModification"]
@@ -188,3 +201,13 @@ def test_modifying_a_volume_is_told(plane: Plane, ec2: Any) -> None:
     plane.advance(timedelta(seconds=5))
     assert refusal(ec2.modify_volume, VolumeId=volume, Size=1).code == "InvalidParameterValue"
     assert ec2.describe_volume_status(VolumeIds=[volume])["VolumeStatuses"]
+
+
+def test_what_is_not_done_with_a_volume_is_refused_by_name(plane: Plane, ec2: Any) -> None:
+    volume = available(plane, ec2)
+    many = refusal(ec2.modify_volume, VolumeId=volume, MultiAttachEnabled=True)
+    assert (many.code, "MultiAttachEnabled" in many.message) == ("UnsupportedOperation", True)
+    asked = {"VolumeId": volume, "InstanceId": "i-00000000", "Device": "/dev/sdf"}
+    card = refusal(ec2.attach_volume, **asked, EbsCardIndex=1)
+    assert (card.code, "EbsCardIndex" in card.message) == ("UnsupportedOperation", True)
+    assert state(ec2, volume) == "available"

@@ -75,7 +75,7 @@ def capacity_split_off_is_not_taken() -> Iterator[None]:
 
 def quotas_not_checked() -> Iterator[None]:
     """P2: let an account have more of a kind than its quota."""
-    with patch.object(quotas, "refuse_beyond", lambda tx, what, account, region, count: None):
+    with patch.object(quotas, "refuse_above", lambda most, what, account, region, count: None):
         yield
 
 

@@ -14,6 +14,7 @@ from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.resources.account import tags
 from sametoken.resources.compute.instances import INSTANCE
+from sametoken.resources.compute.launch_templates import VERSION
 from sametoken.resources.compute.placements import PLACEMENT
 from sametoken.resources.kit import rows
 from sametoken.resources.kit.kinds import Kind
@@ -57,8 +58,9 @@ _KINDS: dict[str, Kind] = {
     )
 }
 
-# A placement is a kind of our own, unknown to callers; EC2 tags no associations.
-_UNTAGGED = frozenset({PLACEMENT.name, ASSOCIATION.name})
+# A placement is a kind of our own, unknown to callers; EC2 tags neither associations nor the
+# versions of a template.
+_UNTAGGED = frozenset({PLACEMENT.name, ASSOCIATION.name, VERSION.name})
 
 _FILTERS = {**getters(TAG_FILTERS), **tag_filters(_as_tags)}
 

@@ -8,13 +8,13 @@ from sametoken.ec2.kit.nouns import Noun, Parents, arn, named, shown_members
 from sametoken.ec2.kit.repeats import conflicts
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, describing
-from sametoken.ec2.kit.zones import check_zone
+from sametoken.ec2.kit.zones import check_zone, zone_asked
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.resources.catalogues import geography, instance_types
 from sametoken.resources.kit import counters, endings
 from sametoken.resources.kit.kinds import Kind, Quota, states
-from sametoken.resources.kit.moments import kept_moment
+from sametoken.resources.kit.moments import find_moment, kept_moment
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
@@ -39,9 +39,7 @@ PATHS = {
 
 def zone_of(tx: Tx, request: Request) -> str:
     """The zone in which the request asks for capacity."""
-    params = request.params
-    by_id = {zone.id: zone.name for zone in geography.zones_of(request.region)}
-    return str(params.get("AvailabilityZone", by_id.get(params.get("AvailabilityZoneId", ""), "")))
+    return zone_asked(request.region, request.params)
 
 
 def _validate(request: Request) -> None:
@@ -66,9 +64,7 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
     counters.debit(tx, {name: count})
     document: Document = {
         "AvailabilityZone": zone,
-        "AvailabilityZoneId": next(
-            one.id for one in geography.zones_of(request.region) if one.name == zone
-        ),
+        "AvailabilityZoneId": geography.zone_id_of(zone),
         "InstanceType": kind,
         "InstancePlatform": params["InstancePlatform"],
         "TotalInstanceCount": count,
@@ -87,8 +83,10 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
 
 def show(row: Row) -> Document:
     """EC2's CapacityReservation."""
+    ends_at = find_moment(row.private, "ends")
     return {
         **shown_members(row),
+        **({} if ends_at is None else {"EndDate": ends_at}),
         "CapacityReservationId": row.id,
         "CapacityReservationArn": arn(row),
         "OwnerId": row.account,

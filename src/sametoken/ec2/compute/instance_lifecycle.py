@@ -75,9 +75,7 @@ def stop_instances(tx: Tx, request: Request) -> Document:
                 f"The instance '{row.id}' may not be stopped. Modify its 'disableApiStop' "
                 "instance attribute and try again.",
             )
-        if row.state in (InstanceState.TERMINATED, InstanceState.SHUTTING_DOWN):
-            raise _incorrect_state(row, "stopped")
-        if row.state == InstanceState.PENDING:
+        if row.state not in (InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.STOPPED):
             raise _incorrect_state(row, "stopped")
     return {"StoppingInstances": [_change(tx, row, _stop) for row in found]}
 

@@ -10,6 +10,7 @@ from sametoken.ec2.compute.instance_filters import INSTANCE_FILTERS, STATUS_FILT
 from sametoken.ec2.kit.actions import Action, Read
 from sametoken.ec2.kit.describing import pieces
 from sametoken.ec2.kit.filters import compile_filters, exact_values, tag_filters, tags_of_document
+from sametoken.ec2.kit.nouns import shown_members
 from sametoken.ec2.kit.paging import Page, page_in_order, scope_of
 from sametoken.ec2.kit.paths import getters
 from sametoken.ec2.kit.request import Request
@@ -30,8 +31,6 @@ from sametoken.store.port import Tx
 _FILTERS = {**getters(INSTANCE_FILTERS), **tag_filters(tags_of_document)}
 _STATUS_FILTERS = getters(STATUS_FILTERS)
 
-# Members of the stored document that EC2's Instance does not have.
-_HIDDEN = frozenset({"private"})
 # EC2 shows neither devices nor addresses of an instance in these states.
 _LEAVING = frozenset({InstanceState.TERMINATED.value})
 
@@ -76,7 +75,7 @@ def _show_one(row: Row, attached: list[Row]) -> Shown:
         if attachment["InstanceId"] == row.id
     ]
     mappings.sort(key=lambda one: one["DeviceName"] != row.doc["RootDeviceName"])
-    document = {name: value for name, value in row.doc.items() if name not in _HIDDEN}
+    document = shown_members(row)
     document |= {
         "InstanceId": row.id,
         "State": {"Code": STATE_CODES[InstanceState(row.state)], "Name": row.state},

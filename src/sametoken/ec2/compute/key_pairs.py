@@ -7,8 +7,6 @@ another.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sametoken.ec2.compute import key_material
 from sametoken.ec2.compute.key_material import KeyMaterial
 from sametoken.ec2.kit.actions import Action, Change, Read
@@ -97,7 +95,7 @@ def describe_key_pairs(tx: Tx, request: Request) -> Document:
     if names:
         ids = [*params.get("KeyPairIds", [])]
         ids += [key_pairs.require(tx, request.account, request.region, one).id for one in names]
-        request = replace(request, params={**params, "KeyPairIds": ids})
+        request = request.with_params(KeyPairIds=ids)
     shows_public = params.get("IncludePublicKey", False)
 
     def show(row: Row) -> Document:
@@ -130,7 +128,7 @@ def _find(tx: Tx, request: Request) -> Row | None:
     if "KeyPairId" in params:
         KEY_PAIR.check_id(params["KeyPairId"])
         id = params["KeyPairId"]
-        return rows.find_living(tx, KEY_PAIR, request.account, request.region, id, lock=True)
+        return rows.find_living(tx, KEY_PAIR, account, region, id, lock=True)
     if "KeyName" not in params:
         raise refusals.missing_parameter("KeyName")
     found = rows.find_named(tx, KEY_PAIR, account, region, params["KeyName"])

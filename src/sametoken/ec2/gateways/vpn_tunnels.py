@@ -123,7 +123,9 @@ def _check_inside(block: str) -> None:
         network = ipaddress.IPv4Network(block)
     except ValueError:
         network = ipaddress.IPv4Network("0.0.0.0/0")
-    fits = network.prefixlen == _INSIDE_PREFIX and network.subnet_of(_INSIDE)
+    # Compare the text as well: written with a netmask, a reserved block would not be known as one.
+    is_plain = block == str(network)
+    fits = is_plain and network.prefixlen == _INSIDE_PREFIX and network.subnet_of(_INSIDE)
     if not fits or block in _RESERVED:
         raise refusals.invalid_value(
             "TunnelInsideCidr", block[:200], f"Use a /30 of {_INSIDE} that EC2 does not reserve."

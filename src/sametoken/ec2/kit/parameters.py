@@ -100,3 +100,13 @@ def parse_block(network: type[_Network], text: str) -> _Network:
     if not _SIZED.match(text):
         raise ValueError(f"{text} is no block")
     return network(text, strict=False)
+
+
+def asked_block(parameter: str, network: type[_Network], text: str) -> _Network:
+    """The block that a parameter gives, as `parse_block` reads it. Raises EC2's refusal."""
+    try:
+        return parse_block(network, text)
+    except ValueError:
+        raise refusals.invalid_value(
+            parameter[0].lower() + parameter[1:], text[:200], "This is not a valid CIDR block."
+        ) from None

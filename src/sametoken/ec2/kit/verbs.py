@@ -39,7 +39,7 @@ Standing = Callable[[Tx, Request], Row | None]
 Write = Callable[[Tx, Request, Row], Row]
 
 # Members that every create takes and no document keeps under these names.
-_ENVELOPE: Accepted = {
+ENVELOPE: Accepted = {
     "ClientToken": None,
     "DryRun": None,
     "TagSpecifications": {"ResourceType": None, "Tags": {"Key": None, "Value": None}},
@@ -128,7 +128,7 @@ def _checks(noun: Noun, more: Validate | None) -> Validate:
     """Make the checks of a create that need no state."""
 
     def check(request: Request) -> None:
-        accepted = {**_ENVELOPE, **noun.accepts, **dict.fromkeys(noun.parents)}
+        accepted = {**ENVELOPE, **noun.accepts, **dict.fromkeys(noun.parents)}
         refuse_unsupported("", request.params, accepted)
         check_tag_specifications(request.params, (noun.kind.name, *noun.also_tags))
         for parameter, kind in noun.parents.items():

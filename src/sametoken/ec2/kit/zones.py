@@ -1,4 +1,4 @@
-"""Checks of a zone that a request names. Pure."""
+"""The zone that a request names, by its name or its id. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from typing import Any
 
 from sametoken.ec2.protocol import refusals
 from sametoken.resources.catalogues import geography
+
+
+def zone_asked(region: str, params: Mapping[str, Any]) -> str:
+    """The name of the zone; "" where none is named, or the Region has no such id."""
+    if "AvailabilityZone" in params:
+        return str(params["AvailabilityZone"])
+    by_id = {zone.id: zone.name for zone in geography.zones_of(region)}
+    return by_id.get(params.get("AvailabilityZoneId", ""), "")
 
 
 def check_zone(region: str, placement: Mapping[str, Any]) -> None:

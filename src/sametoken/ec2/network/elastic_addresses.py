@@ -9,7 +9,6 @@ allocates another, until the quota; a repeated ReleaseAddress finds no address.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from sametoken.ec2.kit.actions import Action, Change, Read
 from sametoken.ec2.kit.describing import describe
@@ -87,7 +86,7 @@ def describe_addresses(tx: Tx, request: Request) -> Document:
     if named:
         ids = [*request.params.get("AllocationIds", [])]
         ids += [_by_public_ip(tx, request, address).id for address in named]
-        request = replace(request, params={**request.params, "AllocationIds": ids})
+        request = request.with_params(AllocationIds=ids)
     found = describe(
         tx, request, ELASTIC_ADDRESS, ADDRESSES.shown, ADDRESSES.many, ADDRESSES.filters,
         ids=ADDRESSES.ids, joins=_instances,

@@ -10,7 +10,7 @@ from sametoken.ec2.kit.nouns import requested_tags
 from sametoken.ec2.kit.parameters import Accepted, check_tag_specifications, refuse_unsupported
 from sametoken.ec2.kit.repeats import conflicts
 from sametoken.ec2.kit.request import Request
-from sametoken.ec2.kit.verbs import DELETED
+from sametoken.ec2.kit.verbs import DELETED, ENVELOPE
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
@@ -45,8 +45,8 @@ _SHOWN = (
     "MaxAggregationInterval", "TrafficType",
 )  # fmt: skip
 _ACCEPTED: Accepted = {
-    **dict.fromkeys((*_SHOWN, "ClientToken", "DryRun", "ResourceIds", "ResourceType")),
-    "TagSpecifications": {"ResourceType": None, "Tags": {"Key": None, "Value": None}},
+    **ENVELOPE,
+    **dict.fromkeys((*_SHOWN, "ResourceIds", "ResourceType")),
 }
 # EC2's default format and interval (seconds).
 _FORMAT = (

@@ -41,6 +41,9 @@ _TYPES = ("interface", "efa", "efa-only")
 _CREATED_WITH = (
     "Description", "Groups", "InterfaceType", "PrivateIpAddress", "SecondaryPrivateIpAddressCount",
 )  # fmt: skip
+_ATTACHED_WITH = (
+    "DeviceIndex", "DryRun", "InstanceId", "NetworkCardIndex", "NetworkInterfaceId",
+)  # fmt: skip
 # Attributes that a request changes, one at a time.
 _CHANGEABLE = ("Attachment", "Description", "Groups", "SourceDestCheck")
 
@@ -121,11 +124,11 @@ def delete_interface(tx: Tx, request: Request) -> Document:
 def attach_interface(tx: Tx, request: Request) -> Document:
     """Attach an interface to an instance that runs or is stopped."""
     params = request.params
-    refuse_unsupported(
-        "",
-        params,
-        dict.fromkeys(("NetworkInterfaceId", "InstanceId", "DeviceIndex", "NetworkCardIndex")),
-    )
+    refuse_unsupported("", params, dict.fromkeys(_ATTACHED_WITH))
+    if params.get("NetworkCardIndex", 0) != 0:
+        raise refusals.invalid_value(
+            "NetworkCardIndex", params["NetworkCardIndex"], "Only card 0 exists."
+        )
     row = _lock(tx, request)
     interfaces.refuse_used(row)
     owner = rows.get(

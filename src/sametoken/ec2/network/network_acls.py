@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Mapping
+
 from sametoken.ec2.kit.actions import Action, Change
 from sametoken.ec2.kit.nouns import Noun, Parents, named
+from sametoken.ec2.kit.parameters import asked_block
 from sametoken.ec2.kit.repeats import conflicts, doubles, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, deleting, describing
@@ -12,7 +16,6 @@ from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.resources.kit import quotas, rows
-from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import vpcs
 from sametoken.resources.network.vpcs import NETWORK_ACL, VPC
@@ -34,6 +37,10 @@ _ENTRY = (
     "CidrBlock", "Egress", "IcmpTypeCode", "Ipv6CidrBlock", "PortRange", "Protocol", "RuleAction",
     "RuleNumber",
 )  # fmt: skip
+_BLOCKS: Mapping[str, type[ipaddress.IPv4Network] | type[ipaddress.IPv6Network]] = {
+    "CidrBlock": ipaddress.IPv4Network,
+    "Ipv6CidrBlock": ipaddress.IPv6Network,
+}
 
 
 def _build(tx: Tx, request: Request, parents: Parents) -> Document:
@@ -123,6 +130,10 @@ def replace_association(tx: Tx, request: Request) -> Document:
         if association is not None and row.id == new.id:
             return {"NewAssociationId": id}
         if association is not None:
+            if row.doc["VpcId"] != new.doc["VpcId"]:
+                raise refusals.invalid_value(
+                    "networkAclId", new.id, f"It is not in {row.doc['VpcId']}."
+                )
             return _move(tx, rows.by_ids(tx, [row.id], lock=True)[row.id], new, association)
     raise ServiceError(
         "InvalidAssociationID.NotFound",
@@ -138,12 +149,8 @@ def _association(acl: Row, id: str) -> Document | None:
 def _move(tx: Tx, old: Row, new: Row, association: Document) -> Document:
     kept = [one for one in old.doc["Associations"] if one != association]
     rows.change(tx, NETWORK_ACL, old, Associations=kept)
-    id = mint(tx, "aclassoc")
-    moved = {
-        "NetworkAclAssociationId": id,
-        "NetworkAclId": new.id,
-        "SubnetId": association["SubnetId"],
-    }
+    moved = vpcs.acl_association(tx, new.id, association["SubnetId"])
+    id = moved["NetworkAclAssociationId"]
     associations = [*new.doc["Associations"], moved]
     # Remember the replaced association as long as the new one stands: a repeat names the old id.
     standing = {one["NetworkAclAssociationId"] for one in associations}
@@ -164,9 +171,18 @@ def _asked_entry(request: Request) -> Document:
         raise refusals.invalid_value(
             "ruleNumber", entry["RuleNumber"], f"It must be from 1 to {RULE_NUMBER_MAX}."
         )
-    if "CidrBlock" not in entry and "Ipv6CidrBlock" not in entry:
+    return entry | _asked_block(entry)
+
+
+def _asked_block(entry: Document) -> Document:
+    """The one block of an entry, with its host bits cleared."""
+    given = [name for name in _BLOCKS if name in entry]
+    if not given:
         raise refusals.missing_parameter("CidrBlock")
-    return entry
+    if len(given) > 1:
+        raise refusals.invalid_combination("Give CidrBlock or Ipv6CidrBlock, not both")
+    [name] = given
+    return {name: str(asked_block(name, _BLOCKS[name], entry[name]))}
 
 
 def _entry_at(acl: Row, wanted: Document) -> Document | None:

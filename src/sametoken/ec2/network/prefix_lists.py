@@ -18,6 +18,7 @@ from sametoken.idempotency import TokenGrammar
 from sametoken.resources.kit import rows
 from sametoken.resources.kit.kinds import Kind, Quota, states
 from sametoken.resources.kit.rows import Row
+from sametoken.resources.network.vpcs import ROUTE_TABLE
 from sametoken.store.port import Tx
 
 PREFIX_LIST = Kind(
@@ -111,8 +112,20 @@ def _modify(tx: Tx, request: Request, row: Row) -> Row:
     return rows.change(tx, PREFIX_LIST, row, state="modify-complete", cause="modified", **changes)
 
 
+def _refuse_routed(tx: Tx, row: Row) -> None:
+    """Refuse to delete a list that is the destination of a route: a route keeps no edge to it."""
+    for table in rows.listing(tx, ROUTE_TABLE, row.account, row.region):
+        if any(one.get("DestinationPrefixListId") == row.id for one in table.doc["Routes"]):
+            raise ServiceError(
+                "DependencyViolation",
+                PREFIX_LIST.in_use.format(noun=PREFIX_LIST.noun, id=row.id, names=table.id),
+            )
+
+
 def get_entries(tx: Tx, request: Request) -> Document:
     row = named(tx, request, PREFIX_LIST, "PrefixListId")
+    if request.params.get("TargetVersion", row.doc["Version"]) != row.doc["Version"]:
+        raise refusals.unsupported("TargetVersion of an earlier version")
     listed = page(
         row.private["entries"],
         lambda one: str(one["Cidr"]),
@@ -128,7 +141,7 @@ def get_entries(tx: Tx, request: Request) -> Document:
 ACTIONS: tuple[Action, ...] = (
     creating(LISTS, "CreateManagedPrefixList", grammar=GRAMMAR, validate=_validate),
     describing(LISTS),
-    deleting(LISTS, "DeleteManagedPrefixList"),
+    deleting(LISTS, "DeleteManagedPrefixList", check=_refuse_routed),
     changing(
         LISTS,
         "ModifyManagedPrefixList",

@@ -8,6 +8,7 @@ from typing import Any
 
 from sametoken.ec2.kit.actions import Action, Change
 from sametoken.ec2.kit.nouns import Noun, Parents, named
+from sametoken.ec2.kit.parameters import asked_block
 from sametoken.ec2.kit.repeats import conflicts, doubles, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, deleting, describing
@@ -46,7 +47,7 @@ _DESTINATIONS = ("DestinationCidrBlock", "DestinationIpv6CidrBlock", "Destinatio
 
 def _build(tx: Tx, request: Request, parents: Parents) -> Document:
     vpc = parents["VpcId"]
-    local = vpcs.route(vpc.doc["CidrBlock"], "local", "CreateRouteTable")
+    local = vpcs.route(vpc.doc["CidrBlock"], route_targets.LOCAL, _OF_THE_VPC)
     return {"VpcId": vpc.id, "Routes": [local], "Associations": [], "PropagatingVgws": []}
 
 
@@ -127,9 +128,12 @@ def delete_route(tx: Tx, request: Request) -> Document:
 def associate_route_table(tx: Tx, request: Request) -> Document:
     """Associate a subnet with a table. A repeat returns the same association."""
     params = request.params
-    table = _table(tx, request)
+    for name in ("GatewayId", "PublicIpv4Pool"):
+        if name in params:
+            raise refusals.unsupported(name)
     if "SubnetId" not in params:
-        raise refusals.unsupported("GatewayId")
+        raise refusals.missing_parameter("subnetId")
+    table = _table(tx, request)
     account, region = request.account, request.region
     subnet = rows.get(tx, SUBNET, account, region, [params["SubnetId"]], lock=True)[0]
     for other in rows.listing(tx, ROUTE_TABLE, account, region, parent=table.doc["VpcId"]):
@@ -223,17 +227,8 @@ def _asked_destination(request: Request) -> Document:
         raise refusals.invalid_combination("Name exactly one destination of the route")
     for name, network in _BLOCKS.items():
         if name in given:
-            given[name] = _canonical_block(name, given[name], network)
+            given[name] = str(asked_block(name, network, given[name]))
     return given
-
-
-def _canonical_block(name: str, block: str, network: _Network) -> str:
-    try:
-        return str(network(block, strict=False))
-    except ValueError:
-        raise refusals.invalid_value(
-            name[0].lower() + name[1:], block[:200], "This is not a valid CIDR block."
-        ) from None
 
 
 def _asked_route(tx: Tx, request: Request, table: Row) -> Document:

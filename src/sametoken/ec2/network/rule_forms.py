@@ -7,6 +7,7 @@ either form; both are compared and stored as rules.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from sametoken.resources.network.security_groups import PEERS
 
 # Names that EC2 shows for protocols, even when a request gives their numbers.
 _NAMES = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6", "all": "-1"}
+_NUMBER = re.compile(r"[0-9]{1,3}\Z")
 _WITH_PORTS = frozenset({"tcp", "udp"})
 _WITH_TYPES = frozenset({"icmp", "icmpv6"})
 PORT_MAX = 65535
@@ -111,11 +113,13 @@ def checked_description(text: str | None) -> Document:
 def _traffic(permission: Rule) -> tuple[str, int, int]:
     """The protocol, and first and last port (for ICMP: type and code); -1 means all."""
     given = str(permission.get("IpProtocol", "")).lower()
-    protocol = _NAMES.get(given, given)
+    if not given:
+        raise refusals.missing_parameter("ipProtocol")
+    number = int(given) if _NUMBER.match(given) else None
+    written = given if number is None else str(number)
+    protocol = _NAMES.get(written, written)
     named = protocol in _WITH_PORTS | _WITH_TYPES | {"-1"}
-    if not named and not (protocol.isdecimal() and int(protocol) <= PROTOCOL_MAX):
-        if not given:
-            raise refusals.missing_parameter("ipProtocol")
+    if not named and (number is None or number > PROTOCOL_MAX):
         raise refusals.invalid_value("ipProtocol", given[:200], "Use tcp, udp, icmp or a number.")
     first, last = permission.get("FromPort"), permission.get("ToPort")
     if protocol in _WITH_PORTS:

@@ -57,7 +57,7 @@ def _validate_authorize(request: Request) -> None:
 
 
 def _asked(request: Request, *, is_egress: bool) -> list[Document]:
-    """The rules that a request describes by permissions: at least one, and no rule twice."""
+    """The rules that a request describes by permissions: at least one."""
     permissions = asked_permissions(request.params)
     asked = [rule for one in permissions for rule in to_rules(one, is_egress=is_egress)]
     if not asked:
@@ -68,15 +68,26 @@ def _asked(request: Request, *, is_egress: bool) -> list[Document]:
 def _authorizing(*, is_egress: bool) -> _Run:
     def run(tx: Tx, request: Request) -> Document:
         group = find_group(tx, request)
-        asked = [_resolved(tx, group, one) for one in _asked(request, is_egress=is_egress)]
-        _refuse_duplicates(asked, security_groups.rules_of(tx, [group.id])[group.id])
-        _check_quota(tx, group, asked, is_egress=is_egress)
+        existing = security_groups.rules_of(tx, [group.id])[group.id]
+        asked = _resolved_all(tx, group, _asked(request, is_egress=is_egress))
+        _refuse_existing(asked, existing)
+        _check_quota(tx, group, existing, asked, is_egress=is_egress)
         tags = requested_tags(request, RULE)
         made = [security_groups.rule(tx, group, one, tags) for one in asked]
         rows.insert(tx, made)
         return {"Return": True, "SecurityGroupRules": [_show(row) for row in made]}
 
     return run
+
+
+def _resolved_all(tx: Tx, group: Row, rules: Sequence[Document]) -> list[Document]:
+    """The rules with their peers looked up. Refuses a rule that is given twice, in any spelling."""
+    found = [_resolved(tx, group, one) for one in rules]
+    if len({identity(rule) for rule in found}) < len(found):
+        raise ServiceError(
+            "InvalidParameterValue", "The same permission must not appear multiple times"
+        )
+    return found
 
 
 def _resolved(tx: Tx, group: Row, rule: Document) -> Document:
@@ -114,7 +125,7 @@ def _peer_group(tx: Tx, group: Row, pair: Document) -> Row:
     return found
 
 
-def _refuse_duplicates(asked: Sequence[Document], existing: Sequence[Row]) -> None:
+def _refuse_existing(asked: Sequence[Document], existing: Sequence[Row]) -> None:
     known = {identity(row.doc) for row in existing}
     for rule in asked:
         if identity(rule) in known:
@@ -122,15 +133,12 @@ def _refuse_duplicates(asked: Sequence[Document], existing: Sequence[Row]) -> No
                 "InvalidPermission.Duplicate",
                 f'the specified rule "{spoken(rule)}" already exists',
             )
-    if len({identity(rule) for rule in asked}) < len(asked):
-        raise ServiceError(
-            "InvalidParameterValue", "The same permission must not appear multiple times"
-        )
 
 
-def _check_quota(tx: Tx, group: Row, asked: Sequence[Document], *, is_egress: bool) -> None:
+def _check_quota(
+    tx: Tx, group: Row, existing: Sequence[Row], asked: Sequence[Document], *, is_egress: bool
+) -> None:
     """Check the quota of rules, inbound and outbound apart."""
-    existing = security_groups.rules_of(tx, [group.id])[group.id]
     count = sum(row.doc["IsEgress"] is is_egress for row in existing) + len(asked)
     quotas.refuse_beyond(tx, RULE.name, group.account, group.region, count)
 
@@ -167,13 +175,13 @@ def _chosen(
     if "SecurityGroupRuleIds" in request.params:
         return _by_ids(group, existing, request.params["SecurityGroupRuleIds"], is_egress), []
     known = {identity(row.doc): row for row in existing}
-    asked = [_resolved(tx, group, one) for one in _asked(request, is_egress=is_egress)]
+    asked = _resolved_all(tx, group, _asked(request, is_egress=is_egress))
     chosen = [known[identity(one)] for one in asked if identity(one) in known]
     return chosen, [one for one in asked if identity(one) not in known]
 
 
-def _matching(tx: Tx, group: Row, known: dict[tuple[object, ...], Row], rule: Document) -> Row:
-    found = known.get(identity(_resolved(tx, group, rule)))
+def _matching(known: dict[tuple[object, ...], Row], rule: Document) -> Row:
+    found = known.get(identity(rule))
     if found is None:
         raise _no_such_rule()
     return found
@@ -215,13 +223,13 @@ def modify_rules(tx: Tx, request: Request) -> Document:
     chosen = _by_ids(group, existing, [one["SecurityGroupRuleId"] for one in changes], None)
     if len(chosen) < len(changes):
         raise refusals.invalid_value("SecurityGroupRules", "", "A rule is named twice.")
-    wanted = []
-    for row, change in zip(chosen, changes, strict=True):
-        asked = change.get("SecurityGroupRule", {})
-        rule = from_rule_request(asked, is_egress=row.doc["IsEgress"])
-        wanted.append(_resolved(tx, group, rule))
+    asked = [
+        from_rule_request(change.get("SecurityGroupRule", {}), is_egress=row.doc["IsEgress"])
+        for row, change in zip(chosen, changes, strict=True)
+    ]
+    wanted = _resolved_all(tx, group, asked)
     ids = {row.id for row in chosen}
-    _refuse_duplicates(wanted, [row for row in existing if row.id not in ids])
+    _refuse_existing(wanted, [row for row in existing if row.id not in ids])
     for row, rule in zip(chosen, wanted, strict=True):
         _rewrite(tx, row, rule)
     return {"Return": True}
@@ -254,8 +262,8 @@ def _describing_rules(*, is_egress: bool) -> _Run:
                          for row in _by_ids(group, existing, ids, is_egress)]  # fmt: skip
         else:
             by_identity = {identity(row.doc): row for row in existing}
-            described = [(_matching(tx, group, by_identity, rule), rule)
-                         for rule in _asked(request, is_egress=is_egress)]  # fmt: skip
+            asked = _resolved_all(tx, group, _asked(request, is_egress=is_egress))
+            described = [(_matching(by_identity, rule), rule) for rule in asked]
         for row, rule in described:
             rows.change(tx, RULE, row, Description=rule.get("Description"))
         return {"Return": True}

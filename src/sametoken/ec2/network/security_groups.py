@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 from sametoken.ec2.kit.actions import Action, Change, Read
 from sametoken.ec2.kit.describing import describe
@@ -193,7 +192,7 @@ def _with_name_filter(tx: Tx, request: Request, names: list[str]) -> Request:
             )
     values = [_WILDCARD.sub(r"\\\g<0>", name) for name in names]
     filters = [*request.params.get("Filters", []), {"Name": "group-name", "Values": values}]
-    return replace(request, params={**request.params, "Filters": filters})
+    return request.with_params(Filters=filters)
 
 
 ACTIONS: tuple[Action, ...] = (

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from sametoken.ec2.kit.actions import Action, Change, Read
 from sametoken.ec2.kit.filters import compile_filters
 from sametoken.ec2.kit.nouns import Noun, Parents, named, shown_members
+from sametoken.ec2.kit.parameters import refuse_unsupported
 from sametoken.ec2.kit.paths import getters
 from sametoken.ec2.kit.repeats import conflicts, doubles, same
 from sametoken.ec2.kit.request import Request
@@ -205,12 +206,16 @@ def delete(tx: Tx, request: Request) -> Document:
     return {"Unsuccessful": missing}
 
 
+_CHANGED_WITH = (
+    "AddRouteTableIds", "AddSecurityGroupIds", "DryRun", "PolicyDocument", "PrivateDnsEnabled",
+    "RemoveRouteTableIds", "RemoveSecurityGroupIds", "ResetPolicy", "VpcEndpointId",
+)  # fmt: skip
+
+
 def modify(tx: Tx, request: Request) -> Document:
     """Change the policy, the route tables or the groups of an endpoint."""
     params = request.params
-    for name in ("AddSubnetIds", "RemoveSubnetIds", "DnsOptions", "SubnetConfigurations"):
-        if name in params:
-            raise refusals.unsupported(name)
+    refuse_unsupported("", params, dict.fromkeys(_CHANGED_WITH))
     row = named(tx, request, ENDPOINT, "VpcEndpointId", lock=True)
     vpc = rows.by_ids(tx, [row.doc["VpcId"]])[row.doc["VpcId"]]
     changes: Document = {}
@@ -234,6 +239,9 @@ def modify(tx: Tx, request: Request) -> Document:
         if group.id not in {one["GroupId"] for one in groups}
     ]
     _refuse_conflict(tx, {**row.doc, **changes}, but=row.id)
+    if groups != row.doc["Groups"]:
+        for interface in rows.by_ids(tx, row.doc["NetworkInterfaceIds"], lock=True).values():
+            interfaces.set_groups(tx, interface, groups)
     rows.change(tx, ENDPOINT, row, **changes, Groups=groups)
     return {"Return": True}
 

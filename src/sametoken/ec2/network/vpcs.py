@@ -9,7 +9,7 @@ import ipaddress
 
 from sametoken.ec2.kit.actions import Action, Change, Read
 from sametoken.ec2.kit.nouns import Noun, Parents, named
-from sametoken.ec2.kit.parameters import parse_block
+from sametoken.ec2.kit.parameters import asked_block
 from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, deleting, describing
@@ -46,12 +46,7 @@ _ATTRIBUTES = {
 
 def canonical_block(block: str, code: str) -> str:
     """The IPv4 block with its host bits cleared, as EC2 stores it; `code` refuses its size."""
-    try:
-        network = parse_block(ipaddress.IPv4Network, block)
-    except ValueError:
-        raise refusals.invalid_value(
-            "cidrBlock", block[:200], "This is not a valid CIDR block."
-        ) from None
+    network = asked_block("CidrBlock", ipaddress.IPv4Network, block)
     if not PREFIX_MIN <= network.prefixlen <= PREFIX_MAX:
         raise ServiceError(code, f"The CIDR '{block}' is invalid.")
     return str(network)

@@ -15,7 +15,7 @@ from sametoken.ec2.kit.repeats import conflicts
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.spelling import PAGE_MAXIMUM
 from sametoken.ec2.kit.verbs import creating, deleting
-from sametoken.ec2.kit.zones import check_zone
+from sametoken.ec2.kit.zones import check_zone, zone_asked
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.ec2.storage import volumes as forms
@@ -55,11 +55,7 @@ _DEFAULT_KEY = "alias/aws/ebs"
 
 def zone_of(tx: Tx, request: Request) -> str:
     """The zone that the request asks for."""
-    params = request.params
-    if "AvailabilityZone" in params:
-        return str(params["AvailabilityZone"])
-    by_id = {zone.id: zone.name for zone in geography.zones_of(request.region)}
-    return by_id.get(params.get("AvailabilityZoneId", ""), "")
+    return zone_asked(request.region, request.params)
 
 
 def _validate(request: Request) -> None:
@@ -129,6 +125,8 @@ def _refuse_attached(tx: Tx, row: Row) -> None:
 def attach_volume(tx: Tx, request: Request) -> Document:
     """Attach a volume. An attached one is `VolumeInUse`, even to the same instance."""
     params = request.params
+    if "EbsCardIndex" in params:
+        raise refusals.unsupported("EbsCardIndex")
     row, instance = (
         _lock(tx, request, VOLUME, "VolumeId"),
         _lock(tx, request, INSTANCE, "InstanceId"),
@@ -189,6 +187,8 @@ def modify_volume(tx: Tx, request: Request) -> Document:
     another modification for the same volume" (EC2 API reference).
     """
     params = request.params
+    if "MultiAttachEnabled" in params:
+        raise refusals.unsupported("MultiAttachEnabled")
     row = _lock(tx, request, VOLUME, "VolumeId")
     if row.state not in ("available", "in-use"):
         raise _incorrect_state(row, "in-use")
@@ -204,7 +204,9 @@ def modify_volume(tx: Tx, request: Request) -> Document:
     kept = {"VolumeSize": row.doc["Size"], "VolumeType": row.doc["VolumeType"]}
     same_type = params.get("VolumeType", row.doc["VolumeType"]) == row.doc["VolumeType"]
     if same_type and row.doc["VolumeType"] != "gp2":
-        kept |= {name: row.doc[name] for name in ("Iops", "Throughput") if name in row.doc}
+        # Leave out None, which an earlier modification stored for a figure that its type lacks.
+        figures = {name: row.doc.get(name) for name in ("Iops", "Throughput")}
+        kept |= {name: value for name, value in figures.items() if value is not None}
     asked = {name: value for name, value in params.items() if name != "VolumeId"}
     if "Size" in asked:
         asked["VolumeSize"] = asked.pop("Size")

@@ -199,6 +199,8 @@ FROM_IMAGE = _noun(
 
 def deregister_image(tx: Tx, request: Request) -> Document:
     """Deregister an image; instances launched from it stay, and so do its snapshots."""
+    if request.params.get("DeleteAssociatedSnapshots"):
+        raise refusals.unsupported("DeleteAssociatedSnapshots")
     row = _own(tx, request, lock=True)
     endings.end(tx, IMAGE, row, cause="DeregisterImage")
     return {"Return": True}

@@ -7,14 +7,10 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 
 from sametoken.resources.kit import rows
+from sametoken.resources.kit.kinds import KINDS
 from sametoken.resources.kit.rows import RESOURCE, Row
 from sametoken.store.port import Tx
 
-_SET = (
-    sa.update(RESOURCE)
-    .where(RESOURCE.c.id == sa.bindparam("r_id"))
-    .values(doc=sa.bindparam("r_doc"))
-)
 _OF_REGION = rows.STORED.where(
     RESOURCE.c.account == sa.bindparam("account"), RESOURCE.c.region == sa.bindparam("region")
 )
@@ -28,7 +24,7 @@ def of(row: Row) -> dict[str, str]:
 def set_all(tx: Tx, row: Row, tags: Mapping[str, str]) -> None:
     """Replace all tags of the resource with `tags`. The row must be locked."""
     listed = [{"Key": key, "Value": value} for key, value in tags.items()]
-    tx.execute(_SET, {"r_id": row.id, "r_doc": {**row.doc, "Tags": listed}})
+    rows.change(tx, KINDS[row.kind], row, Tags=listed)
 
 
 def tagged(tx: Tx, account: str, region: str, ids: Sequence[str] | None) -> list[Row]:

@@ -158,3 +158,8 @@ def zone_id_of(name: str) -> str:
 
 def zone_by_id(zone_id: str) -> Zone | None:
     return _BY_ID.get(zone_id)
+
+
+def private_domain(region: str) -> str:
+    """The domain of the private names of the Region's machines."""
+    return "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"

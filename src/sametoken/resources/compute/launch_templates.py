@@ -29,6 +29,8 @@ VERSION = Kind(
     quota=Quota(10_000, "MaxTemplateVersionLimitExceeded", per="LaunchTemplateId"),
     goes_with={TEMPLATE.name: always},
 )
+# A text of more digits than this is the number of no version, and costs much to read as one.
+NUMBER_DIGITS_MAX = 18
 
 
 def find(
@@ -88,13 +90,18 @@ def number_of(template: Row, wanted: str | None) -> int:
             return int(template.doc["DefaultVersionNumber"])
         case "$Latest":
             return int(template.doc["LatestVersionNumber"])
-        case digits if digits.isascii() and digits.isdigit():
+        case digits if _is_number(digits):
             return int(digits)
         case other:
             raise ServiceError(
                 "InvalidLaunchTemplateId.VersionNotFound",
-                f"The version {other[:64]!r} is neither a number nor $Latest or $Default.",
+                f"The version {other[:64]!r} is neither a version's number nor $Latest or "
+                "$Default.",
             )
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= NUMBER_DIGITS_MAX
 
 
 def find_version(tx: Tx, template: Row, number: int) -> Row | None:

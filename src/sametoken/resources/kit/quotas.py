@@ -76,7 +76,11 @@ def maximum(tx: Tx, what: str, account: str, region: str) -> int | None:
 
 def refuse_beyond(tx: Tx, what: str, account: str, region: str, count: int) -> None:
     """Raise the quota's refusal if `count` of `what` would exceed the maximum."""
-    most = maximum(tx, what, account, region)
+    refuse_above(maximum(tx, what, account, region), what, account, region, count)
+
+
+def refuse_above(most: int | None, what: str, account: str, region: str, count: int) -> None:
+    """Raise the quota's refusal if `count` of `what` exceeds `most` (None: no limit)."""
     if most is not None and count > most:
         raise ServiceError(
             _quota(what).code,
@@ -99,7 +103,7 @@ def check(tx: Tx, row: Row, *, parent: str = "") -> None:
     if per:
         values["within"] = row.zone if per == ZONE else parent or row.doc[per]
     counted = int(tx.execute(query, values).scalar_one())
-    refuse_beyond(tx, row.kind, row.account, row.region, counted + 1)
+    refuse_above(most, row.kind, row.account, row.region, counted + 1)
 
 
 def _quota(what: str) -> Quota:

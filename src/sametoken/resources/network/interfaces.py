@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from sametoken.errors import ServiceError
+from sametoken.resources.catalogues import geography
 from sametoken.resources.kit import endings, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.kinds import Kind, Quota, states
@@ -330,8 +331,7 @@ def allocations(row: Row) -> list[str]:
 
 
 def private_dns_name(region: str, address: str) -> str:
-    domain = "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
-    return f"ip-{address.replace('.', '-')}.{domain}"
+    return f"ip-{address.replace('.', '-')}.{geography.private_domain(region)}"
 
 
 def public_dns_name(region: str, address: str) -> str:

@@ -211,9 +211,8 @@ def default_acl_entries() -> list[dict[str, Any]]:
 
 
 def _dhcp_configurations(region: str) -> list[dict[str, Any]]:
-    domain = "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
     return [
-        {"Key": "domain-name", "Values": [{"Value": domain}]},
+        {"Key": "domain-name", "Values": [{"Value": geography.private_domain(region)}]},
         {"Key": "domain-name-servers", "Values": [{"Value": "AmazonProvidedDNS"}]},
     ]
 
