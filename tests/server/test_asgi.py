@@ -192,6 +192,7 @@ async def give_up(scope: Message, receive: Receive, send: Send) -> None:
 async def begin_twice(scope: Message, receive: Receive, send: Send) -> None:
     await start(send)
     await start(send)
+    await say(send, b"")
 
 
 async def say_before_the_start(scope: Message, receive: Receive, send: Send) -> None:
@@ -200,11 +201,13 @@ async def say_before_the_start(scope: Message, receive: Receive, send: Send) -> 
 
 async def forge_a_header(scope: Message, receive: Receive, send: Send) -> None:
     await start(send, x="y\r\nx-forged: 1")
+    await say(send, b"")
 
 
 async def forge_a_name(scope: Message, receive: Receive, send: Send) -> None:
     head = [(b"x: y\r\nx-forged", b"1")]
     await send({"type": "http.response.start", "status": 200, "headers": head})
+    await say(send, b"")
 
 
 async def promise_less(scope: Message, receive: Receive, send: Send) -> None:

@@ -90,8 +90,9 @@ def test_blank_lines_after_a_request_do_not_cost_its_reply(
 ) -> None:
     """Old clients send a line end after a POST: RFC 9112 section 2.2."""
     with running(door, HASTY, loop_factory=loop_factory) as where, wire(where) as client:
-        client.send(GET + b"\r\n")
+        client.send(GET)
         door.wait_until_entered()
+        client.send(b"\r\n")
         with wire(where) as slow:  # its time for headers is over later than the client's
             slow.send(b"GET / HT")
             assert_refused(slow.read_to_end(), 408, "RequestTimeoutException")
@@ -274,6 +275,7 @@ def test_a_request_in_flight_is_finished_and_a_new_connection_refused(
         assert busy.read_to_end() == b""
     edge.join()
     assert b"date: " in head
+    assert b"connection: close" in head
 
 
 def test_a_kept_connection_without_a_request_is_closed_at_once_on_stop(

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import nullcontext
 
 import pytest
+from httptools import HttpParserCallbackError
 
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.server.connection import Connection
@@ -33,6 +34,9 @@ class Recorded(asyncio.Transport):
         pass
 
     def resume_reading(self) -> None:
+        pass
+
+    def close(self) -> None:
         pass
 
 
@@ -71,6 +75,41 @@ def test_who_sends_ahead_has_one_request_answered_each_turn_of_the_loop() -> Non
     assert after_each_turn == [1, 2, 3]
 
 
+@pytest.mark.parametrize(("version", "told"), [(b"1.1", 1), (b"1.0", 0)])
+def test_an_old_caller_is_not_told_to_go_on(version: bytes, told: int) -> None:
+    """A server sends no interim reply to HTTP/1.0: RFC 9110 section 10.1.1."""
+    transport = Recorded()
+
+    async def receive() -> None:
+        connection = Connection(Connections(Direct(say_what_came), UNHURRIED, RealWorld()))
+        connection.connection_made(transport)
+        head = b"POST / HTTP/%b\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n"
+        connection.data_received(head % version + b"o")
+        connection.data_received(b"k")
+        connection.connection_lost(None)
+
+    asyncio.run(receive())
+    *interim, reply = transport.pieces
+    assert interim == [b"HTTP/1.1 100 Continue\r\n\r\n"] * told
+    assert reply.endswith(b"POST / 2")
+
+
+def test_a_connection_that_comes_while_the_edge_drains_is_refused() -> None:
+    transport = Recorded()
+
+    async def come_late() -> None:
+        connections = Connections(Direct(say_what_came), UNHURRIED, RealWorld())
+        await connections.drain()
+        connection = Connection(connections)
+        connection.connection_made(transport)
+        connection.data_received(GET)
+        connection.connection_lost(None)
+
+    asyncio.run(come_late())
+    [reply] = transport.pieces
+    assert_refused(reply, 503, "Unavailable")
+
+
 @pytest.mark.parametrize("by_task", [False, True])
 def test_an_endpoint_that_fails_is_no_answer_and_no_mistake_of_the_caller(by_task: bool) -> None:
     def fail(request: WireRequest) -> Answer:
@@ -88,3 +127,17 @@ def test_an_endpoint_that_fails_is_no_answer_and_no_mistake_of_the_caller(by_tas
         assert (reply == b"") is not by_task
         if by_task:
             assert_refused(reply, 500, "InternalError")
+
+
+def test_a_bug_in_reading_a_request_is_no_mistake_of_the_caller() -> None:
+    class Lost(Direct):
+        def route(self, path: str) -> None:
+            raise ZeroDivisionError
+
+    with (
+        pytest.raises(HttpParserCallbackError),
+        running(Lost(say_what_came), UNHURRIED) as where,
+        wire(where) as client,
+    ):
+        client.send(GET)
+        assert client.read_to_end() == b""

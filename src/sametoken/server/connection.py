@@ -291,10 +291,6 @@ class Connection(asyncio.Protocol):
         if not self._turns:
             self._hang_up()
 
-    def cut_off(self) -> None:
-        """Cancel the request in work; its caller hears a 500 if nothing was sent."""
-        self._turns.cut_off()
-
     def _linger(self) -> None:
         """Close our half of the connection, and give the caller time to read the refusal."""
         self._spent = 0

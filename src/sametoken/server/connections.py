@@ -28,10 +28,6 @@ class Member(Protocol):
         """Close, at once or after the replies that are due."""
         ...
 
-    def cut_off(self) -> None:
-        """Cancel the request in work; its caller hears a 500 if nothing was sent."""
-        ...
-
 
 class Connections:
     """The open connections of one edge. For use in its event loop alone."""
@@ -72,10 +68,8 @@ class Connections:
             member.shut_down()
         if await self._quiet(self.bounds.drain_seconds_max):
             return
-        for member in list(self._open):
-            member.cut_off()
         for task in self.tasks:
-            task.cancel()
+            task.cancel()  # its caller hears a 500, if nothing was sent yet
         await self._quiet(_NOTICE_SECONDS)
         for member in list(self._open):
             member.transport.abort()

@@ -150,11 +150,6 @@ class Turns:
         self._busy = False
         self._work = self._call = None
 
-    def cut_off(self) -> None:
-        """Cancel what is in work, which then fails."""
-        if self._work is not None:
-            self._work.cancel()
-
     # The caller's reading
 
     def pause(self) -> None:
