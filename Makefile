@@ -29,7 +29,7 @@ unexport PYTHONPATH PYTHONHOME
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install demo test check format serve simulate chaos chaos-check bench docs changes \
-	changelog lock clean
+	changelog lock old-sqlite clean
 
 help: ## Print this list.
 	@echo 'Usage: make TARGET   (needs Python 3.11 or newer; PYTHON=... names another)'
@@ -85,6 +85,11 @@ lock: $(VENV)/.lock ## Pin what pyproject.toml asks for (UPGRADE=1: the newest o
 		--output-file requirements/demo.txt
 	$(VENV)/lock/bin/$(subst pyproject.toml,--group lock,$(COMPILE)) \
 		--output-file requirements/lock.txt
+
+# The test that uses it checks its hash. It runs no script of the package's.
+old-sqlite: ## Fetch an old SQLite, with which `make test` parses all SQL (needs npm and Node).
+	@npm install --silent --no-save --no-package-lock --ignore-scripts --no-audit --no-fund \
+		--prefix build/old-sqlite sql.js@1.6.2
 
 clean: ## Remove all that make made.
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -24,9 +24,10 @@ import launches
 import nodes
 import over_http
 import peer_moto
+import start
 from measure import Stopwatch
 
-USUAL = ("in-process", "against", "launches", "http", "nodes", "crowded")
+USUAL = ("start", "in-process", "against", "launches", "http", "nodes", "crowded")
 # SCALE are the benchmarks behind docs/scale.md; they do not measure the program's speed.
 SCALE = ("footprint", "cells")
 
@@ -51,6 +52,8 @@ def main() -> int:
 def _measure(folder: Path, options: argparse.Namespace) -> bool:
     rounds = options.rounds
     kept = True
+    if "start" in options.only:
+        start.measure(folder, rounds=2 * rounds + 1)
     if "in-process" in options.only:
         in_process.measure(folder, rounds=rounds, threads=options.threads, operations=480)
     if "against" in options.only:

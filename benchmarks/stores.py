@@ -90,7 +90,7 @@ def opened(database: Path | str) -> Iterator[Plane]:
     """
     named = database_of(database) if isinstance(database, Path) else Database(database, None, None)
     with open_store(named, RealWorld()) as store:
-        engine = sql_engine(b"benchmark")
+        engine = sql_engine(b"benchmark", records_attempts=True)
         store.run(lambda tx: default_vpc.seed(tx, ACCOUNT, REGION))
         for family in ("capacity/*/*", "vcpus/*/*"):
             store.run(partial(counters.set_maximum, name=family, maximum=PLENTY))

@@ -14,6 +14,13 @@ import pytest
 Importing = Callable[[str], Any]
 
 
+def test_a_start_is_measured_beside_pythons_own(
+    benchmark: Importing, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    benchmark("start").measure(tmp_path, rounds=1)
+    assert "| serve ready, database there " in capsys.readouterr().out
+
+
 def test_threads_hand_creates_to_the_store(
     benchmark: Importing, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

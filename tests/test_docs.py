@@ -15,6 +15,7 @@ import botocore
 import click
 import pytest
 
+from clients.commands import inside
 from exercises.requests import requests
 from sametoken.cli import main
 
@@ -100,7 +101,7 @@ def test_the_commands_of_the_readme_do_what_it_says(served: dict[str, str]) -> N
 
 def test_every_command_is_documented() -> None:
     page = (ROOT / "docs/operating.md").read_text() + (ROOT / "README.md").read_text()
-    for name, command in main.commands.items():
+    for name, command in inside(main).items():
         assert f"sametoken {name}" in page, f"`sametoken {name}` is not in docs/operating.md"
         if isinstance(command, click.Group):
             for inner in command.commands:
@@ -124,7 +125,7 @@ _SHOWN = re.compile(
 def unknown_words(shown: str) -> list[str]:
     """Return the words of a shown command that are no command, subcommand or option of ours."""
     first, *words = shown.partition(" -- ")[0].split()
-    command = main.commands.get(first)
+    command = inside(main).get(first)
     if command is None:
         return [first]
     if isinstance(command, click.Group):
@@ -157,7 +158,7 @@ def test_every_documented_make_target_exists() -> None:
 
 
 def test_every_command_explains_itself() -> None:
-    for command in main.commands.values():
+    for command in inside(main).values():
         inner = command.commands.values() if isinstance(command, click.Group) else [command]
         assert command.help
         assert all(one.help for one in inner)

@@ -7,6 +7,8 @@ def main() -> None:
     """Run the command line, or say what to install where only the engine is."""
     try:
         from sametoken.cli import main as command
+
+        command()
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.startswith("sametoken"):
             raise
@@ -14,7 +16,6 @@ def main() -> None:
             f"The command line needs {missing.name}, which comes with the control plane: "
             "pip install 'sametoken[server]'"
         ) from missing
-    command()
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ I/O beyond the operating system's clock and entropy.
 
 from __future__ import annotations
 
+import os
 import random
-import secrets
 import threading
 import time
 import uuid
@@ -58,7 +58,7 @@ class RealWorld:
         return self._random.random()
 
     def token_hex(self, length: int) -> str:
-        return secrets.token_hex((length + 1) // 2)[:length]
+        return os.urandom((length + 1) // 2).hex()[:length]
 
     def wait(self, signal: threading.Event, seconds: float) -> bool:
         return signal.wait(seconds)

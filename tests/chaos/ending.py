@@ -15,7 +15,7 @@ TABLES: Mapping[str, str] = {
     # own.
     "entry": (
         "SELECT account, region, action, client_token AS token,"
-        " (SELECT count(*) FROM idempotency_outcome o"
+        " (e.state = 'settled')::int + (SELECT count(*) FROM idempotency_other_zone o"
         "  WHERE o.entry_id = e.id AND o.state = 'settled') AS settled,"
         " ARRAY(SELECT resource_id FROM idempotency_resource r WHERE r.entry_id = e.id) AS ids"
         " FROM idempotency_entry e WHERE account != 'internal'"

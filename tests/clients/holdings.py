@@ -63,8 +63,7 @@ _ORPHANS = {
         "(SELECT resource_id FROM idempotency_resource)"
     ),
     "an entry without its outcome": (
-        "SELECT client_token FROM idempotency_entry WHERE id NOT IN "
-        "(SELECT entry_id FROM idempotency_outcome)"
+        "SELECT client_token FROM idempotency_entry WHERE state IS NULL"
     ),
     "work of no instance": (
         "SELECT instance FROM work WHERE instance NOT IN (SELECT id FROM resource)"

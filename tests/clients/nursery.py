@@ -28,7 +28,10 @@ _ORDER_BYTES_MAX = 1 << 17
 # A word is a number in decimal: a process id, or a status of waitpid.
 _WORD_BYTES = 8
 # Modules that the program imports as late as it can, because not everyone needs them.
-_LATE = ("sametoken.cli", "sametoken.store.postgresql", "uvloop")
+_LATE = (
+    *(f"sametoken.cli.{name}" for name in ("accounts", "clients", "migrate", "serve", "tokens")),
+    "sametoken.store.postgresql",
+)
 # Seconds to end; a nursery that takes longer hangs.
 _END_SECONDS_MAX = 20
 

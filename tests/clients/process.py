@@ -43,7 +43,7 @@ from sdk import REGION, Keys, client
 from store import servers
 
 # PATIENCE_SECONDS is so long that only a hang reaches it, even on a busy machine.
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 # STOP_SECONDS_MAX is a service manager's time between SIGTERM and SIGKILL.
 STOP_SECONDS_MAX = 10.0
 # Seconds between two looks at another process: short against the wait, cheap to repeat.

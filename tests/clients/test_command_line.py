@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
 
-from clients.commands import commands
+from clients.commands import commands, inside
 from clients.process import Server, closing_server, identity, launch, prepare
 from sametoken.cli import main
 from sametoken.migrations.upgrade import head
@@ -79,7 +79,7 @@ def test_every_command_explains_itself_and_its_options(path: tuple[str, ...]) ->
     command: click.Command = main
     for name in path:
         assert isinstance(command, click.Group)
-        command = command.commands[name]
+        command = inside(command)[name]
     assert command.help, "a command has a docstring"
     undocumented = [
         one.name for one in command.params if isinstance(one, click.Option) and not one.help
@@ -88,6 +88,12 @@ def test_every_command_explains_itself_and_its_options(path: tuple[str, ...]) ->
     done = CliRunner().invoke(main, [*path, "--help"])
     assert done.exit_code == 0
     assert command.help.split("\n")[0].split()[0] in done.output
+
+
+def test_the_help_says_of_each_command_what_the_command_says_of_itself() -> None:
+    shown = CliRunner().invoke(main, ["--help"], terminal_width=200).output
+    lines = dict(re.findall(r"^  ([a-z]+) +(.+)$", shown.partition("Commands:\n")[2], re.M))
+    assert lines == {name: one.get_short_help_str(200) for name, one in inside(main).items()}
 
 
 def test_accounts_can_be_made_before_the_first_server(new: str, tmp_path: Path) -> None:

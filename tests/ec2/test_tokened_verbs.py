@@ -15,7 +15,7 @@ from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import DELETED, changing, deleting
 from sametoken.ec2.network.subnets import SUBNETS
 from sametoken.errors import ServiceError
-from sametoken.idempotency import Attempt, sql_engine, tables
+from sametoken.idempotency import Attempt, entries, sql_engine
 from sametoken.resources.kit import rows
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network.vpcs import SUBNET
@@ -24,7 +24,7 @@ from sametoken.server.execution import Executed, execute
 from sametoken.store.port import Tx
 
 TOKEN = "one-intent"
-ENGINE = sql_engine(b"a key of this test's own")
+ENGINE = sql_engine(b"a key of this test's own", records_attempts=True)
 
 
 def _count(tx: Tx, request: Request, row: Row) -> Row:
@@ -99,7 +99,7 @@ def test_a_refused_delete_leaves_no_entry(plane: Plane, ec2: Any) -> None:
     with pytest.raises(ServiceError) as refused:
         ask(plane, DELETE, id, TOKEN + id)
     assert refused.value.code == "DependencyViolation"
-    assert plane.run(lambda tx: tables.find_everywhere(tx, TOKEN + id)) == []
+    assert plane.run(lambda tx: entries.find_everywhere(tx, TOKEN + id)) == []
     ec2.delete_network_interface(NetworkInterfaceId=interface["NetworkInterfaceId"])
     assert ask(plane, DELETE, id, TOKEN + id).attempt == Attempt.NEW
     assert refusal(ec2.delete_subnet, SubnetId=id).code == "InvalidSubnetID.NotFound"

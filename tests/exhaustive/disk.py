@@ -77,6 +77,12 @@ class Disk:
         self.look: Callable[[int], None] = lambda number: None
         self.raw = sqlite3.connect(":memory:", isolation_level=None, factory=_Lasting)
         self.raw.execute(f"PRAGMA page_size={_PAGE_BYTES}")
+        # From here on `serialize` gives what has committed. Of a database that was never loaded it
+        # would give an open transaction too.
+        self.raw.execute("CREATE TABLE page (one)")
+        self.raw.deserialize(self.raw.serialize())
+        self.raw.execute("DROP TABLE page")
+        self._loaded = sqlite3.connect(":memory:", isolation_level=None)
         self.engine = engine_for(SQLITE, lambda: self.raw)
         self.reader = Straight(self.engine)
         for metadata in METADATA:
@@ -114,6 +120,12 @@ class Disk:
         self.put(image)
 
     def put(self, image: bytes) -> None:
-        """Replace the database by `image`, which a crash has left."""
+        """Replace the database by `image`, which a crash has left.
+
+        The image is first loaded into a connection that executes nothing: `deserialize` leaves
+        those table functions dangling that its connection has used, such as `json_each`, and their
+        next use ends the process.
+        """
         self.raw.close()
-        self.raw.deserialize(image)
+        self._loaded.deserialize(image)
+        self._loaded.backup(self.raw)

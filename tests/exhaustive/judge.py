@@ -199,8 +199,8 @@ def _facts(disk: Disk) -> Facts:
     interfaces = tuple(id for id, _, _ in rows["network-interface"])
     outcomes = []
     for state, plain, identities in query(
-        "SELECT state, plain, identities FROM idempotency_outcome, idempotency_entry"
-        " WHERE entry_id = id AND account != ?",
+        "SELECT state, plain, identities FROM idempotency_entry"
+        " WHERE account != ? AND state IS NOT NULL",
         _INTERNAL,
     ):
         ids: tuple[str, ...] = ()

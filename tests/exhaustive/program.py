@@ -38,7 +38,7 @@ Told = tuple[int, ...]
 # A member of a commit: a request, by its number, or the next transaction of a runner.
 Member = int | Told
 
-_ENGINE = sql_engine(b"exhaustive")
+_ENGINE = sql_engine(b"exhaustive", records_attempts=True)
 # The first number that a restarted process draws; no process draws as many before a crash.
 _AFTER_RESTART = 1_000_000
 # A fixed id, since no behaviour depends on it.

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
 from sametoken.server.bounds import DEFAULT_BOUNDS, Bounds
 from sametoken.server.edge import Edge, Listener
 from sametoken.server.turns import Endpoint
-
-LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 # JOIN_SECONDS is the longest drain of any test, and slack; a thread that takes longer is stuck.
 JOIN_SECONDS = 30.0
@@ -36,11 +32,9 @@ class EdgeThread:
         *,
         tls_cert: Path | None = None,
         tls_key: Path | None = None,
-        loop_factory: LoopFactory = uvloop.new_event_loop,
     ) -> None:
         self._edge = Edge(endpoint, Listener("127.0.0.1", 0, tls_cert, tls_key), bounds)
         self.host, self.port = self._edge.bind().getsockname()[:2]
-        self._loop_factory = loop_factory
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
         self._failures: list[BaseException] = []
@@ -64,8 +58,7 @@ class EdgeThread:
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=self._loop_factory) as runner:
-                runner.run(self._serve())
+            asyncio.run(self._serve())
         finally:
             self._ready.set()
 
@@ -87,12 +80,9 @@ def running(
     *,
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
-    loop_factory: LoopFactory = uvloop.new_event_loop,
 ) -> Iterator[tuple[str, int]]:
     """Run `endpoint` behind an edge; yields (host, port)."""
-    thread = EdgeThread(
-        endpoint, bounds, tls_cert=tls_cert, tls_key=tls_key, loop_factory=loop_factory
-    )
+    thread = EdgeThread(endpoint, bounds, tls_cert=tls_cert, tls_key=tls_key)
     try:
         yield thread.host, thread.port
     finally:

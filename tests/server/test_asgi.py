@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sametoken.server.asgi import Application, Message, Receive, Send, send_whole
-from server.running import LoopFactory, running
+from server.running import running
 from server.wire import (
     GET,
     HASTY,
@@ -69,7 +69,7 @@ def test_an_application_is_told_what_was_asked() -> None:
     assert (scope["server"][0], scope["client"][0]) == ("127.0.0.1", "127.0.0.1")
 
 
-def test_a_body_is_handed_on_as_it_comes(loop_factory: LoopFactory) -> None:
+def test_a_body_is_handed_on_as_it_comes() -> None:
     parts: list[bytes] = []
     came = threading.Semaphore(0)
 
@@ -84,7 +84,7 @@ def test_a_body_is_handed_on_as_it_comes(loop_factory: LoopFactory) -> None:
         assert await receive() == {"type": "http.disconnect"}
 
     endpoint = Asgi(read_in_parts)
-    with running(endpoint, UNHURRIED, loop_factory=loop_factory) as where, wire(where) as client:
+    with running(endpoint, UNHURRIED) as where, wire(where) as client:
         client.send(POST + CHUNKED)
         for part in (b"one", b"two"):
             client.send(b"%x\r\n%b\r\n" % (len(part), part))
@@ -94,7 +94,7 @@ def test_a_body_is_handed_on_as_it_comes(loop_factory: LoopFactory) -> None:
     assert parts == [b"one", b"two", b""]
 
 
-def test_an_application_that_reads_slowly_gets_all_of_it(loop_factory: LoopFactory) -> None:
+def test_an_application_that_reads_slowly_gets_all_of_it() -> None:
     door = threading.Event()
 
     async def wait_first(scope: Message, receive: Receive, send: Send) -> None:
@@ -104,7 +104,7 @@ def test_an_application_that_reads_slowly_gets_all_of_it(loop_factory: LoopFacto
 
     length = UNHURRIED.body_bytes_max
     with (
-        running(Asgi(wait_first), UNHURRIED, loop_factory=loop_factory) as where,
+        running(Asgi(wait_first), UNHURRIED) as where,
         wire(where) as client,
     ):
         client.send(POST + b"content-length: %d\r\n\r\n" % length + b"x" * length)
@@ -114,9 +114,7 @@ def test_an_application_that_reads_slowly_gets_all_of_it(loop_factory: LoopFacto
         assert client.read_reply()[2] == b"0"
 
 
-def test_a_reply_is_sent_as_it_is_made_and_the_connection_goes_on(
-    loop_factory: LoopFactory,
-) -> None:
+def test_a_reply_is_sent_as_it_is_made_and_the_connection_goes_on() -> None:
     async def talk(scope: Message, receive: Receive, send: Send) -> None:
         await start(send)
         for part in (b"one", b"", b"two"):
@@ -127,7 +125,7 @@ def test_a_reply_is_sent_as_it_is_made_and_the_connection_goes_on(
     doors = {part: threading.Event() for part in (b"one", b"", b"two")}
     doors[b""].set()
     with (
-        running(Asgi(talk), UNHURRIED, loop_factory=loop_factory) as where,
+        running(Asgi(talk), UNHURRIED) as where,
         wire(where) as client,
     ):
         for _ in range(2):
@@ -234,16 +232,14 @@ def test_an_application_that_fails_before_any_body_is_a_500(application: Applica
         assert hidden not in reply
 
 
-def test_an_application_that_fails_shows_no_traceback(loop_factory: LoopFactory) -> None:
-    reply = exchange(loop_factory, Asgi(fail_at_once), GET)
+def test_an_application_that_fails_shows_no_traceback() -> None:
+    reply = exchange(Asgi(fail_at_once), GET)
     assert_refused(reply, 500, "InternalError")
     assert b"secret" not in reply
     assert b"Traceback" not in reply
 
 
-def test_an_application_that_fails_in_the_midst_of_its_reply_is_cut_off(
-    loop_factory: LoopFactory,
-) -> None:
+def test_an_application_that_fails_in_the_midst_of_its_reply_is_cut_off() -> None:
     async def fail(scope: Message, receive: Receive, send: Send) -> None:
         await start(send)
         await say(send, b"half", more=True)
@@ -251,7 +247,7 @@ def test_an_application_that_fails_in_the_midst_of_its_reply_is_cut_off(
         raise ZeroDivisionError
 
     heard = threading.Event()
-    with running(Asgi(fail), UNHURRIED, loop_factory=loop_factory) as where, wire(where) as client:
+    with running(Asgi(fail), UNHURRIED) as where, wire(where) as client:
         client.send(GET + GET)
         client.read_heads(1)
         assert client.read_until(b"half\r\n") == b"4\r\nhalf\r\n"
@@ -259,15 +255,13 @@ def test_an_application_that_fails_in_the_midst_of_its_reply_is_cut_off(
         assert client.read_to_end() == b"", "neither the end of this reply, nor another"
 
 
-def test_an_application_that_fails_after_its_reply_costs_nobody_a_reply(
-    loop_factory: LoopFactory,
-) -> None:
+def test_an_application_that_fails_after_its_reply_costs_nobody_a_reply() -> None:
     async def fail_late(scope: Message, receive: Receive, send: Send) -> None:
         await send_whole(send, 200, "text/plain", b"done")
         raise ZeroDivisionError
 
     endpoint = Asgi(fail_late)
-    with running(endpoint, UNHURRIED, loop_factory=loop_factory) as where, wire(where) as client:
+    with running(endpoint, UNHURRIED) as where, wire(where) as client:
         for _ in range(2):
             client.send(GET)
             assert client.read_reply()[2] == b"done"
@@ -277,9 +271,7 @@ def test_an_application_that_fails_after_its_reply_costs_nobody_a_reply(
 
 
 @pytest.mark.parametrize("begins", [False, True])
-def test_an_application_is_cancelled_when_its_caller_goes(
-    loop_factory: LoopFactory, begins: bool
-) -> None:
+def test_an_application_is_cancelled_when_its_caller_goes(begins: bool) -> None:
     entered, cancelled = threading.Event(), threading.Event()
 
     async def wait(scope: Message, receive: Receive, send: Send) -> None:
@@ -293,16 +285,14 @@ def test_an_application_is_cancelled_when_its_caller_goes(
             cancelled.set()
             raise
 
-    with running(Asgi(wait), UNHURRIED, loop_factory=loop_factory) as where:
+    with running(Asgi(wait), UNHURRIED) as where:
         with wire(where) as client:
             client.send(GET)
             assert entered.wait(PATIENCE_SECONDS)
         assert cancelled.wait(PATIENCE_SECONDS)
 
 
-def test_who_goes_on_although_cancelled_is_told_that_the_caller_has_gone(
-    loop_factory: LoopFactory,
-) -> None:
+def test_who_goes_on_although_cancelled_is_told_that_the_caller_has_gone() -> None:
     entered, ended = threading.Event(), threading.Event()
     told: list[Any] = []
 
@@ -318,7 +308,7 @@ def test_who_goes_on_although_cancelled_is_told_that_the_caller_has_gone(
                 told.append(type(error))
         ended.set()
 
-    with running(Asgi(insist), UNHURRIED, loop_factory=loop_factory) as where:
+    with running(Asgi(insist), UNHURRIED) as where:
         with wire(where) as client:
             client.send(GET)
             assert entered.wait(PATIENCE_SECONDS)
@@ -326,9 +316,7 @@ def test_who_goes_on_although_cancelled_is_told_that_the_caller_has_gone(
     assert told == [{"type": "http.disconnect"}, ConnectionResetError]
 
 
-def test_an_application_waits_for_a_caller_that_never_reads_and_is_cancelled(
-    loop_factory: LoopFactory,
-) -> None:
+def test_an_application_waits_for_a_caller_that_never_reads_and_is_cancelled() -> None:
     ended = threading.Event()
     sent = 0
 
@@ -344,7 +332,7 @@ def test_an_application_waits_for_a_caller_that_never_reads_and_is_cancelled(
         finally:
             ended.set()
 
-    with running(Asgi(talk), HASTY, loop_factory=loop_factory) as where, wire(where) as client:
+    with running(Asgi(talk), HASTY) as where, wire(where) as client:
         client.send(GET)
         assert ended.wait(PATIENCE_SECONDS), "the application waits for a reader that never comes"
         assert len(client.read_to_end()) < 32 * KIB * KIB

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from ec2.asking import launch, refusal, wait
 from plane import LAUNCH, Plane, everything, running_plane
 from sametoken.ec2.kit.packing import packed
-from sametoken.idempotency import tables
+from sametoken.idempotency import entries, tables
 from sametoken.resources.account import accounts
 from sametoken.server.choices import Choices
 from sametoken.server.throttling import Rate
@@ -89,7 +89,7 @@ def test_no_entry_keeps_what_the_model_calls_sensitive(tmp_path: Path) -> None:
         client.stop_instances(InstanceIds=[id])
         wait(client, "instance_stopped", id)
         client.modify_instance_attribute(InstanceId=id, UserData={"Value": secret})
-        kept = repr(everything(plane.store)["idempotency_outcome"])
+        kept = repr(everything(plane.store)["idempotency_entry"])
     assert "LaunchTemplateData.UserData" in kept
     assert "UserData.Value" in kept
     assert [one for one in (secret, "b2ggbm8", "oh no") if one in kept] == []
@@ -101,10 +101,10 @@ def test_an_answer_that_0_1_0_kept_whole_is_heard_again(tmp_path: Path) -> None:
         client = plane.client()
         resend(client, "CreateVpc", "0b0c6ac5-54f5-4b5c-8d2a-1f3c4c1f1a14")
         made = client.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-        as_0_1_0 = sa.update(tables.OUTCOME).values(identities={"answer": packed(answer)})
+        as_0_1_0 = sa.update(tables.ENTRY).values(identities={"answer": packed(answer)})
         plane.run(
             lambda tx: tx.execute(
-                as_0_1_0.where(sa.cast(tables.OUTCOME.c.identities, sa.Text).contains(made))
+                as_0_1_0.where(sa.cast(tables.ENTRY.c.identities, sa.Text).contains(made))
             )
         )
         assert client.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"] == answer["Vpc"]
@@ -142,7 +142,7 @@ def test_a_throttled_launch_binds_nothing_and_others_go_on(tmp_path: Path) -> No
         assert launch(plane.client(region="eu-west-1"), ClientToken="first")["InstanceId"] != id
         assert launch(stranger, ClientToken="first")["InstanceId"] != id
         assert len(client.describe_instances()["Reservations"]) == 1
-        assert plane.run(lambda tx: tables.find_everywhere(tx, "second")) == []
+        assert plane.run(lambda tx: entries.find_everywhere(tx, "second")) == []
 
 
 def test_whoever_cannot_sign_spends_nobodys_tokens(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.server.asgi import Message, Receive, Send, send_whole
 from sametoken.server.replies import Answer
 from sametoken.server.turns import Endpoint
-from server.running import EdgeThread, LoopFactory, running
+from server.running import EdgeThread, running
 from server.wire import (
     GET,
     HASTY,
@@ -36,36 +36,28 @@ from server.wire import (
 # Bytes that are too slow
 
 
-def test_slow_headers_are_cut_although_bytes_keep_coming(
-    loop_factory: LoopFactory, echo: Endpoint
-) -> None:
-    with running(echo, HASTY, loop_factory=loop_factory) as where, wire(where) as client:
+def test_slow_headers_are_cut_although_bytes_keep_coming(echo: Endpoint) -> None:
+    with running(echo, HASTY) as where, wire(where) as client:
         client.send(b"GET / HTTP/1.1\r\nx: ")
         while not client.has_news(0.02):
             client.send(b"x")
         assert_refused(client.read_to_end(), 408, "RequestTimeoutException")
 
 
-def test_a_slow_body_is_cut_although_bytes_keep_coming(
-    loop_factory: LoopFactory, echo: Endpoint
-) -> None:
-    with running(echo, HASTY, loop_factory=loop_factory) as where, wire(where) as client:
+def test_a_slow_body_is_cut_although_bytes_keep_coming(echo: Endpoint) -> None:
+    with running(echo, HASTY) as where, wire(where) as client:
         client.send(POST + b"content-length: 10000\r\n\r\n")
         while not client.has_news(0.02):
             client.send(b"x")
         assert_refused(client.read_to_end(), 408, "RequestTimeoutException")
 
 
-def test_a_connection_that_says_nothing_is_closed_without_a_word(
-    loop_factory: LoopFactory, echo: Endpoint
-) -> None:
-    assert exchange(loop_factory, echo, b"", IDLE) == b""
+def test_a_connection_that_says_nothing_is_closed_without_a_word(echo: Endpoint) -> None:
+    assert exchange(echo, b"", IDLE) == b""
 
 
-def test_a_connection_may_be_opened_long_before_its_first_request(
-    loop_factory: LoopFactory, echo: Endpoint
-) -> None:
-    with running(echo, HASTY, loop_factory=loop_factory) as where, wire(where) as early:
+def test_a_connection_may_be_opened_long_before_its_first_request(echo: Endpoint) -> None:
+    with running(echo, HASTY) as where, wire(where) as early:
         with wire(where) as slow:
             slow.send(b"GET / HT")
             assert_refused(slow.read_to_end(), 408, "RequestTimeoutException")
@@ -73,10 +65,10 @@ def test_a_connection_may_be_opened_long_before_its_first_request(
         assert early.read_reply()[0] == 200
 
 
-def test_blank_lines_do_not_keep_a_connection(loop_factory: LoopFactory, echo: Endpoint) -> None:
+def test_blank_lines_do_not_keep_a_connection(echo: Endpoint) -> None:
     # The first byte of a blank line already begins the time of the next request's head.
     bounds = replace(IDLE, header_seconds_max=0.2)
-    with running(echo, bounds, loop_factory=loop_factory) as where, wire(where) as client:
+    with running(echo, bounds) as where, wire(where) as client:
         client.send(GET)
         client.read_reply()
         with suppress(ConnectionError):
@@ -85,11 +77,9 @@ def test_blank_lines_do_not_keep_a_connection(loop_factory: LoopFactory, echo: E
         assert client.read_to_end() == b""
 
 
-def test_blank_lines_after_a_request_do_not_cost_its_reply(
-    loop_factory: LoopFactory, door: Door
-) -> None:
+def test_blank_lines_after_a_request_do_not_cost_its_reply(door: Door) -> None:
     """Old clients send a line end after a POST: RFC 9112 section 2.2."""
-    with running(door, HASTY, loop_factory=loop_factory) as where, wire(where) as client:
+    with running(door, HASTY) as where, wire(where) as client:
         client.send(GET)
         door.wait_until_entered()
         client.send(b"\r\n")
@@ -102,28 +92,26 @@ def test_blank_lines_after_a_request_do_not_cost_its_reply(
         assert client.read_reply()[0] == 200
 
 
-def test_an_idle_connection_is_closed_after_its_reply(
-    loop_factory: LoopFactory, echo: Endpoint
-) -> None:
-    reply = exchange(loop_factory, echo, GET, IDLE)
+def test_an_idle_connection_is_closed_after_its_reply(echo: Endpoint) -> None:
+    reply = exchange(echo, GET, IDLE)
     assert reply.startswith(b"HTTP/1.1 200 OK")
     assert reply.endswith(b"GET / 0")
 
 
-def test_a_later_request_has_its_own_time(loop_factory: LoopFactory, echo: Endpoint) -> None:
-    with running(echo, HASTY, loop_factory=loop_factory) as where, wire(where) as client:
+def test_a_later_request_has_its_own_time(echo: Endpoint) -> None:
+    with running(echo, HASTY) as where, wire(where) as client:
         client.send(GET)
         assert client.read_reply()[0] == 200
         client.send(b"GET / HT")
         assert_refused(client.read_to_end(), 408, "RequestTimeoutException")
 
 
-def test_a_body_nobody_waits_for_is_still_bounded_in_time(loop_factory: LoopFactory) -> None:
+def test_a_body_nobody_waits_for_is_still_bounded_in_time() -> None:
     async def judge_early(scope: Message, receive: Receive, send: Send) -> None:
         await send_whole(send, 405, "text/plain", b"no")
 
     with (
-        running(Asgi(judge_early), HASTY, loop_factory=loop_factory) as where,
+        running(Asgi(judge_early), HASTY) as where,
         wire(where) as client,
     ):
         client.send(POST + b"content-length: 10\r\n\r\n12345")
@@ -132,12 +120,12 @@ def test_a_body_nobody_waits_for_is_still_bounded_in_time(loop_factory: LoopFact
         assert client.read_to_end() == b""
 
 
-def test_a_late_body_leaves_an_idle_connection_that_is_closed(loop_factory: LoopFactory) -> None:
+def test_a_late_body_leaves_an_idle_connection_that_is_closed() -> None:
     async def judge_early(scope: Message, receive: Receive, send: Send) -> None:
         await send_whole(send, 405, "text/plain", b"no")
 
     with (
-        running(Asgi(judge_early), IDLE, loop_factory=loop_factory) as where,
+        running(Asgi(judge_early), IDLE) as where,
         wire(where) as client,
     ):
         client.send(POST + b"content-length: 5\r\n\r\n")
@@ -147,21 +135,17 @@ def test_a_late_body_leaves_an_idle_connection_that_is_closed(loop_factory: Loop
 
 
 @pytest.mark.parametrize("by_task", [False, True])
-def test_a_caller_that_never_reads_its_reply_is_cut(
-    loop_factory: LoopFactory, by_task: bool
-) -> None:
+def test_a_caller_that_never_reads_its_reply_is_cut(by_task: bool) -> None:
     endpoint = Direct(lambda request: Answer(200, b"", b"x" * 64 * KIB * KIB), by_task=by_task)
     bounds = replace(HASTY, connections_max=1)
-    with running(endpoint, bounds, loop_factory=loop_factory) as where, wire(where) as client:
+    with running(endpoint, bounds) as where, wire(where) as client:
         client.send(GET)
         assert client.has_news(PATIENCE_SECONDS)
         assert_eventually_taken(where)
         assert len(client.read_to_end()) < 32 * KIB * KIB
 
 
-def test_replies_wait_for_a_caller_that_does_not_read_those_before(
-    loop_factory: LoopFactory,
-) -> None:
+def test_replies_wait_for_a_caller_that_does_not_read_those_before() -> None:
     answered = 0
 
     def say_much(request: WireRequest) -> Answer:
@@ -169,7 +153,7 @@ def test_replies_wait_for_a_caller_that_does_not_read_those_before(
         answered += 1
         return Answer(200, b"", b"x" * 8 * KIB * KIB)
 
-    edge = running(Direct(say_much), UNHURRIED, loop_factory=loop_factory)
+    edge = running(Direct(say_much), UNHURRIED)
     with edge as where, wire(where) as client:
         client.send(GET * 4)
         assert client.has_news(PATIENCE_SECONDS)
@@ -194,9 +178,9 @@ def test_replies_wait_for_a_caller_that_does_not_read_those_before(
     ],
 )
 def test_a_bad_sequel_never_takes_the_place_of_an_earlier_reply(
-    loop_factory: LoopFactory, sequel: bytes, answered: int, door: Door
+    sequel: bytes, answered: int, door: Door
 ) -> None:
-    with running(door, UNHURRIED, loop_factory=loop_factory) as where, wire(where) as client:
+    with running(door, UNHURRIED) as where, wire(where) as client:
         client.send(GET + sequel)
         door.wait_until_entered()
         door.open()
@@ -205,10 +189,8 @@ def test_a_bad_sequel_never_takes_the_place_of_an_earlier_reply(
     assert all(reply.startswith(b"200 OK") for reply in replies)
 
 
-def test_a_request_sent_ahead_in_part_is_read_to_its_end(
-    loop_factory: LoopFactory, door: Door
-) -> None:
-    with running(door, UNHURRIED, loop_factory=loop_factory) as where, wire(where) as client:
+def test_a_request_sent_ahead_in_part_is_read_to_its_end(door: Door) -> None:
+    with running(door, UNHURRIED) as where, wire(where) as client:
         client.send(GET + POST + b"content-length: 10\r\n\r\n12345")
         door.wait_until_entered()
         door.open()
@@ -217,10 +199,10 @@ def test_a_request_sent_ahead_in_part_is_read_to_its_end(
         assert client.read_reply()[0] == 200
 
 
-def test_bodies_sent_ahead_are_bounded_together(loop_factory: LoopFactory, door: Door) -> None:
+def test_bodies_sent_ahead_are_bounded_together(door: Door) -> None:
     bounds = replace(UNHURRIED, body_bytes_max=64 * KIB)
     one = POST + b"content-length: 40000\r\n\r\n" + b"x" * 40_000
-    with running(door, bounds, loop_factory=loop_factory) as where, wire(where) as client:
+    with running(door, bounds) as where, wire(where) as client:
         client.send(GET)
         door.wait_until_entered()
         with suppress(ConnectionError):
@@ -229,11 +211,9 @@ def test_bodies_sent_ahead_are_bounded_together(loop_factory: LoopFactory, door:
         assert client.read_to_end().count(b"HTTP/1.1 200") in (1, 2)
 
 
-def test_one_connection_too_many_gets_a_503_and_room_is_made_again(
-    loop_factory: LoopFactory, echo: Endpoint
-) -> None:
+def test_one_connection_too_many_gets_a_503_and_room_is_made_again(echo: Endpoint) -> None:
     bounds = replace(UNHURRIED, connections_max=2)
-    with running(echo, bounds, loop_factory=loop_factory) as where:
+    with running(echo, bounds) as where:
         with wire(where) as first, wire(where) as second:
             for client in (first, second):
                 client.send(GET)
@@ -257,10 +237,8 @@ def assert_eventually_taken(where: tuple[str, int]) -> None:
 # Stopping
 
 
-def test_a_request_in_flight_is_finished_and_a_new_connection_refused(
-    loop_factory: LoopFactory, door: Door
-) -> None:
-    edge = EdgeThread(door, UNHURRIED, loop_factory=loop_factory)
+def test_a_request_in_flight_is_finished_and_a_new_connection_refused(door: Door) -> None:
+    edge = EdgeThread(door, UNHURRIED)
     where = (edge.host, edge.port)
     with wire(where) as busy, wire(where) as idle:
         busy.send(GET)
@@ -278,10 +256,8 @@ def test_a_request_in_flight_is_finished_and_a_new_connection_refused(
     assert b"connection: close" in head
 
 
-def test_a_kept_connection_without_a_request_is_closed_at_once_on_stop(
-    loop_factory: LoopFactory, echo: Endpoint
-) -> None:
-    edge = EdgeThread(echo, UNHURRIED, loop_factory=loop_factory)
+def test_a_kept_connection_without_a_request_is_closed_at_once_on_stop(echo: Endpoint) -> None:
+    edge = EdgeThread(echo, UNHURRIED)
     with wire((edge.host, edge.port)) as client:
         client.send(GET)
         assert client.read_reply()[0] == 200
@@ -291,11 +267,9 @@ def test_a_kept_connection_without_a_request_is_closed_at_once_on_stop(
 
 
 @pytest.mark.parametrize("is_asgi", [False, True])
-def test_a_request_that_outlasts_the_drain_is_cut_off(
-    loop_factory: LoopFactory, is_asgi: bool
-) -> None:
+def test_a_request_that_outlasts_the_drain_is_cut_off(is_asgi: bool) -> None:
     door = Door(is_asgi=is_asgi)
-    edge = EdgeThread(door, replace(UNHURRIED, drain_seconds_max=0.1), loop_factory=loop_factory)
+    edge = EdgeThread(door, replace(UNHURRIED, drain_seconds_max=0.1))
     with wire((edge.host, edge.port)) as client:
         client.send(GET)
         door.wait_until_entered()

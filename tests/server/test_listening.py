@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from sametoken.errors import Misconfigured
 from sametoken.server.edge import Edge, Listener
 from sametoken.server.turns import Endpoint
-from server.running import LoopFactory, running
+from server.running import running
 from server.wire import HASTY, POST, UNHURRIED, Direct, assert_refused, say_what_came, wire
 
 # For edges that answer nobody.
@@ -77,13 +77,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return cert_path, key_path
 
 
-def test_https_is_served_with_a_certificate(
-    loop_factory: LoopFactory, certificate: tuple[Path, Path], echo: Endpoint
-) -> None:
+def test_https_is_served_with_a_certificate(certificate: tuple[Path, Path], echo: Endpoint) -> None:
     cert, key = certificate
     trust = ssl.create_default_context(cafile=str(cert))
     with (
-        running(echo, UNHURRIED, tls_cert=cert, tls_key=key, loop_factory=loop_factory) as where,
+        running(echo, UNHURRIED, tls_cert=cert, tls_key=key) as where,
         wire(where) as client,
     ):
         client.socket = trust.wrap_socket(client.socket, server_hostname=where[0])
@@ -95,11 +93,11 @@ def test_https_is_served_with_a_certificate(
 
 
 def test_a_caller_that_never_shakes_hands_is_cut(
-    loop_factory: LoopFactory, certificate: tuple[Path, Path], echo: Endpoint
+    certificate: tuple[Path, Path], echo: Endpoint
 ) -> None:
     cert, key = certificate
     with (
-        running(echo, HASTY, tls_cert=cert, tls_key=key, loop_factory=loop_factory) as where,
+        running(echo, HASTY, tls_cert=cert, tls_key=key) as where,
         wire(where) as client,
     ):
         assert client.read_to_end() == b""

@@ -15,6 +15,7 @@ from threading import Event
 from typing import Any, Protocol, TypeVar
 
 from admitting import admit
+from memory import check_written
 from sametoken import faults
 from sametoken.ec2.kit.actions import Read
 from sametoken.ec2.protocol import refusals
@@ -91,6 +92,7 @@ class Store:
 
         def member(tx: Tx) -> T:
             value = fn(tx)
+            check_written(tx)
             hazards.in_transaction(tx)
             return value
 
@@ -144,7 +146,7 @@ class Node:
         self.jobs = JobQueue()
         self.session = Session(cluster.database.engine, self.world, cluster.hazards)
         self.store = Store(self)
-        self.engine = sql_engine(b"simulated")
+        self.engine = sql_engine(b"simulated", records_attempts=True)
         simulation = SimulationSettings(boot_failure_odds=cluster.hazards.swarm.boot_fails)
         self.services = {
             name: HazardousService(name, self._expose(service), cluster.hazards, self._detach)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 
+from memory import checked_cache
 from sametoken import faults
 from sametoken.faults import Point
 from simulation import swarm as swarms
@@ -158,13 +159,8 @@ class Simulation:
         report = Report(self.seed, len(self.cluster.nodes), len(self.clients))
         faults.install(self.hazards.reach)
         try:
-            self._play()
-            self._heal()
-            self._ask_again()
-            self._look_at_subnets()
-            if self.forgets:
-                self._forget()
-            self.auditor.check_itself()
+            with checked_cache():
+                self._play_all()
         except Exception as broken:  # noqa: BLE001 - a bug of the program, or a broken promise
             report.violation = broken
         finally:
@@ -179,6 +175,15 @@ class Simulation:
         for delivery in self.history.deliveries.values():
             report.codes["lost" if delivery.fate is None else delivery.fate.code or "OK"] += 1
         return report
+
+    def _play_all(self) -> None:
+        self._play()
+        self._heal()
+        self._ask_again()
+        self._look_at_subnets()
+        if self.forgets:
+            self._forget()
+        self.auditor.check_itself()
 
     def _play(self) -> None:
         group = Group("callers")

@@ -25,13 +25,14 @@ _TOUCHED = "IN (...)"
 _SELECT = {
     # Entries of callers and of launch steps; those of the other steps are many and add no fact.
     "idempotency_entry": (
-        "SELECT id, account, region, action, client_token, claimed_at, expires_at"
+        "SELECT id, account, region, action, client_token, claimed_at, expires_at,"
+        " zone, state, identities, request_id, recorded_at"
         f" FROM idempotency_entry WHERE id {_TOUCHED}"
         f" AND (account != '{INTERNAL}' OR action IN {LAUNCH_STEPS})"
     ),
-    "idempotency_outcome": (
+    "idempotency_other_zone": (
         "SELECT entry_id, zone, state, identities, request_id, recorded_at"
-        f" FROM idempotency_outcome WHERE entry_id {_TOUCHED} ORDER BY entry_id, zone"
+        f" FROM idempotency_other_zone WHERE entry_id {_TOUCHED} ORDER BY entry_id, zone"
     ),
     "idempotency_resource": (
         "SELECT entry_id, resource_id FROM idempotency_resource"
@@ -171,7 +172,7 @@ class Snapshot:
         self._note, touched = since(raw, self._note)
         entries = {
             key: None
-            for table in ("idempotency_entry", "idempotency_outcome", "idempotency_resource")
+            for table in ("idempotency_entry", "idempotency_other_zone", "idempotency_resource")
             for key in touched.pop(table, ())
         }
         if entries:
@@ -191,12 +192,18 @@ class Snapshot:
         for key in keys:
             for known in (self.entries, self.outcomes, self.retained):
                 known.pop(key, None)
-        self.entries |= {row[0]: EntryRow(*row) for row in self._query("idempotency_entry", keys)}
-        for entry, zone, state, identities, *rest in self._query("idempotency_outcome", keys):
-            if entry in self.entries:
-                value = None if identities is None else json.loads(identities)
-                row = OutcomeRow(entry, zone, state, value, *rest)
-                self.outcomes.setdefault(entry, []).append(row)
+        outcomes: list[tuple[Any, ...]] = []
+        for row in self._query("idempotency_entry", keys):
+            entry, first = EntryRow(*row[:7]), row[7:]
+            self.entries[entry.id] = entry
+            if first[0] is not None:
+                outcomes.append((entry.id, *first))
+        others = self._query("idempotency_other_zone", keys)
+        outcomes += [one for one in others if one[0] in self.entries]
+        for id, zone, state, identities, *rest in sorted(outcomes, key=lambda one: one[:2]):
+            value = None if identities is None else json.loads(identities)
+            outcome = OutcomeRow(id, zone, state, value, *rest)
+            self.outcomes.setdefault(id, []).append(outcome)
         for entry, resource in self._query("idempotency_resource", keys):
             self.retained.setdefault(entry, []).append(resource)
 

@@ -13,7 +13,7 @@ WATCHED = {
     "resource": "id",
     "resource_edge": "child",
     "idempotency_entry": "id",
-    "idempotency_outcome": "entry_id",
+    "idempotency_other_zone": "entry_id",
     "idempotency_resource": "entry_id",
     "work": "instance",
     "counter": "name",

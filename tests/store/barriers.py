@@ -17,8 +17,8 @@ import psycopg
 import sqlalchemy as sa
 
 from sametoken.errors import SametokenError
+from sametoken.idempotency.entries import Known, Ledger
 from sametoken.idempotency.ledger import Entry, Outcome, Scope
-from sametoken.idempotency.tables import Ledger
 from sametoken.store.port import Store, Tx
 from store.stores import HANG_SECONDS
 
@@ -92,11 +92,16 @@ class SteppedLedger(Ledger):
     """The real ledger, which stops before each of its acts on the entry."""
 
     def __init__(self, session: Session) -> None:
+        super().__init__(records_attempts=True)
         self.session = session
 
     def claim(self, tx: Tx, scope: Scope, client_token: str) -> Entry:
         self.session.stop_before("claim")
         return super().claim(tx, scope, client_token)
+
+    def claim_settled(self, tx: Tx, asked: Sequence[Known]) -> set[tuple[Scope, str]]:
+        self.session.stop_before("claim together")
+        return super().claim_settled(tx, asked)
 
     def settle(self, tx: Tx, entry: Entry, outcome: Outcome, resources: Sequence[str]) -> None:
         self.session.stop_before("settle")

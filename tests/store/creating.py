@@ -21,13 +21,13 @@ from sametoken.idempotency import (
     Scope,
     sql_engine,
 )
-from sametoken.idempotency.tables import ATTEMPT, ENTRY, OUTCOME, RETAINED
+from sametoken.idempotency.tables import ATTEMPT, ENTRY, OTHER_ZONE, RETAINED
 from sametoken.resources.kit.ids import mint
 from sametoken.store.port import Store, Tx
 from store.stores import NOTE, notes
 
 SCOPE = Scope("000000000001", "us-east-1", "CreateNote")
-ENGINE = sql_engine(b"key")
+ENGINE = sql_engine(b"key", records_attempts=True)
 
 QUOTA = ServiceError("NoteLimitExceeded", "too many notes")
 CAPACITY = ServiceError("InsufficientCapacity", "full", http_status=500, binds_token=True)
@@ -110,4 +110,4 @@ class Caller:
         def count(table: sa.Table) -> Callable[[Tx], int]:
             return lambda tx: tx.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
 
-        return {t.name: self.store.read(count(t)) for t in (ENTRY, OUTCOME, RETAINED, ATTEMPT)}
+        return {t.name: self.store.read(count(t)) for t in (ENTRY, OTHER_ZONE, RETAINED, ATTEMPT)}

@@ -31,7 +31,9 @@ _SCRIPT = """\"\"\"Of a release to come.\"\"\"
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision, phase = {id!r}, {after!r}, {phase!r}
+revision = "{id}"
+down_revision = "{after}"
+phase = "{phase}"
 branch_labels = depends_on = None
 
 

@@ -41,7 +41,7 @@ class PatientWorld(SetWorld):
 def test_idle_threads_end_when_told_and_not_when_they_next_look(tmp_path: Path) -> None:
     world = PatientWorld()
     with open_store(database_of(tmp_path / "plane.db"), world) as store:
-        engine = sql_engine(b"background")
+        engine = sql_engine(b"background", records_attempts=True)
         background = Background(
             store, engine, wire_services(store, engine, SimulationSettings()), world,
             runners=RUNNERS, sweep_seconds=SWEEP_SECONDS,

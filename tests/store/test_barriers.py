@@ -19,15 +19,17 @@ import pytest
 import sqlalchemy as sa
 
 from sametoken.errors import IdempotentParameterMismatch
-from sametoken.idempotency import Answer, Attempt, Engine, tables
+from sametoken.idempotency import Answer, Attempt, Call, Engine, Together, statements
+from sametoken.idempotency.entries import Ledger
 from sametoken.idempotency.ledger import RETENTION, Entry, Scope
-from sametoken.idempotency.tables import Ledger
+from sametoken.resources.kit.ids import mint
+from sametoken.store.dialects import Text
 from sametoken.store.port import Store, Tx
 from sametoken.store.postgresql import PostgresqlStore
 from store.barriers import Order, Session, SteppedLedger, Watch, orders, run
 from store.creating import CAPACITY, CREATE, ENGINE, QUOTA, Caller, call, refusing
 from store.servers import drop_database
-from store.stores import migrated_database
+from store.stores import NOTE, migrated_database
 from store.worlds import SetWorld
 
 Record = Callable[[str, object], None]
@@ -41,7 +43,7 @@ _PATIENT = "".join(
         "deadlock_timeout": "20ms",
     }.items()
 )
-_TABLES = ("idempotency_attempt", "idempotency_outcome", "idempotency_resource")
+_TABLES = ("idempotency_attempt", "idempotency_other_zone", "idempotency_resource")
 _WIPE = "; ".join(f"DELETE FROM {name}" for name in (*_TABLES, "idempotency_entry", "test_note"))
 
 
@@ -51,6 +53,22 @@ def _asks(operation: Any = CREATE, **parameters: Any) -> Callable[[Session, Tx],
         return engine.execute_once(tx, call(**parameters), operation)
 
     return act
+
+
+def _asks_together(session: Session, tx: Tx) -> Any:
+    """Ask as one of a batch, in which another token comes first."""
+    ids = {"a first one": mint(tx, "note"), "token": mint(tx, "note")}
+
+    def perform(tx: Tx, calls: Sequence[Call]) -> None:
+        mine = [one for one in calls if one.client_token == "token"]
+        if mine:
+            tx.execute(sa.insert(NOTE), {"name": ids["token"], "body": "as made"})
+
+    together: Together[dict[str, str]] = Together(
+        lambda call: {"id": ids[str(call.client_token)]}, perform, lambda tx, made: dict(made)
+    )
+    engine = Engine(SteppedLedger(session), ENGINE.key)
+    return engine.execute_many(tx, [call(), call("a first one")], together)[0]
 
 
 def _sweeps(session: Session, tx: Tx) -> int:
@@ -106,6 +124,10 @@ CASES: Mapping[str, Case] = {
     "a failed token: two failures": Case(_failed, [FAILS, FAILS]),
     "a failed token: three creates": Case(_failed, [CREATES, CREATES, CREATES]),
     "replays of a made token": Case(_made, [CREATES, CREATES, CREATES]),
+    "two batches": Case(_nothing, [_asks_together, _asks_together]),
+    "a batch beside a create": Case(_nothing, [_asks_together, CREATES]),
+    "a failed token: a batch and a create": Case(_failed, [_asks_together, CREATES]),
+    "an expired token: a batch and sweep": Case(_expired, [_asks_together, _sweeps]),
     "an expired token: replay and sweep": Case(_expired, [CREATES, _sweeps]),
     "an expired token: two replays and sweep": Case(_expired, [CREATES, CREATES, _sweeps]),
     "an expired token: replay and two sweeps": Case(_expired, [CREATES, _sweeps, _sweeps]),
@@ -226,7 +248,7 @@ def test_in_every_order_a_token_has_one_effect_and_all_hear_of_it(
 @contextmanager
 def _claim_without_the_lock() -> Iterator[None]:
     """Have a claim wait for a session that inserts the entry, but not for one that changes it."""
-    with patch.object(tables, "_LOCK", tables._FIND):
+    with patch.object(statements, "LOCK", statements.FIND):
         yield
 
 
@@ -250,12 +272,8 @@ def _claim_without_waiting() -> Iterator[None]:
 
 @contextmanager
 def _sweep_without_a_lock() -> Iterator[None]:
-    unlocked = (
-        sa.select(tables.ENTRY.c.id)
-        .where(tables.ENTRY.c.expires_at <= sa.bindparam("now"))
-        .limit(sa.bindparam("limit"))
-    )
-    with patch.object(tables, "_EXPIRED", unlocked):
+    unlocked = Text("SELECT id FROM idempotency_entry WHERE expires_at <= ? LIMIT ?")
+    with patch.object(statements, "EXPIRED", unlocked):
         yield
 
 

@@ -13,7 +13,8 @@ from sametoken.store.port import Store, Tx
 from store.stores import together
 
 MICRO = counters.capacity_name("us-east-1a", "t3.micro")
-VCPUS = counters.vcpus_name("000000000001", "us-east-1")
+PLACE = ("000000000001", "us-east-1")
+VCPUS = counters.vcpus_name(*PLACE)
 
 
 def limit(store: Store, name: str, maximum: int) -> None:
@@ -22,14 +23,14 @@ def limit(store: Store, name: str, maximum: int) -> None:
 
 def taking(name: str, amount: int) -> Callable[[Tx], int]:
     def run(tx: Tx) -> int:
-        counters.debit(tx, {name: amount})
+        counters.debit(tx, PLACE, {name: amount})
         return amount
 
     return run
 
 
 def left(store: Store, name: str = MICRO) -> int:
-    return store.read(lambda tx: counters.free(tx, [name])[name])
+    return store.read(lambda tx: counters.free(tx, PLACE, [name])[name])
 
 
 def test_16_threads_never_take_more_than_there_is(store: Store) -> None:
@@ -110,10 +111,10 @@ def test_a_debit_of_several_takes_all_of_them_or_none(store: Store) -> None:
     limit(store, VCPUS, 3)
     both = {MICRO: 1, VCPUS: 2}
     free = left(store)
-    store.run(lambda tx: counters.debit(tx, both))
+    store.run(lambda tx: counters.debit(tx, PLACE, both))
     assert (left(store), left(store, VCPUS)) == (free - 1, 1)
     with pytest.raises(Transient, match="vcpus"):
-        store.run(lambda tx: counters.debit(tx, both))
+        store.run(lambda tx: counters.debit(tx, PLACE, both))
     assert (left(store), left(store, VCPUS)) == (free - 1, 1)
 
 

@@ -10,18 +10,22 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import sqlalchemy as sa
 
 from sametoken.errors import ServiceError, Transient
+from sametoken.idempotency import sql_engine, statements
 from sametoken.migrations.upgrade import upgrade
 from sametoken.store import postgresql
 from sametoken.store.port import Tx
 from sametoken.store.postgresql import PostgresqlStore
+from store.creating import CREATE_NOTHING_KEPT, Caller, call
 from store.standbys import Pair
 from store.stores import HANG_SECONDS, metadata, notes, opened, write
 
@@ -146,6 +150,32 @@ def test_a_refusal_is_not_answered_before_the_standby_has_what_it_saw(
         until_held_up(pair)
         assert not answer.done()
     assert answer.exception(HANG_SECONDS) is refusal
+
+
+def test_a_replay_that_writes_nothing_is_not_answered_before_the_standby_has_what_it_tells(
+    pair: Pair, store: PostgresqlStore
+) -> None:
+    """An administrator may have cancelled the wait of the create that it tells of."""
+    caller = Caller(store, sql_engine(b"key"))
+    made = [caller.ask(call("held up"), CREATE_NOTHING_KEPT).get() for _ in range(2)]
+    for other in (call("held up"), call("held up", P=2)):
+        with standby_away(pair):
+            answer = store.submit(
+                partial(caller.engine.execute_once, call=other, operation=CREATE_NOTHING_KEPT)
+            )
+            until_held_up(pair)
+            assert not answer.done()
+        assert answer.result(HANG_SECONDS).value in (made[0], None)
+
+
+def test_a_replay_that_did_not_lock_its_entry_would_be_answered_too_early(
+    pair: Pair, store: PostgresqlStore
+) -> None:
+    """The lock is what PostgreSQL logs, and so what the commit of a replay waits for."""
+    caller = Caller(store, sql_engine(b"key"))
+    made = [caller.ask(call("too early"), CREATE_NOTHING_KEPT).get() for _ in range(2)]
+    with standby_away(pair), patch.object(statements, "LOCK", statements.FIND):
+        assert caller.ask(call("too early"), CREATE_NOTHING_KEPT).get() == made[0]
 
 
 # -- the primary itself -------------------------------------------------------------------------

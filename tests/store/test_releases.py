@@ -22,8 +22,11 @@ from ec2.asking import described, wait
 from exercises.catalogue import with_token
 from plane import Plane, running_plane
 from sametoken.cli import main
+from sametoken.idempotency.tables import ENTRY, OTHER_ZONE
 from sametoken.migrations.upgrade import current, head, upgrade
-from sametoken.resources.kit import counters, rows
+from sametoken.resources.kit import counters, rows, traits
+from sametoken.resources.kit.traits import TRAIT
+from sametoken.resources.network import default_vpc, vpcs
 from sametoken.services.housekeeping import sweep
 from sametoken.settings import KEY_FILE_VARIABLE, database_of
 from sametoken.store.port import Tx
@@ -108,6 +111,22 @@ def test_every_token_still_refuses_another_intent(served: Upgraded) -> None:
     assert served.resources() == before
 
 
+def test_every_entry_holds_its_first_outcome_and_the_others_keep_theirs(
+    served: Upgraded,
+) -> None:
+    def run(tx: Tx) -> tuple[int, list[tuple[str, str]], int]:
+        empty = sa.select(sa.func.count()).where(ENTRY.c.state.is_(None))
+        both = sa.select(ENTRY.c.zone, OTHER_ZONE.c.zone).join_from(ENTRY, OTHER_ZONE)
+        flagged = sa.select(sa.func.count()).where(ENTRY.c.has_other_zones)
+        pairs = [(one[0], one[1]) for one in tx.execute(both)]
+        return tx.execute(empty).scalar_one(), pairs, tx.execute(flagged).scalar_one()
+
+    empty, pairs, flagged = served.plane.run(run)
+    assert empty == 0
+    assert len(pairs) == flagged == 1, "one token acted in two zones"
+    assert pairs[0][0] != pairs[0][1]
+
+
 def test_a_token_is_explained(served: Upgraded, monkeypatch: pytest.MonkeyPatch) -> None:
     key_file = served.plane.node.settings.database.key_file
     monkeypatch.setenv(KEY_FILE_VARIABLE, str(key_file))
@@ -149,6 +168,27 @@ def tables(file: Path) -> dict[str, str]:
     query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
     with closing(sqlite3.connect(file)) as connection:
         return {name: " ".join(sql.split()) for name, sql in connection.execute(query)}
+
+
+def test_its_rows_have_the_traits_and_names_that_todays_have(served: Upgraded) -> None:
+    def compare(tx: Tx) -> None:
+        every = [rows.from_record(found) for found in tx.execute(rows.STORED)]
+        derived = {(row.id, *trait) for row in every for trait in traits.of(row)}
+        stored = tx.execute(sa.select(TRAIT))
+        assert {(one.resource_id, one.name, one.value, one.gone_at) for one in stored} == derived
+        assert {"VpcId", "SubnetId", "ReservationId"} <= {one[1] for one in derived}
+        assert any(one[3] is not None for one in derived), "a tombstone that lingers has some"
+        place = next((row.account, row.region) for row in every if row.kind == "instance")
+        default = default_vpc.find(tx, *place)
+        assert default is not None and default.doc["IsDefault"]
+        assert {row.id for row in default_vpc.subnets(tx, *place)} == {
+            row.id
+            for row in every
+            if row.kind == "subnet" and row.gone_at is None and row.doc["DefaultForAz"]
+        }
+        assert vpcs.default_dhcp_options(tx, *place) == default.doc["DhcpOptionsId"]
+
+    served.plane.run(compare)
 
 
 def test_the_schema_is_todays(served: Upgraded) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from sametoken.idempotency import RETENTION, Attempt
+from sametoken.idempotency import RETENTION, Attempt, sql_engine
 from sametoken.store.port import Store
-from store.creating import CAPACITY, CREATE_NOTHING_KEPT, Caller, call, refusing
+from store.creating import CAPACITY, CREATE, CREATE_NOTHING_KEPT, Caller, call, refusing
 from store.stores import together
 from store.worlds import SetWorld
 
@@ -155,6 +156,35 @@ def test_a_mismatch_and_a_replay_do_not_prolong_a_token(caller: Caller, world: S
     caller.ask(call(P=1), CREATE_NOTHING_KEPT)
     world.pass_time(MOMENT)
     assert is_forgotten(caller)
+
+
+def test_tokens_of_an_engine_with_a_retention_of_its_own_are_kept_so_long(
+    caller: Caller, world: SetWorld
+) -> None:
+    """An entry knows its own retention, so that any engine may note the end."""
+    short, long = (
+        replace(caller, engine=sql_engine(b"key", retention=time))
+        for time in (timedelta(seconds=90), 2 * RETENTION)
+    )
+    kept = {"lives": CREATE, "made nothing": CREATE_NOTHING_KEPT, "failed": refusing(CAPACITY)}
+    for engine, one in (("short", short), ("long", long)):
+        for name, operation in kept.items():
+            one.ask(call(f"{engine} {name}"), operation)
+        caller.end(one.ask(call(f"{engine} lives")).get()["id"])
+
+    def retained() -> set[str]:
+        caller.sweep()
+        names = [f"{engine} {name}" for engine in ("short", "long") for name in kept]
+        return {name.split()[0] for name in names if caller.find(name) is not None}
+
+    world.pass_time(timedelta(seconds=90) - MOMENT)
+    assert retained() == {"short", "long"}
+    world.pass_time(MOMENT)
+    assert retained() == {"long"}
+    world.pass_time(2 * RETENTION - timedelta(seconds=90) - MOMENT)
+    assert retained() == {"long"}
+    world.pass_time(MOMENT)
+    assert retained() == set()
 
 
 def test_a_sweep_takes_a_bounded_part_the_longest_expired_first(

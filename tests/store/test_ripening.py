@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sametoken.resources.kit import ripening, rows
+from sametoken.resources.kit import listings, ripening, rows
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.storage.volumes import VOLUME
 from sametoken.store.port import Store, Tx
@@ -34,5 +34,7 @@ def test_so_many_steps_are_taken_in_one_transaction_and_none_before_its_time(
     world.pass_time(timedelta(seconds=SECONDS))
     taken = [store.run(ripening.ripen_due) for _ in range(3)]
     assert taken == [ripening.RIPE_MAX, BEYOND, 0]
-    states = store.read(lambda tx: {row.state for row in rows.listing(tx, VOLUME, ACCOUNT, REGION)})
+    states = store.read(
+        lambda tx: {row.state for row in listings.every(tx, VOLUME, ACCOUNT, REGION)}
+    )
     assert states == {"available"}

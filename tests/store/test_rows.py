@@ -11,12 +11,13 @@ import sqlalchemy as sa
 
 from sametoken.errors import ServiceError
 from sametoken.idempotency import RETENTION
-from sametoken.resources.kit import rows, tombstones
+from sametoken.resources.kit import listings, rows, tombstones
+from sametoken.resources.kit.listings import By, Wish
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Stale, Store, Tx
 from store.creating import Caller, call
 from store.stores import together
-from store.things import ACCOUNT, REGION, THING, id_of, move, put
+from store.things import ACCOUNT, BRIEF, REGION, THING, id_of, move, put
 from store.worlds import SetWorld
 
 MOMENT = timedelta(microseconds=1)
@@ -31,7 +32,7 @@ def getting(*ids: str, account: str = ACCOUNT, region: str = REGION) -> Callable
 
 
 def listed(store: Store, account: str = ACCOUNT, region: str = REGION) -> list[str]:
-    return store.read(lambda tx: [row.id for row in rows.listing(tx, THING, account, region)])
+    return store.read(lambda tx: [row.id for row in listings.every(tx, THING, account, region)])
 
 
 # -- writing ------------------------------------------------------------------------------------
@@ -113,8 +114,8 @@ def test_the_end_leaves_a_tombstone_that_replays_still_read(store: Store, world:
     world.pass_time(timedelta(days=100))
     assert stored(store, row.id) == ended
     assert ended.gone_at == row.created_at
-    assert store.read(lambda tx: rows.zone_of(tx, ACCOUNT, row.id)) == "us-east-1a"
-    assert store.read(lambda tx: rows.zone_of(tx, "000000000002", row.id)) == ""
+    assert store.read(lambda tx: rows.zone_of(tx, THING, ACCOUNT, REGION, row.id)) == "us-east-1a"
+    assert store.read(lambda tx: rows.zone_of(tx, THING, "000000000002", REGION, row.id)) == ""
 
 
 def test_an_ended_resource_is_shown_as_long_as_its_kind_lingers(
@@ -227,7 +228,7 @@ def test_a_malformed_id_is_told_before_a_missing_one(store: Store) -> None:
 
 @pytest.mark.parametrize(
     "elsewhere",
-    [{"account": "000000000002"}, {"region": "eu-west-1"}, {"kind": "other"}],
+    [{"account": "000000000002"}, {"region": "eu-west-1"}, {"kind": BRIEF.name}],
     ids=["account", "region", "kind"],
 )
 def test_what_is_of_another_account_region_or_kind_does_not_exist(
@@ -251,17 +252,17 @@ def test_a_listing_narrowed_by_token_or_parent_shows_those_only(store: Store) ->
     put(store, 3, client_token="b")
     put(store, 4, client_token="a", account="000000000002")
 
-    def narrowed(**by: Any) -> list[str]:
+    def narrowed(*wishes: Wish, after: str = "") -> list[str]:
         def run(tx: Tx) -> list[str]:
-            pieces = rows.walk(tx, THING, ACCOUNT, REGION, **by)
+            pieces = listings.walk(tx, THING, ACCOUNT, REGION, wishes, after=after)
             return [row.id for piece in pieces for row in piece]
 
         return store.read(run)
 
-    assert narrowed(client_tokens=["a"]) == [id_of(2)]
-    assert narrowed(client_tokens=["a", "b", "c"]) == [id_of(2), id_of(3)]
-    assert narrowed(client_tokens=[]) == []
-    assert narrowed(parent=parent.id) == [id_of(2)]
+    assert narrowed(Wish(By.CLIENT_TOKEN, ("a",))) == [id_of(2)]
+    assert narrowed(Wish(By.CLIENT_TOKEN, ("a", "b", "c"))) == [id_of(2), id_of(3)]
+    assert narrowed(Wish(By.CLIENT_TOKEN, ())) == []
+    assert narrowed(Wish(By.PARENT, (parent.id,))) == [id_of(2)]
     assert narrowed(after=id_of(2)) == [id_of(3)]
 
 
@@ -269,7 +270,7 @@ def test_a_listing_narrowed_by_token_or_parent_shows_those_only(store: Store) ->
 def test_a_listing_in_pieces_misses_nothing_and_repeats_nothing(
     store: Store, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows, "LISTED_AT_ONCE_MAX", 6)
+    monkeypatch.setattr(listings, "AT_ONCE_MAX", 6)
 
     def many(tx: Tx) -> None:
         made = [Row(id_of(n), THING.name, ACCOUNT, REGION, "new", {}, tx.now) for n in range(20)]
@@ -278,7 +279,7 @@ def test_a_listing_in_pieces_misses_nothing_and_repeats_nothing(
     store.run(many)
 
     def walk(tx: Tx) -> list[list[str]]:
-        pieces = rows.walk(tx, THING, ACCOUNT, REGION, at_once=at_once)
+        pieces = listings.walk(tx, THING, ACCOUNT, REGION, at_once=at_once)
         return [[row.id for row in piece] for piece in pieces]
 
     pieces = store.read(walk)

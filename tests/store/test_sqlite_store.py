@@ -210,14 +210,14 @@ def test_a_lock_taken_during_a_read_does_not_disturb_it(file: SqliteDatabase) ->
         shell.execute("ROLLBACK")
 
 
-def read_only(path: Path) -> sqlite3.Connection:
+def read_only(path: Path, **_: int) -> sqlite3.Connection:
     """Connect as if the file system had been remounted read-only."""
     return sqlite3.connect(
         f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
     )
 
 
-def missing(path: Path) -> sqlite3.Connection:
+def missing(path: Path, **_: int) -> sqlite3.Connection:
     """Connect as if the disk had been removed."""
     return sqlite3.connect(path / "nowhere", isolation_level=None)
 
@@ -225,7 +225,7 @@ def missing(path: Path) -> sqlite3.Connection:
 @pytest.mark.parametrize("trouble", [read_only, missing])
 def test_a_file_that_cannot_be_written_is_a_503_that_did_not_run_and_service_resumes(
     file: SqliteDatabase,
-    trouble: Callable[[Path], sqlite3.Connection],
+    trouble: Callable[..., sqlite3.Connection],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     healthy = sqlite.connect

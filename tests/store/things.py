@@ -1,4 +1,4 @@
-"""A kind for tests, and rows of it."""
+"""Two kinds for tests, and rows of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ THING = Kind(
     "thing",
     transitions=states(new="used deleted", used="new deleted", deleted=""),
     lingers=timedelta(hours=1),
+    traits={"Colour": ("Colour",), "Parts.Name": ("Parts.Name", "private.Part")},
 )
+# Its rows are shown no longer once they have ended.
+BRIEF = replace(THING, name="brief", prefix="brief", lingers=timedelta(0))
+
+# A kind whose rows nodes keep in memory.
+FIXTURE = Kind("fixture", "fix", "InvalidFixtureID", "fixture", cached=True)
 
 
 def id_of(number: int) -> str:

@@ -58,8 +58,13 @@ EDGES = {
 WRITES_ROWS = {"resources/kit/endings.py", "resources/kit/rows.py"}
 WIDE = {"Exception", "BaseException"}
 
-# How a moment is kept in a document is known to these alone; the store has columns for them.
-KEEPS_MOMENTS = {"resources/kit/moments.py", "ec2/kit/packing.py"}
+# How a moment is kept in a document, or in a statement written by hand, is known to these alone;
+# the store has columns for them.
+KEEPS_MOMENTS = {
+    "resources/kit/moments.py",
+    "ec2/kit/packing.py",
+    "idempotency/entries.py",
+}
 CONVERTERS = {"to_microseconds", "from_microseconds"}
 
 
@@ -122,12 +127,20 @@ def moments_at_home(source: Source) -> Iterator[str]:
 
 
 def built_on_import(source: Source) -> Iterator[str]:
-    """A statement is a module constant: one that is built per call is compiled per call."""
+    """A statement is a module constant: one that is built per call is compiled per call.
+
+    A function that is cached builds each of its forms once, with those that it alone calls.
+    """
     if source.unit not in SPEAKS_SQL - {"migrations"} or source.inside == BUILDER:
         return
     functions = [node for node in ast.walk(source.tree) if isinstance(node, ast.FunctionDef)]
     called = {_last(call.func) for function in functions for call in _calls(function)}
+    cached = [one for one in functions if any(_last(by) == "cache" for by in one.decorator_list)]
+    parts = {_last(call.func) for one in cached for call in _calls(one)}
+    parts -= {_last(call.func) for one in functions if one not in cached for call in _calls(one)}
     for function in functions:
+        if function in cached or function.name in parts:
+            continue
         if function.name.startswith("_") and function.name not in called:
             # Only the module itself can call it, while it is imported.
             continue

@@ -116,6 +116,12 @@ CAUGHT: list[tuple[Rule, str, str]] = [
         "resources/kit/rows.py",
         "def _by(name):\n    return sa.select(T)\ndef find(tx):\n    tx.execute(_by('id'))",
     ),
+    (
+        bans.built_on_import,
+        "resources/kit/rows.py",
+        "@cache\ndef by(form):\n    return _of(form)\ndef _of(form):\n    return sa.select(T)\n"
+        "def find(tx):\n    tx.execute(_of('id'))",
+    ),
     (bans.seams, "mutants.py", "patch.object(work, '_take', mutated)"),
     (bans.seams, "mutants/driving.py", "monkeypatch.setattr(work, '_TAKE', mutated)"),
     (bans.seams, "mutants/driving.py", "values = work._REDIRECT"),
@@ -195,6 +201,11 @@ ALLOWED: list[tuple[Rule, str, str]] = [
         bans.built_on_import,
         "resources/kit/quotas.py",
         "def _counting(rows):\n    return sa.select(rows)\n_ALL = _counting(T)",
+    ),
+    (
+        bans.built_on_import,
+        "resources/kit/listings.py",
+        "@cache\ndef by(form):\n    return _of(form)\ndef _of(form):\n    return sa.select(T)",
     ),
     (bans.built_on_import, "workflow/work.py", "def f(tx):\n    return list(found.values())"),
     (bans.seams, "mutants/driving.py", "patch.object(work, 'take', mutated); f.__name__"),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import sametoken
 from sametoken import errors, idempotency
 
 ENGINE = {
     "RETENTION", "Answer", "Attempt", "Call", "Engine", "Entry", "Fingerprint", "Identities",
-    "Ledger", "Made", "Operation", "Outcome", "OutcomeState", "Rules", "Scope", "TokenGrammar",
-    "create_tables", "decide", "derive_token", "join", "sql_engine",
+    "Ledger", "Made", "Operation", "Outcome", "OutcomeState", "Rules", "Scope", "Together",
+    "TokenGrammar", "create_tables", "decide", "derive_token", "join", "sql_engine",
 }  # fmt: skip
 ERRORS = {
     "IdempotentParameterMismatch", "InvalidClientToken", "Misconfigured", "SametokenError",
@@ -22,7 +24,6 @@ BELOW = {"Tx"}
 # CONTROL_PLANE are packages that an application does not load when it imports the engine.
 CONTROL_PLANE = {
     "alembic", "botocore", "boto3", "click", "cryptography", "httptools", "platformdirs", "rich",
-    "uvloop",
 }  # fmt: skip
 
 
@@ -46,11 +47,31 @@ def test_a_name_offered_twice_is_one_thing() -> None:
         assert getattr(sametoken, name) is getattr(errors, name)
 
 
-def test_importing_the_engine_loads_sqlalchemy_and_nothing_of_the_control_plane() -> None:
-    program = "import sys, sametoken; print(*{name.partition('.')[0] for name in sys.modules})"
-    printed = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
-    loaded = set(printed.split())
+def test_importing_the_package_loads_nothing_from_elsewhere() -> None:
+    assert loaded_by("import sametoken") & {"sqlalchemy", *CONTROL_PLANE} == set()
+
+
+def test_the_engine_loads_sqlalchemy_and_nothing_of_the_control_plane() -> None:
+    loaded = loaded_by("from sametoken import Engine")
     assert loaded & CONTROL_PLANE == set()
     assert {"sametoken", "sqlalchemy"} <= loaded
+
+
+def test_the_help_loads_what_prints_it_and_nothing_else() -> None:
+    loaded = loaded_by("from sametoken.cli import main; main(['--help'], standalone_mode=False)")
+    assert loaded & {"sqlalchemy", *CONTROL_PLANE} == {"click"}
+
+
+def test_names_that_are_not_offered_are_refused() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'reconcile'"):
+        _ = sametoken.reconcile  # type: ignore[attr-defined]  # that it is refused is the promise
+    assert set(sametoken.__all__) <= set(dir(sametoken))
+
+
+def loaded_by(program: str) -> set[str]:
+    """The packages that a process has loaded once it has run `program`."""
+    last = "import sys; print('', *{name.partition('.')[0] for name in sys.modules})"
+    printed = subprocess.run(
+        [sys.executable, "-c", f"{program}\n{last}"], capture_output=True, text=True, check=True
+    ).stdout
+    return set(printed.splitlines()[-1].split())

@@ -1,22 +1,56 @@
-"""The command line: `sametoken serve`, and the commands that prepare, inspect and use a server."""
+"""The command line: `sametoken serve`, and the commands that prepare, inspect and use a server.
+
+A command's module is imported when the command is asked for: `sametoken --help` does not wait for
+what serving needs.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
-from sametoken.cli.accounts import accounts
-from sametoken.cli.backup import backup
-from sametoken.cli.clients import env, run
-from sametoken.cli.demo import demo
-from sametoken.cli.limits import limits
-from sametoken.cli.migrate import migrate
-from sametoken.cli.serve import serve, worker
-from sametoken.cli.tokens import tokens
 from sametoken.errors import SametokenError
+from sametoken.operate.collecting import uncollected
+
+# Imports a command's module. Its docstring is the command's line in `sametoken --help`.
+Loader = Callable[[], click.Command]
 
 
 class Commands(click.Group):
-    """Prints a `SametokenError` as a sentence. Other exceptions are bugs and show a traceback."""
+    """Imports each command late, and prints a `SametokenError` as a sentence.
+
+    Other exceptions are bugs and show a traceback.
+    """
+
+    def __init__(self, *words: Any, **more: Any) -> None:
+        super().__init__(*words, **more)
+        self._loaders: dict[str, Loader] = {}
+
+    def later(self, name: str) -> Callable[[Loader], Loader]:
+        """Add the command that the decorated function imports."""
+
+        def add(loader: Loader) -> Loader:
+            self._loaders[name] = loader
+            return loader
+
+        return add
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self._loaders)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        loader = self._loaders.get(cmd_name)
+        if loader is None:
+            return None
+        with uncollected():
+            return loader()
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        lines = [(name, self._loaders[name].__doc__ or "") for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(lines)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -35,5 +69,81 @@ def main() -> None:
     """
 
 
-for _command in (serve, worker, env, run, demo, accounts, tokens, limits, migrate, backup):
-    main.add_command(_command)
+@main.later("serve")
+def _serve() -> click.Command:
+    """Serve EC2's API and drive launches, until SIGTERM or Ctrl-C."""
+    from sametoken.cli.serve import serve
+
+    return serve
+
+
+@main.later("worker")
+def _worker() -> click.Command:
+    """Drive launches for the servers of a PostgreSQL database, until SIGTERM or Ctrl-C."""
+    from sametoken.cli.serve import worker
+
+    return worker
+
+
+@main.later("env")
+def _env() -> click.Command:
+    """Print the exports a shell needs: eval "$(sametoken env)"."""
+    from sametoken.cli.clients import env
+
+    return env
+
+
+@main.later("run")
+def _run() -> click.Command:
+    """Run COMMAND with the exports set: sametoken run -- aws ec2 describe-instances."""
+    from sametoken.cli.clients import run
+
+    return run
+
+
+@main.later("demo")
+def _demo() -> click.Command:
+    """Show the promise: lost replies, repeats, a killed server, and still one instance."""
+    from sametoken.cli.demo import demo
+
+    return demo
+
+
+@main.later("accounts")
+def _accounts() -> click.Command:
+    """Accounts and their access keys."""
+    from sametoken.cli.accounts import accounts
+
+    return accounts
+
+
+@main.later("tokens")
+def _tokens() -> click.Command:
+    """Client tokens: list them, explain one."""
+    from sametoken.cli.tokens import tokens
+
+    return tokens
+
+
+@main.later("limits")
+def _limits() -> click.Command:
+    """Capacity per instance type and zone, vCPUs and EC2's quotas per account and Region."""
+    from sametoken.cli.limits import limits
+
+    return limits
+
+
+@main.later("migrate")
+def _migrate() -> click.Command:
+    """Bring the database to this version's schema."""
+    from sametoken.cli.migrate import migrate
+
+    return migrate
+
+
+@main.later("backup")
+def _backup() -> click.Command:
+    """Copy a SQLite database to FILE, a new file, while it is served."""
+    from sametoken.cli.backup import backup
+
+    return backup

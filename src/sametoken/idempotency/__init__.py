@@ -1,6 +1,7 @@
 """The engine: create calls that are safe to repeat. It knows neither EC2 nor HTTP."""
 
-from sametoken.idempotency.engine import Answer, Engine, Made, Operation, sql_engine
+from sametoken.idempotency.engine import Answer, Engine, Made, Operation, Together, sql_engine
+from sametoken.idempotency.entries import Ledger
 from sametoken.idempotency.fingerprint import Fingerprint, Rules
 from sametoken.idempotency.joining import create_tables, join
 from sametoken.idempotency.ledger import (
@@ -14,7 +15,6 @@ from sametoken.idempotency.ledger import (
     Scope,
     decide,
 )
-from sametoken.idempotency.tables import Ledger
 from sametoken.idempotency.token import TokenGrammar, derive_token
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "OutcomeState",
     "Rules",
     "Scope",
+    "Together",
     "TokenGrammar",
     "create_tables",
     "decide",

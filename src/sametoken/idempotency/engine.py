@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Generic, TypeVar, cast
 
 from sametoken import faults
 from sametoken.errors import IdempotentParameterMismatch, InvalidClientToken, ServiceError
 from sametoken.faults import Point
+from sametoken.idempotency.entries import Known, Ledger
 from sametoken.idempotency.ledger import (
+    RETENTION,
     Attempt,
     Call,
     Entry,
@@ -27,7 +30,6 @@ from sametoken.idempotency.ledger import (
     Replay,
     decide,
 )
-from sametoken.idempotency.tables import Ledger
 from sametoken.store.codec import Encoded
 from sametoken.store.port import Tx
 
@@ -56,6 +58,29 @@ class Operation(Generic[R]):
 
     perform: Callable[[Tx], Made]
     view: Callable[[Tx, Identities], R]
+
+
+@dataclass(frozen=True, slots=True)
+class Together(Generic[R]):
+    """Creates whose identities are known beforehand, so that many are executed at once.
+
+    `identities` returns those of a call, before anything is made. `perform` makes the effects of
+    all the calls that it is given, none of which was performed before; no entry outlives any of
+    them. It raises to refuse them all. `view` renders an answer from its identities.
+    """
+
+    identities: Callable[[Call], Identities]
+    perform: Callable[[Tx, Sequence[Call]], None]
+    view: Callable[[Tx, Identities], R]
+
+    def alone(self, call: Call) -> Operation[R]:
+        """Return the operation of one call."""
+
+        def perform(tx: Tx) -> Made:
+            self.perform(tx, [call])
+            return Made(self.identities(call))
+
+        return Operation(perform, self.view)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +135,49 @@ class Engine:
             case Perform(zone):
                 return self._perform(tx, call, entry, zone, operation)
 
+    def execute_many(
+        self, tx: Tx, calls: Sequence[Call], operation: Together[R]
+    ) -> list[Answer[R]]:
+        """Execute each call once, as `execute_once` does; returns their answers in order.
+
+        All new tokens are claimed and settled by one statement, and performed together; a call
+        whose token is taken goes through `execute_once`. Each call needs a token (an empty one is
+        refused with `InvalidClientToken`), and no two of them the same in one scope.
+
+        A refusal of `operation.perform` is raised, even one that `binds_token`: nothing of any call
+        may stay. The caller undoes this to a savepoint, or rolls back, and then executes each call
+        alone.
+        """
+        if any(call.client_token == "" for call in calls):
+            raise InvalidClientToken("A client token is empty. Send one of your own.")
+        keys = [(call.scope, call.client_token) for call in calls]
+        assert None not in (token for _, token in keys), "each call has a token"
+        assert len(set(keys)) == len(keys), "no two calls have the same token"
+        known = [
+            Known(call, call.fingerprint(self.key), Encoded(operation.identities(call)))
+            for call in calls
+        ]
+        claimed = self.ledger.claim_settled(tx, known) if known else set()
+        faults.reach(Point.ENGINE_CLAIMED)
+        new = [one for one, key in zip(known, keys, strict=True) if key in claimed]
+        if new:
+            operation.perform(tx, [one.call for one in new])
+        faults.reach(Point.ENGINE_PERFORMED)
+        answers = {
+            (one.call.scope, one.call.client_token): Answer(
+                Attempt.NEW, operation.view(tx, one.identities)
+            )
+            for one in new
+        }
+        faults.reach(Point.ENGINE_VIEWED)
+        # In the order of their tokens, as they are claimed: two batches with the same tokens then
+        # wait for each other, and never both.
+        for call in sorted(calls, key=lambda call: call.client_token or ""):
+            if (call.scope, call.client_token) not in answers:
+                answer = self.execute_once(tx, call, operation.alone(call))
+                answers[call.scope, call.client_token] = answer
+        return [answers[key] for key in keys]
+
     def _perform(
         self, tx: Tx, call: Call, entry: Entry, zone: str, operation: Operation[R]
     ) -> Answer[R]:
@@ -142,6 +210,11 @@ class Engine:
             self.ledger.note(tx, entry, call.request_id, attempt)
 
 
-def sql_engine(key: bytes = b"") -> Engine:
-    """Make an engine on the tables of `idempotency.tables`. The caller owns the transaction."""
-    return Engine(Ledger(), key)
+def sql_engine(
+    key: bytes = b"", *, records_attempts: bool = False, retention: timedelta = RETENTION
+) -> Engine:
+    """Make an engine on the tables of `idempotency.tables`. The caller owns the transaction.
+
+    `records_attempts` and `retention` are those of the `Ledger`.
+    """
+    return Engine(Ledger(records_attempts=records_attempts, retention=retention), key)

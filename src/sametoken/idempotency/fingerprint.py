@@ -16,14 +16,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
 from decimal import Decimal
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from sametoken.world import UUID
 
 # 96 bits: two unequal values of one field collide once in 10^28 comparisons.
 _DIGEST_BYTES = 12
+# Keys are few: it is enough that two of them never have one name.
+_KEY_ID_BYTES = 6
 # Long enough for ids, types, counts and zones; too short for scripts and keys.
 PLAIN_CHARACTERS_MAX = 64
+# Nearly all values are of these types, and the checks for others take longer than their digests.
+_LEAVES = (str, int, bool)
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -61,12 +67,22 @@ class Rules:
 class Fingerprint:
     """The parameters in the form that an entry keeps, by path.
 
-    `digests` are compared, `plain` values are shown to people.
+    `digests` are compared, `plain` values are shown to people. `key_id` names the key that made the
+    digests; None if that was not kept.
     """
 
     rules_version: int
     digests: Mapping[str, str]
     plain: Mapping[str, str]
+    key_id: str | None = None
+
+
+@lru_cache(maxsize=16)
+def id_of_key(key: bytes) -> str:
+    """Name a key, so that digests of different keys are not compared. The name tells nothing."""
+    return hashlib.blake2b(
+        b"the id of this key", digest_size=_KEY_ID_BYTES, key=key[:64]
+    ).hexdigest()
 
 
 def fingerprint(parameters: Mapping[str, Any], rules: Rules, key: bytes) -> Fingerprint:
@@ -80,13 +96,14 @@ def fingerprint(parameters: Mapping[str, Any], rules: Rules, key: bytes) -> Fing
             intent.setdefault(name, value.default)
     digests: dict[str, str] = {}
     plain: dict[str, str] = {}
+    keyed = hashlib.blake2b(digest_size=_DIGEST_BYTES, key=key[:64])
     for path, value in _flatten("", _canonical("", intent, rules)):
-        digests[path] = hashlib.blake2b(
-            value.encode(), digest_size=_DIGEST_BYTES, key=key[:64]
-        ).hexdigest()
+        digest = keyed.copy()
+        digest.update(value.encode())
+        digests[path] = digest.hexdigest()
         if len(value) <= PLAIN_CHARACTERS_MAX and not _is_secret(path, rules):
             plain[path] = value
-    return Fingerprint(rules.version, digests, plain)
+    return Fingerprint(rules.version, digests, plain, id_of_key(key))
 
 
 def differing_fields(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, ...]:
@@ -100,6 +117,8 @@ def differing_fields(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[
 
 def _canonical(path: str, value: Any, rules: Rules) -> Any:
     """Sort the elements of every list that is declared as a set, so that their order is fixed."""
+    if type(value) in _LEAVES:
+        return value
     if isinstance(value, Mapping):
         return {name: _canonical(_under(path, name), inner, rules) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -110,7 +129,9 @@ def _canonical(path: str, value: Any, rules: Rules) -> Any:
 
 def _flatten(path: str, value: Any) -> Iterator[tuple[str, str]]:
     """Yield each leaf's path and text. An empty list or structure is a leaf, since it was sent."""
-    if isinstance(value, Mapping) and value:
+    if type(value) in _LEAVES and path:
+        yield path, _text(value)
+    elif isinstance(value, Mapping) and value:
         for name, inner in value.items():
             yield from _flatten(_under(path, name), inner)
     elif isinstance(value, list) and value:
@@ -128,12 +149,17 @@ _ESCAPES = str.maketrans({character: f"%{ord(character):02X}" for character in "
 def _under(path: str, name: str) -> str:
     """Return the path of member `name`. An empty name is written `%`, as no other name is."""
     assert isinstance(name, str), f"parameter {name!r} under {path!r} is not named by text"
-    written = name.translate(_ESCAPES) or "%"
+    # A name of letters and digits has nothing to escape.
+    written = name if name.isalnum() else name.translate(_ESCAPES) or "%"
     return f"{path}.{written}" if path else written
 
 
 def _text(value: Any) -> str:
     """Spell a typed value in its only way; values of different types never look alike."""
+    if type(value) is int:
+        return str(value)
+    if type(value) is str:
+        return encode_basestring_ascii(value)
     return _ENCODER.encode(value)
 
 
@@ -159,7 +185,9 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_odd_
 
 
 def _is_secret(path: str, rules: Rules) -> bool:
-    general = _INDEX.sub("[]", path)
+    if not rules.secrets:
+        return False
+    general = _INDEX.sub("[]", path) if "[" in path else path
     return any(
         general == secret or general.startswith((f"{secret}.", f"{secret}["))
         for secret in rules.secrets

@@ -14,8 +14,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sametoken.errors import IdempotentParameterMismatch
-from sametoken.idempotency.fingerprint import Fingerprint, Rules, differing_fields, fingerprint
+from sametoken.errors import IdempotentParameterMismatch, Misconfigured
+from sametoken.idempotency.fingerprint import (
+    Fingerprint,
+    Rules,
+    differing_fields,
+    fingerprint,
+    id_of_key,
+)
 
 # EC2's documented figure: "valid for at least 24 hours after the termination of the instance".
 RETENTION = timedelta(hours=24)
@@ -83,14 +89,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A claimed token, with its row locked. `fresh`: this very transaction claimed it."""
+    """A claimed token, with its row locked. `fresh`: this very transaction claimed it.
+
+    `first_zone` is the zone of its first outcome; None if it has none yet.
+    """
 
     id: int
     scope: Scope
     client_token: str
     fresh: bool
     outcomes: tuple[Outcome, ...] = ()
-    attempts: int = 0
+    first_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +140,17 @@ def decide(call: Call, entry: Entry, key: bytes) -> Perform | Replay:
 
 
 def differences(call: Call, outcome: Outcome, key: bytes) -> tuple[str, ...]:
-    """List the paths where the call's parameters differ from those of `outcome`."""
+    """List the paths where the call's parameters differ from those of `outcome`.
+
+    Raises `Misconfigured` if the digests of `outcome` were made with another key: they tell nothing
+    then, and a mismatch would tell an honest caller to use a new token.
+    """
     kept = outcome.fingerprint
+    if kept.key_id not in (None, id_of_key(key)):
+        raise Misconfigured(
+            f"an entry has digests of the key {kept.key_id}, and this engine has the key "
+            f"{id_of_key(key)}. Give the engine the key that it had."
+        )
     return differing_fields(call.fingerprint(key, kept.rules_version).digests, kept.digests)
 
 
@@ -149,8 +167,3 @@ class Attempt(StrEnum):
     REPLAY = "replay"
     MISMATCH = "mismatch"
     FAILED = "failed"
-
-
-def expires_at(now: datetime) -> datetime:
-    """Return when an entry is to be removed that no resource keeps alive from `now` on."""
-    return now + RETENTION

@@ -14,6 +14,9 @@ metadata = sa.MetaData()
 
 # An EXPAND only adds: a program that does not know the revision works on beside one that does.
 EXPAND = "expand"
+# A CHANGE alters what is there: a program that does not know the revision refuses the database. It
+# is applied like an expansion, when a database is opened, so all nodes must have been stopped.
+CHANGE = "change"
 # A CONTRACT takes away or changes what is there: only programs that know the revision can work on.
 CONTRACT = "contract"
 
@@ -27,6 +30,10 @@ APPLIED = sa.Table(
     sa.Column("version", sa.String(32), nullable=False),
 )
 
+# Made and written by Alembic; read here too, because importing Alembic takes longer than all else
+# that opening an up-to-date database does. Outside `metadata`, which is the program's own.
+NEWEST = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32)))
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -35,6 +42,14 @@ class Applied:
     revision: str
     phase: str
     version: str
+
+
+def newest(connection: sa.Connection) -> str | None:
+    """The newest revision that was applied, which Alembic notes; None if none was."""
+    if not sa.inspect(connection).has_table(NEWEST.name):
+        return None
+    found: str | None = connection.execute(sa.select(NEWEST.c.version_num)).scalar()
+    return found
 
 
 def record(connection: sa.Connection, applied: Applied) -> None:

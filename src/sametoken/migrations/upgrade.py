@@ -3,34 +3,37 @@
 A revision that *expands* only adds: nodes of the release before work on beside those of this one,
 so opening a database applies it. A revision that *contracts* takes away what older programs may
 use, and waits for `sametoken migrate --contract`, which is refused while a node lives that does not
-know it. A program serves a database that is newer than itself as long as all revisions that it does
-not know are additions.
+know it. A revision that *changes* what is there is applied at opening too; only 0.1.0, whose nodes
+must all be stopped before another version starts, has one after it. A program serves a database
+that is newer than itself as long as all revisions that it does not know are additions.
+
+Alembic applies revisions, and is not imported for a database that has them all.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from itertools import takewhile
+from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from sametoken.errors import Misconfigured
 from sametoken.migrations import history
-from sametoken.migrations.history import CONTRACT, EXPAND, Applied
+from sametoken.migrations.history import CHANGE, CONTRACT, EXPAND, Applied
 from sametoken.store.nodes import FRESH, Heartbeat
 
 log = logging.getLogger(__name__)
 
-# The folder of this program's revisions, as Alembic spells it. Tests name those of other releases.
-SCRIPTS = "sametoken:migrations"
+# The folder of this program's revisions. Tests name those of other releases.
+SCRIPTS = str(Path(__file__).parent)
+# Matches the two lines of a revision's file that say which it is.
+_SAID = re.compile(r'^(revision|phase) = "([\w-]+)"$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,15 @@ class Revision:
 def revisions(scripts: str = SCRIPTS) -> tuple[Revision, ...]:
     """All revisions that this program knows, the oldest first.
 
-    Read once: a newer version may be installed over the files of a program that runs.
+    Read once: a newer version may be installed over the files of a program that runs. The files
+    are read and not run, which would take Alembic.
     """
-    found = ScriptDirectory.from_config(_config(scripts)).walk_revisions()
-    known = tuple(Revision(one.revision, one.module.phase) for one in found)[::-1]
-    assert all(one.phase in (EXPAND, CONTRACT) for one in known), "a revision says what it does"
-    return known
+    said = [dict(_SAID.findall(file.read_text())) for file in Path(scripts).glob("versions/r*.py")]
+    known = [Revision(one["revision"], one["phase"]) for one in said]
+    assert all(one.phase in (EXPAND, CHANGE, CONTRACT) for one in known), (
+        "a revision says what it does"
+    )
+    return tuple(sorted(known, key=lambda one: one.id))
 
 
 def head(scripts: str = SCRIPTS) -> str:
@@ -60,21 +66,21 @@ def head(scripts: str = SCRIPTS) -> str:
 
 def current(connection: sa.Connection) -> str | None:
     """The database's revision; None for an empty one."""
-    return MigrationContext.configure(connection).get_current_revision()
+    return history.newest(connection)
 
 
 def upgrade(connection: sa.Connection, scripts: str = SCRIPTS) -> None:
-    """Apply the revisions that only add. The caller has begun a transaction, and commits it.
+    """Apply the revisions that come before the first that takes away.
 
-    An empty database has no users, so it gets every revision. Raises `Misconfigured` for a database
-    that this program cannot serve.
+    The caller has begun a transaction, and commits it. An empty database has no users, so it gets
+    every revision. Raises `Misconfigured` for a database that this program cannot serve.
     """
     missing = _missing(connection, scripts)
     if current(connection) is not None:
         _check_known(connection, scripts)
-        adding = list(takewhile(lambda one: one.phase == EXPAND, missing))
+        adding = list(takewhile(lambda one: one.phase != CONTRACT, missing))
         rest = missing[len(adding) :]
-        if any(one.phase == EXPAND for one in rest):
+        if any(one.phase != CONTRACT for one in rest):
             raise Misconfigured(
                 f"this version of sametoken ({_version()}) needs revision {head(scripts)}, and "
                 f"before it {rest[0].id}, which takes away what older versions use. Run `sametoken "
@@ -160,7 +166,7 @@ def check_current(connection: sa.Connection, *, name: str, scripts: str = SCRIPT
     """
     check_ours(connection, name=name)
     _check_known(connection, scripts)
-    missing = [one.id for one in _missing(connection, scripts) if one.phase == EXPAND]
+    missing = [one.id for one in _missing(connection, scripts) if one.phase != CONTRACT]
     if missing:
         raise Misconfigured(
             f"{name} is at revision {current(connection)}, and this version of sametoken "
@@ -195,18 +201,14 @@ def _missing(connection: sa.Connection, scripts: str) -> list[Revision]:
 
 
 def _apply(connection: sa.Connection, missing: Sequence[Revision], scripts: str) -> None:
+    if not missing:
+        return
+    from sametoken.migrations.applying import apply
+
     for revision in missing:
-        command.upgrade(_config(scripts, connection), revision.id)
+        apply(connection, revision.id, scripts)
         history.record(connection, Applied(revision.id, revision.phase, _version()))
 
 
 def _version() -> str:
     return version("sametoken")
-
-
-def _config(scripts: str, connection: sa.Connection | None = None) -> Config:
-    config = Config()
-    # Escape the path: Alembic's options are templates in which a % begins a placeholder.
-    config.set_main_option("script_location", scripts.replace("%", "%%"))
-    config.attributes["connection"] = connection
-    return config

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sametoken.errors import Misconfigured
 from sametoken.node import Node
+from sametoken.operate.collecting import uncollected
 from sametoken.operate.opening import open_store
 from sametoken.operate.preparing import prepared
 from sametoken.settings import Settings
@@ -33,7 +34,9 @@ def registered_node(settings: Settings, world: World, *, answers: bool = True) -
     with registration as lock, open_store(database, world) as store:
         if lock is not None:
             store.run(work.break_leases)
-        node = Node(settings, store, prepared(store, database, world), world, answers=answers)
+        engine = prepared(store, database, world)
+        with uncollected():
+            node = Node(settings, store, engine, world, answers=answers)
         if node.edge is not None:
             node.edge.bind()
         if lock is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sametoken.errors import Misconfigured
-from sametoken.idempotency import tables
+from sametoken.idempotency import entries
 from sametoken.idempotency.ledger import Entry, Outcome, Scope
 from sametoken.operate.opened import Opened
 from sametoken.services.steps import INTERNAL_ACCOUNT
@@ -52,7 +52,7 @@ class Story:
 def newest(here: Opened[Reads], *, account: str | None, limit: int) -> list[Token]:
     """The newest tokens that callers sent, `limit` at most, of one account or (None) of all."""
     rows = here.store.read(
-        lambda tx: tables.list_entries(tx, account=account, hidden=INTERNAL_ACCOUNT, limit=limit)
+        lambda tx: entries.list_entries(tx, account=account, hidden=INTERNAL_ACCOUNT, limit=limit)
     )
     return [
         Token(
@@ -72,7 +72,7 @@ def explain(here: Opened[Reads], client_token: str, *, account: str | None) -> l
     def read(tx: Tx) -> list[Story]:
         return [
             _story(tx, entry)
-            for entry in tables.find_everywhere(tx, client_token)
+            for entry in entries.find_everywhere(tx, client_token)
             if account in (None, entry.scope.account)
         ]
 
@@ -85,6 +85,6 @@ def explain(here: Opened[Reads], client_token: str, *, account: str | None) -> l
 def _story(tx: Tx, entry: Entry) -> Story:
     repeats = [
         Repeat(row.number, row.made_at, row.attempt, row.fields, row.request_id)
-        for row in tables.read_attempts(tx, entry)
+        for row in entries.read_attempts(tx, entry)
     ]
     return Story(entry.client_token, entry.scope, entry.outcomes, repeats)

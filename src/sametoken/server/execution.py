@@ -19,7 +19,7 @@ from sametoken.idempotency import (
     Rules,
     Scope,
 )
-from sametoken.resources.account import regions
+from sametoken.resources.kit import regions
 from sametoken.server.admission import Admitted
 from sametoken.store.port import Tx
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sametoken.resources.account import regions
+from sametoken.resources.kit import regions
 from sametoken.resources.network import default_vpc
 from sametoken.server.pools import Pools
 from sametoken.store.port import Store

@@ -8,7 +8,7 @@ from typing import Any
 from sametoken import faults
 from sametoken.faults import Point
 from sametoken.idempotency import Call, Engine, Identities, Made, Operation, Scope
-from sametoken.resources.account import regions
+from sametoken.resources.kit import regions
 from sametoken.services.fence import pass_fence
 from sametoken.store.port import Store, Tx
 from sametoken.workflow.ports import StepCall, Verb

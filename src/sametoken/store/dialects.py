@@ -34,6 +34,37 @@ class ByDialect:
         return self.statements[dialect]
 
 
+# Drivers, as SQLAlchemy calls them, that mark values as the stores' own drivers do.
+TAKES_TEXT = frozenset({"pysqlite", "aiosqlite", "psycopg", "psycopg2"})
+
+
+class Text:
+    """A statement written by hand, with `?` for each value, in the spelling of each database.
+
+    `Tx.send` takes it. SQLAlchemy has no part in it, so values and rows are what the driver has:
+    numbers and texts. `sqlite` is also PostgreSQL's spelling unless `postgresql` is given.
+    """
+
+    __slots__ = ("for_any", "for_driver")
+
+    def __init__(self, sqlite: str, postgresql: str | None = None) -> None:
+        other = sqlite if postgresql is None else postgresql
+        # For a store's own connection, and every other whose driver is one of `TAKES_TEXT`.
+        self.for_driver = {
+            SQLITE: sqlite,
+            POSTGRESQL: other.replace("%", "%%").replace("?", "%s"),
+        }
+        # For an application's connection through a driver that may mark values in other ways.
+        self.for_any = {SQLITE: _named(sqlite), POSTGRESQL: _named(other)}
+
+
+def _named(sql: str) -> sa.TextClause:
+    """Name the values by their places: `v0`, `v1`, ..."""
+    assert ":" not in sql, "SQLAlchemy would take what follows for the name of a value"
+    first, *others = sql.split("?")
+    return sa.text(first + "".join(f":v{place}{part}" for place, part in enumerate(others)))
+
+
 def locks_rows(dialect: str) -> bool:
     """Can a transaction lock rows? On SQLite it need not: it is the only one that writes."""
     return dialect != SQLITE

@@ -27,6 +27,7 @@ from sametoken import faults
 from sametoken.errors import ServiceError, Transient
 from sametoken.faults import Point
 from sametoken.store import clock
+from sametoken.store.cache import Cache
 from sametoken.store.group_commit import DatabaseErrors
 from sametoken.store.pgconnect import is_unusable
 from sametoken.store.port import Stale, Tx
@@ -52,10 +53,11 @@ _COMMIT_UNSURE = "the commit is not known to be safe on the standby"
 class PostgresqlSession:
     """A connection to the server, reopened after a failure that may have damaged it."""
 
-    def __init__(self, engine: sa.Engine, world: World, pace: clock.Pace) -> None:
+    def __init__(self, engine: sa.Engine, world: World, pace: clock.Pace, cache: Cache) -> None:
         self._engine = engine
         self._world = world
         self._pace = pace
+        self._cache = cache
         self._connection: sa.Connection | None = None
         # The driver's connection. SQLAlchemy no longer hands it out once it has seen it break.
         self._raw: psycopg.Connection[Any] | None = None
@@ -87,7 +89,8 @@ class PostgresqlSession:
         read = told.fetchone()
         assert read is not None, "the clock has its row"
         now = self._pace.moment(read)
-        return Tx(self._connection, now, self._world, near=mint_neighbourhood(self._world))
+        near = mint_neighbourhood(self._world)
+        return Tx(self._connection, now, self._world, near=near, cache=self._cache)
 
     def _heed(self, notice: psycopg.errors.Diagnostic) -> None:
         self._warned = self._warned or notice.severity_nonlocalized == "WARNING"

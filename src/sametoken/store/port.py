@@ -8,7 +8,7 @@ so all of its effects go through `tx`, and it makes no call out of the process.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +18,9 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 
 from sametoken.errors import Transient
-from sametoken.store.dialects import ByDialect, locks_rows
+from sametoken.store.cache import Cache
+from sametoken.store.dialects import TAKES_TEXT, ByDialect, Text, locks_rows
+from sametoken.store.statements import Sent, Straight
 from sametoken.world import World, mint_uuid
 
 T = TypeVar("T")
@@ -51,6 +53,9 @@ class Tx:
 
     `now` is the store's clock, read once, so that everything in a transaction happens at the same
     moment and no node's own clock is ever persisted. Ids minted here share the digits `near`.
+
+    `written` is for owners of tables: what this transaction wrote, so that it need not be read
+    back, by a key of the owner's. `cache` and `stamps` are for `cached`.
     """
 
     connection: sa.Connection
@@ -58,6 +63,9 @@ class Tx:
     world: World
     channels: set[str] = field(default_factory=set)
     near: str = ""
+    written: dict[Hashable, Any] = field(default_factory=dict)
+    cache: Cache | None = None
+    stamps: dict[Hashable, str | None] = field(default_factory=dict)
 
     def execute(self, statement: sa.Executable | ByDialect, parameters: Any = None) -> Result:
         """Run a statement. `parameters` is a mapping, or a list of mappings for many rows."""
@@ -65,12 +73,28 @@ class Tx:
             statement = statement.written_for(self.connection.dialect.name)
         return self.connection.execute(statement, parameters)
 
-    def lock(self, statement: sa.Executable, parameters: Any = None) -> None:
+    def send(self, statement: Text, values: Sequence[Any] = ()) -> Sent:
+        """Run a statement written by hand; returns its rows, as tuples of what the driver gives."""
+        connection = self.connection
+        dialect = connection.dialect.name
+        if isinstance(connection, Straight):
+            return connection.send(statement.for_driver[dialect], values)
+        if connection.dialect.driver in TAKES_TEXT:
+            text = statement.for_driver[dialect]
+            return Sent.of(connection.exec_driver_sql(text, tuple(values)))
+        named = {f"v{place}": value for place, value in enumerate(values)}
+        return Sent.of(connection.execute(statement.for_any[dialect], named))
+
+    def lock(self, statement: sa.Executable | Text, parameters: Any = None) -> None:
         """Lock the rows that `statement` selects for update; its result is dropped.
 
         On SQLite the statement is not sent: only one transaction writes at a time there.
         """
-        if locks_rows(self.connection.dialect.name):
+        if not locks_rows(self.connection.dialect.name):
+            return
+        if isinstance(statement, Text):
+            self.send(statement, parameters)
+        else:
             self.execute(statement, parameters)
 
     def mint_uuid(self) -> str:
@@ -79,6 +103,15 @@ class Tx:
     def wake(self, channel: str) -> None:
         """Wake the listeners on `channel` once this transaction has committed."""
         self.channels.add(channel)
+
+    def cached(self, topic: Hashable, key: Hashable, read: Callable[[], T]) -> T:
+        """Return what `read` returned under the topic's stamp, perhaps in another transaction.
+
+        Without a stamp that this transaction has read, `read` is called. See `store.cache`.
+        """
+        if self.cache is None or topic not in self.stamps:
+            return read()
+        return self.cache.get(topic, self.stamps[topic], key, read)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -92,6 +125,7 @@ class Tx:
         try:
             yield
         except BaseException:
+            self.written.clear()
             command("ROLLBACK TO SAVEPOINT effects")
             command("RELEASE SAVEPOINT effects")
             raise

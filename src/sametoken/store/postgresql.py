@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from sametoken.errors import Misconfigured, Transient
 from sametoken.store import clock
+from sametoken.store.cache import Cache
 from sametoken.store.channels import Channels
 from sametoken.store.engines import POSTGRESQL, engine_for
 from sametoken.store.group_commit import DatabaseErrors
@@ -64,8 +65,9 @@ class PostgresqlStore:
         self._pace = clock.Pace(wall)
         engine = engine_for(POSTGRESQL, lambda: connect(url))
         self._sessions: queue.LifoQueue[PostgresqlSession] = queue.LifoQueue()
+        cache = Cache()
         for _ in range(SESSIONS):
-            self._sessions.put(PostgresqlSession(engine, world, self._pace))
+            self._sessions.put(PostgresqlSession(engine, world, self._pace, cache))
         self._closing = threading.Event()
         self._news = News(url, world, self._channels)
         self._writers = [

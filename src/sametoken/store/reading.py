@@ -28,6 +28,7 @@ from sametoken.errors import Misconfigured, Transient
 from sametoken.store import clock
 from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.group_commit import DatabaseErrors
+from sametoken.store.oldest import check_sqlite
 from sametoken.store.port import Tx
 from sametoken.store.sqlite import BUSY_SECONDS, dbapi
 from sametoken.world import World
@@ -134,6 +135,7 @@ def _snapshot(path: Path, ways: tuple[str, ...]) -> Iterator[sa.Connection]:
 
 def _begun(path: Path, way: str) -> sa.Connection | None:
     """Open the file and take a snapshot. None if the log's index would have to be written first."""
+    check_sqlite(sqlite3.sqlite_version_info)
     uri = f"{path.as_uri()}?{way}"
     connection = engine_for(
         SQLITE,

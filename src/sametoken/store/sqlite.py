@@ -21,11 +21,13 @@ import sqlalchemy as sa
 
 from sametoken.errors import Misconfigured, Transient
 from sametoken.store import clock
+from sametoken.store.cache import Cache
 from sametoken.store.channels import Channels
 from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.gate import Gate
 from sametoken.store.group_commit import DatabaseErrors, run_batch
 from sametoken.store.jobs import QUEUE_JOBS_MAX, Job, JobQueue
+from sametoken.store.oldest import check_sqlite
 from sametoken.store.port import Tx
 from sametoken.store.statements import Straight
 from sametoken.world import World, mint_neighbourhood
@@ -40,25 +42,35 @@ BUSY_SECONDS = 5.0
 CHECKPOINT_PAGES = 4000
 # Describes are limited by the interpreter, not by the disk; more readers would only queue for it.
 READERS = 4
-# The page cache of each connection, in KiB: the hot indexes of 100,000 instances fit.
-CACHE_KIB = 65536
+# Page caches, in KiB; 64 MiB for a server's five connections together. The writer keeps its pages
+# from one commit to the next, and the ends of all indexes that it adds to fit. A reader drops its
+# pages at its first read after any commit, since the pages may have changed: it needs room for a
+# single answer, and what it reads again comes from the system's own cache of the file. No mmap_size
+# instead: a read from a mapped file that fails is a signal which ends the process, not an error.
+WRITER_CACHE_KIB = 48 * 1024
+READER_CACHE_KIB = 4 * 1024
 _SETTINGS = (
     "journal_mode=WAL",
     "synchronous=FULL",
     "fullfsync=ON",
     "foreign_keys=ON",
     f"wal_autocheckpoint={CHECKPOINT_PAGES}",
-    f"cache_size=-{CACHE_KIB}",
 )
 
 
-def connect(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
-    """Open the file at `path` durably, in WAL mode. The caller begins and ends transactions."""
+def connect(
+    path: Path, *, busy_seconds: float = BUSY_SECONDS, cache_kib: int = READER_CACHE_KIB
+) -> sqlite3.Connection:
+    """Open the file at `path` durably, in WAL mode. The caller begins and ends transactions.
+
+    Raises `Misconfigured` if this Python's SQLite is too old.
+    """
+    check_sqlite(sqlite3.sqlite_version_info)
     connection = sqlite3.connect(
         path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
     )
     try:
-        for setting in _SETTINGS:
+        for setting in (*_SETTINGS, f"cache_size=-{cache_kib}"):
             connection.execute(f"PRAGMA {setting}")
     except sqlite3.Error:
         connection.close()
@@ -80,6 +92,7 @@ class SqliteSession:
         self._connection: sa.Connection | None = None
         self._now = world.now()
         self._near = ""
+        self._cache = Cache()
 
     def begin(self) -> None:
         if self._connection is None:
@@ -93,7 +106,7 @@ class SqliteSession:
 
     def transaction(self) -> Tx:
         assert self._connection is not None, "begin() comes first"
-        return Tx(self._connection, self._now, self._world, near=self._near)
+        return Tx(self._connection, self._now, self._world, near=self._near, cache=self._cache)
 
     def command(self, sql: str) -> None:
         assert self._connection is not None, "begin() comes first"
@@ -130,7 +143,7 @@ class SqliteStore:
         self._gate = Gate(path)
         self._channels = Channels()
         self._jobs = JobQueue()
-        engine = engine_for(SQLITE, lambda: connect(path))
+        engine = engine_for(SQLITE, lambda: connect(path, cache_kib=WRITER_CACHE_KIB))
         self._session = SqliteSession(engine, world)
         self._reader_engine = engine_for(SQLITE, self._connect_reader)
         self._readers: queue.LifoQueue[sa.Connection] = queue.LifoQueue()
@@ -225,6 +238,7 @@ def change_schema(path: Path, change: Callable[[sa.Connection], None]) -> None:
 
 def check_usable(path: Path) -> None:
     """Raise `Misconfigured`, saying what to do, if `path` cannot be used as the database."""
+    check_sqlite(sqlite3.sqlite_version_info)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Readable by the owner only, because the rows hold what callers sent. SQLite gives the log

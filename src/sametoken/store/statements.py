@@ -5,10 +5,12 @@ a cache key, finds the compiled form, and builds a context and a result. Here, t
 The text that is sent is still SQLAlchemy's, and so are the conversions of values, the rows and the
 errors.
 
-Some statements still go through SQLAlchemy at each execution: text, a statement that was met only
-once, a default that is computed at each execution, an empty list; and all statements, if there are
-listeners to the connection's events or SQLAlchemy logs statements. A connection that an application
-passes to `idempotency.join` uses none of this.
+Statements written by hand (`dialects.Text`) go to the driver as they are: see `Straight.send`.
+
+Some statements still go through SQLAlchemy at each execution: its own texts, a statement that was
+met only once, a default that is computed at each execution, an empty list; and all statements, if
+there are listeners to the connection's events or SQLAlchemy logs statements. A connection that an
+application passes to `idempotency.join` uses none of this.
 
 `tests/store/test_statements.py` compares both ways on both databases.
 """
@@ -18,7 +20,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine.result import SimpleResultMetaData
@@ -67,6 +69,22 @@ class Rows(list[sa.Row[Any]]):
 
     def scalar_one(self) -> Any:
         return self.one()[0]
+
+
+class Sent(list[tuple[Any, ...]]):
+    """All rows that a statement written by hand returned, and the count of rows it changed."""
+
+    __slots__ = ("rowcount",)
+
+    def __init__(self, rows: Sequence[Any], rowcount: int) -> None:
+        super().__init__(rows)
+        self.rowcount = rowcount
+
+    @classmethod
+    def of(cls, result: sa.CursorResult[Any]) -> Self:
+        """Read all rows of a result of SQLAlchemy's."""
+        rowcount = result.rowcount
+        return cls([tuple(row) for row in result] if result.returns_rows else (), rowcount)
 
 
 class Prepared:
@@ -261,6 +279,20 @@ class Straight(sa.Connection):
             return prepared.answer(self._cursor)
         except self._driver_error as error:
             raise self._translated(prepared.sql, error) from error
+
+    def send(self, sql: str, values: Sequence[Any]) -> Sent:
+        """Run a statement in the driver's own text, with values as the driver takes them."""
+        if self._check is not None:
+            self._check(self._raw)
+        if self._is_listened_to():
+            return Sent.of(super().exec_driver_sql(sql, tuple(values)))
+        cursor = self._cursor
+        try:
+            cursor.execute(sql, values)
+            rows = () if cursor.description is None else cursor.fetchall()
+            return Sent(rows, cursor.rowcount)
+        except self._driver_error as error:
+            raise self._translated(sql, error) from error
 
     def exec_driver_sql(self, statement: str, *rest: Any, **more: Any) -> Any:
         if self._check is not None:

@@ -11,6 +11,7 @@ import pytest
 from ec2.asking import code
 from plane import Plane
 from sametoken.resources.kit import counters
+from sdk import REGION
 
 ZONE = "us-east-1a"
 
@@ -101,7 +102,7 @@ def test_the_last_of_it_moved_ends_the_source_and_gives_nothing_back(
     name = counters.capacity_name(ZONE, "t3.micro")
 
     def free() -> int:
-        return plane.run(lambda tx: counters.free(tx, [name])[name])
+        return plane.run(lambda tx: counters.free(tx, (plane.keys.account, REGION), [name])[name])
 
     before = free()
     source, destination = reserve(ec2, 3), reserve(ec2, 2)

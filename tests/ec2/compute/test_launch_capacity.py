@@ -13,6 +13,7 @@ from sametoken.resources.kit import counters, rows
 from sametoken.resources.network import vpcs
 from sametoken.services.housekeeping import sweep
 from sametoken.store.port import Tx
+from sdk import REGION
 
 ZONE = "us-east-1a"
 HERE = {"Placement": {"AvailabilityZone": ZONE}}
@@ -30,7 +31,7 @@ def room(plane: Plane, instance_type: str, maximum: int, zone: str = ZONE) -> st
 
 
 def left(plane: Plane, name: str) -> int:
-    return plane.run(lambda tx: counters.free(tx, [name]))[name]
+    return plane.run(lambda tx: counters.free(tx, (plane.keys.account, REGION), [name]))[name]
 
 
 def count(answer: dict[str, Any]) -> int:

@@ -20,7 +20,7 @@ from ec2.asking import (
     wait,
 )  # fmt: skip
 from plane import LAUNCH, Plane
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import listings
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import default_vpc, vpcs
@@ -54,7 +54,7 @@ def other_vpc(plane: Plane, account: str) -> tuple[str, str]:
         )  # fmt: skip
 
     def first(tx: Tx, kind: Any) -> Row:
-        return rows.listing(tx, kind, account, "us-east-1")[0]
+        return listings.every(tx, kind, account, "us-east-1")[0]
 
     def new_vpc(tx: Tx) -> Row:
         known = first(tx, vpcs.VPC)

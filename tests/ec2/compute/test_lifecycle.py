@@ -13,6 +13,7 @@ from plane import LAUNCH, Plane, running_plane
 from sametoken.resources.compute.instances import STATE_CODES, InstanceState
 from sametoken.resources.compute.placements import placement_id
 from sametoken.resources.kit import counters, rows
+from sdk import REGION
 
 # Answers of each call in each state: (previous, current), or the code of a refusal.
 # Source: EC2 user guide, "Instance lifecycle"; captures for repeats.
@@ -211,7 +212,7 @@ def leftovers(plane: Plane, client: Any, id: str, *, held: list[str]) -> None:
     for subnet in client.describe_subnets()["Subnets"]:
         assert subnet["AvailableIpAddressCount"] == 4091
     assert row_of(plane, id).private["held"] is None
-    used = plane.run(lambda tx: counters.free(tx, held))
+    used = plane.run(lambda tx: counters.free(tx, (plane.keys.account, REGION), held))
     assert used == {
         held[0]: counters.CAPACITY_DEFAULT, held[1]: counters.VCPUS_DEFAULT,
     }  # fmt: skip

@@ -13,8 +13,10 @@ from botocore.exceptions import ClientError
 
 from ec2.asking import described, drive, found, launch, row_of, wait
 from plane import LAUNCH, Plane, running_plane
+from sametoken.idempotency.entries import read_attempts
 from sametoken.idempotency.ledger import Scope
 from sametoken.idempotency.token import derive_token
+from sametoken.store.port import Tx
 from sametoken.workflow.plans import PLANS
 
 # Members that show the current state, which a replay may show later than the first answer.
@@ -58,9 +60,13 @@ def meaning(answer: dict[str, Any]) -> dict[str, Any]:
 
 def attempts(plane: Plane, token: str) -> int:
     scope = Scope(plane.keys.account, "us-east-1", "RunInstances")
-    entry = plane.run(lambda tx: plane.node.engine.ledger.find(tx, scope, token))
-    assert entry is not None, "the token is retained"
-    return entry.attempts
+
+    def number(tx: Tx) -> int:
+        entry = plane.node.engine.ledger.find(tx, scope, token)
+        assert entry is not None, "the token is retained"
+        return read_attempts(tx, entry)[-1].number
+
+    return plane.run(number)
 
 
 def test_32_duplicates_at_once_are_one_launch_and_31_replays(plane: Plane) -> None:

@@ -9,9 +9,10 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from botocore.loaders import Loader
 
 from ec2 import peer
-from sametoken.ec2.protocol.model import Codec, ServiceModel
+from sametoken.ec2.protocol.model import Codec, ServiceModel, read_description
 from sametoken.ec2.protocol.query import split_form
 from sametoken.errors import Misconfigured, ServiceError
 
@@ -98,6 +99,11 @@ def test_the_model_knows_the_service_it_describes() -> None:
     assert (EC2.name, EC2.protocol, EC2.api_version) == ("ec2", "ec2", "2016-11-15")
     assert EC2.namespace == "http://ec2.amazonaws.com/doc/2016-11-15/"
     assert EC2.action_names == set(peer.actions("ec2"))
+
+
+@pytest.mark.parametrize("name", ["ec2", "sts"])
+def test_the_description_is_the_one_that_botocore_would_load(name: str) -> None:
+    assert read_description(name) == Loader().load_service_model(name, "service-2")
 
 
 def test_the_model_says_which_actions_take_and_echo_a_client_token() -> None:

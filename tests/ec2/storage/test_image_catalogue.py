@@ -126,8 +126,8 @@ def test_ids_are_well_formed_and_the_same_at_every_installation() -> None:
 
 def test_an_image_exists_in_its_region_only() -> None:
     image = images.all_images("eu-west-1")[0]
-    assert images.find("eu-west-1", image.id) == image
-    assert images.find("eu-west-2", image.id) is None
+    assert images.find_described("eu-west-1", image.id) == images.describe(image)
+    assert images.find_described("eu-west-2", image.id) is None
     assert images.all_images("nowhere-1") == ()
 
 
@@ -162,9 +162,9 @@ def test_an_image_exists_in_its_region_only() -> None:
 def test_public_parameters_resolve_to_their_image(path: str, name: str) -> None:
     image_id = images.resolve_parameter("us-east-1", f"resolve:ssm:{path}")
     assert image_id is not None and image_id == images.resolve_parameter("us-east-1", path)
-    image = images.find("us-east-1", image_id)
-    assert image is not None and image.name == name
-    assert image.name in names(Filters=[f("public-ssm-parameter-name", path.removeprefix("/"))])
+    image = images.find_described("us-east-1", image_id)
+    assert image is not None and image["Name"] == name
+    assert name in names(Filters=[f("public-ssm-parameter-name", path.removeprefix("/"))])
 
 
 def test_a_parameter_that_is_not_built_in_resolves_to_nothing() -> None:

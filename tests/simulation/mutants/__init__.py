@@ -37,6 +37,9 @@ _ALL: tuple[Mutant, ...] = (
     holdings.held_is_never_credited,
     holdings.capacity_oversold,
     holdings.sweep_takes_what_is_named,
+    tokens.settled_without_an_end,
+    tokens.other_zone_overwrites_the_first,
+    tokens.other_zones_not_looked_for,
     tokens.token_case_ignored,
     tokens.zone_ignored,
     tokens.account_ignored,
@@ -47,6 +50,7 @@ _ALL: tuple[Mutant, ...] = (
     holdings.quotas_not_checked,
     holdings.gateway_leaves_its_interface,
     holdings.callers_end_what_others_stand_on,
+    holdings.stamp_stays,
 )
 _LAUNCHES = {"palette": ("RunInstances",)}
 _UP = {"crash": 0.0, "crash_node": 0.0}
@@ -71,6 +75,8 @@ ODDS: Mapping[Mutant, dict[str, Any]] = {
     holdings.sweep_takes_what_is_named: {
         **_LAUNCHES, "crash_node": 0.0, "freeze_node": 0.0, "long_break": 1.0, "sweep": 1.0,
     },
+    tokens.other_zone_overwrites_the_first: {"palette": ("CreateVolume",)},
+    tokens.other_zones_not_looked_for: {"palette": ("CreateVolume",)},
     tokens.refusal_keeps_the_claim: {"limits": 0.6},
     commits.clock_of_each_node: {"clock_skewed": 1.0},
     holdings.address_moves_without_leaving: {

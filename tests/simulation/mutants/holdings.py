@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sametoken.ec2.compute import capacity_moves
 from sametoken.ec2.kit.request import Request
 from sametoken.resources.compute import instances
-from sametoken.resources.kit import counters, endings, quotas, rows, tombstones
+from sametoken.resources.kit import counters, endings, quotas, regions, rows, tombstones
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import elastic_addresses, interfaces
 from sametoken.store.port import Tx
@@ -37,8 +37,8 @@ def held_is_never_credited() -> Iterator[None]:
 
 def capacity_oversold() -> Iterator[None]:
     with (
-        patch.object(counters, "free", lambda tx, names, **read: dict.fromkeys(names, 1000)),
-        patch.object(counters, "maxima", lambda tx, names: dict.fromkeys(names, 1000)),
+        patch.object(counters, "free", lambda tx, place, names: dict.fromkeys(names, 1000)),
+        patch.object(counters, "maxima", lambda tx, place, names: dict.fromkeys(names, 1000)),
     ):
         yield
 
@@ -88,4 +88,10 @@ def callers_end_what_others_stand_on() -> Iterator[None]:
 def gateway_leaves_its_interface() -> Iterator[None]:
     """P8: keep the interface of a deleted NAT gateway, with its address."""
     with patch.object(interfaces, "delete", lambda tx, row, *, cause: row):
+        yield
+
+
+def stamp_stays() -> Iterator[None]:
+    """Keep what nodes looked up, although it has changed."""
+    with patch.object(regions, "renew_stamp", lambda tx, account, region: None):
         yield

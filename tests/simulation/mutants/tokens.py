@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from sametoken.errors import ServiceError
 from sametoken.idempotency import Engine, Made, Operation, engine, ledger, tables
+from sametoken.idempotency.entries import Ledger
 from sametoken.idempotency.ledger import Call, Entry, Outcome, OutcomeState, Scope
-from sametoken.idempotency.tables import Ledger
 from sametoken.server import execution
 from sametoken.store.port import Tx
 
@@ -70,6 +70,47 @@ def retention_from_the_request() -> Iterator[None]:
         tx.execute(late.values(expires_at=tx.now + timedelta(hours=24)))
 
     with patch.object(Ledger, "settle", mutated):
+        yield
+
+
+def settled_without_an_end() -> Iterator[None]:
+    """Settle without the end of the retention: entries without a resource stay for ever."""
+    settle = Ledger.settle
+
+    def mutated(
+        self: Ledger, tx: Tx, entry: Entry, outcome: Outcome, resources: Sequence[str]
+    ) -> None:
+        settle(self, tx, entry, outcome, resources)
+        endless = sa.update(tables.ENTRY).where(tables.ENTRY.c.id == entry.id)
+        tx.execute(endless.values(expires_at=None))
+
+    with patch.object(Ledger, "settle", mutated):
+        yield
+
+
+def other_zone_overwrites_the_first() -> Iterator[None]:
+    """Write every outcome into the entry's row, so that a second zone's replaces the first's."""
+    settle = Ledger.settle
+
+    def mutated(
+        self: Ledger, tx: Tx, entry: Entry, outcome: Outcome, resources: Sequence[str]
+    ) -> None:
+        settle(self, tx, replace(entry, first_zone=None), outcome, resources)
+
+    with patch.object(Ledger, "settle", mutated):
+        yield
+
+
+def other_zones_not_looked_for() -> Iterator[None]:
+    """Read the entry's row alone, so that a repeat in its second zone is performed again."""
+    claim = Ledger.claim
+
+    def mutated(self: Ledger, tx: Tx, scope: Scope, client_token: str) -> Entry:
+        entry = claim(self, tx, scope, client_token)
+        first = tuple(one for one in entry.outcomes if one.zone == entry.first_zone)
+        return replace(entry, outcomes=first)
+
+    with patch.object(Ledger, "claim", mutated):
         yield
 
 

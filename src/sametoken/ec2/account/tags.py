@@ -106,10 +106,17 @@ def delete_tags(tx: Tx, request: Request) -> Document:
 def describe_tags(tx: Tx, request: Request) -> Document:
     """Every tag of the account's living resources, by resource and key."""
     given = request.params.get("Filters")
-    ids = exact_values(given, "resource-id")
+    found = tags.tagged(
+        tx,
+        request.account,
+        request.region,
+        ids=exact_values(given, "resource-id"),
+        kinds=exact_values(given, "resource-type"),
+        keys=exact_values(given, "key"),
+    )
     shown = [
         {"ResourceId": row.id, "ResourceType": row.kind, "Key": key, "Value": value}
-        for row in tags.tagged(tx, request.account, request.region, ids)
+        for row in found
         for key, value in tags.of(row).items()
     ]
     matches = compile_filters(given, _FILTERS)

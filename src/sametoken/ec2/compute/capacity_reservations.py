@@ -59,9 +59,9 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
     params = request.params
     zone, kind, count = zone_of(tx, request), params["InstanceType"], params["InstanceCount"]
     name = counters.capacity_name(zone, kind)
-    if counters.free(tx, [name])[name] < count:
+    if counters.free(tx, request.place, [name])[name] < count:
         raise insufficient_capacity(kind, zone, [])
-    counters.debit(tx, {name: count})
+    counters.debit(tx, request.place, {name: count})
     document: Document = {
         "AvailabilityZone": zone,
         "AvailabilityZoneId": geography.zone_id_of(zone),

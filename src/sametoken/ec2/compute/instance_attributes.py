@@ -8,7 +8,9 @@ from typing import Any
 
 from sametoken.ec2.compute.instances import show_rows
 from sametoken.ec2.compute.launch_parameters import check_user_data
+from sametoken.ec2.kit import narrowing
 from sametoken.ec2.kit.actions import Action, Change, Read
+from sametoken.ec2.kit.describing import pieces
 from sametoken.ec2.kit.filters import compile_filters
 from sametoken.ec2.kit.paging import page, scope_of
 from sametoken.ec2.kit.paths import getters
@@ -21,6 +23,7 @@ from sametoken.resources.catalogues import instance_types
 from sametoken.resources.compute import instances
 from sametoken.resources.compute.instances import INSTANCE, InstanceState
 from sametoken.resources.kit import rows
+from sametoken.resources.kit.listings import By
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import vpcs
 from sametoken.resources.storage import volumes
@@ -209,19 +212,16 @@ def _get(tx: Tx, request: Request, *, lock: bool = False) -> Row:
     return rows.get(tx, INSTANCE, request.account, request.region, ids, lock=lock)[0]
 
 
-_CREDIT_FILTERS = getters({"instance-id": "InstanceId"})
+_CREDIT_FILTERS = {"instance-id": "InstanceId"}
 
 
 def describe_credit_specifications(tx: Tx, request: Request) -> Document:
     """Return the CPU credits of burstable instances; others have none, and are left out."""
-    account, region = request.account, request.region
     ids = request.params.get("InstanceIds")
-    matches = compile_filters(request.params.get("Filters"), _CREDIT_FILTERS)
-    found = (
-        rows.get(tx, INSTANCE, account, region, ids)
-        if ids
-        else rows.listing(tx, INSTANCE, account, region)
-    )
+    given = request.params.get("Filters")
+    matches = compile_filters(given, getters(_CREDIT_FILTERS))
+    wishes = narrowing.wishes(given, _CREDIT_FILTERS, INSTANCE, columns={"InstanceId": By.ID})
+    found = (row for piece in pieces(tx, request, INSTANCE, ids, "", wishes) for row in piece)
     shown = [
         {"InstanceId": row.id, "CpuCredits": row.private["CpuCredits"]}
         for row in found

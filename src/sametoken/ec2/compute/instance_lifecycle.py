@@ -103,7 +103,7 @@ def _start(tx: Tx, row: Row) -> Row:
         return row
     kind = instance_types.INSTANCE_TYPES[row.doc["InstanceType"]]
     held = instances.holding(row.account, row.region, row.zone, kind.name, kind.vcpus)
-    free = counters.free(tx, [held["capacity"], held["vcpus"]])
+    free = counters.free(tx, row.place, [held["capacity"], held["vcpus"]])
     if free[held["vcpus"]] < held["amount"]:
         raise ServiceError(
             "VcpuLimitExceeded",

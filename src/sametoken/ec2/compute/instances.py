@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sametoken.ec2.compute.instance_filters import INSTANCE_FILTERS, STATUS_FILTERS
+from sametoken.ec2.kit import narrowing
 from sametoken.ec2.kit.actions import Action, Read
 from sametoken.ec2.kit.describing import pieces
-from sametoken.ec2.kit.filters import compile_filters, exact_values, tag_filters, tags_of_document
+from sametoken.ec2.kit.filters import compile_filters, tag_filters, tags_of_document
 from sametoken.ec2.kit.nouns import shown_members
 from sametoken.ec2.kit.paging import Page, page_in_order, scope_of
 from sametoken.ec2.kit.paths import getters
@@ -22,6 +23,7 @@ from sametoken.ec2.storage.volumes import volume_mapping
 from sametoken.idempotency import Identities
 from sametoken.resources.compute.instances import INSTANCE, STATE_CODES, InstanceState
 from sametoken.resources.kit import rows
+from sametoken.resources.kit.listings import By, Wish
 from sametoken.resources.kit.moments import find_moment
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network.interfaces import INTERFACE, public_dns_name
@@ -30,6 +32,16 @@ from sametoken.store.port import Tx
 
 _FILTERS = {**getters(INSTANCE_FILTERS), **tag_filters(tags_of_document)}
 _STATUS_FILTERS = getters(STATUS_FILTERS)
+# The paths of filters that show a column of the row.
+_COLUMNS = {
+    "InstanceId": By.ID,
+    "ClientToken": By.CLIENT_TOKEN,
+    "State.Name": By.STATE,
+    "Placement.AvailabilityZone": By.ZONE,
+}
+_STATUS_COLUMNS = {"InstanceState.Name": By.STATE, "AvailabilityZone": By.ZONE}
+# The members of an instance that other rows tell.
+_JOINED = ("BlockDeviceMappings", "NetworkInterfaces", "PublicDnsName", "PublicIpAddress")
 
 # EC2 shows neither devices nor addresses of an instance in these states.
 _LEAVING = frozenset({InstanceState.TERMINATED.value})
@@ -108,13 +120,22 @@ def _reservation(id: str, account: str, instances: list[Document]) -> Document:
 
 def describe_instances(tx: Tx, request: Request) -> Document:
     """Return reservations, each with those of its instances that were asked for."""
-    matches = compile_filters(request.params.get("Filters"), _FILTERS)
+    given = request.params.get("Filters")
+    matches = compile_filters(given, _FILTERS)
+    wishes = narrowing.wishes(given, INSTANCE_FILTERS, INSTANCE, columns=_COLUMNS)
+    # Where no index helps, test what a row alone tells before the rows below it are read.
+    of_rows = [] if wishes else _of_rows(given)
+    likely = compile_filters(of_rows, _FILTERS)
 
-    def passes(one: Shown) -> bool:
-        reservation = one.row.private["ReservationId"]
-        return matches({**one.document, "ReservationId": reservation, "OwnerId": one.row.account})
+    def may_match(row: Row) -> bool:
+        return not of_rows or likely(_tested(_show_one(row, [])))
 
-    listed = _page(tx, request, passes)
+    def found(after: str) -> Iterator[Shown]:
+        for piece in _pieces(tx, request, after, wishes):
+            likely_ones = [row for row in piece if may_match(row)]
+            yield from (one for one in show_rows(tx, likely_ones) if matches(_tested(one)))
+
+    listed = _page(request, found)
     reservations: dict[str, Document] = {}
     for one in listed.items:
         id = one.row.private["ReservationId"]
@@ -125,17 +146,42 @@ def describe_instances(tx: Tx, request: Request) -> Document:
 
 def describe_instance_status(tx: Tx, request: Request) -> Document:
     """Return the status of running instances; with IncludeAllInstances of all."""
-    matches = compile_filters(request.params.get("Filters"), _STATUS_FILTERS)
+    given = request.params.get("Filters")
+    matches = compile_filters(given, _STATUS_FILTERS)
+    wishes = narrowing.wishes(given, STATUS_FILTERS, INSTANCE, columns=_STATUS_COLUMNS)
     every = request.params.get("IncludeAllInstances", False)
-    listed = _page(
-        tx,
-        request,
-        lambda one: (every or one.row.state == InstanceState.RUNNING) and matches(_status(one)),
-    )
+    if not every:
+        wishes.insert(0, Wish(By.STATE, (InstanceState.RUNNING.value,)))
+
+    def found(after: str) -> Iterator[Shown]:
+        # A status shows nothing of the rows below an instance.
+        for piece in _pieces(tx, request, after, wishes):
+            for row in piece:
+                one = _show_one(row, [])
+                if (every or row.state == InstanceState.RUNNING) and matches(_status(one)):
+                    yield one
+
+    listed = _page(request, found)
     return {
         "InstanceStatuses": [_status(one) for one in listed.items],
         "NextToken": listed.next_token,
     }
+
+
+def _pieces(tx: Tx, request: Request, after: str, wishes: Sequence[Wish]) -> Iterator[list[Row]]:
+    return pieces(tx, request, INSTANCE, request.params.get("InstanceIds"), after, wishes)
+
+
+def _of_rows(given: Sequence[Document] | None) -> list[Document]:
+    """The filters that look at nothing but the instance's own row."""
+    paths = ((one, INSTANCE_FILTERS.get(str(one.get("Name")), "")) for one in given or ())
+    return [one for one, path in paths if not path.startswith(_JOINED)]
+
+
+def _tested(one: Shown) -> Document:
+    """The document that filters look at: two members of the reservation as well."""
+    reservation = one.row.private["ReservationId"]
+    return {**one.document, "ReservationId": reservation, "OwnerId": one.row.account}
 
 
 def validate(request: Request) -> None:
@@ -146,13 +192,8 @@ def validate(request: Request) -> None:
         )
 
 
-def _page(tx: Tx, request: Request, passes: Callable[[Shown], bool]) -> Page[Shown]:
-    """Return the page asked for, of the instances that pass. Shows only as many as it needs."""
-
-    def found(after: str) -> Iterator[Shown]:
-        for piece in _candidates(tx, request, after):
-            yield from (one for one in show_rows(tx, piece) if passes(one))
-
+def _page(request: Request, found: Callable[[str], Iterator[Shown]]) -> Page[Shown]:
+    """Return the page asked for, of the instances that `found` yields after an id."""
     return page_in_order(
         found,
         lambda one: one.row.id,
@@ -162,27 +203,6 @@ def _page(tx: Tx, request: Request, passes: Callable[[Shown], bool]) -> Page[Sho
         minimum=PAGE_MINIMUM,
         maximum=PAGE_MAXIMUM,
     )
-
-
-def _candidates(tx: Tx, request: Request, after: str) -> Iterator[list[Row]]:
-    """Rows that may match, narrowed by index where ids or tokens are given exactly."""
-    asked, given = request.params.get("InstanceIds"), request.params.get("Filters")
-    ids = exact_values(given, "instance-id")
-    if ids is not None and not asked:
-        yield [row for row in _visible(tx, request, ids) if row.id > after]
-        return
-    tokens = exact_values(given, "client-token")
-    yield from pieces(tx, request, INSTANCE, asked, after, client_tokens=tokens)
-
-
-def _visible(tx: Tx, request: Request, ids: Sequence[str]) -> list[Row]:
-    owner = (INSTANCE.name, request.account, request.region)
-    return [
-        row
-        for _, row in sorted(rows.by_ids(tx, ids).items())
-        if (row.kind, row.account, row.region) == owner
-        and (row.gone_at is None or row.gone_at + INSTANCE.lingers > tx.now)
-    ]
 
 
 def _status(one: Shown) -> Document:

@@ -51,12 +51,11 @@ def zone_of(tx: Tx, request: Request) -> str:
     if "AvailabilityZoneId" in placement:
         by_id = {zone.id: zone.name for zone in geography.zones_of(request.region)}
         return by_id[placement["AvailabilityZoneId"]]
-    named = [params.get("SubnetId")]
-    for interface in params.get("NetworkInterfaces", ()):
-        named += [interface.get("SubnetId"), interface.get("NetworkInterfaceId")]
-    for id in named:
-        if id is not None:
-            return rows.zone_of(tx, request.account, id)
+    asked = (params, *params.get("NetworkInterfaces", ()))
+    for one in asked:
+        for member, kind in (("SubnetId", vpcs.SUBNET), ("NetworkInterfaceId", INTERFACE)):
+            if member in one:
+                return rows.zone_of(tx, kind, request.account, request.region, one[member])
     return ""
 
 
@@ -73,7 +72,7 @@ def perform(tx: Tx, request: Request) -> Made:
     new = [row for _, attached, _ in launched for row in attached if row.state == "pending"]
     rows.insert(tx, [*(row for row, _, _ in launched), *new])
     work.enqueue_launches(tx, [(row, spec) for row, _, spec in launched])
-    instances.hold(tx, launched[0][0], count=blueprint.count, maxima_read=blueprint.maxima)
+    instances.hold(tx, launched[0][0], count=blueprint.count)
     ids = [row.id for row, _, _ in launched]
     return Made({"reservation": reservation, "instances": ids}, resources=ids)
 
@@ -95,10 +94,10 @@ def _blueprint(tx: Tx, request: Request, origin: list[Document]) -> Blueprint:
     if group is not None:
         placement_groups.require(tx, request.account, request.region, group)
     candidates = _candidate_subnets(tx, request)
-    zone, count, maxima = _choose_zone(tx, request, instance_type, candidates)
+    zone, count = _choose_zone(tx, request, instance_type, candidates)
     subnet = candidates[zone]
     groups = _groups(tx, request, subnet, _primary(params).get("Groups"))
-    return Blueprint(request, image, instance_type, zone, subnet, groups, count, origin, maxima)
+    return Blueprint(request, image, instance_type, zone, subnet, groups, count, origin)
 
 
 def _find_image(tx: Tx, request: Request) -> Document:
@@ -161,17 +160,12 @@ def _candidate_subnets(tx: Tx, request: Request) -> dict[str, Row]:
 
 def _choose_zone(
     tx: Tx, request: Request, instance_type: InstanceType, candidates: Mapping[str, Row]
-) -> tuple[str, int, Mapping[str, int]]:
-    """The zone, the number of instances, and the maxima that both were chosen by.
-
-    As many as fit, from MinCount to MaxCount. The maxima are given to the debit, which need not
-    read them again.
-    """
+) -> tuple[str, int]:
+    """The zone, and the number of instances: as many as fit, from MinCount to MaxCount."""
     least, most = request.params["MinCount"], request.params["MaxCount"]
     vcpus = counters.vcpus_name(request.account, request.region)
     names = {zone: counters.capacity_name(zone, instance_type.name) for zone in candidates}
-    maxima = counters.maxima(tx, [vcpus, *names.values()])
-    free = counters.free(tx, list(maxima), maxima_read=maxima)
+    free = counters.free(tx, request.place, [vcpus, *names.values()])
     allowed = free[vcpus] // instance_type.vcpus
     if allowed < least:
         raise ServiceError(
@@ -187,7 +181,7 @@ def _choose_zone(
     if free[names[zone]] < least:
         others = [one for one in geography.zones_of(request.region) if one.name != zone]
         raise insufficient_capacity(instance_type.name, zone, [one.name for one in others])
-    return zone, min(most, allowed, free[names[zone]]), maxima
+    return zone, min(most, allowed, free[names[zone]])
 
 
 def _groups(tx: Tx, request: Request, subnet: Row, interface_groups: list[str] | None) -> list[Row]:

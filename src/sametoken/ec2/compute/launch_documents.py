@@ -21,8 +21,7 @@ from sametoken.resources.kit.rows import Row
 class Blueprint:
     """The properties that all instances of a launch share, after every look-up.
 
-    `origin` are the tags by which EC2 shows which template an instance comes from, `maxima` those
-    of the counters that the launch debits.
+    `origin` are the tags by which EC2 shows which template an instance comes from.
     """
 
     request: Request
@@ -33,7 +32,6 @@ class Blueprint:
     groups: list[Row]
     count: int
     origin: list[Document]
-    maxima: Mapping[str, int]
 
     @property
     def params(self) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ from sametoken.errors import ServiceError
 from sametoken.idempotency import Identities, Made, TokenGrammar
 from sametoken.resources.compute import launch_templates as stored
 from sametoken.resources.compute.launch_templates import TEMPLATE, VERSION
-from sametoken.resources.kit import endings, quotas, rows
+from sametoken.resources.kit import endings, listings, quotas, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
@@ -247,7 +247,7 @@ def _chosen(tx: Tx, request: Request) -> Iterator[tuple[Row, Row]]:
     named = request.params.get("Versions", [])
     names_template = {"LaunchTemplateId", "LaunchTemplateName"} & request.params.keys()
     if not names_template and named and set(named) <= _STANDING_FOR:
-        for template in rows.listing(tx, TEMPLATE, request.account, request.region):
+        for template in listings.every(tx, TEMPLATE, request.account, request.region):
             for number in {stored.number_of(template, one) for one in named}:
                 row = stored.find_version(tx, template, number)
                 if row is not None:

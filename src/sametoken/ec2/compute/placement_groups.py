@@ -12,8 +12,9 @@ from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.resources.compute.instances import INSTANCE
-from sametoken.resources.kit import endings, rows
+from sametoken.resources.kit import endings, listings, rows
 from sametoken.resources.kit.kinds import Kind, Quota
+from sametoken.resources.kit.listings import By, Wish
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
@@ -82,11 +83,13 @@ def require(tx: Tx, account: str, region: str, name: str) -> Row:
 
 def delete(tx: Tx, request: Request) -> Document:
     """Delete by name; refused while an instance is in the group."""
-    row = require(tx, request.account, request.region, request.params["GroupName"])
-    for piece in rows.walk(tx, INSTANCE, request.account, request.region):
+    name = request.params["GroupName"]
+    row = require(tx, request.account, request.region, name)
+    within = (Wish(By.TRAIT, (name,), "Placement.GroupName"),)
+    for piece in listings.walk(tx, INSTANCE, request.account, request.region, within):
         for instance in piece:
-            named = instance.doc["Placement"].get("GroupName")
-            if named == row.name and instance.gone_at is None:
+            named = instance.doc["Placement"]["GroupName"]
+            if named == name and instance.gone_at is None:
                 raise ServiceError(
                     "InvalidPlacementGroup.InUse",
                     f"The placement group '{row.name}' is in use by {instance.id}.",

@@ -25,7 +25,7 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
 INTERNET_GATEWAYS = Noun(
     INTERNET_GATEWAY,
     build=_build,
-    parent_filter="attachment.vpc-id",
+    under=frozenset({"Attachments.VpcId"}),
 )
 
 

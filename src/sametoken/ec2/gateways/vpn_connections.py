@@ -24,7 +24,7 @@ from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.resources.gateways.vpn import CUSTOMER_GATEWAY, VPN_CONNECTION, VPN_GATEWAY
-from sametoken.resources.kit import endings, kinds, ripening, rows
+from sametoken.resources.kit import endings, kinds, listings, ripening, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import public_addresses
@@ -219,7 +219,7 @@ def describe_connections(tx: Tx, request: Request) -> Document:
 def _by_customers(tx: Tx, request: Request, by_asn: Document) -> Document:
     """Turn the filter `bgp-asn` into one by customer gateway: the ASN is a member of those."""
     matches = compile_filters([by_asn], getters(CUSTOMER_GATEWAYS.filters))
-    found = rows.listing(tx, CUSTOMER_GATEWAY, request.account, request.region)
+    found = listings.every(tx, CUSTOMER_GATEWAY, request.account, request.region)
     ids = [row.id for row in found if matches(CUSTOMER_GATEWAYS.shown(row))]
     return {"Name": "customer-gateway-id", "Values": ids}
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from sametoken.ec2.kit.filters import compile_filters, exact_values, tag_filters, tags_of_document
+from sametoken.ec2.kit import narrowing
+from sametoken.ec2.kit.filters import compile_filters, tag_filters, tags_of_document
 from sametoken.ec2.kit.paging import page_in_order, scope_of
 from sametoken.ec2.kit.paths import getters
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.spelling import PAGE_SIZES, PageSizes
 from sametoken.ec2.protocol.documents import Document
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import listings, rows
 from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.listings import By, Wish
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
@@ -34,27 +36,27 @@ def describe(
     filters: Mapping[str, str],
     *,
     ids: str,
-    parent_filter: str | None = None,
+    parents: Collection[str] = (),
     joins: Joins | None = None,
     sizes: PageSizes = PAGE_SIZES,
 ) -> Document:
     """The result of a Describe: `member` is its list, `ids` the parameter that names resources.
 
-    `filters` are paths into the shown form. With `parent_filter`, an exact value of that filter
-    narrows the listing by index. `joins` adds members to the rows of a piece at once, so that a
-    page costs as many queries as one row. An id that does not exist is an error, a filter that
-    matches nothing is not.
+    `filters` are paths into the shown form. The listing is narrowed by an index where filters
+    allow it; `parents` are as for `narrowing.wishes`. `joins` adds members to the rows of a piece
+    at once, so that a page costs as many queries as one row. An id that does not exist is an error,
+    a filter that matches nothing is not.
     """
     params = request.params
     # Some actions call their filters Filter.
     given = params.get("Filters") or params.get("Filter")
     table = {**getters(filters), **tag_filters(_tags)}
     matches = compile_filters(given, table)
-    parents = exact_values(given, parent_filter) if parent_filter else None
-    parent = parents[0] if parents is not None and len(parents) == 1 else None
+    columns = {**narrowing.COLUMNS, ids.removesuffix("s"): By.ID}
+    wishes = narrowing.wishes(given, filters, kind, columns=columns, parents=parents)
 
     def found(after: str) -> Iterator[tuple[str, Document]]:
-        for piece in pieces(tx, request, kind, params.get(ids), after, parent=parent):
+        for piece in pieces(tx, request, kind, params.get(ids), after, wishes):
             more: list[Document] = [{}] * len(piece) if joins is None else joins(tx, piece)
             shown = (
                 (row.id, {**show(row), **added}) for row, added in zip(piece, more, strict=True)
@@ -83,13 +85,12 @@ def pieces(
     kind: Kind,
     ids: Sequence[str] | None,
     after: str,
-    *,
-    client_tokens: Sequence[str] | None = None,
-    parent: str | None = None,
+    wishes: Sequence[Wish] = (),
 ) -> Iterator[list[Row]]:
     """Yield the rows a Describe looks at, piece by piece, ordered by id, from above `after`.
 
-    The rows are those of `ids`, which must exist, else all of the kind, narrowed as in `rows.walk`.
+    The rows are those of `ids`, which must exist, else all of the kind, narrowed as in
+    `listings.walk`.
     A piece is read when it is asked for.
     """
     account, region = request.account, request.region
@@ -98,8 +99,5 @@ def pieces(
         yield sorted((row for row in named if row.id > after), key=lambda row: row.id)
         return
     # The row past the page tells whether there is another page.
-    at_once = request.params.get("MaxResults", rows.LISTED_AT_ONCE_MAX) + 1
-    yield from rows.walk(
-        tx, kind, account, region,
-        client_tokens=client_tokens, parent=parent, after=after, at_once=at_once,
-    )  # fmt: skip
+    at_once = request.params.get("MaxResults", listings.AT_ONCE_MAX) + 1
+    yield from listings.walk(tx, kind, account, region, wishes, after=after, at_once=at_once)

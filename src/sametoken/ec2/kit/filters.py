@@ -120,12 +120,18 @@ def exact_values(given: Sequence[Document] | None, name: str) -> list[str] | Non
     """
     found: list[str] | None = None
     for one in given or ():
-        values = _values(one)
-        if one.get("Name") != name or any(_has_wildcard(value) for value in values):
-            continue
-        plain = [_unescape(value) for value in values]
-        found = [value for value in (plain if found is None else found) if value in plain]
+        plain = exact(one) if one.get("Name") == name else None
+        if plain is not None:
+            found = [value for value in (plain if found is None else found) if value in plain]
     return found
+
+
+def exact(one: Document) -> list[str] | None:
+    """The values of a filter as texts to compare with; None when one of them has a wildcard."""
+    values = _values(one)
+    if any(_has_wildcard(value) for value in values):
+        return None
+    return [_unescape(value) for value in values]
 
 
 def _check_limits(filters: Sequence[Document]) -> None:

@@ -45,11 +45,12 @@ class Noun:
     here never have, `=text` for a constant.
 
     `parents` are parameters that name what must exist, and what the new resource stands under.
-    `accepts` is what a create takes beyond them, token, dry run and tags; those members are stored,
-    unless `build` makes the document, or `lay_out` the whole row. `show` replaces the generic
-    form; `joins` adds to it, for the rows of a page at once, members that other rows tell.
-    `created` is called with the new row, `name` gives its natural key. `also_tags` are other
-    kinds that the create's tags may be for.
+    `under` are paths in the form that show other rows which it stands under: filters on them narrow
+    a listing, as those on `parents` do. `accepts` is what a create takes beyond `parents`, token,
+    dry run and tags; those members are stored, unless `build` makes the document, or `lay_out` the
+    whole row. `show` replaces the generic form; `joins` adds to it, for the rows of a page at once,
+    members that other rows tell. `created` is called with the new row, `name` gives its natural
+    key. `also_tags` are other kinds that the create's tags may be for.
     """
 
     kind: Kind
@@ -61,7 +62,7 @@ class Noun:
     build: Build | None = None
     lay_out: LayOut | None = None
     show: Callable[[Row], Document] | None = None
-    parent_filter: str | None = None
+    under: frozenset[str] = frozenset()
     initial: str = "available"
     created: Hook | None = None
     name: Callable[[Request, Document], str] | None = None
@@ -114,6 +115,13 @@ class Noun:
     def filters(self) -> Mapping[str, str]:
         """The filters of its Describe: name → path into the form."""
         return spelling.filter_paths(_model(), self.describe, self.element, self.paths)
+
+    @cached_property
+    def shown_parents(self) -> frozenset[str]:
+        """The paths in its form that show rows which it stands under, for as long as it does."""
+        # A tombstone that is still shown stands under nothing any more.
+        assert not (self.under and self.kind.lingers), f"{self.word}: declare traits instead"
+        return frozenset() if self.kind.lingers else self.under | self.parents.keys()
 
     @cached_property
     def computed(self) -> frozenset[str]:

@@ -25,6 +25,11 @@ class Request:
     access: str
     prepared: Any = field(default=None, repr=False)
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """The account and the Region, the topic of what `Tx.cached` keeps for them."""
+        return self.account, self.region
+
     def with_params(self, **members: Any) -> Request:
         """The same request with other values for some parameters."""
         return replace(self, params={**self.params, **members})

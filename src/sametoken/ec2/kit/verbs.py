@@ -146,7 +146,7 @@ def describing(noun: Noun) -> Read:
     def run(tx: Tx, request: Request) -> Document:
         return describe(
             tx, request, noun.kind, noun.shown, noun.many, noun.filters,
-            ids=noun.ids, parent_filter=noun.parent_filter, joins=noun.joins, sizes=noun.sizes,
+            ids=noun.ids, parents=noun.shown_parents, joins=noun.joins, sizes=noun.sizes,
         )  # fmt: skip
 
     return Read(noun.describe, run)

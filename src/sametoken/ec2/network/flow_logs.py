@@ -15,7 +15,7 @@ from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.idempotency import Identities, Made
-from sametoken.resources.kit import endings, quotas, rows
+from sametoken.resources.kit import endings, listings, quotas, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.kinds import Kind, Quota
 from sametoken.resources.kit.rows import Row
@@ -98,7 +98,7 @@ def perform(tx: Tx, request: Request) -> Made:
 def _refuse_existing(tx: Tx, request: Request, watched: Sequence[Row], document: Document) -> None:
     """Refuse a second, equal flow log of a resource, and so a repeat without token."""
     wanted = [{**document, "ResourceId": one.id} for one in watched]
-    for row in rows.listing(tx, FLOW_LOG, request.account, request.region):
+    for row in listings.every(tx, FLOW_LOG, request.account, request.region):
         if {name: value for name, value in row.doc.items() if name != "Tags"} in wanted:
             raise ServiceError(
                 "FlowLogAlreadyExists",
@@ -110,7 +110,7 @@ def _refuse_existing(tx: Tx, request: Request, watched: Sequence[Row], document:
 def _check_quota(tx: Tx, request: Request, watched: Sequence[Row]) -> None:
     """Count the flow logs of each resource here: they do not stand under it, so the kit cannot."""
     account, region = request.account, request.region
-    standing = [row.doc["ResourceId"] for row in rows.listing(tx, FLOW_LOG, account, region)]
+    standing = [row.doc["ResourceId"] for row in listings.every(tx, FLOW_LOG, account, region)]
     for one in watched:
         quotas.refuse_beyond(tx, FLOW_LOG.name, account, region, standing.count(one.id) + 1)
 

@@ -108,7 +108,7 @@ INTERFACES = Noun(
     lay_out=_lay_out,
     show=show,
     joins=_lately_detached,
-    parent_filter="attachment.instance-id",
+    under=frozenset({"Groups.GroupId"}),
 )
 
 

@@ -15,7 +15,7 @@ from sametoken.ec2.network.route_tables import DELETED, GRAMMAR, MISMATCH
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
-from sametoken.resources.kit import quotas, rows
+from sametoken.resources.kit import listings, quotas, rows
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import vpcs
 from sametoken.resources.network.vpcs import NETWORK_ACL, VPC
@@ -58,7 +58,6 @@ NETWORK_ACLS = Noun(
     paths=NETWORK_ACL_PATHS,
     parents={"VpcId": VPC},
     build=_build,
-    parent_filter="vpc-id",
 )
 
 
@@ -125,7 +124,7 @@ def replace_association(tx: Tx, request: Request) -> Document:
     before = new.private.get("replaced", {}).get(id)
     if before is not None and _association(new, before) is not None:
         return {"NewAssociationId": before}
-    for row in rows.listing(tx, NETWORK_ACL, request.account, request.region):
+    for row in listings.every(tx, NETWORK_ACL, request.account, request.region):
         association = _association(row, id)
         if association is not None and row.id == new.id:
             return {"NewAssociationId": id}

@@ -15,7 +15,7 @@ from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.idempotency import TokenGrammar
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import listings, rows
 from sametoken.resources.kit.kinds import Kind, Quota, states
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network.vpcs import ROUTE_TABLE
@@ -114,7 +114,7 @@ def _modify(tx: Tx, request: Request, row: Row) -> Row:
 
 def _refuse_routed(tx: Tx, row: Row) -> None:
     """Refuse to delete a list that is the destination of a route: a route keeps no edge to it."""
-    for table in rows.listing(tx, ROUTE_TABLE, row.account, row.region):
+    for table in listings.every(tx, ROUTE_TABLE, row.account, row.region):
         if any(one.get("DestinationPrefixListId") == row.id for one in table.doc["Routes"]):
             raise ServiceError(
                 "DependencyViolation",

@@ -18,7 +18,7 @@ from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.idempotency import TokenGrammar
-from sametoken.resources.kit import quotas, rows
+from sametoken.resources.kit import listings, quotas, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import vpcs
@@ -56,7 +56,6 @@ ROUTE_TABLES = Noun(
     parents={"VpcId": VPC},
     build=_build,
     joins=route_targets.shown,
-    parent_filter="vpc-id",
 )
 
 
@@ -136,7 +135,7 @@ def associate_route_table(tx: Tx, request: Request) -> Document:
     table = _table(tx, request)
     account, region = request.account, request.region
     subnet = rows.get(tx, SUBNET, account, region, [params["SubnetId"]], lock=True)[0]
-    for other in rows.listing(tx, ROUTE_TABLE, account, region, parent=table.doc["VpcId"]):
+    for other in listings.every(tx, ROUTE_TABLE, account, region, parent=table.doc["VpcId"]):
         for one in other.doc["Associations"]:
             if one.get("SubnetId") == subnet.id:
                 if other.id == table.id:
@@ -199,7 +198,7 @@ def replace_route_table_association(tx: Tx, request: Request) -> Document:
 
 def _by_association(tx: Tx, request: Request) -> tuple[Row, dict[str, Any]]:
     id = request.params["AssociationId"]
-    for row in rows.listing(tx, ROUTE_TABLE, request.account, request.region):
+    for row in listings.every(tx, ROUTE_TABLE, request.account, request.region):
         for one in row.doc["Associations"]:
             if one["RouteTableAssociationId"] == id:
                 return rows.by_ids(tx, [row.id], lock=True)[row.id], one

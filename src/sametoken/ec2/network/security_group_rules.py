@@ -47,7 +47,7 @@ def _show(row: Row) -> Document:
 RULES = Noun(
     RULE,
     show=_show,
-    parent_filter="group-id",
+    under=frozenset({"GroupId"}),
 )
 
 

@@ -18,7 +18,7 @@ from sametoken.ec2.network.rule_forms import to_permissions
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
-from sametoken.resources.kit import endings, rows
+from sametoken.resources.kit import endings, listings, rows
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import default_vpc, security_groups, vpcs
 from sametoken.resources.network.vpcs import SECURITY_GROUP, VPC
@@ -126,7 +126,7 @@ SECURITY_GROUPS = Noun(
     build=_build,
     show=_show,
     joins=_permissions,
-    parent_filter="vpc-id",
+    under=frozenset({"VpcId"}),
     created=_furnish,
     name=lambda request, document: f"{document['VpcId']}/{document['GroupName']}",
 )
@@ -177,13 +177,13 @@ def describe_security_groups(tx: Tx, request: Request) -> Document:
         request = _with_name_filter(tx, request, names)
     return describe(
         tx, request, SECURITY_GROUP, _show, "SecurityGroups", SECURITY_GROUPS.filters,
-        ids="GroupIds", parent_filter="vpc-id", joins=_permissions,
+        ids="GroupIds", parents=SECURITY_GROUPS.shown_parents, joins=_permissions,
     )  # fmt: skip
 
 
 def _with_name_filter(tx: Tx, request: Request, names: list[str]) -> Request:
     """Add the names, which must exist, to the request as a filter."""
-    every = rows.listing(tx, SECURITY_GROUP, request.account, request.region)
+    every = listings.every(tx, SECURITY_GROUP, request.account, request.region)
     known = {row.doc["GroupName"] for row in every}
     for name in names:
         if name not in known:

@@ -149,7 +149,6 @@ SUBNETS = Noun(
     build=_build,
     show=_show,
     joins=_free_addresses,
-    parent_filter="vpc-id",
     created=_put_behind_default_acl,
 )  # fmt: skip
 
@@ -167,16 +166,16 @@ def create_default_subnet(tx: Tx, request: Request) -> Document:
             "DefaultVpcDoesNotExist", "No default VPC exists for this account in this region."
         )
     vpc = rows.by_ids(tx, [found.id], lock=True)[found.id]
-    for row in rows.children(tx, [vpc.id], SUBNET)[vpc.id]:
-        if row.doc["DefaultForAz"] and row.zone == zone.name:
-            raise ServiceError(
-                "DefaultSubnetAlreadyExistsInAvailabilityZone",
-                f"'{row.id}' is already the default subnet in {zone.name}.",
-            )
+    standing = rows.find_named(tx, SUBNET, account, region, default_vpc.subnet_name(zone.name))
+    if standing is not None:
+        raise ServiceError(
+            "DefaultSubnetAlreadyExistsInAvailabilityZone",
+            f"'{standing.id}' is already the default subnet in {zone.name}.",
+        )
     row = Row(
         mint(tx, SUBNET.prefix), SUBNET.name, account, region, "available",
         default_vpc.subnet_document(vpc.id, _free_block(tx, vpc), zone), tx.now,
-        zone=zone.name, parents=(vpc.id,),
+        zone=zone.name, name=default_vpc.subnet_name(zone.name), parents=(vpc.id,),
     )  # fmt: skip
     quotas.check(tx, row)
     rows.insert(tx, [row])

@@ -185,7 +185,6 @@ ENDPOINTS = Noun(
     build=_build,
     show=show,
     created=_furnish,
-    parent_filter="vpc-id",
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from sametoken.ec2.kit.verbs import creating, deleting, describing
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
-from sametoken.resources.kit import quotas, rows
+from sametoken.resources.kit import listings, quotas, rows
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import default_vpc, vpcs
 from sametoken.resources.network.vpcs import VPC
@@ -104,7 +104,7 @@ def create_default_vpc(tx: Tx, request: Request) -> Document:
             "DefaultVpcAlreadyExists",
             f"A Default VPC already exists for this account in this region ({found.id}).",
         )
-    standing = rows.listing(tx, VPC, account, region)
+    standing = listings.every(tx, VPC, account, region)
     quotas.refuse_beyond(tx, VPC.name, account, region, len(standing) + 1)
     return {"Vpc": VPCS.shown(default_vpc.make(tx, account, region))}
 

@@ -24,7 +24,7 @@ from sametoken.errors import ServiceError
 from sametoken.idempotency.fingerprint import Only
 from sametoken.resources.catalogues import geography
 from sametoken.resources.compute.instances import INSTANCE, InstanceState
-from sametoken.resources.kit import ripening, rows
+from sametoken.resources.kit import listings, ripening, rows
 from sametoken.resources.kit.kinds import Kind
 from sametoken.resources.kit.moments import get_moment, kept_moment, without_moments
 from sametoken.resources.kit.rows import Row
@@ -229,7 +229,7 @@ def _completed_at(row: Row) -> datetime:
 def describe_modifications(tx: Tx, request: Request) -> Document:
     account, region = request.account, request.region
     ids = request.params.get("VolumeIds")
-    found = rows.get(tx, VOLUME, account, region, ids) if ids else rows.listing(
+    found = rows.get(tx, VOLUME, account, region, ids) if ids else listings.every(
         tx, VOLUME, account, region
     )  # fmt: skip
     modified = [row for row in found if "modification" in row.private]

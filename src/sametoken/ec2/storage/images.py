@@ -17,7 +17,7 @@ from sametoken.ec2.storage import snapshots as snapshot_forms
 from sametoken.errors import ServiceError
 from sametoken.idempotency import TokenGrammar
 from sametoken.resources.compute.instances import INSTANCE
-from sametoken.resources.kit import endings, quotas, ripening, rows
+from sametoken.resources.kit import endings, listings, quotas, ripening, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.storage import account_images, snapshots
@@ -207,7 +207,7 @@ def deregister_image(tx: Tx, request: Request) -> Document:
 
 
 def describe_images(tx: Tx, request: Request) -> Document:
-    own = [show(row) for row in rows.listing(tx, IMAGE, request.account, request.region)]
+    own = [show(row) for row in listings.every(tx, IMAGE, request.account, request.region)]
     return forms.describe_images(request, own)
 
 

@@ -10,7 +10,7 @@ from sametoken.ec2.kit.verbs import creating, deleting
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
-from sametoken.resources.kit import ripening, rows
+from sametoken.resources.kit import listings, ripening, rows
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.storage.account_images import IMAGE
 from sametoken.resources.storage.snapshots import SNAPSHOT
@@ -106,7 +106,7 @@ COPIES = Noun(
 
 
 def _refuse_used(tx: Tx, row: Row) -> None:
-    for image in rows.listing(tx, IMAGE, row.account, row.region):
+    for image in listings.every(tx, IMAGE, row.account, row.region):
         devices = image.doc.get("BlockDeviceMappings", ())
         if any(one.get("Ebs", {}).get("SnapshotId") == row.id for one in devices):
             raise ServiceError(

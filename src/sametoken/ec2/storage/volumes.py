@@ -106,5 +106,5 @@ def volume_mapping(row: Row, attachment: dict[str, Any]) -> Document:
 def describe_volumes(tx: Tx, request: Request) -> Document:
     return describe(
         tx, request, VOLUME, show, "Volumes", VOLUME_FILTERS,
-        ids="VolumeIds", parent_filter="attachment.instance-id",
+        ids="VolumeIds", parents=("Attachments.InstanceId",),
     )  # fmt: skip

@@ -85,16 +85,6 @@ def all_images(region: str) -> tuple[Image, ...]:
     return _catalogue(region) if region in REGIONS else ()
 
 
-def find(region: str, image_id: str) -> Image | None:
-    """The built-in image with this id, deprecated or not."""
-    return _by_id(region).get(image_id)
-
-
-@lru_cache(maxsize=len(REGIONS))
-def _by_id(region: str) -> dict[str, Image]:
-    return {image.id: image for image in all_images(region)}
-
-
 def snapshot_gib(region: str, snapshot: str) -> int | None:
     """The size of a built-in image's snapshot; None for any other snapshot."""
     sizes = (image.volume_gib for image in all_images(region) if image.snapshot_id == snapshot)
@@ -107,9 +97,24 @@ def resolve_parameter(region: str, path: str) -> str | None:
     None for a parameter that is not built in, and for one with a version or label (`path:3`): only
     the real service knows what version numbers mean.
     """
-    wanted = path.removeprefix(_RESOLVE)
-    found = (image for image in all_images(region) if wanted in image.parameters)
-    return next((image.id for image in found), None)
+    return _by_parameter(region).get(path.removeprefix(_RESOLVE))
+
+
+@lru_cache(maxsize=len(REGIONS))
+def _by_parameter(region: str) -> dict[str, str]:
+    # Of two images with the same parameter, the first in the catalogue counts.
+    images = reversed(all_images(region))
+    return {parameter: image.id for image in images for parameter in image.parameters}
+
+
+@lru_cache(maxsize=len(REGIONS))
+def _described(region: str) -> dict[str, dict[str, Any]]:
+    return {image.id: describe(image) for image in all_images(region)}
+
+
+def find_described(region: str, image_id: str) -> dict[str, Any] | None:
+    """Find the built-in image with this id as `describe` shows it. Do not change it in place."""
+    return _described(region).get(image_id) if region in REGIONS else None
 
 
 def describe(image: Image) -> dict[str, Any]:

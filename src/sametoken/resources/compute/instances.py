@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -54,18 +53,22 @@ INSTANCE = Kind(
     # EC2 shows a terminated instance "usually less than one hour" (API reference,
     # DescribeInstances).
     lingers=timedelta(hours=1),
+    traits={
+        "SubnetId": ("SubnetId",),
+        "VpcId": ("VpcId",),
+        "SecurityGroups.GroupId": ("SecurityGroups.GroupId",),
+        "ReservationId": ("private.ReservationId",),
+        "Placement.GroupName": ("Placement.GroupName",),
+    },
 )
 
 
-def hold(tx: Tx, row: Row, *, count: int = 1, maxima_read: Mapping[str, int] | None = None) -> None:
-    """Debit capacity and quota for `count` instances like `row`. Last in a transaction.
-
-    `maxima_read` as for `counters.debit`.
-    """
+def hold(tx: Tx, row: Row, *, count: int = 1) -> None:
+    """Debit capacity and quota for `count` instances like `row`. Last in a transaction."""
     held = row.private["held"]
     assert held is not None, f"{row.id} is to hold something"
     amounts = {held["capacity"]: count, held["vcpus"]: held["amount"] * count}
-    counters.debit(tx, amounts, maxima_read=maxima_read)
+    counters.debit(tx, row.place, amounts)
 
 
 def holding(account: str, region: str, zone: str, instance_type: str, vcpus: int) -> dict[str, Any]:

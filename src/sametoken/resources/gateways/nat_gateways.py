@@ -24,4 +24,5 @@ NAT_GATEWAY = Kind(
     lingers=timedelta(hours=1),
     quota=Quota(5, "NatGatewayLimitExceeded", per=ZONE),
     missing="NatGatewayNotFound",
+    traits={"SubnetId": ("SubnetId",), "VpcId": ("VpcId",)},
 )

@@ -37,6 +37,7 @@ VPN_GATEWAY = Kind(
     transitions=_STATES,
     lingers=_LINGERS,
     quota=Quota(5, "VpnGatewayLimitExceeded"),
+    traits={"VpcAttachments.VpcId": ("VpcAttachments.VpcId",)},
 )
 # Source: EC2 API reference, VpnConnection `State`.
 VPN_CONNECTION = Kind(
@@ -53,6 +54,10 @@ VPN_CONNECTION = Kind(
     leaving=frozenset({"deleting"}),
     lingers=_LINGERS,
     quota=Quota(50, "VpnConnectionLimitExceeded"),
+    traits={
+        "CustomerGatewayId": ("CustomerGatewayId",),
+        "VpnGatewayId": ("VpnGatewayId",),
+    },
 )
 
 

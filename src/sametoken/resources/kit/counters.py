@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 
 from sametoken.errors import Transient
+from sametoken.resources.kit import regions
+from sametoken.resources.kit.regions import Place
 from sametoken.store.dialects import upsert
 from sametoken.store.port import Tx
 
@@ -64,27 +66,20 @@ _EVERY_LIMIT = sa.select(LIMIT).order_by(LIMIT.c.name)
 _SET_LIMIT = upsert(LIMIT)
 
 
-def free(
-    tx: Tx, names: Sequence[str], *, maxima_read: Mapping[str, int] | None = None
-) -> dict[str, int]:
-    """Return how much of each counter is left, without reserving any of it.
-
-    `maxima_read` are their `maxima`, if the transaction has read them already.
-    """
+def free(tx: Tx, place: Place, names: Sequence[str]) -> dict[str, int]:
+    """Return how much of each counter is left, without reserving any of it."""
     used = {row.name: row.used for row in tx.execute(_USED, {"names": names})}
-    most = maxima(tx, names) if maxima_read is None else maxima_read
+    most = maxima(tx, place, names)
     return {name: max(0, most[name] - used.get(name, 0)) for name in names}
 
 
-def debit(
-    tx: Tx, amounts: Mapping[str, int], *, maxima_read: Mapping[str, int] | None = None
-) -> None:
-    """Take an amount of each counter, in the order given. `maxima_read` as for `free`.
+def debit(tx: Tx, place: Place, amounts: Mapping[str, int]) -> None:
+    """Take an amount of each counter, in the order given.
 
     Raises `Transient` if another transaction has taken it since `free` was called. Call this last
     in a transaction: from here to the commit, all other debits of these counters wait.
     """
-    most = maxima(tx, list(amounts)) if maxima_read is None else maxima_read
+    most = maxima(tx, place, list(amounts))
     for name, amount in amounts.items():
         assert amount > 0, "a debit takes something"
         values = {"name": name, "used": amount, "maximum": most[name]}
@@ -98,33 +93,42 @@ def credit(tx: Tx, name: str, amount: int) -> None:
     assert result.rowcount == 1, f"{name}: credited without a debit"
 
 
-def find_maximum(tx: Tx, name: str) -> int | None:
+def find_maximum(tx: Tx, place: Place, name: str) -> int | None:
     """Find the maximum that was set for `name` or, failing that, for one of its families."""
-    names = _families(name)
-    settings = {row.name: row.maximum for row in tx.execute(_LIMITS, {"names": names})}
-    return next((settings[one] for one in names if one in settings), None)
+    return tx.cached(place, (LIMIT.name, name), lambda: _set_for(tx, [name])[name])
 
 
 def set_maximum(tx: Tx, name: str, maximum: int) -> None:
     """Set the maximum of one counter or family (`capacity/ZONE/TYPE`, `capacity/*/TYPE`,
     `capacity/*/*`, `vcpus/ACCOUNT/REGION`, `vcpus/ACCOUNT/*`, `vcpus/*/*`)."""
     tx.execute(_SET_LIMIT, {"name": name, "maximum": maximum})
+    regions.renew_every_stamp(tx)
 
 
 def maxima_set(tx: Tx) -> list[tuple[str, int]]:
     return [(row.name, row.maximum) for row in tx.execute(_EVERY_LIMIT)]
 
 
-def maxima(tx: Tx, names: Sequence[str]) -> dict[str, int]:
-    """Return the maximum of each counter."""
+def maxima(tx: Tx, place: Place, names: Sequence[str]) -> dict[str, int]:
+    """Return the maximum of each counter: the one that was set, otherwise the default."""
+    found = tx.cached(place, (LIMIT.name, *names), lambda: _set_for(tx, names))
+    return {
+        name: (CAPACITY_DEFAULT if name.startswith("capacity/") else VCPUS_DEFAULT)
+        if maximum is None
+        else maximum
+        for name, maximum in found.items()
+    }
+
+
+def _set_for(tx: Tx, names: Sequence[str]) -> dict[str, int | None]:
+    """Read the maximum that was set for each counter, or for its nearest family."""
     families = {name: _families(name) for name in names}
     asked = sorted({family for found in families.values() for family in found})
     settings = {row.name: row.maximum for row in tx.execute(_LIMITS, {"names": asked})}
-    most = {}
-    for name, candidates in families.items():
-        default = CAPACITY_DEFAULT if name.startswith("capacity/") else VCPUS_DEFAULT
-        most[name] = next((settings[c] for c in candidates if c in settings), default)
-    return most
+    return {
+        name: next((settings[one] for one in found if one in settings), None)
+        for name, found in families.items()
+    }
 
 
 def _families(name: str) -> list[str]:

@@ -56,8 +56,15 @@ class Kind:
     tombstone, and is shown for `lingers` more. States in `leaving` come before a final state, once
     the end has been requested.
 
+    Resources of a `cached` kind are looked up by many requests and hardly ever changed, so that
+    nodes keep them in memory (`Tx.cached`); each change makes every node read them again.
+
     `quota` limits how many an account may have; `part_quotas` limit how many entries a document of
     the kind may list, by the names that `sametoken limits` uses.
+
+    `traits` are members by which callers narrow a listing, each a path in EC2's form, with the
+    paths in the document where its values are stored: all that the form ever shows, or more. A new
+    one needs a revision that writes it for the rows that are there (`traits.TRAIT`).
 
     A living row protects the rows it stands under: `endings.end` refuses to end its parent.
     `goes_with` declares the opposite: kinds of parents whose end ends this row as well, each with a
@@ -78,8 +85,10 @@ class Kind:
     malformed: str = ""
     missing: str = ""
     leaving: frozenset[str] = frozenset()
+    cached: bool = False
     quota: Quota | None = None
     part_quotas: Mapping[str, Quota] = field(default_factory=dict)
+    traits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     goes_with: Mapping[str, Callable[[Any, Any], bool]] = field(default_factory=dict)
     outlives: frozenset[str] = frozenset()
     in_use: str = "The {noun} '{id}' has dependencies and cannot be deleted: {names}."

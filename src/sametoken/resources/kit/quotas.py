@@ -70,7 +70,7 @@ def name_of(what: str, account: str, region: str) -> str:
 
 def maximum(tx: Tx, what: str, account: str, region: str) -> int | None:
     """Return the maximum that was set, otherwise EC2's own; None for no limit."""
-    found = counters.find_maximum(tx, name_of(what, account, region))
+    found = counters.find_maximum(tx, (account, region), name_of(what, account, region))
     return _quota(what).maximum if found is None else found
 
 

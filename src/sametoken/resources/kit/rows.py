@@ -7,15 +7,20 @@ version that was read (`Stale`), and the rows that stand under a row that ends (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
 
-from sametoken.idempotency.tables import Ledger
-from sametoken.resources.kit.kinds import Kind
+from sametoken.idempotency.entries import Ledger
+from sametoken.resources.kit import regions, traits
+from sametoken.resources.kit.kinds import KINDS, Kind
+from sametoken.resources.kit.regions import Place
+from sametoken.resources.kit.written import written_by
+from sametoken.store.codec import Encoded
 from sametoken.store.columns import Moment
 from sametoken.store.dialects import BIG
 from sametoken.store.port import Stale, Tx
@@ -40,7 +45,7 @@ RESOURCE = sa.Table(
     sa.Column("gone_at", Moment),
     # Optimistic lock: an UPDATE names the version it read, and adds one.
     sa.Column("version", sa.Integer, nullable=False),
-    # Has `gone_at`, so that a listing skips tombstones without reading their rows.
+    # Both have `gone_at`, so that a listing skips tombstones without reading their rows.
     sa.Index("resource_listing", "account", "region", "kind", "id", "gone_at"),
     sa.Index(
         "resource_name",
@@ -52,11 +57,15 @@ RESOURCE = sa.Table(
         sqlite_where=sa.text("name IS NOT NULL"),
         postgresql_where=sa.text("name IS NOT NULL"),
     ),
+    sa.Index("resource_state", "account", "region", "kind", "state", "id", "gone_at"),
+    # Ends with `id`, so that the rows of a token come in the order of a listing.
     sa.Index(
         "resource_client_token",
         "account",
         "region",
+        "kind",
         "client_token",
+        "id",
         sqlite_where=sa.text("client_token IS NOT NULL"),
         postgresql_where=sa.text("client_token IS NOT NULL"),
     ),
@@ -113,6 +122,10 @@ class Row:
     parents: tuple[str, ...] = field(default=(), compare=False)
 
     @property
+    def place(self) -> Place:
+        return self.account, self.region
+
+    @property
     def private(self) -> dict[str, Any]:
         """Members that EC2 does not show in a Describe."""
         found = self.doc.get("private", {})
@@ -120,11 +133,9 @@ class Row:
         return found
 
 
-# A listing is read in pieces of at most this many rows: one of EC2's largest pages is two of them.
-LISTED_AT_ONCE_MAX = 500
-
 # Columns in the order of the fields of `Row`, as `from_record` needs them.
 _COLUMNS = [one.name for one in fields(Row) if one.name in RESOURCE.c]
+_VALUES = attrgetter(*_COLUMNS)
 # The columns that every selection of rows begins with.
 STORED = sa.select(*(RESOURCE.c[name] for name in _COLUMNS))
 _IN_IDS = RESOURCE.c.id.in_(sa.bindparam("ids", expanding=True))
@@ -138,28 +149,11 @@ _CHILDREN = (
     .order_by(RESOURCE.c.id)
 )
 _CHILDREN_OF_KIND = _CHILDREN.where(RESOURCE.c.kind == sa.bindparam("kind"))
-_BY_NAME = STORED.where(
+_BY_NAMES = STORED.where(
     RESOURCE.c.account == sa.bindparam("account"),
     RESOURCE.c.region == sa.bindparam("region"),
     RESOURCE.c.kind == sa.bindparam("kind"),
-    RESOURCE.c.name == sa.bindparam("name"),
-)
-_LISTED = (
-    STORED.where(
-        RESOURCE.c.account == sa.bindparam("account"),
-        RESOURCE.c.region == sa.bindparam("region"),
-        RESOURCE.c.kind == sa.bindparam("kind"),
-        RESOURCE.c.id > sa.bindparam("after"),
-        sa.or_(RESOURCE.c.gone_at.is_(None), RESOURCE.c.gone_at > sa.bindparam("hidden")),
-    )
-    .order_by(RESOURCE.c.id)
-    .limit(sa.bindparam("at_once"))
-)
-_LISTED_BY_TOKEN = _LISTED.where(
-    RESOURCE.c.client_token.in_(sa.bindparam("client_tokens", expanding=True))
-)
-_LISTED_UNDER = _LISTED.join(EDGE, EDGE.c.child == RESOURCE.c.id).where(
-    EDGE.c.parent == sa.bindparam("parent")
+    RESOURCE.c.name.in_(sa.bindparam("names", expanding=True)),
 )
 _INSERT = sa.insert(RESOURCE)
 _LINK = sa.insert(EDGE)
@@ -183,20 +177,38 @@ _CHANGE = (
 
 
 def insert(tx: Tx, rows: Sequence[Row]) -> None:
-    """Insert new rows and put each under its parents."""
-    tx.execute(_INSERT, [{name: getattr(row, name) for name in _COLUMNS} for row in rows])
+    """Insert new rows with their traits, and put each under its parents."""
+    stored = [replace(row, doc=Encoded(row.doc), parents=()) for row in rows]
+    tx.execute(_INSERT, [dict(zip(_COLUMNS, _VALUES(row), strict=True)) for row in stored])
+    traits.added(tx, stored)
     edges = [{"parent": parent, "child": row.id} for row in rows for parent in row.parents]
     if edges:
         tx.execute(_LINK, edges)
+    written = written_by(tx)
+    for row in stored:
+        written.rows[row.id] = row
+        written.inserted.add(row.id)
+    for edge in edges:
+        written.under[edge["parent"]].add(edge["child"])
+    for kind, place in {(row.kind, row.place) for row in stored}:
+        if KINDS[kind].cached:
+            regions.renew_stamp(tx, *place)
 
 
 def by_ids(tx: Tx, ids: Iterable[str], *, lock: bool = False) -> dict[str, Row]:
     """Return the existing rows of `ids`, including tombstones. `lock` locks them in id order."""
     wanted = list(ids)
-    if not wanted:
-        return {}
-    found = tx.execute(_LOCK_IDS if lock else _BY_IDS, {"ids": wanted})
-    return {row.id: from_record(row) for row in found}
+    written: dict[str, Row] = written_by(tx).rows
+    rest = [id for id in wanted if id not in written] if written else wanted
+    found: dict[str, Row] = {}
+    if rest:
+        records = tx.execute(_LOCK_IDS if lock else _BY_IDS, {"ids": rest})
+        found = {record.id: from_record(record) for record in records}
+    if len(rest) < len(wanted):
+        found |= {id: written[id] for id in wanted if id in written}
+        # In the order of ids, as one query returns them.
+        found = dict(sorted(found.items()))
+    return found
 
 
 def find(tx: Tx, id: str, *, lock: bool = False) -> Row | None:
@@ -219,17 +231,38 @@ def exists(tx: Tx, id: str) -> bool:
     return tx.execute(_EXISTS, {"r_id": id}).first() is not None
 
 
-def zone_of(tx: Tx, account: str, id: str) -> str:
+def zone_of(tx: Tx, kind: Kind, account: str, region: str, id: str) -> str:
     """Return the zone of the account's resource, until its tombstone is swept; then ""."""
-    row = find(tx, id)
+    row = _look_up(tx, kind, (account, region), [id]).get(id)
+    if row is not None and row.gone_at is not None:
+        # It may have been swept since it was kept: a sweep leaves the stamp as it is.
+        row = find(tx, id)
     return row.zone if row is not None and row.account == account else ""
+
+
+def _look_up(tx: Tx, kind: Kind, place: Place, ids: Sequence[str]) -> dict[str, Row]:
+    """Like `by_ids` without a lock, for resources of one kind: a cached kind's may be kept."""
+    if not kind.cached:
+        return by_ids(tx, ids)
+    return tx.cached(place, (kind.name, *ids), lambda: by_ids(tx, ids))
 
 
 def find_named(tx: Tx, kind: Kind, account: str, region: str, name: str) -> Row | None:
     """Find the living resource with that natural key."""
-    key = {"account": account, "region": region, "kind": kind.name, "name": name}
-    found = tx.execute(_BY_NAME, key).first()
-    return None if found is None else from_record(found)
+    found = list_named(tx, kind, account, region, [name])
+    return found[0] if found else None
+
+
+def list_named(tx: Tx, kind: Kind, account: str, region: str, names: Sequence[str]) -> list[Row]:
+    """List the living resources that have one of these natural keys, in no order."""
+    key = {"account": account, "region": region, "kind": kind.name, "names": list(names)}
+
+    def read() -> list[Row]:
+        return [from_record(found) for found in tx.execute(_BY_NAMES, key)]
+
+    if not kind.cached:
+        return read()
+    return tx.cached((account, region), (_BY_NAMES, kind.name, *names), read)
 
 
 def get(
@@ -242,7 +275,7 @@ def get(
     """
     for id in ids:
         kind.check_id(id)
-    found = by_ids(tx, ids, lock=lock)
+    found = by_ids(tx, ids, lock=True) if lock else _look_up(tx, kind, (account, region), ids)
     missing = [
         id
         for id in dict.fromkeys(ids)
@@ -259,58 +292,21 @@ def _is_shown(tx: Tx, kind: Kind, account: str, region: str, row: Row) -> bool:
     return row.gone_at is None or row.gone_at + kind.lingers > tx.now
 
 
-def listing(
-    tx: Tx, kind: Kind, account: str, region: str, *, parent: str | None = None
-) -> list[Row]:
-    """List all shown resources of a kind, by id; only those under `parent`, if given."""
-    return [row for piece in walk(tx, kind, account, region, parent=parent) for row in piece]
-
-
-def walk(
-    tx: Tx,
-    kind: Kind,
-    account: str,
-    region: str,
-    *,
-    client_tokens: Sequence[str] | None = None,
-    parent: str | None = None,
-    after: str = "",
-    at_once: int = LISTED_AT_ONCE_MAX,
-) -> Iterator[list[Row]]:
-    """Yield the shown resources of a kind whose ids come after `after`, by id, in pieces.
-
-    Each piece is read when it is asked for: the first has `at_once` rows, each later one up to
-    twice as many as the one before. `client_tokens` or `parent` narrows the listing, by an index.
-    """
-    assert client_tokens is None or parent is None, "a listing is narrowed in one way"
-    query = _LISTED
-    values: dict[str, Any] = {"account": account, "region": region, "kind": kind.name}
-    values["hidden"] = tx.now - kind.lingers
-    if client_tokens is not None:
-        query, values["client_tokens"] = _LISTED_BY_TOKEN, list(client_tokens)
-    elif parent is not None:
-        query, values["parent"] = _LISTED_UNDER, parent
-    size = min(at_once, LISTED_AT_ONCE_MAX)
-    while True:
-        found = tx.execute(query, {**values, "after": after, "at_once": size})
-        piece = [from_record(row) for row in found]
-        if piece:
-            yield piece
-        if len(piece) < size:
-            return
-        after, size = piece[-1].id, min(2 * size, LISTED_AT_ONCE_MAX)
-
-
 def children(tx: Tx, parents: Sequence[str], kind: Kind | None = None) -> dict[str, list[Row]]:
     """Return the living rows under each of `parents`, by id; only those of `kind`, if given."""
     found: dict[str, list[Row]] = {parent: [] for parent in parents}
-    if parents:
-        values: dict[str, Any] = {"parents": list(parents)}
+    written = written_by(tx)
+    for parent in found.keys() & written.inserted:
+        below = by_ids(tx, written.under[parent]).values()
+        found[parent] = [row for row in below if kind is None or row.kind == kind.name]
+    rest = [parent for parent in found if parent not in written.inserted]
+    if rest:
+        values: dict[str, Any] = {"parents": rest}
         query = _CHILDREN
         if kind is not None:
             query, values["kind"] = _CHILDREN_OF_KIND, kind.name
-        for row in tx.execute(query, values):
-            found[row.parent].append(from_record(row))
+        for record in tx.execute(query, values):
+            found[record.parent].append(from_record(record))
     return found
 
 
@@ -339,20 +335,29 @@ def write(tx: Tx, kind: Kind, row: Row, target: str, cause: str, doc: dict[str, 
     changed = replace(
         row,
         state=target,
-        doc={**row.doc, **doc},
+        doc=Encoded({**row.doc, **doc}),
         gone_at=tx.now if ending else row.gone_at,
         name=None if ending else row.name,
         version=row.version + 1,
+        parents=(),
     )
     values = {f"r_{name}": getattr(changed, name) for name in ("id", *_CHANGED)}
     if tx.execute(_CHANGE, values | {"r_read": row.version}).rowcount != 1:
         raise Stale(f"{row.id} is not as it was read ({row.state}, version {row.version})")
+    written = written_by(tx)
+    written.rows[row.id] = changed
+    if ending or not traits.members(kind.name).isdisjoint(doc):
+        traits.changed(tx, row, changed)
     if target != row.state:
         _note_transition(tx, row, target, cause)
     if ending:
         # Keep its own children under it until each is released: an unwinding still needs them.
         tx.execute(_UNDER_NOBODY, {"e_child": row.id})
+        for below in written.under.values():
+            below.discard(row.id)
         Ledger().ended(tx, [row.id])
+    if kind.cached:
+        regions.renew_stamp(tx, *row.place)
     return changed
 
 
@@ -371,10 +376,12 @@ def _note_transition(tx: Tx, row: Row, target: str, cause: str) -> None:
 
 def link(tx: Tx, parent: str, child: str) -> None:
     tx.execute(_LINK, {"parent": parent, "child": child})
+    written_by(tx).under[parent].add(child)
 
 
 def unlink(tx: Tx, parent: str, child: str) -> None:
     tx.execute(_UNLINK, {"parent": parent, "child": child})
+    written_by(tx).under[parent].discard(child)
 
 
 def transitions(tx: Tx, id: str) -> list[Any]:

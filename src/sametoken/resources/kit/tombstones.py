@@ -6,12 +6,12 @@ import sqlalchemy as sa
 
 from sametoken.idempotency.ledger import RETENTION
 from sametoken.idempotency.tables import RETAINED
+from sametoken.resources.kit import rows, traits
 from sametoken.resources.kit.rows import RESOURCE, TRANSITION
 from sametoken.store.port import Tx
 
 _FORGOTTEN = (
-    sa.select(RESOURCE.c.id)
-    .where(RESOURCE.c.gone_at <= sa.bindparam("before"))
+    rows.STORED.where(RESOURCE.c.gone_at <= sa.bindparam("before"))
     .where(~sa.exists().where(RETAINED.c.resource_id == RESOURCE.c.id))
     .limit(sa.bindparam("limit"))
 )
@@ -24,8 +24,10 @@ _REMOVE = sa.delete(RESOURCE).where(RESOURCE.c.id.in_(sa.bindparam("ids", expand
 def sweep(tx: Tx, limit: int) -> list[str]:
     """Remove at most `limit` tombstones that no entry names any more; returns their ids."""
     found = tx.execute(_FORGOTTEN, {"before": tx.now - RETENTION, "limit": limit})
-    ids = [row.id for row in found]
+    ended = [rows.from_record(row) for row in found]
+    ids = [row.id for row in ended]
     if ids:
+        traits.removed(tx, ended)
         tx.execute(_REMOVE_TRANSITIONS, {"ids": ids})
         tx.execute(_REMOVE, {"ids": ids})
     return ids

@@ -8,6 +8,7 @@ inserted row is locked.
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 import sqlalchemy as sa
 
@@ -32,11 +33,30 @@ ADDRESS = sa.Table(
 RESERVED_FIRST = 4
 RESERVED_LAST = 1
 # In a subnet that is three quarters full, all probes fail once in thirty times; then `hold` looks
-# for an address that is free.
+# for a gap in the index.
 _PROBES = 12
 
 _HOLD = insert_or_ignore(ADDRESS, returning=ADDRESS.c.number)
-_TAKEN = sa.select(ADDRESS.c.number).where(ADDRESS.c.subnet == sa.bindparam("subnet"))
+_NEXT = ADDRESS.alias()
+_IN_SUBNET = ADDRESS.c.subnet == sa.bindparam("subnet")
+_IS_HELD = sa.exists().where(_IN_SUBNET, ADDRESS.c.number == sa.bindparam("start"))
+# The number that follows a run of held ones; the run may end with the subnet.
+_AFTER_RUN = (
+    sa.select(ADDRESS.c.number + 1)
+    .where(_IN_SUBNET, ADDRESS.c.number >= sa.bindparam("start"))
+    .where(
+        ~sa.exists().where(
+            _NEXT.c.subnet == ADDRESS.c.subnet, _NEXT.c.number == ADDRESS.c.number + 1
+        )
+    )
+    .order_by(ADDRESS.c.number)
+    .limit(1)
+)
+_FIRST_FREE = sa.select(
+    sa.case(
+        (~_IS_HELD, sa.bindparam("start", type_=sa.BigInteger)), else_=_AFTER_RUN.scalar_subquery()
+    )
+)
 _COUNTS = (
     sa.select(ADDRESS.c.subnet, sa.func.count().label("taken"))
     .where(ADDRESS.c.subnet.in_(sa.bindparam("subnets", expanding=True)))
@@ -50,6 +70,7 @@ _HOLDER = sa.select(ADDRESS.c.holder).where(_ONE)
 _FREE_ONE = sa.delete(ADDRESS).where(_ONE)
 
 
+@lru_cache(maxsize=1_000)
 def _usable(cidr: str) -> range:
     network = ipaddress.IPv4Network(cidr)
     first = int(network.network_address) + RESERVED_FIRST
@@ -68,15 +89,28 @@ def hold(tx: Tx, subnet: str, cidr: str, holder: str) -> str:
         number = usable[int(tx.world.random() * len(usable))]
         if _try_hold(tx, subnet, number, holder):
             return str(ipaddress.IPv4Address(number))
-    taken = {row.number for row in tx.execute(_TAKEN, {"subnet": subnet})}
-    for number in usable:
-        if number not in taken and _try_hold(tx, subnet, number, holder):
-            return str(ipaddress.IPv4Address(number))
+    # Take the first that is free after the last probe, else the first of all.
+    for part in (range(number, usable.stop), range(usable.start, number)):
+        found = _hold_first(tx, subnet, part, holder)
+        if found is not None:
+            return str(ipaddress.IPv4Address(found))
     raise ServiceError(
         "InsufficientFreeAddressesInSubnet",
         f"There are not enough free addresses in subnet '{subnet}' to satisfy the requested "
         "number of instances.",
     )
+
+
+def _hold_first(tx: Tx, subnet: str, part: range, holder: str) -> int | None:
+    """Hold the first free address of `part`, if it has one."""
+    number = part.start
+    while number in part:
+        number = int(tx.execute(_FIRST_FREE, {"subnet": subnet, "start": number}).scalar_one())
+        if number in part and _try_hold(tx, subnet, number, holder):
+            return number
+        # Go on behind a number that another transaction has taken meanwhile.
+        number += 1
+    return None
 
 
 def hold_exactly(tx: Tx, subnet: str, cidr: str, address: str, holder: str) -> str:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
-from sametoken.resources.account import regions
 from sametoken.resources.catalogues import geography
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import regions, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import vpcs
@@ -18,6 +17,8 @@ from sametoken.resources.network.vpcs import SUBNET, VPC
 from sametoken.store.port import Tx
 
 CIDR = "172.31.0.0/16"
+# The natural key of the default VPC: an account has one at most in a Region.
+NAME = "default"
 # EC2 divides the default VPC into /20 subnets, one per zone, in the order of the zones.
 _SUBNET_PREFIX = 20
 
@@ -33,14 +34,22 @@ def make(tx: Tx, account: str, region: str) -> Row:
     dhcp = vpcs.default_dhcp_options(tx, account, region)
     doc = vpcs.vpc_document(tx, CIDR, dhcp, is_default=True)
     vpc = Row(
-        mint(tx, VPC.prefix), VPC.name, account, region, "available", doc, tx.now, parents=(dhcp,)
-    )
+        mint(tx, VPC.prefix), VPC.name, account, region, "available", doc, tx.now,
+        name=NAME, parents=(dhcp,),
+    )  # fmt: skip
     gateway = vpcs.inside(
         tx, vpc, vpcs.INTERNET_GATEWAY, {"Attachments": [{"State": "available", "VpcId": vpc.id}]}
     )
     zones = zip(geography.zones_of(region), subnet_blocks(), strict=False)
     subnets = [
-        vpcs.inside(tx, vpc, SUBNET, subnet_document(vpc.id, cidr, zone), zone=zone.name)
+        vpcs.inside(
+            tx,
+            vpc,
+            SUBNET,
+            subnet_document(vpc.id, cidr, zone),
+            zone=zone.name,
+            name=subnet_name(zone.name),
+        )
         for zone, cidr in zones
     ]
     outward = vpcs.route("0.0.0.0/0", gateway.id, "CreateRoute")
@@ -51,14 +60,19 @@ def make(tx: Tx, account: str, region: str) -> Row:
 
 def find(tx: Tx, account: str, region: str) -> Row | None:
     """Find the account's default VPC in the Region; None if it was deleted."""
-    found = rows.listing(tx, VPC, account, region)
-    return next((row for row in found if row.doc.get("IsDefault")), None)
+    return rows.find_named(tx, VPC, account, region, NAME)
 
 
 def subnets(tx: Tx, account: str, region: str) -> list[Row]:
     """Return the default subnets that still exist, ordered by zone."""
-    found = [row for row in rows.listing(tx, SUBNET, account, region) if row.doc["DefaultForAz"]]
+    names = [subnet_name(zone.name) for zone in geography.zones_of(region)]
+    found = rows.list_named(tx, SUBNET, account, region, names)
     return sorted(found, key=lambda row: row.zone)
+
+
+def subnet_name(zone: str) -> str:
+    """The natural key of the default subnet of a zone: there is one at most."""
+    return f"{NAME}/{zone}"
 
 
 def subnet_blocks() -> list[str]:

@@ -32,6 +32,11 @@ INTERFACE = Kind(
     ),
     malformed="InvalidNetworkInterfaceId",
     quota=Quota(5_000, "NetworkInterfaceLimitExceeded"),
+    traits={
+        "VpcId": ("VpcId",),
+        # An attachment that has ended is still shown for a while (`lately_detached`).
+        "Attachment.InstanceId": ("Attachment.InstanceId", "private.Detached.InstanceId"),
+    },
 )
 
 # DETACHED_SHOWN: Terraform's provider waits until it has seen an attachment `detached`, and asks at

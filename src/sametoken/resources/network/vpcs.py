@@ -27,6 +27,7 @@ SUBNET = Kind(
     "InvalidSubnetID",
     "subnet",
     quota=Quota(200, "SubnetLimitExceeded", per="VpcId"),
+    cached=True,
 )
 # The security group that every VPC has. Callers can neither use its name nor delete it.
 DEFAULT_GROUP = "default"
@@ -36,6 +37,7 @@ SECURITY_GROUP = Kind(
     "InvalidGroup",
     "security group",
     malformed="InvalidGroupId",
+    cached=True,
     quota=Quota(2_500, "SecurityGroupLimitExceeded"),
     goes_with={VPC.name: lambda row, vpc: row.doc["GroupName"] == DEFAULT_GROUP},
     in_use="resource {id} has a dependent object",
@@ -78,19 +80,24 @@ DHCP_OPTIONS = Kind(
     quota=Quota(),
     in_use="The dhcpOptions '{id}' has dependencies and cannot be deleted.",
 )
+# The natural key of the DHCP options that new VPCs have.
+DEFAULT_OPTIONS = "default"
 
 
 def default_dhcp_options(tx: Tx, account: str, region: str) -> str:
     """Find the DHCP options that new VPCs have, and make them if there are none. Returns the id."""
-    for row in rows.listing(tx, DHCP_OPTIONS, account, region):
-        if row.private.get("IsDefault"):
-            return row.id
+    found = rows.find_named(tx, DHCP_OPTIONS, account, region, DEFAULT_OPTIONS)
+    if found is not None:
+        return found.id
     id = mint(tx, DHCP_OPTIONS.prefix)
     doc = {
         "DhcpConfigurations": _dhcp_configurations(region),
         "private": {"IsDefault": True},
     }
-    rows.insert(tx, [Row(id, DHCP_OPTIONS.name, account, region, "available", doc, tx.now)])
+    made = Row(
+        id, DHCP_OPTIONS.name, account, region, "available", doc, tx.now, name=DEFAULT_OPTIONS
+    )
+    rows.insert(tx, [made])
     return id
 
 

@@ -30,9 +30,9 @@ def find_document(tx: Tx, account: str, region: str, image_id: str) -> dict[str,
     """EC2's Image: a built-in one, else the account's own; None when neither exists."""
     # Look here first, because most launches use a built-in image, and it needs no query. No
     # account's image has its id.
-    built_in = images.find(region, image_id)
+    built_in = images.find_described(region, image_id)
     if built_in is not None:
-        return images.describe(built_in)
+        return built_in
     row = rows.find(tx, image_id)
     if row is None or (row.kind, row.account, row.region) != (IMAGE.name, account, region):
         return None

@@ -19,6 +19,7 @@ SNAPSHOT = Kind(
     ),
     malformed="InvalidSnapshotID",
     quota=Quota(100_000, "SnapshotLimitExceeded"),
+    traits={"VolumeId": ("VolumeId",)},
 )
 
 

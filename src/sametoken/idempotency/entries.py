@@ -1,0 +1,250 @@
+"""The ledger: entries, read and written in the transaction of the `tx` that each call is given.
+
+A new create costs two statements: the claim and the record of its outcome. A repeat costs two as
+well: the claim that fails and the look at the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sametoken.idempotency import statements
+from sametoken.idempotency.fingerprint import Fingerprint
+from sametoken.idempotency.ledger import (
+    RETENTION,
+    Attempt,
+    Call,
+    Entry,
+    Identities,
+    Outcome,
+    OutcomeState,
+    Scope,
+)
+from sametoken.idempotency.tables import FIELDS_NOTED_MAX
+from sametoken.store.codec import dumps, loads
+from sametoken.store.columns import from_microseconds, to_microseconds
+from sametoken.store.dialects import Text
+from sametoken.store.port import Tx
+
+_SECOND = timedelta(seconds=1)
+_US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A call that makes no resource of its own, and whose identities are known beforehand."""
+
+    call: Call
+    fingerprint: Fingerprint
+    identities: Identities
+
+
+class Ledger:
+    """Stores entries in the tables of `idempotency.tables`.
+
+    `records_attempts` has every repeat written down, for `tokens explain`; without it, a replay
+    writes nothing. `retention` is how long the entries that it claims are kept after the last of
+    their resources has ended, in whole seconds.
+    """
+
+    def __init__(self, *, records_attempts: bool = False, retention: timedelta = RETENTION) -> None:
+        assert retention > timedelta(0), "an entry is kept at all"
+        assert not retention % _SECOND, "a retention is whole seconds"
+        self._records_attempts = records_attempts
+        self._retention_us = retention // _SECOND * _US
+        # NULL for the usual retention: most rows are shorter by it.
+        self._retention_seconds = None if retention == RETENTION else retention // _SECOND
+
+    def claim(self, tx: Tx, scope: Scope, client_token: str) -> Entry:
+        """Insert the entry, or lock the existing one. Waits for a concurrent claim."""
+        key = (client_token, scope.account, scope.region, scope.action)
+        row = (*key, to_microseconds(tx.now), self._retention_seconds)
+        while True:
+            claimed = tx.send(statements.CLAIM, row)
+            if claimed:
+                return Entry(claimed[0][0], scope, client_token, fresh=True)
+            entry = self._load(tx, statements.LOCK, scope, client_token)
+            if entry is not None:
+                return entry
+            # A sweep committed between the insert and the lock, so the token is free: try again.
+
+    def claim_settled(self, tx: Tx, asked: Sequence[Known]) -> set[tuple[Scope, str]]:
+        """Claim and settle those tokens that are new, in one statement; returns which these are.
+
+        Waits for concurrent claims. The tokens of `asked` must differ from each other.
+        """
+        rows = sorted(_known_row(one) for one in asked)
+        now_us = to_microseconds(tx.now)
+        times = (now_us, now_us, self._retention_seconds, now_us + self._retention_us)
+        claimed = tx.send(statements.CLAIM_SETTLED, (*times, dumps(rows)))
+        return {(Scope(*scope), client_token) for client_token, *scope in claimed}
+
+    def find(self, tx: Tx, scope: Scope, client_token: str) -> Entry | None:
+        """Find the entry without a lock; None if the token is not retained."""
+        return self._load(tx, statements.FIND, scope, client_token)
+
+    def _load(self, tx: Tx, statement: Text, scope: Scope, client_token: str) -> Entry | None:
+        found = tx.send(statement, (client_token, scope.account, scope.region, scope.action))
+        return _entry(tx, scope, client_token, found[0]) if found else None
+
+    def settle(self, tx: Tx, entry: Entry, outcome: Outcome, resources: Sequence[str]) -> None:
+        """Record a settled outcome. `resources` are the ids that the entry must outlive."""
+        assert outcome.state is OutcomeState.SETTLED, "fail() records failures"
+        if resources:
+            tx.send(statements.KEEP, (entry.id, dumps(list(resources))))
+        self._record(tx, entry, outcome)
+
+    def fail(self, tx: Tx, entry: Entry, outcome: Outcome) -> None:
+        """Bind the token to the outcome's parameters, although no resource was made."""
+        assert outcome.state is OutcomeState.FAILED, "settle() records successes"
+        self._record(tx, entry, outcome)
+
+    def _record(self, tx: Tx, entry: Entry, outcome: Outcome) -> None:
+        """Write the outcome, with the end of the retention that follows from it."""
+        kept = outcome.fingerprint
+        now_us = to_microseconds(tx.now)
+        row = (
+            outcome.zone, outcome.state.value, kept.rules_version, kept.key_id,
+            dumps(kept.digests), dumps(kept.plain),
+            None if outcome.identities is None else dumps(outcome.identities),
+            outcome.request_id, now_us,
+        )  # fmt: skip
+        if entry.first_zone in (None, outcome.zone):
+            recorded = tx.send(statements.RECORD, (*row, now_us, entry.id))
+        else:
+            tx.send(statements.RECORD_OTHER, (*row, entry.id))
+            recorded = tx.send(statements.EXPIRE_WITH_OTHER, (now_us, entry.id))
+        # A `perform` that ends the transaction loses the claim; its effects would be unprotected.
+        assert recorded.rowcount == 1, "the claimed entry is gone: was the transaction ended?"
+
+    def note(
+        self, tx: Tx, entry: Entry, request_id: str, attempt: Attempt, fields: Sequence[str] = ()
+    ) -> None:
+        """Write a repeat down, if the ledger does so. The entry's row must be locked."""
+        if self._records_attempts:
+            told = dumps(list(fields[:FIELDS_NOTED_MAX]))
+            now_us = to_microseconds(tx.now)
+            values = (now_us, attempt.value, told, request_id, entry.id, entry.id)
+            tx.send(statements.NOTE, values)
+
+    def ended(self, tx: Tx, resources: Collection[str]) -> None:
+        """Note that `resources` have ended. An entry's retention starts when its last one ends."""
+        gone = dumps(list(resources))
+        holders = [row[0] for row in tx.send(statements.HOLDERS, (gone,))]
+        if not holders:
+            return
+        entries, now_us = dumps(holders), to_microseconds(tx.now)
+        tx.lock(statements.LOCK_ENTRIES, (entries,))
+        tx.send(statements.END, (now_us, gone))
+        tx.send(statements.EXPIRE, (now_us, entries))
+
+    def sweep(self, tx: Tx, limit: int) -> int:
+        """Remove at most `limit` entries whose retention is over; returns how many."""
+        found = tx.send(statements.EXPIRED, (to_microseconds(tx.now), limit))
+        expired = [row[0] for row in found]
+        if expired:
+            for forget in statements.FORGET:
+                tx.send(forget, (dumps(expired),))
+        return len(expired)
+
+
+def _known_row(known: Known) -> list[Any]:
+    call, kept = known.call, known.fingerprint
+    scope = call.scope
+    return [
+        call.client_token, scope.account, scope.region, scope.action, call.zone,
+        kept.rules_version, kept.key_id, dumps(kept.digests), dumps(kept.plain),
+        dumps(known.identities), call.request_id,
+    ]  # fmt: skip
+
+
+def _entry(tx: Tx, scope: Scope, client_token: str, row: Sequence[Any]) -> Entry:
+    """Make an entry of its row, and of its rows for other zones if it has any."""
+    id, has_other_zones, *first = row
+    # The row is without an outcome only in the transaction that claimed it.
+    rows: list[Sequence[Any]] = [] if first[0] is None else [first]
+    if has_other_zones:
+        rows += tx.send(statements.FIND_OTHERS, (id,))
+    outcomes = sorted((_outcome(*one) for one in rows), key=lambda one: one.zone)
+    return Entry(id, scope, client_token, False, tuple(outcomes), first[0])
+
+
+def _outcome(
+    zone: str,
+    state: str,
+    rules_version: int,
+    key_id: str | None,
+    digests: str,
+    plain: str,
+    identities: str | None,
+    request_id: str,
+    recorded_us: int,
+) -> Outcome:
+    """Make an outcome of its columns, and check again that they are complete."""
+    found = OutcomeState(state)
+    assert (found is OutcomeState.SETTLED) == (identities is not None), "half an outcome"
+    kept = Fingerprint(rules_version, loads(digests), loads(plain), key_id)
+    made = None if identities is None else loads(identities)
+    return Outcome(zone, found, kept, made, request_id, from_microseconds(recorded_us))
+
+
+# -- for people -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A request after the first with a token, as it was written down."""
+
+    number: int
+    made_at: datetime
+    attempt: str
+    fields: Sequence[str]
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An entry in a list. `attempts` counts its requests, as far as they were written down."""
+
+    claimed_at: datetime
+    account: str
+    region: str
+    action: str
+    client_token: str
+    attempts: int
+    expires_at: datetime | None
+
+
+def read_attempts(tx: Tx, entry: Entry) -> list[Repeat]:
+    """Return the repeats that are still kept, oldest first."""
+    return [
+        Repeat(number, from_microseconds(made_us), attempt, loads(fields), request_id)
+        for number, made_us, attempt, fields, request_id in tx.send(
+            statements.ATTEMPTS, (entry.id,)
+        )
+    ]
+
+
+def find_everywhere(tx: Tx, client_token: str) -> list[Entry]:
+    """Find the entries of a token in all scopes, including those of the services."""
+    return [
+        _entry(tx, Scope(account, region, action), client_token, row)
+        for account, region, action, *row in tx.send(statements.OF_TOKEN, (client_token,))
+    ]
+
+
+def list_entries(tx: Tx, *, account: str | None, hidden: str, limit: int) -> list[Listed]:
+    """List the newest entries: of `account`, or of all accounts but `hidden`."""
+    statement = statements.NEWEST_BUT if account is None else statements.NEWEST_OF
+    return [
+        Listed(
+            from_microseconds(claimed_us), account, region, action, client_token, attempts,
+            None if expires_us is None else from_microseconds(expires_us),
+        )
+        for claimed_us, account, region, action, client_token, attempts, expires_us in tx.send(
+            statement, (hidden if account is None else account, limit)
+        )
+    ]  # fmt: skip

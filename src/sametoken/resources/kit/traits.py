@@ -1,0 +1,156 @@
+"""Traits: names and values of rows, in an index of their own, by which a listing is narrowed.
+
+The traits of a row are its tags and the members that its kind declares (`Kind.traits`). All follow
+from the row alone (`of`), and `rows` writes them with the row, in the same transaction. A row keeps
+its traits for as long as a listing may show it or its tombstone is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any, NamedTuple, Protocol
+
+import sqlalchemy as sa
+
+from sametoken.resources.kit.kinds import KINDS, Kind
+from sametoken.store.columns import Moment
+from sametoken.store.port import Tx
+
+metadata = sa.MetaData()
+
+# `gone_at` is the row's, so that a listing skips tombstones without reading their rows.
+TRAIT = sa.Table(
+    "resource_trait",
+    metadata,
+    sa.Column("account", sa.String(12), primary_key=True),
+    sa.Column("region", sa.String(32), primary_key=True),
+    sa.Column("kind", sa.String(48), primary_key=True),
+    sa.Column("name", sa.String(160), primary_key=True),
+    sa.Column("value", sa.String(256), primary_key=True),
+    sa.Column("resource_id", sa.String(64), primary_key=True),
+    sa.Column("gone_at", Moment),
+    # The row is hardly more than its key: without a rowid, SQLite keeps both in one tree.
+    sqlite_with_rowid=False,
+)
+
+# The trait of each key of a tag. The tag itself is a trait as well, called "tag:" and the key.
+TAG_KEY = "tag-key"
+TAG = "tag:"
+# A listing tests again what a trait has found, so a longer value may be cut.
+VALUE_CHARACTERS_MAX = 256
+
+_INSERT = sa.insert(TRAIT)
+_KEY = tuple(column.name for column in TRAIT.primary_key)
+_REMOVE = sa.delete(TRAIT).where(*(TRAIT.c[name] == sa.bindparam(f"t_{name}") for name in _KEY))
+
+
+class Trait(NamedTuple):
+    name: str
+    value: str
+    gone_at: datetime | None
+
+
+class Stored(Protocol):
+    """The members of a row that traits follow from."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def account(self) -> str: ...
+    @property
+    def region(self) -> str: ...
+    @property
+    def doc(self) -> dict[str, Any]: ...
+    @property
+    def gone_at(self) -> datetime | None: ...
+
+
+def of(row: Stored) -> frozenset[Trait]:
+    """Return the traits that a row has in the table; none once no listing shows it."""
+    kind = KINDS[row.kind]
+    if row.gone_at is not None and not kind.lingers:
+        return frozenset()
+    return frozenset(
+        Trait(name, indexed(value), row.gone_at) for name, value in _named(kind, row.doc)
+    )
+
+
+def indexed(value: str) -> str:
+    """Return a value as the index has it: PostgreSQL keeps no NUL in a text."""
+    return value.replace("\0", "\ufffd")[:VALUE_CHARACTERS_MAX]
+
+
+def _named(kind: Kind, doc: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for tag in doc.get("Tags") or ():
+        yield TAG_KEY, tag["Key"]
+        yield indexed(TAG + tag["Key"]), tag.get("Value", "")
+    for name, paths in kind.traits.items():
+        for path in paths:
+            for value in _reach(doc, path.split(".")):
+                # Most rows have an empty member alike: it would find too much to be of use.
+                if value:
+                    yield name, value
+
+
+def _reach(value: Any, names: Sequence[str]) -> Iterator[str]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _reach(one, names)
+    elif isinstance(value, str):
+        yield value
+    elif value is not None and names:
+        yield from _reach(value.get(names[0]), names[1:])
+
+
+@cache
+def members(kind: str) -> frozenset[str]:
+    """Return the members of a kind's documents from which traits follow."""
+    paths = (path for declared in KINDS[kind].traits.values() for path in declared)
+    return frozenset({"Tags", *(path.partition(".")[0] for path in paths)})
+
+
+def added(tx: Tx, rows: Iterable[Stored]) -> None:
+    """Write the traits of new rows."""
+    made = [_values(row, trait) for row in rows for trait in of(row)]
+    if made:
+        tx.execute(_INSERT, made)
+
+
+def changed(tx: Tx, old: Stored, new: Stored) -> None:
+    """Write the traits of a row that has changed from `old` to `new`."""
+    before, after = of(old), of(new)
+    _remove(tx, old, before - after)
+    made = [_values(new, trait) for trait in after - before]
+    if made:
+        tx.execute(_INSERT, made)
+
+
+def removed(tx: Tx, rows: Iterable[Stored]) -> None:
+    """Remove the traits of rows that are removed."""
+    for row in rows:
+        _remove(tx, row, of(row))
+
+
+def _remove(tx: Tx, row: Stored, traits: Iterable[Trait]) -> None:
+    unwanted = [
+        {f"t_{name}": value for name, value in _values(row, trait).items() if name in _KEY}
+        for trait in traits
+    ]
+    if unwanted:
+        tx.execute(_REMOVE, unwanted)
+
+
+def _values(row: Stored, trait: Trait) -> dict[str, Any]:
+    return {
+        "account": row.account,
+        "region": row.region,
+        "kind": row.kind,
+        "name": trait.name,
+        "value": trait.value,
+        "resource_id": row.id,
+        "gone_at": trait.gone_at,
+    }
