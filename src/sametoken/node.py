@@ -139,7 +139,7 @@ class Node:
         serving = asyncio.create_task(edge.serve(unready))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        self.app.is_ready = False
+        self.app.probes.is_ready = False
         drains = self.settings.drain_seconds and self._outdated is None
         if drains and not serving.done():
             await asyncio.wait({serving}, timeout=self.settings.drain_seconds)

@@ -20,7 +20,9 @@ from sametoken.workflow.work import LEASE, WORK, Work, read_work
 
 _IS_FREE = "due_at <= :now AND (lease_until IS NULL OR lease_until <= :now)"
 # The account that follows another among those with due work: one step in the index `work_turn`.
-_NEXT = "SELECT account FROM work WHERE account > {after} AND {within} AND {free} ORDER BY account"
+_NEXT = """
+    SELECT account FROM work WHERE account > {after} AND {within} AND {free} ORDER BY account
+"""
 # TURNS lists at most `limit` accounts with due work: those after `after`, then those up to it.
 _TURNS = """
 WITH RECURSIVE later (account, place) AS (
@@ -45,10 +47,14 @@ _SHARE = """
     ORDER BY one.due_at LIMIT (SELECT :limit / count(*) FROM turns)
 """
 _LEASED = {
-    SQLITE: "SELECT work.* FROM turns JOIN work ON work.instance IN ({share})"
-    " ORDER BY work.due_at, work.instance",
-    POSTGRESQL: "SELECT work.* FROM turns CROSS JOIN LATERAL ({share} FOR UPDATE SKIP LOCKED)"
-    " AS work ORDER BY work.due_at, work.instance",
+    SQLITE: """
+    SELECT work.* FROM turns JOIN work ON work.instance IN ({share})
+    ORDER BY work.due_at, work.instance
+""",
+    POSTGRESQL: """
+    SELECT work.* FROM turns CROSS JOIN LATERAL ({share} FOR UPDATE SKIP LOCKED) AS work
+    ORDER BY work.due_at, work.instance
+""",
 }
 
 
