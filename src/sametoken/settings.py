@@ -20,7 +20,7 @@ DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 4590
 _SQLITE = "sqlite:///"
 _POSTGRESQL = ("postgresql://", "postgres://")
 # With 8 runners one commit carries several steps: a launch costs a sixth less than with 4, and no
-# less with 16 (benchmarks/README.md). A lone launch wakes every runner, so more would cost it.
+# less with 16 (docs/performance.md). A lone launch wakes every runner, so more would cost it.
 RUNNERS = 8
 # Seconds from one sweep of expired entries to the next: an entry is forgotten this much after 24 h.
 SWEEP_SECONDS = 60.0
