@@ -30,6 +30,7 @@ from sametoken.server.execution import Executed, execute
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import RUNNERS, Database, database_of
 from sametoken.store.port import Store, Tx
+from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.ports import Services
 from sametoken.workflow.runner import Runner
 from sametoken.world import RealWorld, mint_uuid
@@ -101,7 +102,7 @@ class Plane:
         return dict(self.store.read(lambda tx: action_run.run(tx, asked.request)))
 
     def runner(self) -> Runner:
-        return Runner(self.store, self.services, RealWorld())
+        return Runner(self.store, self.services, RealWorld(), Backlog(RealWorld()))
 
 
 @contextmanager
@@ -115,7 +116,7 @@ def opened(database: Path | str, *, account: str = ACCOUNT) -> Iterator[Plane]:
         engine = sql_engine(b"benchmark", records_attempts=True)
         lift_limits(store)
         store.run(lambda tx: default_vpc.seed(tx, account, REGION))
-        services = wire_services(store, engine, INSTANT)
+        services = wire_services(store, engine, RealWorld(), INSTANT)
         yield Plane(database, store, engine, services, ServiceModel.load("ec2"), account)
 
 

@@ -13,6 +13,7 @@ from sametoken.idempotency import Engine
 from sametoken.services.housekeeping import sweep
 from sametoken.store.nodes import BEAT_SECONDS
 from sametoken.store.port import Store, Tx
+from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.loop import Duty, Ripener, run_duty
 from sametoken.workflow.ports import Services
 from sametoken.workflow.runner import Runner
@@ -43,6 +44,7 @@ class Background:
         engine: Engine,
         services: Services,
         world: World,
+        backlog: Backlog,
         *,
         runners: int,
         sweep_seconds: float,
@@ -55,7 +57,7 @@ class Background:
         # Events that idle threads wait on; stop() sets them all.
         self._news: list[threading.Event] = []
         self._threads = [
-            self._driver(f"runner-{number}", Runner(store, services, world))
+            self._driver(f"runner-{number}", Runner(store, services, world, backlog))
             for number in range(runners)
         ]
         self._threads += [

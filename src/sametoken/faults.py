@@ -27,12 +27,15 @@ class Point(StrEnum):
     STORE_COMMITTED = "store.committed"
     REPLY_READY = "reply.ready"
     WORK_LEASED = "work.leased"
+    STEP_FENCED = "step.fenced"
+    STEP_CLAIMED = "step.claimed"
     PLACEMENT_CALLED = "step.placement-called"
     VOLUMES_CALLED = "step.volumes-called"
     NETWORKS_CALLED = "step.networks-called"
     MACHINES_CALLED = "step.machines-called"
     MACHINES_TAKEN = "step.machines-taken"
     STEP_ANSWERED = "step.answered"
+    STEP_RECORDING = "step.recording"
     STEP_RECORDED = "step.recorded"
 
 

@@ -17,27 +17,33 @@ from sametoken.server.app import App
 from sametoken.server.credentials import Credentials
 from sametoken.server.edge import Edge, Listener
 from sametoken.server.sealing import load_sealer
+from sametoken.services import machines, networks, placement, volumes
 from sametoken.services.machines import Machines
-from sametoken.services.networks import Networks
-from sametoken.services.placement import Placement
 from sametoken.services.simulated_machines import SimulatedMachines, SimulationSettings
-from sametoken.services.volumes import Volumes
+from sametoken.services.steps import Declaration, Steps
 from sametoken.settings import Settings
 from sametoken.store import nodes
 from sametoken.store.nodes import Heartbeat
 from sametoken.store.port import Store, Tx
+from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.plans import MACHINES, NETWORKS, PLACEMENT, VOLUMES
 from sametoken.workflow.ports import Services
 from sametoken.world import RealWorld, World, mint_uuid
 
 
-def wire_services(store: Store, engine: Engine, simulation: SimulationSettings) -> Services:
+def wire_services(
+    store: Store, engine: Engine, world: World, simulation: SimulationSettings
+) -> Services:
     """Make the four services, over one store."""
+
+    def steps(declared: Declaration) -> Steps:
+        return Steps(declared, store, engine, world)
+
     return {
-        PLACEMENT: Placement(store, engine),
-        VOLUMES: Volumes(store, engine),
-        NETWORKS: Networks(store, engine),
-        MACHINES: Machines(store, engine, SimulatedMachines(store, simulation)),
+        PLACEMENT: steps(placement.SERVICE),
+        VOLUMES: steps(volumes.SERVICE),
+        NETWORKS: steps(networks.SERVICE),
+        MACHINES: Machines(steps(machines.SERVICE), SimulatedMachines(store, simulation)),
     }
 
 
@@ -66,12 +72,13 @@ class Node:
         self.engine = engine
         reload_sealer = partial(load_sealer, settings.database.key_file, create=False)
         credentials = Credentials(store, reload_sealer, self.world)
-        self.app = App(store, self.engine, credentials, self.world, settings.choices)
+        self.backlog = Backlog(self.world, settings.lag_seconds)
+        self.app = App(store, self.engine, credentials, self.world, self.backlog, settings.choices)
         listener = Listener(settings.host, settings.port, settings.tls_cert, settings.tls_key)
         self.edge = Edge(self.app, listener, world=self.world) if answers else None
-        self.services = wire_services(store, self.engine, settings.simulation)
+        self.services = wire_services(store, self.engine, self.world, settings.simulation)
         self.background = Background(
-            store, self.engine, self.services, self.world,
+            store, self.engine, self.services, self.world, self.backlog,
             runners=settings.runners, sweep_seconds=settings.sweep_seconds,
         )  # fmt: skip
 
@@ -132,7 +139,7 @@ class Node:
         serving = asyncio.create_task(edge.serve(unready))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        self.app.is_ready = False
+        self.app.probes.is_ready = False
         drains = self.settings.drain_seconds and self._outdated is None
         if drains and not serving.done():
             await asyncio.wait({serving}, timeout=self.settings.drain_seconds)

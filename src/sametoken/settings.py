@@ -12,6 +12,7 @@ from pathlib import Path
 from sametoken.errors import Misconfigured
 from sametoken.server.choices import DEFAULT_CHOICES, Choices
 from sametoken.services.simulated_machines import SimulationSettings
+from sametoken.workflow.backlog import LAG_SECONDS_MAX
 
 DATABASE_VARIABLE = "SAMETOKEN_DATABASE"
 # Names the file with the key that all nodes of one database share.
@@ -19,9 +20,9 @@ KEY_FILE_VARIABLE = "SAMETOKEN_KEY_FILE"
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 4590
 _SQLITE = "sqlite:///"
 _POSTGRESQL = ("postgresql://", "postgres://")
-# With 8 runners one commit carries several steps: a launch costs a sixth less than with 4, and no
-# less with 16 (docs/performance.md). A lone launch wakes every runner, so more would cost it.
-RUNNERS = 8
+# A single runner drives many launches at a time: more of them would drive fewer each, in more
+# transactions.
+RUNNERS = 1
 # Seconds from one sweep of expired entries to the next: an entry is forgotten this much after 24 h.
 SWEEP_SECONDS = 60.0
 
@@ -62,6 +63,8 @@ class Settings:
     choices: Choices = DEFAULT_CHOICES
     runners: int = RUNNERS
     sweep_seconds: float = SWEEP_SECONDS
+    # Launches are refused while older ones wait for longer; infinite for a benchmark alone.
+    lag_seconds: float = LAG_SECONDS_MAX
     simulation: SimulationSettings = field(default_factory=SimulationSettings)
 
     def check_bind(self) -> None:

@@ -74,5 +74,8 @@ def mint_neighbourhood(world: World) -> str:
 
 
 def mint_uuid(world: World) -> str:
-    """A random UUID in its usual spelling, e.g. for a request id."""
-    return str(uuid.UUID(world.token_hex(32), version=4))
+    """A random UUID (version 4) in its usual spelling, e.g. for a request id."""
+    digits = world.token_hex(32)
+    # RFC 9562 section 5.4: two bits of the 17th digit say how the rest is to be read.
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

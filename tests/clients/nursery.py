@@ -31,7 +31,6 @@ _WORD_BYTES = 8
 _LATE = (
     *(f"sametoken.cli.{name}" for name in ("accounts", "clients", "migrate", "serve", "tokens")),
     "sametoken.store.postgresql",
-    "uvloop",
 )
 # Seconds to end; a nursery that takes longer hangs.
 _END_SECONDS_MAX = 20

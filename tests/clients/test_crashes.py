@@ -42,12 +42,15 @@ IN_LAUNCH: Mapping[Point, Crash] = {
     Point.STORE_COMMITTED: Crash(_LAUNCH_COMMIT, committed=True),
     Point.REPLY_READY: Crash(1, committed=True),
     Point.WORK_LEASED: Crash(1, committed=True),
+    Point.STEP_FENCED: Crash(1, committed=True),
+    Point.STEP_CLAIMED: Crash(1, committed=True),
     Point.PLACEMENT_CALLED: Crash(1, committed=True),
     Point.VOLUMES_CALLED: Crash(1, committed=True),
     Point.NETWORKS_CALLED: Crash(1, committed=True),
     Point.MACHINES_CALLED: Crash(1, committed=True),
     Point.MACHINES_TAKEN: Crash(1, committed=True),
     Point.STEP_ANSWERED: Crash(1, committed=True),
+    Point.STEP_RECORDING: Crash(1, committed=True),
     Point.STEP_RECORDED: Crash(1, committed=True),
 }
 # IN_STEPS: the same points again, met by the steps of a launch that was answered.
@@ -57,6 +60,9 @@ IN_STEPS = (
     (Point.STORE_BEFORE_COMMIT, _LAUNCH_COMMIT + 2),
     (Point.STORE_BEFORE_COMMIT, _LAUNCH_COMMIT + 8),
     (Point.WORK_LEASED, 2),
+    (Point.STEP_FENCED, 3),
+    (Point.STEP_CLAIMED, 4),
+    (Point.STEP_RECORDING, 4),
     (Point.STEP_ANSWERED, 4),
     (Point.STEP_RECORDED, 4),
 )
@@ -71,6 +77,10 @@ IN_TERMINATION = (
     (Point.NETWORKS_CALLED, 1),
     (Point.VOLUMES_CALLED, 1),
     (Point.PLACEMENT_CALLED, 1),
+    (Point.STEP_FENCED, 4),
+    (Point.STEP_FENCED, 6),
+    (Point.STEP_CLAIMED, 2),
+    (Point.STEP_RECORDING, 5),
     *((Point.STEP_ANSWERED, hit) for hit in (1, 5)),
     *((Point.STEP_RECORDED, hit) for hit in (2, 5)),
 )

@@ -98,7 +98,7 @@ def injected(client: Any, operation: str, **fields: str) -> None:
 
 def hand_runner(plane: Plane) -> Runner:
     """Make a runner for a plane that has none of its own."""
-    return Runner(plane.store, plane.node.services, plane.node.world)
+    return Runner(plane.store, plane.node.services, plane.node.world, plane.node.backlog)
 
 
 def drive(plane: Plane) -> None:

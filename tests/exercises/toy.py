@@ -6,12 +6,18 @@ noun. Its requests need the model of `toy_model`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+from unittest.mock import patch
+
 from exercises import catalogue
 from exercises.exercise import Exercise, changed, in_vpc, of, of_another
 from exercises.requests import EXERCISES
+from exercises.toy_model import with_toys
 from sametoken.ec2.kit.nouns import Noun, named
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import changing, plain
+from sametoken.ec2.protocol import model
 from sametoken.resources.kit import rows
 from sametoken.resources.kit.kinds import Kind, Quota, states
 from sametoken.resources.kit.rows import Row
@@ -30,6 +36,16 @@ TOYS = Noun(
     parents={"VpcId": VPC},
     accepts={"Colour": None},
 )
+
+_read = model.read_description
+
+
+def _read_with_toys(service_name: str) -> Mapping[str, Any]:
+    return with_toys(service_name, _read(service_name))
+
+
+# The program reads botocore's own file, and not what a home adds to it. For this whole process:
+patch.object(model, "read_description", _read_with_toys).start()
 
 
 def _colour(tx: Tx, request: Request, toy: Row) -> Row:

@@ -7,6 +7,7 @@ a process whose home is the test's folder sees a model with toys.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +101,21 @@ _PAGINATORS = {
 }
 
 
+_ADDED: Document = {"shapes": _SHAPES, "operations": _OPERATIONS}
+
+
+def with_toys(service_name: str, described: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a service's description; that of EC2 with toys."""
+    if service_name != _EC2:
+        return described
+    return {**described, **{part: {**described[part], **more} for part, more in _ADDED.items()}}
+
+
 def write_model(home: Path) -> None:
-    """Add toys to EC2's model for the processes whose home this is."""
+    """Add toys to EC2's model for the botocore of processes whose home this is."""
     folder = home / ".aws" / "models" / _EC2
     folder.mkdir(parents=True)
-    _write(folder, "service-2", {"shapes": _SHAPES, "operations": _OPERATIONS})
+    _write(folder, "service-2", _ADDED)
     _write(folder, "paginators-1", {"pagination": _PAGINATORS})
 
 

@@ -5,7 +5,7 @@ Most are mutants of the simulation, which finds them by chance; here every order
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
@@ -33,13 +33,11 @@ def _step_recorded_before_it_is_taken() -> Iterator[None]:
     """Record first: a crash before the step is taken leaves the step out."""
     attempt = Runner.attempt
 
-    def mutated(self: Runner, work: Work) -> Any:
-        if (
-            not work.is_last_step
-            and self.store.run(partial(self.record, work=work, fate=Done())) is None
-        ):
+    def mutated(self: Runner, group: Sequence[Work]) -> Any:
+        done = [(work, Done()) for work in group]
+        if not group[0].is_last_step and None in self.store.run(partial(self.record, members=done)):
             raise AssertionError("nobody else has it")
-        return attempt(self, work)
+        return attempt(self, group)
 
     with patch.object(Runner, "attempt", mutated):
         yield
@@ -54,8 +52,7 @@ _UNEQUAL = CASES["two clients of unequal intent, one crash"]
 _NO_ROOM = CASES["no room at first, unequal intents"]
 _ENDED = CASES["an owner that stands still while its launch is ended"]
 
-# Maps a name to its plant, the case that shows it, and the promise that it breaks. The promise is
-# "" where an assertion of the program fails first.
+# Maps a name to its plant, the case that shows it, and the promise that it breaks.
 MUTANTS: Mapping[str, tuple[Plant, Case, str]] = {
     "repeat performed again": (_repeat_performed_again, ONE_CLIENT, "P1"),
     "step recorded before it is taken": (_step_recorded_before_it_is_taken, ONE_CLIENT, "P8"),
@@ -67,8 +64,8 @@ MUTANTS: Mapping[str, tuple[Plant, Case, str]] = {
             ("parameters not compared", _UNEQUAL, "P4"),
             ("failure binds nothing", _NO_ROOM, "P2"),
             ("failure binds no parameters", _NO_ROOM, "P4"),
-            ("services without the fence", _ENDED, ""),
-            ("unwinding leaves the door open", _ENDED, ""),
+            ("services without the fence", _ENDED, "P8"),
+            ("unwinding leaves the door open", _ENDED, "P8"),
         ]
     },
 }

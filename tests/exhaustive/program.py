@@ -29,6 +29,7 @@ from sametoken.store.jobs import Job
 from sametoken.store.port import Tx
 from sametoken.store.sqlite import SqliteSession
 from sametoken.workflow import work
+from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.runner import Runner
 
 T = TypeVar("T")
@@ -161,7 +162,8 @@ class Program:
         store = self._next.get(told)
         if store is None:
             store = self._next[told] = _Retold([self._values[number] for number in told])
-            runner = Runner(store, wire_services(store, _ENGINE, self._machines), self.world)
+            services = wire_services(store, _ENGINE, self.world, self._machines)
+            runner = Runner(store, services, self.world, Backlog(self.world))
             try:
                 runner.run_once()
             except _Asks:

@@ -99,6 +99,14 @@ class Hostile:
     body: bytes
     may_succeed: bool = False
 
+    def as_bytes(self) -> bytes:
+        lines = [f"{name}: {value}" for name, value in self.headers]
+        if self.body:
+            lines.append(f"Content-Length: {len(self.body)}")
+        head = "".join(f"{line}\r\n" for line in lines).encode()
+        start = self.method.encode() + b" " + self.target + b" HTTP/1.1\r\n"
+        return start + head + b"\r\n" + self.body
+
 
 def launch(keys: Keys, host: str) -> Hostile:
     """Make a correct launch, in the first of the Regions."""

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
 from sametoken.server.bounds import DEFAULT_BOUNDS, Bounds
-from sametoken.server.edge import Application, Edge, Listener
-
-LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+from sametoken.server.edge import Edge, Listener
+from sametoken.server.turns import Endpoint
 
 # JOIN_SECONDS is the longest drain of any test, and slack; a thread that takes longer is stuck.
 JOIN_SECONDS = 30.0
@@ -30,16 +27,14 @@ class EdgeThread:
 
     def __init__(
         self,
-        app: Application,
+        endpoint: Endpoint,
         bounds: Bounds = DEFAULT_BOUNDS,
         *,
         tls_cert: Path | None = None,
         tls_key: Path | None = None,
-        loop_factory: LoopFactory = uvloop.new_event_loop,
     ) -> None:
-        self._edge = Edge(app, Listener("127.0.0.1", 0, tls_cert, tls_key), bounds)
+        self._edge = Edge(endpoint, Listener("127.0.0.1", 0, tls_cert, tls_key), bounds)
         self.host, self.port = self._edge.bind().getsockname()[:2]
-        self._loop_factory = loop_factory
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
         self._failures: list[BaseException] = []
@@ -63,8 +58,7 @@ class EdgeThread:
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=self._loop_factory) as runner:
-                runner.run(self._serve())
+            asyncio.run(self._serve())
         finally:
             self._ready.set()
 
@@ -81,15 +75,14 @@ class EdgeThread:
 
 @contextmanager
 def running(
-    app: Application,
+    endpoint: Endpoint,
     bounds: Bounds = DEFAULT_BOUNDS,
     *,
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
-    loop_factory: LoopFactory = uvloop.new_event_loop,
 ) -> Iterator[tuple[str, int]]:
-    """Run `app` behind an edge; yields (host, port)."""
-    thread = EdgeThread(app, bounds, tls_cert=tls_cert, tls_key=tls_key, loop_factory=loop_factory)
+    """Run `endpoint` behind an edge; yields (host, port)."""
+    thread = EdgeThread(endpoint, bounds, tls_cert=tls_cert, tls_key=tls_key)
     try:
         yield thread.host, thread.port
     finally:

@@ -6,20 +6,26 @@ Limits of the HTTP edge itself are tried in test_edge.py and test_edge_endings.p
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 
 from ec2.asking import launch, refusal
-from plane import LAUNCH, Plane
+from plane import IMAGE, LAUNCH, Plane
+from sametoken import faults
 from sametoken.server import pipeline, pools, probes
 from sametoken.server.exchange import Exchange
 from sametoken.server.pipeline import Stage
+from sametoken.server.probes import Probes
 from sametoken.store.port import Tx
 from sdk import REGION, Keys
+from server import hostile
+from server.wire import wire
 
 # Only a hang takes so long.
 SECONDS_MAX = 30.0
@@ -86,10 +92,92 @@ def test_one_request_too_many_is_a_503_and_those_in_work_are_answered(
     assert launch(client, ClientToken="in work")["InstanceId"] == id
 
 
+def ask_and_go(plane: Plane, keys: Keys, has_come: Callable[[], bool]) -> None:
+    """Send a launch with the token `plain`, and close the connection once it `has_come` so far."""
+    to = urlsplit(plane.url)
+    with wire((str(to.hostname), int(to.port or 0))) as caller:
+        caller.send(hostile.launch(keys, to.netloc).as_bytes())
+        assert has_come()
+
+
+class Gone(logging.Handler):
+    """Hears of requests that were given up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.heard = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "outcome=gone" in record.getMessage():
+            self.lines.append(record.getMessage())
+            self.heard.set()
+
+
+@pytest.fixture
+def gone() -> Iterator[Gone]:
+    handler, log = Gone(), logging.getLogger("sametoken.requests")
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    yield handler
+    log.setLevel(before)
+    log.removeHandler(handler)
+
+
+def test_a_request_whose_caller_has_gone_is_taken_back_if_it_has_not_begun(
+    plane: Plane, gone: Gone
+) -> None:
+    keys = plane.account("goes early")
+    client = plane.client(keys=keys)
+    client.describe_instances()
+    queued = threading.Event()
+
+    def notice(exchange: Exchange) -> Exchange:
+        queued.set()
+        return exchange
+
+    stages = plane.node.app.pipeline.stages
+    plane.node.app.pipeline.insert(Stage("notice", notice), before="transaction")
+    try:
+        with held(plane, keys):
+            ask_and_go(plane, keys, lambda: queued.wait(SECONDS_MAX))
+            assert gone.heard.wait(SECONDS_MAX), "the node never noticed"
+    finally:
+        plane.node.app.pipeline.stages = stages
+    assert client.describe_instances()["Reservations"] == []
+    [line] = gone.lines
+    assert f"action=RunInstances account={keys.account} token=plain outcome=gone request=" in line
+
+
+def test_a_request_whose_caller_has_gone_runs_to_its_end_if_it_has_begun(
+    plane: Plane, gone: Gone
+) -> None:
+    keys = plane.account("goes late")
+    client = plane.client(keys=keys)
+    client.describe_instances()
+    begun, end = threading.Event(), threading.Event()
+
+    def stop_here(point: faults.Point) -> None:
+        if point is faults.Point.ENGINE_PERFORMED and not begun.is_set():
+            begun.set()
+            assert end.wait(SECONDS_MAX)
+
+    faults.install(stop_here)
+    try:
+        ask_and_go(plane, keys, lambda: begun.wait(SECONDS_MAX))
+        assert gone.heard.wait(SECONDS_MAX), "the node never noticed"
+    finally:
+        end.set()
+        faults.install(None)
+    client.run_instances(ImageId=IMAGE, MinCount=1, MaxCount=1, ClientToken="plain")
+    assert len(client.describe_instances()["Reservations"]) == 1
+
+
 def test_a_probe_does_not_wait_for_a_database_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probes, "READY_SECONDS_MAX", 0.05)
 
     async def ask() -> tuple[int, bytes]:
-        return await probes.probe(probes.READY, is_ready=True, look=asyncio.Event().wait)
+        return await Probes(asyncio.Event().wait).probe(probes.READY)
 
     assert asyncio.run(ask()) == (503, b"the database cannot be read\n")

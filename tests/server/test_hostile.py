@@ -22,13 +22,14 @@ from xml.etree import ElementTree
 import pytest
 
 from plane import Plane, everything
+from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.node import Node
 from sametoken.operate.accounts import add_key
 from sametoken.operate.opening import open_store
 from sametoken.operate.preparing import prepared
 from sametoken.resources.network import default_vpc
 from sametoken.server.app import App
-from sametoken.server.edge import Message
+from sametoken.server.replies import Answer
 from sametoken.server.sealing import load_sealer
 from sametoken.settings import Settings, database_of
 from sametoken.store.port import Tx
@@ -92,27 +93,18 @@ def application(database: Path) -> Iterator[tuple[App, Keys]]:
 
 
 async def ask(app: App, hostile: Hostile) -> Heard:
-    """Make one ASGI call, as the edge makes it."""
+    """Give one request to the application, as the edge gives it."""
     path, _, query = hostile.target.partition(b"?")
-    scope: Message = {
-        "type": "http",
-        "method": hostile.method,
-        "path": unquote_to_bytes(path).decode("latin-1"),
-        "raw_path": path,
-        "query_string": query,
-        "headers": [(name.lower().encode(), value.encode()) for name, value in hostile.headers],
-    }
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": hostile.body, "more_body": False}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    await app(scope, receive, send)
-    start, body = sent
-    return Heard(start["status"], body["body"])
+    headers = [(name.lower().encode(), value.encode()) for name, value in hostile.headers]
+    heard: list[Answer] = []
+    assert app.route(unquote_to_bytes(path).decode("latin-1")) is None, "a path of EC2's, or none"
+    wire = WireRequest(hostile.method, path, query, tuple(headers), hostile.body)
+    task = app.answer(wire, heard.append)
+    if task is not None:
+        await task
+        await asyncio.sleep(0)  # the turn in which its end is told
+    [answer] = heard
+    return Heard(answer.status, answer.body)
 
 
 def resident_bytes() -> int:
@@ -195,16 +187,7 @@ def test_hostile_requests_over_the_socket_fare_no_better(plane: Plane, seed: str
         if hostile.method == "HEAD":
             continue  # its answer has no body to look at
         with wire(where) as caller:
-            caller.send(as_bytes(hostile))
+            caller.send(hostile.as_bytes())
             status, _, body = caller.read_reply()
         check(hostile, Heard(status, body))
     assert everything(plane.store) == before
-
-
-def as_bytes(hostile: Hostile) -> bytes:
-    lines = [f"{name}: {value}" for name, value in hostile.headers]
-    if hostile.body:
-        lines.append(f"Content-Length: {len(hostile.body)}")
-    head = "".join(f"{line}\r\n" for line in lines).encode()
-    start = hostile.method.encode() + b" " + hostile.target + b" HTTP/1.1\r\n"
-    return start + head + b"\r\n" + hostile.body

@@ -73,7 +73,11 @@ class Served:
         credentials = Credentials(key, secret[::-1] if "signature" in flaws else secret)
         region = SPENT_REGION if "throttle" in flaws else REGION
         SigV4Auth(credentials, "ec2", region).add_auth(request)
-        return asyncio.run(self.pipeline.answer(Exchange("a request", wire(request))))
+        return asyncio.run(self._answer(Exchange("a request", wire(request))))
+
+    async def _answer(self, exchange: Exchange) -> Exchange:
+        said = self.pipeline.answer(exchange)
+        return said if isinstance(said, Exchange) else await said
 
     def told(self, *flaws: str) -> str:
         """The code of the refusal, "-" for a launch."""

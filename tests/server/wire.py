@@ -1,4 +1,4 @@
-"""A client made of bytes, and the smallest applications it can talk to."""
+"""A client made of bytes, and the smallest endpoints it can talk to."""
 
 from __future__ import annotations
 
@@ -6,22 +6,17 @@ import asyncio
 import select
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-import pytest
-import uvloop
-
+from sametoken.ec2.protocol.wire import WireRequest
+from sametoken.server.asgi import Application, Message, Receive, Send, send_whole
 from sametoken.server.bounds import Bounds
-from sametoken.server.edge import ClientGone, Message, Receive, Send, read_body
-from server.running import LoopFactory, running
+from sametoken.server.replies import Answer
+from sametoken.server.turns import Endpoint
+from server.running import running
 
-# The event loops an edge may run on; each behaves in its own way at a connection's end.
-LOOPS = [
-    pytest.param(uvloop.new_event_loop, id="uvloop"),
-    pytest.param(asyncio.new_event_loop, id="asyncio"),
-]
 # PATIENCE_SECONDS is so long that only a hang reaches it.
 PATIENCE_SECONDS = 60.0
 # UNHURRIED is for tests that are not about time: a busy machine changes nothing. Only the linger is
@@ -39,36 +34,105 @@ POST = b"POST / HTTP/1.1\r\nhost: x\r\n"
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
-async def echo(scope: Message, receive: Receive, send: Send) -> None:
+Say = Callable[[WireRequest], Answer]
+
+
+class Asgi:
+    """An endpoint that has one application, at every path."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    def route(self, path: str) -> Application | None:
+        return self._application
+
+    def answer(self, request: WireRequest, reply: Callable[[Answer], None]) -> None:
+        raise AssertionError("every path is the application's")
+
+
+class Direct:
+    """An endpoint without applications, which answers at once, or by a task."""
+
+    def __init__(self, say: Say, *, by_task: bool = False) -> None:
+        self._say = say
+        self._by_task = by_task
+
+    def route(self, path: str) -> None:
+        return None
+
+    def answer(
+        self, request: WireRequest, reply: Callable[[Answer], None]
+    ) -> asyncio.Task[None] | None:
+        if self._by_task:
+            return asyncio.create_task(self._think(request, reply))
+        reply(self._say(request))
+        return None
+
+    async def _think(self, request: WireRequest, reply: Callable[[Answer], None]) -> None:
+        await asyncio.sleep(0)
+        reply(self._say(request))
+
+
+def say_what_came(request: WireRequest) -> Answer:
     """Answer with what arrived: method, path and the length of the body."""
-    try:
-        body = await read_body(receive, 1024 * KIB)
-    except ClientGone:
-        return
-    await answer(send, 200, f"{scope['method']} {scope['path']} {len(body)}".encode())
+    path = request.path.decode()
+    return Answer(200, b"", f"{request.method} {path} {len(request.body)}".encode())
 
 
-async def answer(send: Send, status: int, body: bytes) -> None:
-    headers = [(b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+async def echo_by_asgi(scope: Message, receive: Receive, send: Send) -> None:
+    body = await read_body(receive)
+    text = f"{scope['method']} {scope['path']} {len(body)}"
+    await send_whole(send, 200, "text/plain", text.encode())
+
+
+async def read_body(receive: Receive) -> bytes:
+    """Return the whole body of a request."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        assert message["type"] == "http.request", message
+        body += message["body"]
+        if not message["more_body"]:
+            return bytes(body)
+
+
+# Endpoints that say the same, each in its own way.
+ECHOES: dict[str, Endpoint] = {
+    "at-once": Direct(say_what_came),
+    "by-a-task": Direct(say_what_came, by_task=True),
+    "asgi": Asgi(echo_by_asgi),
+}
 
 
 class Door:
-    """An application that holds every request until the test opens the door."""
+    """An endpoint that holds every request until the test opens the door."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_asgi: bool) -> None:
         self.entered = threading.Semaphore(0)
         self._open = threading.Event()
+        self._is_asgi = is_asgi
 
     def open(self) -> None:
         self._open.set()
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        await read_body(receive, 1024 * KIB)
+    def route(self, path: str) -> Application | None:
+        return self._hold if self._is_asgi else None
+
+    def answer(
+        self, request: WireRequest, reply: Callable[[Answer], None]
+    ) -> asyncio.Task[None] | None:
+        return asyncio.create_task(self._wait(reply))
+
+    async def _wait(self, reply: Callable[[Answer], None]) -> None:
         self.entered.release()
         await asyncio.to_thread(self._open.wait, PATIENCE_SECONDS)
-        await answer(send, 200, b"through the door")
+        reply(Answer(200, b"", b"through the door"))
+
+    async def _hold(self, scope: Message, receive: Receive, send: Send) -> None:
+        await read_body(receive)
+        self.entered.release()
+        await asyncio.to_thread(self._open.wait, PATIENCE_SECONDS)
+        await send_whole(send, 200, "text/plain", b"through the door")
 
     def wait_until_entered(self) -> None:
         assert self.entered.acquire(timeout=PATIENCE_SECONDS)
@@ -94,6 +158,20 @@ class Wire:
             self._receive()
         body, self._unread = self._unread[:length], self._unread[length:]
         return int(head.split()[1]), head, body
+
+    def read_heads(self, count: int) -> list[bytes]:
+        """Read replies up to the end of the last one's head; none but the last has a body."""
+        while self._unread.count(b"\r\n\r\n") < count:
+            self._receive()
+        *heads, self._unread = self._unread.split(b"\r\n\r\n", count)
+        return heads
+
+    def read_until(self, end: bytes) -> bytes:
+        """Read up to `end`, and return it with what came before it."""
+        while end not in self._unread:
+            self._receive()
+        found, _, self._unread = self._unread.partition(end)
+        return found + end
 
     def read_to_end(self) -> bytes:
         """Read until the server closes or resets; a hang fails by its time-out."""
@@ -128,9 +206,9 @@ def wire(where: tuple[str, int]) -> Iterator[Wire]:
         yield client
 
 
-def exchange(loop_factory: LoopFactory, data: bytes, bounds: Bounds = UNHURRIED) -> bytes:
+def exchange(endpoint: Endpoint, data: bytes, bounds: Bounds = UNHURRIED) -> bytes:
     """Send bytes to a fresh edge, and return everything it sent until it closed."""
-    with running(echo, bounds, loop_factory=loop_factory) as where, wire(where) as client:
+    with running(endpoint, bounds) as where, wire(where) as client:
         client.send(data)
         return client.read_to_end()
 

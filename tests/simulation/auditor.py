@@ -74,6 +74,8 @@ class Auditor:
     # Counts, for the report: resources made of each kind, and uses of tokens by action and effect.
     made: Counter[str] = field(default_factory=Counter)
     tokens: Counter[tuple[str, str]] = field(default_factory=Counter)
+    # Instances of which a service has refused a step for good, as the hazards keep them.
+    refused: set[str] = field(default_factory=set)
     # Resources that existed before the first request.
     fixtures: dict[str, None] = field(init=False)
     _last: dict[str, ResourceRow] = field(default_factory=dict)
@@ -291,6 +293,7 @@ class Auditor:
         seen = self.observe()
         invariants.check_all(seen, self.named)
         endstate.check_all(seen, self.history)
+        endstate.check_failed_alone(seen, self.refused)
 
     def check_subnets(self, fate: Fate) -> None:
         """P8: a subnet's free addresses are those that no row holds. Call when no work is left."""

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
-from threading import Event
 from typing import Any, Protocol, TypeVar
 
 from admitting import admit
-from memory import check_written
 from sametoken import faults
 from sametoken.ec2.kit.actions import Read
 from sametoken.ec2.protocol import refusals
@@ -27,19 +24,28 @@ from sametoken.server.admission import Admitted
 from sametoken.server.credentials import Principal
 from sametoken.server.execution import Executed, execute, needs_preparing, prepare
 from sametoken.services.housekeeping import sweep
-from sametoken.services.machines import Machines
+from sametoken.services.machines import Machines, OneByOne
 from sametoken.services.simulated_machines import SimulationSettings
-from sametoken.store import clock
+from sametoken.services.steps import Steps
 from sametoken.store.columns import to_microseconds
 from sametoken.store.group_commit import run_batch
-from sametoken.store.jobs import Job, JobQueue
+from sametoken.store.jobs import JobQueue
 from sametoken.store.port import Tx
+from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.loop import Ripener
 from sametoken.workflow.ports import Service
 from sametoken.workflow.runner import Runner
 from simulation.database import Database, Session
-from simulation.hazards import HazardousDriver, HazardousService, Hazards, log_uniform
+from simulation.fairness import WatchedRunner
+from simulation.hazards import (
+    HazardousDriver,
+    HazardousService,
+    Hazards,
+    hazardous,
+    log_uniform,
+)
 from simulation.history import Delivery, Fate
+from simulation.node_store import Store
 from simulation.scheduler import SECOND, Actor, Group, Scheduler
 from simulation.world import SimulatedWorld
 
@@ -51,6 +57,8 @@ ANSWER_US_MAX = 20 * SECOND
 POLL_US = 5_000
 # A batch is left to grow for a time between these bounds.
 GATHER_US = (1_000, SECOND)
+# A runner leases at most one of these numbers of rows at a time.
+LEASED_MAX = (1, 2, 3, 8, 256)
 RESTART_US_MIN, RESTART_US_MAX = SECOND // 10, 200 * SECOND
 
 # Selects when the next task of each duty is due, and the store's clock.
@@ -71,58 +79,6 @@ class Duty(Protocol):
     def channel(self) -> str: ...
 
     def run_once(self) -> bool: ...
-
-
-class Store:
-    """Implements `sametoken.store.port.Store` for a node: actors may switch at each transaction."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-
-    def run(self, fn: Callable[[Tx], T]) -> T:
-        hazards, scheduler = self._node.cluster.hazards, self._node.cluster.scheduler
-        hazards.switch()
-        future = self.submit(fn)
-        self.wait(future)
-        scheduler.block(0)
-        return future.result()
-
-    def submit(self, fn: Callable[[Tx], T], *, lane: str = "") -> Future[T]:
-        hazards = self._node.cluster.hazards
-
-        def member(tx: Tx) -> T:
-            value = fn(tx)
-            check_written(tx)
-            hazards.in_transaction(tx)
-            return value
-
-        job = Job(member)
-        self._node.jobs.put(job)
-        self._node.wake_writer()
-        return job.future
-
-    def wait(self, future: Future[T], timeout_us: int | None = None) -> None:
-        """Wait until the transaction's outcome is known, or the timeout is over."""
-        scheduler = self._node.cluster.scheduler
-        actor = scheduler.current
-        assert actor is not None, "only actors wait"
-        until_us = None if timeout_us is None else scheduler.now_us + timeout_us
-        future.add_done_callback(lambda _: scheduler.wake(actor))
-        while not future.done() and (until_us is None or scheduler.now_us < until_us):
-            scheduler.block(None if until_us is None else until_us - scheduler.now_us)
-
-    def read(self, fn: Callable[[Tx], T]) -> T:
-        cluster = self._node.cluster
-        cluster.hazards.switch()
-        connection = cluster.database.reader()
-        changes = cluster.database.raw.total_changes
-        now = clock.read(connection, self._node.world.now())
-        value = fn(Tx(connection, now, self._node.world))
-        assert cluster.database.raw.total_changes == changes, "what only reads wrote something"
-        return value
-
-    def listen(self, channel: str) -> Event:
-        raise AssertionError("idle runners are woken by the cluster")
 
 
 class Node:
@@ -150,12 +106,18 @@ class Node:
         simulation = SimulationSettings(boot_failure_odds=cluster.hazards.swarm.boot_fails)
         self.services = {
             name: HazardousService(name, self._expose(service), cluster.hazards, self._detach)
-            for name, service in wire_services(self.store, self.engine, simulation).items()
+            for name, service in wire_services(
+                self.store, self.engine, self.world, simulation
+            ).items()
         }
+        self.backlog = Backlog(self.world)
         self._writer_waits = False
         self._writer = scheduler.spawn(f"{self.name}/writer", self._write, self.group)
         for number in range(self.runners):
-            runner = Runner(self.store, self.services, self.world)
+            runner = WatchedRunner(
+                self.store, self.services, self.world, self.backlog,
+                leased_max=cluster.hazards.rng.choice(LEASED_MAX),
+            )  # fmt: skip
             scheduler.spawn(
                 f"{self.name}/runner-{number}", partial(self._drive, runner), self.group
             )
@@ -163,11 +125,14 @@ class Node:
         scheduler.spawn(f"{self.name}/ripener", partial(self._drive, ripener), self.group)
 
     def _expose(self, service: Service) -> Service:
-        """Give the machine service a driver whose caller may be stopped just before the call."""
-        if isinstance(service, Machines):
-            driver = HazardousDriver(service.driver, self.cluster.hazards)
-            return replace(service, driver=driver)
-        return service
+        """Let a step's effect fail for one instance, and the driver's caller be stopped."""
+        hazards = self.cluster.hazards
+        if isinstance(service, Steps):
+            return replace(service, declared=hazardous(service.declared, hazards))
+        assert isinstance(service, Machines), "the others are declared alone"
+        driver = HazardousDriver(service.driver, hazards)
+        alone = OneByOne(driver, self.world)
+        return replace(service, driver=hazards.rng.choice((driver, alone)))
 
     def _detach(self, name: str, run: Callable[[], None]) -> None:
         self.cluster.scheduler.spawn(f"{self.name}/{name}", run, self.group)
@@ -205,6 +170,12 @@ class Node:
         else:
             hazards.switch()
 
+    def _let_gather_work(self) -> None:
+        """Delay a runner now and then, so that several launches wait, and go together."""
+        hazards = self.cluster.hazards
+        if hazards.happens(hazards.swarm.gather_work):
+            self.cluster.scheduler.block(log_uniform(hazards.rng, *GATHER_US))
+
     def _announce(self, channels: set[str]) -> None:
         # Only runners are woken at once: a ripening is due later, and its duty is woken then.
         if Runner.channel not in channels:
@@ -218,6 +189,7 @@ class Node:
         scheduler = self.cluster.scheduler
         while True:
             try:
+                self._let_gather_work()
                 if duty.run_once():
                     continue
             except Transient:
@@ -256,6 +228,9 @@ class Node:
             admitted = admit(call.form(), principal, call.region, delivery.request_id)
             if needs_preparing(admitted):
                 admitted = prepare(admitted)
+            if self.backlog.is_late(call.account):
+                late = replace(admitted.request, launches_late=True)
+                admitted = replace(admitted, request=late)
             executed = self._execute(admitted)
             error = executed.error
             if error is None:
@@ -265,7 +240,8 @@ class Node:
         except Transient as busy:
             error = refusals.unavailable()
             return Fate(error.http_status, error.code, ran=busy.ran)
-        return Fate(error.http_status, error.code)
+        # A launch that is refused because others wait has left nothing.
+        return Fate(error.http_status, error.code, ran=error.code != "Unavailable")
 
     def _execute(self, admitted: Admitted) -> Executed:
         action = admitted.action

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulation.attachments import holders
+from simulation.hazards import REFUSED
 from simulation.history import History
 from simulation.promises import require
 from simulation.snapshot import ResourceRow, Snapshot
@@ -59,6 +60,14 @@ def _is_in_a_known_good_state(seen: Snapshot, row: ResourceRow, history: History
     require(actual == machine, "P8", "{} has a machine that is {}", row, actual)
     held = row.private["held"]
     require((held is not None) == holds, "P8", "{} holds {}", row, held)
+
+
+def check_failed_alone(seen: Snapshot, refused: set[str]) -> None:
+    """P8: an instance that ended because a step was refused is one whose own step was refused."""
+    for row in seen.of_kind("instance"):
+        reason = row.doc.get("StateReason") or {}
+        if reason.get("Code") == REFUSED:
+            require(row.id in refused, "P8", "{} ended for the failure of another", row)
 
 
 def _planned(seen: Snapshot, row: ResourceRow) -> Iterator[str]:

@@ -8,7 +8,8 @@ Faults, and why each is survivable:
 - SQLite rolls back a whole batch for one member's error: the members run again, each alone;
 - each node's clock is wrong by an amount of its own: every persisted time is the store's;
 - a service fails before or after it acted, refuses for good, or acts long after its caller gave
-  up waiting: steps are repeated with one token, and unwinding closes every service first.
+  up waiting: steps are repeated with one token, and unwinding closes every service first;
+- a step of several instances fails for one of them: each of them is then tried alone.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from sametoken.errors import SametokenError, ServiceError, Transient
 from sametoken.faults import Point
-from sametoken.idempotency import derive_token
-from sametoken.services.machines import MachineDriver, MachineSpec
-from sametoken.store.port import Tx
+from sametoken.services.machines import MachineDriver, Wanted
+from sametoken.services.steps import Declaration, Effect
+from sametoken.store.port import Stale, Tx
 from sametoken.workflow.plans import PLANS
-from sametoken.workflow.ports import Progress, Service, StepCall, Verb
+from sametoken.workflow.ports import Done, Fate, Later, Service, StepCall, Verb
+from sametoken.workflow.tokens import TokenForm, step_token
 from simulation.scheduler import MINUTE, SECOND, NodeCrash, Scheduler
 from simulation.swarm import Swarm
 
@@ -35,13 +37,16 @@ STALL_US_MIN, STALL_US_MAX = 1_000, 300 * SECOND
 SKEW_US_MIN, SKEW_US_MAX = 1_000, 2 * MINUTE
 # A call that hung may reach its service as late as this, when every launch deadline is over.
 LATE_US_MAX = 30 * MINUTE
+# The code of a refusal that a service makes up.
+REFUSED = "Client.InvalidSnapshot.NotFound"
 _LAUNCH_STEPS = {service: step.name for step in PLANS["launch"].steps for service in step.services}
 # Points inside an open transaction. No actor switches there, since no other node could commit.
 INSIDE = frozenset(
     {
         Point.ENGINE_CLAIMED, Point.ENGINE_PERFORMED, Point.ENGINE_VIEWED, Point.ENGINE_RECORDED,
         Point.STORE_BEFORE_COMMIT, Point.PLACEMENT_CALLED, Point.VOLUMES_CALLED,
-        Point.NETWORKS_CALLED, Point.MACHINES_CALLED,
+        Point.NETWORKS_CALLED, Point.MACHINES_CALLED, Point.STEP_FENCED, Point.STEP_CLAIMED,
+        Point.STEP_RECORDING,
     }
 )  # fmt: skip
 
@@ -59,12 +64,19 @@ class Hazards:
     scheduler: Scheduler
     swarm: Swarm
     hits: Counter[Point] = field(default_factory=Counter)
+    # Instances of which a service has refused a step for good.
+    refused: set[str] = field(default_factory=set)
     # Hooks of directed tests, which cause their own faults at a point or before a call.
     at_point: Callable[[Point], None] | None = None
     before_call: Callable[[str, Verb, StepCall], None] | None = None
 
     def happens(self, odds: float) -> bool:
         return odds > 0 and self.rng.random() < odds
+
+    def refusal(self, instance: str) -> ServiceError:
+        """Make the refusal of a step that no repeat will help, and remember whom it is for."""
+        self.refused.add(instance)
+        return ServiceError(REFUSED, "no such snapshot (simulated)")
 
     def skew_us(self) -> int:
         """Draw by how much a node's clock is behind; below 0 it is ahead."""
@@ -128,23 +140,36 @@ class HazardousService:
     hazards: Hazards
     detach: Callable[[str, Callable[[], None]], None]
 
-    def call(self, verb: Verb, call: StepCall) -> Progress:
+    def call_many(self, verb: Verb, calls: Sequence[StepCall]) -> list[Fate]:
         hazards, swarm = self.hazards, self.hazards.swarm
-        if hazards.before_call is not None:
-            hazards.before_call(self.name, verb, call)
+        fates: dict[str, Fate] = {}
+        for call in calls:
+            if hazards.before_call is not None:
+                hazards.before_call(self.name, verb, call)
+            fault = self._fault_before(verb, call)
+            if fault is not None:
+                fates[call.instance] = fault
+        reaching = [call for call in calls if call.instance not in fates]
+        if reaching and verb is Verb.ENSURE:
+            hazards.pause_owner()
+        answers = self.inner.call_many(verb, reaching) if reaching else []
+        for call, answer in zip(reaching, answers, strict=True):
+            fates[call.instance] = answer
+            if hazards.happens(swarm.service_fails):
+                fates[call.instance] = Transient(f"the answer of {self.name} was lost (simulated)")
+        return [fates[call.instance] for call in calls]
+
+    def _fault_before(self, verb: Verb, call: StepCall) -> Exception | None:
+        """Draw the fate of a call that does not reach its service, or only late."""
+        hazards, swarm = self.hazards, self.hazards.swarm
         if hazards.happens(swarm.service_fails):
-            raise Transient(f"{self.name} did not answer (simulated)", ran=False)
+            return Transient(f"{self.name} did not answer (simulated)", ran=False)
         if verb is Verb.ENSURE and hazards.happens(swarm.service_refuses):
-            raise ServiceError("Client.InvalidSnapshot.NotFound", "no such snapshot (simulated)")
+            return hazards.refusal(call.instance)
         if self._may_hang(verb, call) and hazards.happens(swarm.service_hangs):
             self.detach(f"late {self.name}", lambda: self._call_late(verb, call))
-            raise Transient(f"{self.name} did not answer in time (simulated)")
-        if verb is Verb.ENSURE:
-            hazards.pause_owner()
-        progress = self.inner.call(verb, call)
-        if hazards.happens(swarm.service_fails):
-            raise Transient(f"the answer of {self.name} was lost (simulated)")
-        return progress
+            return Transient(f"{self.name} did not answer in time (simulated)")
+        return None
 
     def _may_hang(self, verb: Verb, call: StepCall) -> bool:
         """Tell whether a call may act after its caller gave up: only a launch's (epoch 0).
@@ -153,18 +178,19 @@ class HazardousService:
         call outlives its caller while services are in the same process.
         """
         step = _LAUNCH_STEPS[self.name]
-        return verb is Verb.ENSURE and call.token == derive_token(
-            call.instance, "0", step, self.name
+        return verb is Verb.ENSURE and call.token == step_token(
+            TokenForm.READABLE, call.instance, 0, step, self.name
         )
 
     def _call_late(self, verb: Verb, call: StepCall) -> None:
         scheduler = self.hazards.scheduler
         scheduler.block(log_uniform(self.hazards.rng, STALL_US_MIN, LATE_US_MAX))
         scheduler.note(f"late {verb} reaches {self.name}")
-        try:
-            self.inner.call(verb, call)
-        except SametokenError as refused:
-            scheduler.note(f"late {verb} refused: {type(refused).__name__}")
+        [fate] = self.inner.call_many(verb, [call])
+        if isinstance(fate, SametokenError):
+            scheduler.note(f"late {verb} refused: {type(fate).__name__}")
+        elif isinstance(fate, Exception):
+            raise fate
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +200,32 @@ class HazardousDriver:
     inner: MachineDriver
     hazards: Hazards
 
-    def ensure(self, instance: str, generation: int, spec: MachineSpec | None) -> Progress:
-        if spec is not None:
+    def ensure_many(self, machines: Sequence[Wanted]) -> Sequence[Fate]:
+        if any(one.spec is not None for one in machines):
             self.hazards.pause_owner()
-        return self.inner.ensure(instance, generation, spec)
+        return self.inner.ensure_many(machines)
+
+    def ensure(self, machine: Wanted) -> Done | Later:
+        """Make a machine alone, for `OneByOne`: its caller may be stopped before each."""
+        [fate] = self.ensure_many([machine])
+        if isinstance(fate, Exception):
+            raise fate
+        return fate
+
+
+def hazardous(declared: Declaration, hazards: Hazards) -> Declaration:
+    """Return the service with effects of which one member may fail, after some of their rows."""
+
+    def failing(effect: Effect) -> Effect:
+        def act(tx: Tx, calls: Sequence[StepCall]) -> None:
+            effect(tx, calls)
+            for call in calls:
+                if hazards.happens(hazards.swarm.effect_refuses):
+                    raise hazards.refusal(call.instance)
+                if hazards.happens(hazards.swarm.effect_fails):
+                    raise Stale(f"{call.instance} was changed by another (simulated)")
+
+        return act
+
+    ensuring = {Verb.ENSURE: failing(declared.effects[Verb.ENSURE])}
+    return replace(declared, effects={**declared.effects, **ensuring})

@@ -115,10 +115,10 @@ class Simulation:
         self.hazards = Hazards(rng("hazards"), self.scheduler, drawn)
         self.cluster = Cluster(
             self.database, self.scheduler, rng("world"), self.hazards,
-            nodes=shape.choice((2, 2, 2, 3)), runners=shape.choice((1, 1, 2)),
+            nodes=shape.choice((2, 2, 2, 3)),
         )  # fmt: skip
         self.history = History()
-        self.auditor = Auditor(self.database, self.history)
+        self.auditor = Auditor(self.database, self.history, refused=self.hazards.refused)
         self.network = Network(self.cluster, self.hazards, self.history, self.auditor.answered)
         makings = (
             draw_palette(rng("palette")) if palette is None else [MAKINGS[one] for one in palette]

@@ -31,12 +31,17 @@ class Swarm:
     transaction_lost: float = 0.06
     # Writer: it lets several transactions gather before it takes a batch.
     gather: float = 0.6
+    # Runner: it lets several launches gather before it leases.
+    gather_work: float = 0.6
     # Services: odds at each call.
     service_fails: float = 0.1
     # An owner is stopped just before it calls a service, or before the service calls its driver.
     owner_paused: float = 0.12
     service_hangs: float = 0.08
     service_refuses: float = 0.03
+    # Effects of a step: odds for each instance that is among several.
+    effect_fails: float = 0.06
+    effect_refuses: float = 0.02
     boot_fails: float = 0.2
     # Operator: odds at each tick.
     sweep: float = 0.5

@@ -11,6 +11,7 @@ from sametoken.node import wire_services
 from sametoken.operate.opening import open_store
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import database_of
+from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.loop import POLL_SECONDS_MAX
 from store.worlds import SetWorld
 
@@ -43,7 +44,8 @@ def test_idle_threads_end_when_told_and_not_when_they_next_look(tmp_path: Path) 
     with open_store(database_of(tmp_path / "plane.db"), world) as store:
         engine = sql_engine(b"background", records_attempts=True)
         background = Background(
-            store, engine, wire_services(store, engine, SimulationSettings()), world,
+            store, engine, wire_services(store, engine, world, SimulationSettings()), world,
+            Backlog(world),
             runners=RUNNERS, sweep_seconds=SWEEP_SECONDS,
         )  # fmt: skip
         background.start()

@@ -30,7 +30,9 @@ def ask(
     store: Store, verb: Verb, generation: int, *, service: str = "volumes", instance: str = ID
 ) -> None:
     call = StepCall(instance, "000000000001", "us-east-1", "z", generation, "token", {})
-    store.run(lambda tx: pass_fence(tx, service, verb, call))
+    refused = store.run(lambda tx: pass_fence(tx, service, verb, [call]))
+    if refused:
+        raise refused[instance]
 
 
 def is_let_through(store: Store, verb: Verb, generation: int, **of: str) -> bool:
@@ -111,6 +113,32 @@ def test_what_is_refused_is_not_remembered(store: Store) -> None:
     assert is_let_through(store, Verb.RELEASE, 3)
 
 
+def test_of_many_calls_those_that_may_pass_do_and_the_others_are_told(store: Store) -> None:
+    """Instances 2 and 3 have a successor and a closed door; 4 was never there."""
+    ids = [ID, *(f"i-{number:017x}" for number in (2, 3, 4))]
+
+    def insert(tx: Tx) -> None:
+        rows.insert(
+            tx,
+            [
+                Row(id, INSTANCE.name, "000000000001", "us-east-1", "pending", {}, tx.now)
+                for id in ids[1:3]
+            ],
+        )
+
+    store.run(insert)
+    ask(store, Verb.ENSURE, 5, instance=ids[1])
+    ask(store, Verb.CLOSE, 1, instance=ids[2])
+    calls = [StepCall(id, "000000000001", "us-east-1", "z", 3, "token", {}) for id in ids]
+    refused = store.run(lambda tx: pass_fence(tx, "volumes", Verb.ENSURE, calls))
+    assert set(refused) == set(ids[1:])
+    assert "too late" in str(refused[ids[1]]) and "too late" in str(refused[ids[2]])
+    assert "gone for good" in str(refused[ids[3]])
+    assert not is_let_through(store, Verb.ENSURE, 2)
+    assert is_let_through(store, Verb.ENSURE, 5, instance=ids[1])
+    assert not store.run(lambda tx: pass_fence(tx, "volumes", Verb.ENSURE, []))
+
+
 def test_among_many_at_once_nobody_passes_behind_a_higher_generation(store: Store) -> None:
     passed: list[int] = []
 
@@ -118,7 +146,8 @@ def test_among_many_at_once_nobody_passes_behind_a_higher_generation(store: Stor
         call = StepCall(ID, "000000000001", "us-east-1", "z", generation, "token", {})
 
         def run(tx: Tx) -> None:
-            pass_fence(tx, "volumes", Verb.ENSURE, call)
+            for refused in pass_fence(tx, "volumes", Verb.ENSURE, [call]).values():
+                raise refused
             passed.append(generation)
 
         try:

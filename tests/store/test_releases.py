@@ -31,7 +31,9 @@ from sametoken.services.housekeeping import sweep
 from sametoken.settings import KEY_FILE_VARIABLE, database_of
 from sametoken.store.port import Tx
 from sametoken.store.sqlite import change_schema
-from sametoken.workflow.work import LEASE
+from sametoken.workflow.plans import PLANS
+from sametoken.workflow.tokens import TokenForm, step_token
+from sametoken.workflow.work import LEASE, WORK
 from sdk import Keys
 from store.releases.kept import FOLDER, STORES, Kept, Request, ids_in, loaded, releases
 
@@ -208,6 +210,38 @@ def test_what_was_under_way_is_driven_on(fresh: Upgraded) -> None:
     assert described(fresh.client, fresh.instance("stopped"))["State"]["Name"] == "stopped"
     fresh.client.start_instances(InstanceIds=[fresh.instance("stopped")])
     wait(fresh.client, "instance_running", fresh.instance("stopped"))
+
+
+def steps_taken(fresh: Upgraded, id: str, form: TokenForm, plan: str, epoch: int) -> int:
+    """Count the entries of a plan's steps that the services keep under tokens of that form."""
+    tokens = [
+        step_token(form, id, epoch, step.name, service)
+        for step in PLANS[plan].steps
+        for service in step.services
+    ]
+    query = sa.select(sa.func.count()).where(ENTRY.c.client_token.in_(tokens))
+    return fresh.plane.run(lambda tx: int(tx.execute(query).scalar_one()))
+
+
+def test_a_launch_under_way_goes_on_with_its_step_tokens_and_the_next_plan_has_new_ones(
+    fresh: Upgraded,
+) -> None:
+    ids = [fresh.instance(token) for token in fresh.kept.under_way]
+    stopped = fresh.instance("stopped")
+    [(epoch,)] = fresh.plane.run(
+        lambda tx: tx.execute(sa.select(WORK.c.epoch).where(WORK.c.instance == stopped)).all()
+    )
+    fresh.plane.advance(LEASE)
+    wait(fresh.client, "instance_running", *ids)
+    steps = len(PLANS["launch"].steps)
+    for id in ids:
+        assert steps_taken(fresh, id, TokenForm.HASHED, "launch", 0) == steps
+        assert steps_taken(fresh, id, TokenForm.READABLE, "launch", 0) == 0
+    fresh.client.start_instances(InstanceIds=[stopped])
+    wait(fresh.client, "instance_running", stopped)
+    steps = len(PLANS["start"].steps)
+    assert steps_taken(fresh, stopped, TokenForm.READABLE, "start", epoch + 1) == steps
+    assert steps_taken(fresh, stopped, TokenForm.HASHED, "start", epoch + 1) == 0
 
 
 def test_a_launch_that_met_a_limit_is_made_by_its_token_once_it_may_be(fresh: Upgraded) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from sametoken.errors import ServiceError
 from sametoken.idempotency import RETENTION
-from sametoken.resources.kit import listings, rows, tombstones
+from sametoken.resources.kit import listings, rows, tombstones, transitions
 from sametoken.resources.kit.listings import By, Wish
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Stale, Store, Tx
@@ -60,7 +60,7 @@ def test_a_move_is_written_down_with_its_cause_and_a_change_of_the_document_is_n
 ) -> None:
     row = move(store, put(store), "used", Size=2)
     store.run(lambda tx: rows.change(tx, THING, row, Size=3))
-    moved = store.read(lambda tx: rows.transitions(tx, row.id))
+    moved = store.read(lambda tx: transitions.of(tx, row.id))
     assert [(one.from_state, one.to_state, one.cause) for one in moved] == [
         ("new", "used", "a test")
     ]
@@ -86,7 +86,7 @@ def test_of_many_who_move_one_row_at_once_one_does(store: Store) -> None:
     row = put(store)
     moved = together(8, lambda n: move(store, row, "used"))
     assert sum(isinstance(one, Row) for one in moved) == 1
-    assert len(store.read(lambda tx: rows.transitions(tx, row.id))) == 1
+    assert len(store.read(lambda tx: transitions.of(tx, row.id))) == 1
 
 
 def test_a_name_is_one_living_resources(store: Store) -> None:
@@ -161,7 +161,7 @@ def test_a_tombstone_is_swept_after_24_hours_with_all_that_was_told_of_it(
     world.pass_time(MOMENT)
     assert store.run(lambda tx: tombstones.sweep(tx, 10)) == [row.id]
     assert stored(store, row.id) is None
-    assert store.read(lambda tx: rows.transitions(tx, row.id)) == []
+    assert store.read(lambda tx: transitions.of(tx, row.id)) == []
 
 
 def test_a_tombstone_that_an_entry_names_outlives_that_entry(store: Store, world: SetWorld) -> None:

@@ -143,6 +143,30 @@ def test_a_batch_is_bounded() -> None:
     assert [len(jobs.take()), len(jobs.take()), len(jobs.take())] == [BATCH_JOBS_MAX, 1, 0]
 
 
+@pytest.mark.parametrize("requests", [1, BATCH_JOBS_MAX, 3 * BATCH_JOBS_MAX])
+def test_the_drivers_work_is_in_the_next_batch_however_many_requests_wait(requests: int) -> None:
+    jobs = JobQueue()
+    for _ in range(requests):
+        jobs.put(Job(lambda tx: None))
+    own = Job(lambda tx: None)
+    jobs.put(own, is_own=True)
+    batch = jobs.take()
+    assert own in batch
+    assert len(batch) == min(requests + 1, BATCH_JOBS_MAX)
+
+
+def test_requests_have_half_of_a_batch_however_much_own_work_waits() -> None:
+    jobs = JobQueue()
+    request = Job(lambda tx: None)
+    for _ in range(3 * BATCH_JOBS_MAX):
+        jobs.put(Job(lambda tx: None), is_own=True)
+    jobs.put(request)
+    batch = jobs.take()
+    assert len(batch) == BATCH_JOBS_MAX
+    assert batch[BATCH_JOBS_MAX // 2] is request
+    assert request not in jobs.take()
+
+
 def test_a_closed_queue_hands_out_what_it_has_and_takes_no_more() -> None:
     jobs = JobQueue()
     job = Job(lambda tx: None)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from sametoken.operate.opening import open_store
 from sametoken.resources.kit.rows import Row
+from sametoken.settings import database_of
 from sametoken.store.port import Store, Tx
+from sametoken.workflow import turns
 from sametoken.workflow import work as works
 from sametoken.workflow.plans import LAUNCH_DEADLINE, PLANS
-from sametoken.workflow.work import LEASE, Work
+from sametoken.workflow.tokens import TokenForm
+from sametoken.workflow.work import LEASE, Record, Work
 from store.stores import together
 from store.worlds import START, SetWorld
 
@@ -35,7 +44,7 @@ def launch(store: Store, *numbers: int) -> None:
 
 
 def lease(store: Store, limit: int = 10) -> list[Work]:
-    return store.run(lambda tx: works.lease(tx, limit))
+    return store.run(lambda tx: turns.lease(tx, limit))
 
 
 def lease_one(store: Store) -> Work:
@@ -48,7 +57,7 @@ def record(
 ) -> bool:
     def run(tx: Tx) -> bool:
         due_at: datetime | None = None if due_in is None else tx.now + due_in
-        return works.record(tx, held, changed, due_at=due_at, keeps_lease=keeps)
+        return bool(works.record(tx, [Record(held, changed, due_at, keeps)]))
 
     return store.run(run)
 
@@ -67,7 +76,7 @@ def test_a_launch_is_queued_due_at_once_with_a_deadline_and_wakes_runners(store:
     news = store.listen(works.CHANNEL)
     launch(store, 1)
     assert news.is_set()
-    assert store.read(works.is_due)
+    assert store.read(turns.is_due)
     work = found(store)
     assert (work.plan, work.epoch, work.step, work.generation) == ("launch", 0, 0, 0)
     assert (work.due_at, work.deadline_at) == (START, START + LAUNCH_DEADLINE)
@@ -81,7 +90,7 @@ def test_a_lease_comes_with_a_higher_generation_than_ever(store: Store, world: S
     for _ in range(3):
         generations.append(lease_one(store).generation)
         assert lease(store) == []
-        assert not store.read(works.is_due)
+        assert not store.read(turns.is_due)
         world.pass_time(LEASE - MOMENT)
         assert lease(store) == []
         world.pass_time(MOMENT)
@@ -98,6 +107,87 @@ def test_what_falls_due_first_is_leased_first_and_no_more_than_asked(
     assert [work.instance for work in lease(store, 2)] == [instance(2)]
 
 
+def launch_of(store: Store, account: str, *numbers: int) -> None:
+    def run(tx: Tx) -> None:
+        rows = [
+            Row(instance(n), "instance", account, "us-east-1", "pending", {}, tx.now, "z")
+            for n in numbers
+        ]
+        works.enqueue_launches(tx, [(row, {}) for row in rows])
+
+    store.run(run)
+
+
+def test_accounts_share_a_lease_however_much_one_of_them_has_due(
+    store: Store, world: SetWorld
+) -> None:
+    launch_of(store, "a", *range(100))
+    world.pass_time(MOMENT)
+    launch_of(store, "b", 100)
+    launch_of(store, "c", 101, 102, 103)
+    first = lease(store, 6)
+    assert Counter(work.account for work in first) == {"a": 2, "b": 1, "c": 2}
+    assert Counter(work.account for work in lease(store, 6)) == {"a": 3, "c": 1}
+    assert len(lease(store, 6)) == 6
+    assert {work.instance for work in first if work.account == "c"} <= {
+        instance(101), instance(102), instance(103),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_it_is_each_accounts_turn_though_more_have_work_than_a_lease_has_room_for(
+    store: Store, limit: int
+) -> None:
+    accounts = ["a", "b", "c", "d", "e"]
+    for number, account in enumerate(accounts):
+        launch_of(store, account, *range(10 * number, 10 * number + 10))
+    turn, got = "", list[str]()
+    for _ in range(-(-len(accounts) // limit)):
+        leased = store.run(partial(turns.lease, limit=limit, after=turn))
+        assert len(leased) == limit
+        got += [work.account for work in leased]
+        turn = turns.last_turn(leased, turn)
+    assert set(got) == set(accounts)
+
+
+def test_an_accounts_work_that_is_leased_or_not_due_takes_no_turn(
+    store: Store, world: SetWorld
+) -> None:
+    launch_of(store, "a", 1)
+    launch_of(store, "b", 2)
+    assert len(lease(store)) == 2
+    launch_of(store, "c", 3)
+    assert [work.account for work in lease(store)] == ["c"]
+    world.pass_time(LEASE)
+    assert [work.account for work in lease(store)] == ["a", "b", "c"]
+
+
+def test_a_turn_is_found_without_walking_past_the_work_of_others(tmp_path: Path) -> None:
+    """A lease must not cost more the more one account has due."""
+    with open_store(database_of(tmp_path / "plane.db"), SetWorld()) as store:
+        launch_of(store, "a", *range(1_000))
+        launch_of(store, "b", 1_000)
+
+        def cost(tx: Tx) -> int:
+            steps = 0
+
+            def count() -> None:
+                nonlocal steps
+                steps += 1
+
+            raw: Any = tx.connection.connection.dbapi_connection
+            raw.set_progress_handler(count, 1)
+            try:
+                assert len(turns.lease(tx, 2)) == 2
+            finally:
+                raw.set_progress_handler(None, 0)
+            return steps
+
+        of_thousand = store.run(cost)
+        launch_of(store, "a", *range(2_000, 12_000))
+        assert store.run(cost) < 1.5 * of_thousand
+
+
 def test_many_runners_at_once_never_lease_the_same_work(store: Store) -> None:
     launch(store, *range(40))
     leased: list[str] = []
@@ -112,7 +202,7 @@ def test_what_is_put_off_is_due_later(store: Store, world: SetWorld) -> None:
     held = lease_one(store)
     assert record(store, held, replace(held, attempt=1), due_in=timedelta(seconds=5))
     assert lease(store) == []
-    assert store.read(works.next_due) == START + timedelta(seconds=5)
+    assert store.read(turns.next_due) == START + timedelta(seconds=5)
     world.pass_time(timedelta(seconds=5))
     again = lease_one(store)
     assert (again.attempt, again.generation) == (1, 2)
@@ -125,7 +215,7 @@ def test_a_lease_that_is_kept_is_kept_anew(store: Store, world: SetWorld) -> Non
     assert record(store, held, replace(held, step=1), due_in=timedelta(0), keeps=True)
     world.pass_time(LEASE - MOMENT)
     assert lease(store) == []
-    assert store.read(works.next_due) == START + 2 * LEASE - MOMENT
+    assert store.read(turns.next_due) == START + 2 * LEASE - MOMENT
     world.pass_time(MOMENT)
     assert lease_one(store).step == 1
 
@@ -136,7 +226,7 @@ def test_finished_work_is_never_due(store: Store, world: SetWorld) -> None:
     assert record(store, held, held, due_in=None)
     world.pass_time(timedelta(days=1000))
     assert lease(store) == []
-    assert store.read(works.next_due) is None
+    assert store.read(turns.next_due) is None
 
 
 def test_why_a_launch_unwinds_is_kept(store: Store) -> None:
@@ -207,6 +297,18 @@ def test_a_plan_with_a_deadline_gets_a_new_one(store: Store, world: SetWorld) ->
     world.pass_time(timedelta(days=1))
     redirect(store, "start")
     assert found(store).deadline_at == START + timedelta(days=1) + LAUNCH_DEADLINE
+
+
+def test_the_next_plan_of_what_an_earlier_release_began_has_readable_step_tokens(
+    store: Store,
+) -> None:
+    launch(store, 1, 2)
+    assert found(store).token_form == TokenForm.READABLE
+    earlier = sa.update(works.WORK).values(token_form=TokenForm.HASHED.value)
+    store.run(lambda tx: tx.execute(earlier))
+    redirect(store, "terminate")
+    assert found(store).token_form == TokenForm.READABLE
+    assert found(store, 2).token_form == TokenForm.HASHED
 
 
 def test_another_plan_replaces_what_it_is_told_of_the_spec(store: Store) -> None:

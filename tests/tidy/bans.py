@@ -48,8 +48,10 @@ CLAUSES = {
 
 # EDGES, by (file, function), may meet any error at all; each with its reason.
 EDGES = {
-    ("server/pipeline.py", "answer"): "a bug of ours is one request's 500",
+    ("server/pipeline.py", "_advance"): "a bug of ours is one request's 500",
+    ("server/pipeline.py", "_wait"): "a bug of ours is one request's 500",
     ("workflow/loop.py", "run_duty"): "a bug of ours met one piece of work; the others go on",
+    ("workflow/batches.py", "act_together"): "a member's error is its own fate, not its mates'",
     ("store/group_commit.py", "run_member"): "a member's error belongs to its caller alone",
     ("store/postgresql.py", "_write_lanes"): "a job's error belongs to its caller alone",
 }

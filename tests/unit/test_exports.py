@@ -24,7 +24,6 @@ BELOW = {"Tx"}
 # CONTROL_PLANE are packages that an application does not load when it imports the engine.
 CONTROL_PLANE = {
     "alembic", "botocore", "boto3", "click", "cryptography", "httptools", "platformdirs", "rich",
-    "uvicorn", "uvloop",
 }  # fmt: skip
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import math
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -16,6 +14,7 @@ import click
 
 from sametoken import faults
 from sametoken.cli.database import database_option
+from sametoken.cli.log_lines import log_to_stderr
 from sametoken.operate.serving import registered_node
 from sametoken.server.choices import Choices
 from sametoken.server.throttling import read_rates
@@ -118,7 +117,7 @@ def serve(
     database: Database,
 ) -> None:
     """Serve EC2's API and drive launches, until SIGTERM or Ctrl-C."""
-    _log_to_stderr()
+    log_to_stderr()
     faults.install_from_environment()
     settings = Settings(
         database,
@@ -154,22 +153,13 @@ def serve(
 @database_option
 def worker(boot_seconds: float, boot_failure_odds: float, database: Database) -> None:
     """Drive launches for the servers of a PostgreSQL database, until SIGTERM or Ctrl-C."""
-    _log_to_stderr()
+    log_to_stderr()
     faults.install_from_environment()
     simulation = SimulationSettings(boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds)
     settings = Settings(database, simulation=simulation)
     with registered_node(settings, RealWorld(), answers=False) as node:
         run_until_signalled(node.serve, lambda: click.echo(f"sametoken works for {database}"))
     click.echo("stopped")
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    # Silence two libraries whose lines repeat, at length, what our own log says.
-    for name in ("alembic", "uvicorn.error"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def run_until_signalled(
@@ -192,14 +182,4 @@ def run_until_signalled(
         announce()
         await serving(stop)
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(run())
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's factory if it is installed: it halves the cost of an empty request."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+    asyncio.run(run())

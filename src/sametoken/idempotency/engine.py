@@ -176,6 +176,7 @@ class Engine:
             if (call.scope, call.client_token) not in answers:
                 answer = self.execute_once(tx, call, operation.alone(call))
                 answers[call.scope, call.client_token] = answer
+        faults.reach(Point.ENGINE_RECORDED)
         return [answers[key] for key in keys]
 
     def _perform(

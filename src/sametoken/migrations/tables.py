@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sametoken.idempotency import tables as idempotency
 from sametoken.migrations import history
 from sametoken.resources.account import accounts
-from sametoken.resources.kit import counters, regions, ripening, rows, traits
+from sametoken.resources.kit import counters, regions, ripening, rows, traits, transitions
 from sametoken.resources.network import addresses, public_addresses
 from sametoken.services import fence, simulated_machines
 from sametoken.store import clock, nodes
@@ -19,6 +19,7 @@ METADATA: tuple[sa.MetaData, ...] = (
     nodes.metadata,
     idempotency.metadata,
     rows.metadata,
+    transitions.metadata,
     traits.metadata,
     addresses.metadata,
     public_addresses.metadata,

@@ -1,4 +1,4 @@
-"""The application behind the HTTP edge: ASGI in, ASGI out, and the probes.
+"""The application behind the HTTP edge: EC2's Query API and STS at `/`, the probes beside it.
 
 `pipeline` turns a request into its reply. A result or a refusal is sent only after the request's
 transaction has ended, or has been given up with a 503.
@@ -6,31 +6,34 @@ transaction has ended, or has been given up with a 503.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sametoken import faults
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.ec2.protocol.xml import CONTENT_TYPE
-from sametoken.errors import ServiceError
 from sametoken.faults import Point
 from sametoken.idempotency import Engine
-from sametoken.server import probes, request_log
-from sametoken.server.bounds import DEFAULT_BOUNDS
+from sametoken.server import request_log
+from sametoken.server.asgi import Application
 from sametoken.server.choices import DEFAULT_CHOICES, Choices
 from sametoken.server.credentials import Credentials
-from sametoken.server.edge import ClientGone, Message, Receive, Send, read_body
-from sametoken.server.exchange import Exchange, Reply, known
+from sametoken.server.exchange import Exchange, known
 from sametoken.server.pipeline import Pipeline
 from sametoken.server.pools import Pools
+from sametoken.server.probes import HEALTH, READY, Probes
+from sametoken.server.replies import Answer
 from sametoken.store.port import Store
+from sametoken.workflow.backlog import Backlog
 from sametoken.world import World, mint_uuid
 
-PLAIN_TEXT = "text/plain;charset=UTF-8"
+_HEADERS = f"content-type: {CONTENT_TYPE}\r\nx-amzn-requestid: %b\r\n".encode()
 
 
 class App:
-    """An ASGI application: EC2's Query API, and sts GetCallerIdentity, at `/`."""
+    """The endpoint of `turns`: it answers EC2's requests, and has ASGI applications for others."""
 
     def __init__(
         self,
@@ -38,57 +41,44 @@ class App:
         engine: Engine,
         credentials: Credentials,
         world: World,
+        backlog: Backlog,
         choices: Choices = DEFAULT_CHOICES,
     ) -> None:
         self.store = store
-        # False once the node was told to stop: it still answers, but asks for no more requests.
-        self.is_ready = True
         self._world = world
         self._pools = Pools(store)
-        self.pipeline = Pipeline(store, engine, credentials, world, choices, self._pools)
+        self.pipeline = Pipeline(store, engine, credentials, world, choices, self._pools, backlog)
+        self.probes = Probes(lambda: self._pools.read(lambda: store.read(lambda tx: tx.now)))
+        self._routes: dict[str, Application] = {HEALTH: self.probes, READY: self.probes}
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["path"] in (probes.HEALTH, probes.READY):
-            await self._probe(scope["path"], send)
-            return
+    def route(self, path: str) -> Application | None:
+        """Return the application at `path`; None if the path is EC2's, or nobody's."""
+        return self._routes.get(path)
+
+    def answer(
+        self, request: WireRequest, reply: Callable[[Answer], None]
+    ) -> asyncio.Task[Any] | None:
+        """Call `reply` with the answer at once, or return a task that does, unless cancelled."""
         began = self._world.monotonic()
-        request_id = mint_uuid(self._world)
-        try:
-            body = await read_body(receive, DEFAULT_BOUNDS.body_bytes_max)
-        except ClientGone:
-            return
-        except ServiceError as too_large:
-            exchange = Exchange(request_id).refused(too_large)
-        else:
-            exchange = await self.pipeline.answer(Exchange(request_id, _wire(scope, body)))
+        said = self.pipeline.answer(Exchange(mint_uuid(self._world), request))
+        if isinstance(said, Exchange):
+            reply(self._answered(said, began))
+            return None
+        said.add_done_callback(partial(self._end, began, reply))
+        return said
+
+    def _end(
+        self, began: float, reply: Callable[[Answer], None], task: asyncio.Task[Exchange]
+    ) -> None:
+        if not task.cancelled():
+            reply(self._answered(task.result(), began))
+
+    def _answered(self, exchange: Exchange, began: float) -> Answer:
         request_log.write_line(exchange, self._world.monotonic() - began)
         faults.reach(Point.REPLY_READY)
-        named = (b"x-amzn-requestid", request_id.encode())
-        await _send(send, known(exchange.reply), CONTENT_TYPE, named)
-
-    async def _probe(self, path: str, send: Send) -> None:
-        def look() -> Awaitable[object]:
-            return self._pools.read(lambda: self.store.read(lambda tx: tx.now))
-
-        status, text = await probes.probe(path, is_ready=self.is_ready, look=look)
-        await _send(send, Reply(status, text), PLAIN_TEXT)
+        found = known(exchange.reply)
+        return Answer(found.status, _HEADERS % exchange.request_id.encode(), found.body)
 
     def close(self) -> None:
         """End the threads that read and prepare. Call it after the last request."""
         self._pools.close()
-
-
-def _wire(scope: Message, body: bytes) -> WireRequest:
-    path, query, headers = scope["raw_path"], scope["query_string"], tuple(scope["headers"])
-    return WireRequest(scope["method"], path, query, headers, body)
-
-
-async def _send(send: Send, reply: Reply, content_type: str, *more: tuple[bytes, bytes]) -> None:
-    headers: list[tuple[bytes, bytes]] = [
-        (b"content-type", content_type.encode()),
-        (b"content-length", str(len(reply.body)).encode()),
-        *more,
-    ]
-    start: dict[str, Any] = {"type": "http.response.start", "status": reply.status}
-    await send({**start, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})

@@ -115,6 +115,7 @@ HEADERS_TOO_LARGE: Final = Refusal(
     "MalformedHttpRequestException",
     "The request line and headers are larger, or more, than this endpoint accepts.",
 )
+FAILED: Final = Refusal(500, "InternalError", "An internal error has occurred")
 TOO_MANY_CONNECTIONS: Final = Refusal(
     503,
     "Unavailable",

@@ -1,9 +1,7 @@
-"""The HTTP edge: binds a socket, serves an ASGI application on it, drains and stops.
+"""The HTTP edge: binds a socket, serves an endpoint on it, drains and stops.
 
-Every connection is a `connection.Connection`, so the limits hold whatever the application does.
-uvicorn's own `Server` is not used: it handles SIGTERM, which belongs to the caller here, polls ten
-times a second for its end, and gives a TLS handshake 60 seconds. No routing, no signatures, no
-signal handlers, no access log, no lifespan messages.
+Every connection is a `connection.Connection`, so the limits hold whatever the endpoint does. No
+signatures, no signal handlers, no access log.
 """
 
 from __future__ import annotations
@@ -13,56 +11,20 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import uvicorn
-
-from sametoken.errors import Misconfigured, SametokenError, ServiceError
-from sametoken.server.bounds import BODY_TOO_LARGE, DEFAULT_BOUNDS, Bounds
-from sametoken.server.connection import Connection, EdgeState
+from sametoken.errors import Misconfigured
+from sametoken.server.bounds import DEFAULT_BOUNDS, Bounds
+from sametoken.server.connection import Connection
+from sametoken.server.connections import Connections
+from sametoken.server.turns import Endpoint
 from sametoken.world import RealWorld, World
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 # Connections that the kernel holds while the event loop is busy: a burst of several clients' pools.
 _BACKLOG: Final = 256
 _PORT_MAX: Final = 65_535
-# After the drain, tasks are cancelled and sockets reset. The event loop gets this long to notice,
-# far more than it needs.
-_NOTICE_SECONDS: Final = 1.0
-
-
-class ClientGone(SametokenError):
-    """The connection ended before the request was complete, so there is no caller to answer."""
-
-
-async def read_body(receive: Receive, limit: int) -> bytes:
-    """Return the whole request body, which may have `limit` bytes.
-
-    Raises a ServiceError with status 413 as soon as the body is longer, and ClientGone if the
-    connection ends first.
-    """
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone("the connection ended inside the request body")
-        body += message.get("body", b"")
-        if len(body) > limit:
-            raise ServiceError(
-                BODY_TOO_LARGE.code,
-                BODY_TOO_LARGE.message,
-                http_status=BODY_TOO_LARGE.http_status,
-            )
-        if not message.get("more_body", False):
-            return bytes(body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +41,17 @@ class Listener:
 
 
 class Edge:
-    """An application behind a listening socket. Serves once; make another edge to serve again."""
+    """An endpoint behind a listening socket. Serves once; make another edge to serve again."""
 
     def __init__(
         self,
-        app: Application,
+        endpoint: Endpoint,
         listener: Listener,
         bounds: Bounds = DEFAULT_BOUNDS,
         *,
         world: World | None = None,
     ) -> None:
-        self._app = app
+        self._endpoint = endpoint
         self._listener = listener
         self._bounds = bounds
         self._world = world or RealWorld()
@@ -121,10 +83,9 @@ class Edge:
         repeat it.
         """
         listening = self._socket or self.bind()
-        state = EdgeState(self._bounds, self._world)
-        config = self._configuration()
+        connections = Connections(self._endpoint, self._bounds, self._world)
         server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(config, state),
+            lambda: Connection(connections),
             sock=listening,
             backlog=_BACKLOG,
             ssl=self._tls,
@@ -134,48 +95,9 @@ class Edge:
         try:
             await stop.wait()
         finally:
-            state.draining = True
             server.close()
             listening.close()
-            await self._drain(state)
-
-    async def _drain(self, state: EdgeState) -> None:
-        for connection in list(state.connections):
-            connection.shutdown()
-        try:
-            async with asyncio.timeout(self._bounds.drain_seconds_max):
-                await state.quiet()
-        except TimeoutError:
-            await _cut_off(state)
-
-    def _configuration(self) -> uvicorn.Config:
-        return uvicorn.Config(
-            self._app,
-            interface="asgi3",
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            # A header that any caller can write says nothing about where a request came from.
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=0,  # see Connection.timeout_keep_alive_handler
-        )
-
-
-async def _cut_off(state: EdgeState) -> None:
-    """Cancel requests that outlasted the drain; uvicorn answers 500 for them where it can."""
-    tasks = list(state.tasks)
-    for task in tasks:
-        task.cancel("the time to drain is over")
-    if tasks:
-        await asyncio.wait(tasks, timeout=_NOTICE_SECONDS)
-    for connection in list(state.connections):
-        connection.transport.abort()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_NOTICE_SECONDS):
-            await state.quiet()
+            await connections.drain()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -5,28 +5,29 @@ database run before the transaction that looks the token up. And a retry must no
 changed since, so checks that depend on state run inside that transaction, after the engine has
 recognised a replay. Bounds on bytes and time come first: see `connection` and `bounds`.
 
-`Pipeline.answer` is one of the few places that catch every exception: a bug is logged, and answered
-with a 500.
+`Pipeline` is one of the few places that catch every exception: a bug is logged, and answered with a
+500. A request that waits for no other thread is answered before `Pipeline.answer` returns.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sametoken.ec2.kit.actions import Read
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.ec2.protocol.query import split_form
-from sametoken.ec2.protocol.signing import read_signature
+from sametoken.ec2.protocol.signing import Signature, read_signature
 from sametoken.errors import ServiceError, Transient
 from sametoken.idempotency import Engine
-from sametoken.server import admission, identity, invocations
+from sametoken.server import admission, identity, invocations, request_log
 from sametoken.server.choices import Choices
-from sametoken.server.credentials import Credentials
+from sametoken.server.credentials import Credentials, Principal
 from sametoken.server.exchange import Exchange, known
 from sametoken.server.execution import (
     Executed,
@@ -39,6 +40,7 @@ from sametoken.server.pools import Pools
 from sametoken.server.seeding import Seeding
 from sametoken.server.throttling import Throttle
 from sametoken.store.port import Store
+from sametoken.workflow.backlog import Backlog
 from sametoken.world import World
 
 log = logging.getLogger("sametoken.requests")
@@ -46,8 +48,8 @@ log = logging.getLogger("sametoken.requests")
 # Requests in work at once; further ones would only wait in memory for the one writer.
 REQUESTS_MAX = 1024
 
-# Returns an exchange with more fields set, or raises the refusal. A step that waits for other
-# threads is a coroutine function; every other step is a plain one.
+# Returns an exchange with more fields set, or raises the refusal. A step that has to wait for
+# another thread returns an awaitable, and only for those requests that do wait.
 Step: TypeAlias = Callable[[Exchange], Exchange | Awaitable[Exchange]]
 
 
@@ -73,8 +75,10 @@ class Pipeline:
         world: World,
         choices: Choices,
         pools: Pools,
+        backlog: Backlog,
     ) -> None:
         self._store = store
+        self._backlog = backlog
         self._engine = engine
         self._credentials = credentials
         self._world = world
@@ -84,7 +88,7 @@ class Pipeline:
         self._throttle = Throttle(choices.rates, world)
         # Load both now: the first request would wait a fifth of a second for it.
         self._ec2, self._sts = ServiceModel.load("ec2"), ServiceModel.load("sts")
-        self._in_work = 0
+        self._in_work: set[asyncio.Task[Exchange]] = set()
         self.stages: tuple[Stage, ...] = (
             Stage("path", self._check_path),
             Stage("form", self._split_form),
@@ -97,6 +101,7 @@ class Pipeline:
             Stage("invocation", self._find_stand_in),
             Stage("seed", self._seed),
             Stage("prepare", self._prepare),
+            Stage("backlog", self._see_backlog),
             # Stages above look no token up, so none of their refusals can bind one.
             Stage("transaction", self._transact),
             Stage("render", self._render),
@@ -110,29 +115,58 @@ class Pipeline:
         at = names.index(before)
         self.stages = (*self.stages[:at], stage, *self.stages[at:])
 
-    async def answer(self, exchange: Exchange) -> Exchange:
-        """Return the exchange with its reply, whatever happens: a result, a refusal, 503 or 500."""
-        if self._in_work >= REQUESTS_MAX:
+    def answer(self, exchange: Exchange) -> Exchange | asyncio.Task[Exchange]:
+        """Return the exchange with its reply: a result, a refusal, 503 or 500.
+
+        If a stage has to wait for another thread, it is a task that returns it. To cancel the task
+        gives the request up: what has begun in another thread goes on, what has not never will.
+        """
+        if len(self._in_work) >= REQUESTS_MAX:
             return exchange.refused(refusals.request_limit_exceeded())
-        self._in_work += 1
+        said = self._advance(exchange, iter(self.stages))
+        if isinstance(said, Exchange):
+            return said
+        task = asyncio.get_running_loop().create_task(said)
+        self._in_work.add(task)
+        task.add_done_callback(self._in_work.discard)
+        return task
+
+    def _advance(
+        self, exchange: Exchange, stages: Iterator[Stage]
+    ) -> Exchange | Coroutine[Any, Any, Exchange]:
+        """Run stages until one sets the reply, or has to wait."""
         try:
-            for stage in self.stages:
+            for stage in stages:
                 said = stage.step(exchange)
-                exchange = said if isinstance(said, Exchange) else await said
+                if not isinstance(said, Exchange):
+                    return self._wait(exchange, said, stages)
+                exchange = said
                 if exchange.reply is not None:
                     return exchange
             raise AssertionError("the last stage sets the reply")
-        except ServiceError as refused:
-            error = refused
-        except Transient as busy:
-            log.warning("request %s: %s (ran=%s)", exchange.request_id, busy, busy.ran)
-            error = refusals.unavailable()
+        except (ServiceError, Transient) as error:
+            return _refused(exchange, error)
         except Exception:
             log.exception("request %s: our bug", exchange.request_id)
-            error = refusals.internal_error()
-        finally:
-            self._in_work -= 1
-        return exchange.refused(error)
+            return exchange.refused(refusals.internal_error())
+
+    async def _wait(
+        self, exchange: Exchange, said: Awaitable[Exchange], stages: Iterator[Stage]
+    ) -> Exchange:
+        try:
+            exchange = await said
+        except asyncio.CancelledError:
+            request_log.write_gone(exchange)
+            raise
+        except (ServiceError, Transient) as error:
+            return _refused(exchange, error)
+        except Exception:
+            log.exception("request %s: our bug", exchange.request_id)
+            return exchange.refused(refusals.internal_error())
+        if exchange.reply is not None:
+            return exchange
+        after = self._advance(exchange, stages)
+        return after if isinstance(after, Exchange) else await after
 
     # The stages, in their order.
 
@@ -144,9 +178,9 @@ class Pipeline:
     def _split_form(self, exchange: Exchange) -> Exchange:
         wire = known(exchange.wire)
         form = split_form(wire.query, wire.body, wire.last("content-type"), wire.method)
-        return replace(exchange, form=form)
+        return exchange._replace(form=form)
 
-    async def _authenticate(self, exchange: Exchange) -> Exchange:
+    def _authenticate(self, exchange: Exchange) -> Exchange | Awaitable[Exchange]:
         """Prove who is calling: read the signature, look its key up, verify with the secret."""
         signature = read_signature(
             known(exchange.wire),
@@ -157,18 +191,17 @@ class Pipeline:
             allow_sha1=self._choices.allow_sha1,
         )
         admission.check_place(signature)
-        key = signature.access_key_id
-        principal = self._credentials.remembered(key)
+        principal = self._credentials.remembered(signature.access_key_id)
         if principal is None:
-            principal = await self._pools.read(partial(self._credentials.look_up, key))
+            return self._look_up(exchange, signature)
+        return _verified(exchange, signature, principal)
+
+    async def _look_up(self, exchange: Exchange, signature: Signature) -> Exchange:
+        key = signature.access_key_id
+        principal = await self._pools.read(partial(self._credentials.look_up, key))
         if principal is None:
             raise refusals.auth_failure("The access key does not exist.")
-        signature.verify(principal.secret)
-        if signature.signature_version == 2 and not principal.signature_v2:
-            raise refusals.auth_failure(
-                "Signature version 2 is switched off for this account. Sign with version 4."
-            )
-        return replace(exchange, signature=signature, principal=principal)
+        return _verified(exchange, signature, principal)
 
     def _say_who_calls(self, exchange: Exchange) -> Exchange:
         """Answer a request to STS, whose one action needs only a signature."""
@@ -176,7 +209,7 @@ class Pipeline:
             return exchange
         form, principal = known(exchange.form), known(exchange.principal)
         body = identity.get_caller_identity(self._sts, form, principal, exchange.request_id)
-        return replace(exchange, executed=Executed("read")).answered(body)
+        return exchange.answered(body, Executed("read"))
 
     def _spend(self, exchange: Exchange) -> Exchange:
         """Throttle, after the signature is proven: no caller can spend the rate of another."""
@@ -192,32 +225,52 @@ class Pipeline:
             region=known(exchange.signature).region,
             request_id=exchange.request_id,
         )
-        return replace(exchange, admitted=admitted)
+        return exchange._replace(admitted=admitted)
 
     def _authorise(self, exchange: Exchange) -> Exchange:
         admission.authorise(known(exchange.admitted))
         return exchange
 
     def _answer_dry_run(self, exchange: Exchange) -> Exchange:
-        return replace(exchange, admitted=admission.answer_dry_run(known(exchange.admitted)))
+        return exchange._replace(admitted=admission.answer_dry_run(known(exchange.admitted)))
 
     def _find_stand_in(self, exchange: Exchange) -> Exchange:
         """Let the SDK's invocation id stand in for a missing token, if an operator chose that."""
         if not self._choices.dedupe_invocations:
             return exchange
         invocation = invocations.token_of(known(exchange.wire).last(invocations.HEADER))
-        return replace(exchange, admitted=replace(known(exchange.admitted), stand_in=invocation))
+        return exchange._replace(admitted=replace(known(exchange.admitted), stand_in=invocation))
 
-    async def _seed(self, exchange: Exchange) -> Exchange:
+    def _seed(self, exchange: Exchange) -> Exchange | Awaitable[Exchange]:
+        request = known(exchange.admitted).request
+        if self._seeding.is_done(request.account, request.region):
+            return exchange
+        return self._make_default_vpc(exchange)
+
+    async def _make_default_vpc(self, exchange: Exchange) -> Exchange:
         request = known(exchange.admitted).request
         await self._seeding.seed(request.account, request.region)
         return exchange
 
-    async def _prepare(self, exchange: Exchange) -> Exchange:
-        admitted = known(exchange.admitted)
-        if not needs_preparing(admitted):
+    def _prepare(self, exchange: Exchange) -> Exchange | Awaitable[Exchange]:
+        if not needs_preparing(known(exchange.admitted)):
             return exchange
-        return replace(exchange, admitted=await self._pools.prepare(partial(prepare, admitted)))
+        return self._prepare_apart(exchange)
+
+    async def _prepare_apart(self, exchange: Exchange) -> Exchange:
+        admitted = known(exchange.admitted)
+        return exchange._replace(admitted=await self._pools.prepare(partial(prepare, admitted)))
+
+    def _see_backlog(self, exchange: Exchange) -> Exchange:
+        """Note if launches of the account wait too long: its new ones are then refused.
+
+        Refused in the transaction, once the token is known to be new: a repeat is still answered.
+        """
+        admitted = known(exchange.admitted)
+        if not self._backlog.is_late(admitted.request.account):
+            return exchange
+        late = replace(admitted.request, launches_late=True)
+        return exchange._replace(admitted=replace(admitted, request=late))
 
     async def _transact(self, exchange: Exchange) -> Exchange:
         """Read a snapshot, or change rows in the transaction that looks the token up."""
@@ -232,14 +285,14 @@ class Pipeline:
                 )
         if self._choices.after_termination == "error":
             executed = refusing_terminated(executed)
-        return replace(exchange, executed=executed)
+        return exchange._replace(executed=executed)
 
     def _look(self, exchange: Exchange, action: Read) -> Exchange:
         """Read, and render in the same reader's thread: a list may be megabytes long."""
         admitted = known(exchange.admitted)
         result = self._store.read(lambda tx: action.run(tx, admitted.request))
         body = admitted.codec.render(result, exchange.request_id)
-        return replace(exchange, executed=Executed("read", result)).answered(body)
+        return exchange.answered(body, Executed("read", result))
 
     def _render(self, exchange: Exchange) -> Exchange:
         """Render the result; a refusal that the transaction committed is raised only here."""
@@ -248,3 +301,20 @@ class Pipeline:
             raise executed.error
         codec = known(exchange.admitted).codec
         return exchange.answered(codec.render(known(executed.result), exchange.request_id))
+
+
+def _verified(exchange: Exchange, signature: Signature, principal: Principal) -> Exchange:
+    """Raise unless the key's secret made the signature, in a version that its account allows."""
+    signature.verify(principal.secret)
+    if signature.signature_version == 2 and not principal.signature_v2:
+        raise refusals.auth_failure(
+            "Signature version 2 is switched off for this account. Sign with version 4."
+        )
+    return exchange._replace(signature=signature, principal=principal)
+
+
+def _refused(exchange: Exchange, error: ServiceError | Transient) -> Exchange:
+    if isinstance(error, ServiceError):
+        return exchange.refused(error)
+    log.warning("request %s: %s (ran=%s)", exchange.request_id, error, error.ran)
+    return exchange.refused(refusals.unavailable())

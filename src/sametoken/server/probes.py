@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from sametoken.errors import Transient
+from sametoken.server.asgi import Message, Receive, Send, send_whole
 
 log = logging.getLogger(__name__)
 
@@ -18,20 +19,31 @@ HEALTH, READY = "/health", "/ready"
 # A probe has to answer in time even if the database does not.
 READY_SECONDS_MAX = 3.0
 
-# Reads the database; raises if it cannot be read.
-Look = Callable[[], Awaitable[object]]
+PLAIN_TEXT = "text/plain;charset=UTF-8"
 
 
-async def probe(path: str, *, is_ready: bool, look: Look) -> tuple[int, bytes]:
-    """Return the status and the text that answer a probe of `path`."""
-    if path == HEALTH:
-        return 200, b"alive\n"
-    if not is_ready:
-        return 503, b"stopping\n"
-    try:
-        async with asyncio.timeout(READY_SECONDS_MAX):
-            await look()
-    except (Transient, TimeoutError) as error:
-        log.warning("not ready: %r", error)
-        return 503, b"the database cannot be read\n"
-    return 200, b"ready\n"
+class Probes:
+    """An ASGI application for both paths. `look` reads the database; it raises if it cannot."""
+
+    def __init__(self, look: Callable[[], Awaitable[object]]) -> None:
+        self._look = look
+        # False once the node was told to stop: it still answers, but asks for no more requests.
+        self.is_ready = True
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        status, text = await self.probe(scope["path"])
+        await send_whole(send, status, PLAIN_TEXT, text)
+
+    async def probe(self, path: str) -> tuple[int, bytes]:
+        """Return the status and the text that answer a probe of `path`."""
+        if path == HEALTH:
+            return 200, b"alive\n"
+        if not self.is_ready:
+            return 503, b"stopping\n"
+        try:
+            async with asyncio.timeout(READY_SECONDS_MAX):
+                await self._look()
+        except (Transient, TimeoutError) as error:
+            log.warning("not ready: %r", error)
+            return 503, b"the database cannot be read\n"
+        return 200, b"ready\n"

@@ -15,13 +15,10 @@ _TOKEN_CHARACTERS_MAX = 64
 def write_line(exchange: Exchange, seconds: float) -> None:
     """Log the request of an exchange that has its reply, answered within `seconds`."""
     executed, reply = exchange.executed, known(exchange.reply)
-    token = (exchange.form or {}).get("ClientToken", "-")[:_TOKEN_CHARACTERS_MAX]
     differing = executed.differing if executed is not None else ()
     log.info(
-        "action=%s account=%s token=%s outcome=%s status=%d code=%s ms=%.1f request=%s%s",
-        _plain(exchange.action),
-        exchange.principal.account if exchange.principal is not None else "-",
-        _plain(token),
+        "%s outcome=%s status=%d code=%s ms=%.1f request=%s%s",
+        _asked(exchange),
         executed.attempt if executed is not None else "refused",
         reply.status,
         reply.code,
@@ -29,6 +26,17 @@ def write_line(exchange: Exchange, seconds: float) -> None:
         exchange.request_id,
         f" differs={','.join(differing)}" if differing else "",
     )
+
+
+def write_gone(exchange: Exchange) -> None:
+    """Log a request that was given up before its reply, because nobody waits for it."""
+    log.info("%s outcome=gone request=%s", _asked(exchange), exchange.request_id)
+
+
+def _asked(exchange: Exchange) -> str:
+    account = exchange.principal.account if exchange.principal is not None else "-"
+    token = (exchange.form or {}).get("ClientToken", "-")[:_TOKEN_CHARACTERS_MAX]
+    return f"action={_plain(exchange.action)} account={account} token={_plain(token)}"
 
 
 def _plain(text: str) -> str:

@@ -16,13 +16,16 @@ class Seeding:
         self._pools = pools
         self._seeded: set[tuple[str, str]] = set()
 
+    def is_done(self, account: str, region: str) -> bool:
+        """Return whether the account is known to have its default VPC in the Region."""
+        return (account, region) in self._seeded
+
     async def seed(self, account: str, region: str) -> None:
-        """Return once the account has its default VPC in the Region. Asks the store only once."""
+        """Return once the account has its default VPC in the Region. Asks the store."""
         place = (account, region)
-        if place not in self._seeded:
-            if not await self._pools.read(lambda: self._is_seeded(place)):
-                await self._pools.write(lambda tx: default_vpc.seed(tx, account, region), place)
-            self._seeded.add(place)
+        if not await self._pools.read(lambda: self._is_seeded(place)):
+            await self._pools.write(lambda tx: default_vpc.seed(tx, account, region), place)
+        self._seeded.add(place)
 
     def _is_seeded(self, place: tuple[str, str]) -> bool:
         return self._store.read(lambda tx: regions.is_seeded(tx, *place))

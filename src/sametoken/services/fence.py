@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sametoken.resources.kit import rows
-from sametoken.store.dialects import ByDialect, upsert
+from sametoken.store.dialects import ByDialect, given, upsert_many
 from sametoken.store.port import Tx
 from sametoken.workflow.ports import StaleOwner, StepCall, Verb
 
@@ -33,20 +33,19 @@ FENCE = sa.Table(
 
 
 def _pass(*, through_closed: bool) -> ByDialect:
-    """Remember a generation, unless a higher one was seen; and that the instance was closed."""
+    """Remember generations, unless higher ones were seen; and that instances were closed."""
 
     def allowed(given: Any) -> sa.ColumnElement[bool]:
         newest = FENCE.c.generation <= given.generation
         return newest if through_closed else sa.and_(newest, sa.not_(FENCE.c.closed))
 
-    return upsert(
+    return upsert_many(
         FENCE,
         lambda given: {
             "generation": given.generation,
             "closed": sa.or_(FENCE.c.closed, given.closed),
         },
         where=allowed,
-        returning=[FENCE.c.generation],
     )
 
 
@@ -55,23 +54,30 @@ _PASS_CLOSED = _pass(through_closed=True)
 _FORGET = sa.delete(FENCE).where(FENCE.c.instance.in_(sa.bindparam("instances", expanding=True)))
 
 
-def pass_fence(tx: Tx, service: str, verb: Verb, call: StepCall) -> None:
-    """Let `call` act on its instance, or raise `StaleOwner`. Remembers its generation.
+def pass_fence(
+    tx: Tx, service: str, verb: Verb, calls: Sequence[StepCall]
+) -> dict[str, StaleOwner]:
+    """Let `calls` act on their instances, and remember their generations.
 
-    A closed instance lets only close and release through, and an instance that is swept nothing:
-    its fence went with it.
+    Returns an error, by instance, for each that may not. A closed instance lets only close and
+    release through, and an instance that is swept nothing: its fence went with it.
     """
     statement = _PASS_CLOSED if verb in (Verb.CLOSE, Verb.RELEASE) else _PASS
-    values = {
-        "instance": call.instance,
-        "service": service,
-        "generation": call.generation,
-        "closed": verb is Verb.CLOSE,
-    }
-    if tx.execute(statement, values).first() is None:
-        raise StaleOwner(f"{service}: {verb} by generation {call.generation} is too late")
-    if not rows.exists(tx, call.instance):
-        raise StaleOwner(f"{service}: {call.instance} is gone for good")
+    closes = verb is Verb.CLOSE
+    asking = given((call.instance, service, call.generation, closes) for call in calls)
+    passed = {row.instance for row in tx.execute(statement, asking)}
+    # Look after passing: a sweep that was under way has then removed the rows.
+    living = rows.existing(tx, passed)
+    forget(tx, sorted(passed - living))
+    refused = {}
+    for call in calls:
+        if call.instance not in passed:
+            refused[call.instance] = StaleOwner(
+                f"{service}: {verb} by generation {call.generation} is too late"
+            )
+        elif call.instance not in living:
+            refused[call.instance] = StaleOwner(f"{service}: {call.instance} is gone for good")
+    return refused
 
 
 def forget(tx: Tx, instances: Sequence[str]) -> None:

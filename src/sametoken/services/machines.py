@@ -7,57 +7,106 @@ driver's call may be repeated at will, and refuses generations lower than it has
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sametoken import faults
+from sametoken.errors import SametokenError
 from sametoken.faults import Point
-from sametoken.idempotency import Engine
-from sametoken.services.steps import close_instance, take_step
-from sametoken.store.port import Store, Tx
+from sametoken.services.steps import Declaration, Steps
+from sametoken.store.port import Tx
+from sametoken.workflow.batches import BEGIN_SECONDS_MAX, act_together
 from sametoken.workflow.plans import MACHINES
-from sametoken.workflow.ports import Progress, StepCall, Verb
+from sametoken.workflow.ports import Done, Fate, Later, StepCall, Verb
+from sametoken.world import World
 
 # The members of a machine that a driver is told; None means that there must be no machine.
 MachineSpec = Mapping[str, Any]
 
+_POWER = {Verb.ENSURE: "on", Verb.HALT: "off", Verb.RELEASE: "absent"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A machine, named by its instance, as it is to be; and the generation of who wants it so."""
+
+    instance: str
+    generation: int
+    spec: MachineSpec | None
+
 
 class MachineDriver(Protocol):
-    """A way to run virtual machines, each named by its instance."""
+    """A way to run virtual machines."""
 
-    def ensure(self, instance: str, generation: int, spec: MachineSpec | None) -> Progress:
-        """Make the machine as `spec` says (`power` is "on" or "off"), or absent.
+    def ensure_many(self, machines: Sequence[Wanted]) -> Sequence[Fate]:
+        """Make each machine as its spec says (`power` is "on" or "off"), or absent.
 
-        Remembers the highest generation durably and raises `StaleOwner` for a lower one. Raises a
-        `ServiceError` of status 400 when this machine will never come up.
+        Remembers the highest generations durably. Returns a fate for each machine: `StaleOwner` for
+        a lower generation, a `ServiceError` of status 400 when the machine will never come up.
         """
         ...
+
+
+class OneMachineDriver(Protocol):
+    """A driver that makes one machine at a time, and raises what `MachineDriver` returns."""
+
+    def ensure(self, machine: Wanted) -> Done | Later: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OneByOne:
+    """Makes a `MachineDriver` of a `OneMachineDriver`."""
+
+    driver: OneMachineDriver
+    world: World
+
+    def ensure_many(self, machines: Sequence[Wanted]) -> list[Fate]:
+        """Ask for one machine after another; put off those that cannot be begun in time."""
+        began, fates = self.world.monotonic(), list[Fate]()
+        for machine in machines:
+            if self.world.monotonic() - began > BEGIN_SECONDS_MAX:
+                fates.append(Later(0.0))
+                continue
+            try:
+                fates.append(self.driver.ensure(machine))
+            except SametokenError as error:
+                fates.append(error)
+        return fates
 
 
 @dataclass(frozen=True, slots=True)
 class Machines:
     """See `workflow.ports.Service`."""
 
-    store: Store
-    engine: Engine
+    steps: Steps
     driver: MachineDriver
 
-    def call(self, verb: Verb, call: StepCall) -> Progress:
-        if verb is Verb.CLOSE:
-            close_instance(self.store, MACHINES, call)
-            # Tell the driver the higher generation even where it has no machine yet.
-            return self.driver.ensure(call.instance, call.generation, None)
-        power = {Verb.ENSURE: "on", Verb.HALT: "off", Verb.RELEASE: "absent"}[verb]
-        take_step(
-            self.store, self.engine, MACHINES, verb, call,
-            parameters={"instance": call.instance, "power": power},
-            effect=_nothing, point=Point.MACHINES_CALLED,
-        )  # fmt: skip
+    def call_many(self, verb: Verb, calls: Sequence[StepCall]) -> list[Fate]:
+        fates = self.steps.call_many(verb, calls)
         faults.reach(Point.MACHINES_TAKEN)
-        spec = None if verb is Verb.RELEASE else {"power": power, "region": call.region}
-        return self.driver.ensure(call.instance, call.generation, spec)
+        taken = [call for call, fate in zip(calls, fates, strict=True) if isinstance(fate, Done)]
+        if not taken:
+            return fates
+        # A closing tells the driver the higher generation even where it has no machine yet.
+        asked = [Wanted(call.instance, call.generation, _spec(verb, call)) for call in taken]
+        answers = act_together(asked, self.driver.ensure_many, self.steps.world)
+        made = {call.instance: answer for call, answer in zip(taken, answers, strict=True)}
+        return [made.get(call.instance, fate) for call, fate in zip(calls, fates, strict=True)]
 
 
-def _nothing(tx: Tx) -> None:
+def _spec(verb: Verb, call: StepCall) -> MachineSpec | None:
+    if verb in (Verb.CLOSE, Verb.RELEASE):
+        return None
+    return {"power": _POWER[verb], "region": call.region}
+
+
+def _parameters(verb: Verb, call: StepCall) -> Mapping[str, Any]:
+    return {"instance": call.instance, "power": _POWER[verb]}
+
+
+def _nothing(tx: Tx, calls: Sequence[StepCall]) -> None:
     """Change no row: the machine's state is the driver's; the step is only taken once."""
+
+
+SERVICE = Declaration(MACHINES, dict.fromkeys(_POWER, _nothing), _parameters, Point.MACHINES_CALLED)

@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sametoken.faults import Point
-from sametoken.idempotency import Engine
 from sametoken.resources.compute import instances, placements
+from sametoken.resources.compute.placements import Guest
 from sametoken.resources.kit import rows
-from sametoken.services.steps import Effect, close_instance, take_step
-from sametoken.store.port import Store, Tx
+from sametoken.services.steps import Declaration
+from sametoken.store.port import Tx
 from sametoken.workflow.plans import PLACEMENT
-from sametoken.workflow.ports import Done, Progress, StepCall, Verb
+from sametoken.workflow.ports import StepCall, Verb
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """See `workflow.ports.Service`."""
-
-    store: Store
-    engine: Engine
-
-    def call(self, verb: Verb, call: StepCall) -> Progress:
-        match verb:
-            case Verb.CLOSE:
-                close_instance(self.store, PLACEMENT, call)
-            case Verb.ENSURE:
-                self._step(verb, call, lambda tx: placements.reserve(tx, call.instance))
-            case Verb.HALT | Verb.RELEASE:
-                self._step(verb, call, lambda tx: _leave(tx, call.instance, verb))
-        return Done()
-
-    def _step(self, verb: Verb, call: StepCall, effect: Effect) -> None:
-        take_step(
-            self.store, self.engine, PLACEMENT, verb, call,
-            parameters={"instance": call.instance, "type": call.spec["instance_type"]},
-            effect=effect, point=Point.PLACEMENT_CALLED,
-        )  # fmt: skip
+def _parameters(verb: Verb, call: StepCall) -> Mapping[str, Any]:
+    return {"instance": call.instance, "type": call.spec["instance_type"]}
 
 
-def _leave(tx: Tx, instance: str, verb: Verb) -> None:
-    """Leave the host, and give back the capacity and quota that the instance still holds."""
-    placements.leave(tx, instance, for_good=verb is Verb.RELEASE)
-    instances.let_go(tx, rows.by_ids(tx, [instance], lock=True)[instance])
+def _reserve(tx: Tx, calls: Sequence[StepCall]) -> None:
+    guests = [Guest(call.instance, call.account, call.region, call.zone) for call in calls]
+    placements.reserve(tx, guests)
+
+
+def _leave(tx: Tx, calls: Sequence[StepCall]) -> None:
+    _leave_hosts(tx, calls, for_good=False)
+
+
+def _leave_for_good(tx: Tx, calls: Sequence[StepCall]) -> None:
+    _leave_hosts(tx, calls, for_good=True)
+
+
+def _leave_hosts(tx: Tx, calls: Sequence[StepCall], *, for_good: bool) -> None:
+    """Leave the hosts, and give back the capacity and quota that the instances still hold."""
+    ids = [call.instance for call in calls]
+    for id in ids:
+        placements.leave(tx, id, for_good=for_good)
+    instances.let_go(tx, rows.by_ids(tx, ids, lock=True).values())
+
+
+SERVICE = Declaration(
+    PLACEMENT,
+    {Verb.ENSURE: _reserve, Verb.HALT: _leave, Verb.RELEASE: _leave_for_good},
+    _parameters,
+    Point.PLACEMENT_CALLED,
+)

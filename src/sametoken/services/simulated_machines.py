@@ -6,17 +6,16 @@ Durable, as a real hypervisor is: what it started is still started after a crash
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from sametoken.errors import ServiceError
-from sametoken.services.machines import MachineSpec
+from sametoken.services.machines import Wanted
 from sametoken.store.columns import Moment
 from sametoken.store.port import Store, Tx
-from sametoken.workflow.ports import Done, Later, Progress, StaleOwner
+from sametoken.workflow.ports import Done, Fate, Later, StaleOwner
 
 metadata = sa.MetaData()
 
@@ -31,14 +30,23 @@ MACHINE = sa.Table(
     sa.Column("boots", sa.Integer, nullable=False),
 )
 
-_THE_MACHINE = MACHINE.c.instance == sa.bindparam("m_instance")
-_LOCK = sa.select(MACHINE).where(_THE_MACHINE).with_for_update()
-_CHANGE = sa.update(MACHINE).where(_THE_MACHINE)
+_LOCK = (
+    sa.select(MACHINE)
+    .where(MACHINE.c.instance.in_(sa.bindparam("instances", expanding=True)))
+    .order_by(MACHINE.c.instance)
+    .with_for_update()
+)
+_CHANGED = ("generation", "state", "ready_at", "boots")
+_CHANGE = (
+    sa.update(MACHINE)
+    .where(MACHINE.c.instance == sa.bindparam("m_instance"))
+    .values({name: sa.bindparam(f"m_{name}") for name in _CHANGED})
+)
 _INSERT = sa.insert(MACHINE)
 _FORGET = sa.delete(MACHINE).where(
     MACHINE.c.instance.in_(sa.bindparam("instances", expanding=True))
 )
-_BOOTS = sa.select(MACHINE.c.boots).where(_THE_MACHINE)
+_BOOTS = sa.select(MACHINE.c.boots).where(MACHINE.c.instance == sa.bindparam("m_instance"))
 
 STARTING, RUNNING, OFF, ABSENT = "starting", "running", "off", "absent"
 
@@ -54,46 +62,70 @@ class SimulationSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class _Machine:
+    """A machine as it is kept."""
+
+    instance: str
+    generation: int
+    state: str
+    ready_at: datetime | None
+    boots: int
+
+
+@dataclass(frozen=True, slots=True)
 class SimulatedMachines:
     """See `services.machines.MachineDriver`."""
 
     store: Store
     settings: SimulationSettings = SimulationSettings()
 
-    def ensure(self, instance: str, generation: int, spec: MachineSpec | None) -> Progress:
-        return self.store.run(lambda tx: self._ensure(tx, instance, generation, spec))
+    def ensure_many(self, machines: Sequence[Wanted]) -> list[Fate]:
+        return self.store.run(lambda tx: self._ensure(tx, machines))
 
-    def _ensure(self, tx: Tx, instance: str, generation: int, spec: MachineSpec | None) -> Progress:
-        machine = _lock(tx, instance)
-        if machine is not None:
-            refuse_former(instance, generation, machine.generation)
-        state = ABSENT if machine is None else machine.state
-        boots = 0 if machine is None else machine.boots
-        match None if spec is None else spec["power"]:
+    def _ensure(self, tx: Tx, machines: Sequence[Wanted]) -> list[Fate]:
+        found = tx.execute(_LOCK, {"instances": sorted(one.instance for one in machines)})
+        kept = {row.instance: _Machine(*row) for row in found}
+        answers = [self._next(tx, one, kept.get(one.instance)) for one in machines]
+        changed = [machine for machine, _ in answers if machine is not None]
+        _write(tx, [one for one in changed if one.instance not in kept], _INSERT, "")
+        _write(tx, [one for one in changed if one.instance in kept], _CHANGE, "m_")
+        return [fate for _, fate in answers]
+
+    def _next(self, tx: Tx, wanted: Wanted, kept: _Machine | None) -> tuple[_Machine | None, Fate]:
+        """Return the machine as it is to be kept, None where it does not change; and its fate."""
+        if kept is None:
+            kept = _Machine(wanted.instance, wanted.generation, ABSENT, None, 0)
+        try:
+            refuse_former(wanted.instance, wanted.generation, kept.generation)
+        except StaleOwner as stale:
+            return None, stale
+        of = replace(kept, generation=wanted.generation, ready_at=None)
+        state, ready_at = kept.state, kept.ready_at
+        match None if wanted.spec is None else wanted.spec["power"]:
             case None:
-                _write(tx, instance, generation, ABSENT, boots=boots)
-                return Done()
-            case "on" if state == RUNNING or (state == STARTING and machine.ready_at <= tx.now):
-                _write(tx, instance, generation, RUNNING, boots=boots)
-                return Done()
-            case "on" if state == STARTING:
-                return Later((machine.ready_at - tx.now).total_seconds())
+                return replace(of, state=ABSENT), Done()
+            case "on" if state == STARTING and ready_at is not None and ready_at > tx.now:
+                return None, Later((ready_at - tx.now).total_seconds())
+            case "on" if state in (RUNNING, STARTING):
+                return replace(of, state=RUNNING), Done()
             case "on":
-                return self._start(tx, instance, generation, boots)
+                return self._start(tx, of)
             case "off":
-                _write(tx, instance, generation, OFF, boots=boots)
-                return Done() if state == OFF else Later(self.settings.halt_seconds)
+                is_off = state == OFF
+                return replace(of, state=OFF), (
+                    Done() if is_off else Later(self.settings.halt_seconds)
+                )
             case power:
                 raise AssertionError(f"{power} is no state of a power switch")
 
-    def _start(self, tx: Tx, instance: str, generation: int, boots: int) -> Progress:
+    def _start(self, tx: Tx, machine: _Machine) -> tuple[_Machine | None, Fate]:
         if tx.world.random() < self.settings.boot_failure_odds:
-            raise ServiceError(
+            return None, ServiceError(
                 "Server.InternalError", "Server.InternalError: Internal error on launch"
             )
         ready_at = tx.now + timedelta(seconds=self.settings.boot_seconds)
-        _write(tx, instance, generation, STARTING, ready_at=ready_at, boots=boots + 1)
-        return Later(self.settings.boot_seconds)
+        started = replace(machine, state=STARTING, ready_at=ready_at, boots=machine.boots + 1)
+        return started, Later(self.settings.boot_seconds)
 
 
 def refuse_former(instance: str, generation: int, seen: int) -> None:
@@ -102,16 +134,11 @@ def refuse_former(instance: str, generation: int, seen: int) -> None:
         raise StaleOwner(f"the driver has seen generation {seen} of {instance}")
 
 
-def _lock(tx: Tx, instance: str) -> Any:
-    return tx.execute(_LOCK, {"m_instance": instance}).first()
-
-
-def _write(
-    tx: Tx, instance: str, generation: int, state: str, *, ready_at: Any = None, boots: int
-) -> None:
-    values = {"generation": generation, "state": state, "ready_at": ready_at, "boots": boots}
-    if tx.execute(_CHANGE, {"m_instance": instance, **values}).rowcount == 0:
-        tx.execute(_INSERT, {"instance": instance, **values})
+def _write(tx: Tx, machines: Sequence[_Machine], statement: sa.Executable, prefix: str) -> None:
+    if machines:
+        names = ("instance", *_CHANGED)
+        rows = [{f"{prefix}{name}": getattr(one, name) for name in names} for one in machines]
+        tx.execute(statement, rows)
 
 
 def forget(tx: Tx, instances: Sequence[str]) -> None:

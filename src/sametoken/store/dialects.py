@@ -6,12 +6,16 @@ Statements are module constants. A statement that each database spells different
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+
+from sametoken.store import codec
+from sametoken.store.columns import to_microseconds
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
@@ -118,3 +122,93 @@ def _upsert(
     )
     found: sa.Executable = made.returning(*returning) if returning else made
     return found
+
+
+# The parameter of a statement of many rows: one document, a list with a list for each row.
+_GIVEN = "given_rows"
+
+
+def of_many(columns: Mapping[str, Any], build: Callable[[str, Any], sa.Executable]) -> ByDialect:
+    """Make a statement that acts on all rows it is given, whose `columns` have these types.
+
+    `build` gets the dialect's name and the columns of the given rows, as those of a table. The
+    statement is executed with the parameters that `given` makes.
+    """
+    return ByDialect(
+        {dialect: build(dialect, _given(dialect, columns)) for dialect in (SQLITE, POSTGRESQL)}
+    )
+
+
+def given(rows: Iterable[Sequence[Any]], **more: Any) -> dict[str, Any]:
+    """Make the parameters of a statement of many rows; values are in the order of its columns."""
+    plain = [[_plain(value) for value in row] for row in rows]
+    return {_GIVEN: codec.dumps(plain), **more}
+
+
+def insert_many_or_ignore(table: sa.Table) -> ByDialect:
+    """Insert rows, but those whose key is taken. Returns the rows that were inserted."""
+    return of_many(
+        _types(table),
+        lambda dialect, rows: (
+            _insert_all(dialect, table, rows).on_conflict_do_nothing().returning(*table.c)
+        ),
+    )
+
+
+def upsert_many(
+    table: sa.Table,
+    change: Callable[[Any], Mapping[str, Any]],
+    *,
+    where: Callable[[Any], sa.ColumnElement[bool]],
+) -> ByDialect:
+    """Insert rows, or update the stored ones, each as `upsert` does. Returns the rows written."""
+    return of_many(
+        _types(table),
+        lambda dialect, rows: _upsert(
+            _insert_all(dialect, table, rows), table, change, where, list(table.c)
+        ),
+    )
+
+
+def _types(table: sa.Table) -> dict[str, Any]:
+    return {column.name: column.type for column in table.c}
+
+
+def _insert_all(dialect: str, table: sa.Table, rows: Any) -> Any:
+    """Insert the given rows in the order of their key, in which every transaction locks them."""
+    key = [rows[column.name] for column in table.primary_key]
+    # Without WHERE, SQLite takes ON CONFLICT for the condition of a join.
+    found = sa.select(*rows).where(sa.true()).order_by(*key)
+    return _INSERTS[dialect](table).from_select(list(_types(table)), found)
+
+
+def _plain(value: Any) -> Any:
+    """Write a value as JSON has it: a moment as its column does, a document as its text."""
+    match value:
+        case datetime():
+            return to_microseconds(value)
+        case dict() | list():
+            return codec.dumps(value)
+        case _:
+            return value
+
+
+def _given(dialect: str, columns: Mapping[str, Any]) -> Any:
+    document = sa.bindparam(_GIVEN, type_=sa.Text)
+    if dialect == SQLITE:
+        each = sa.func.json_each(document).table_valued("value")
+        found = [
+            sa.type_coerce(
+                sa.func.json_extract(each.c.value, sa.literal_column(f"'$[{number}]'")), type
+            ).label(name)
+            for number, (name, type) in enumerate(columns.items())
+        ]
+    else:
+        each = sa.func.jsonb_array_elements(sa.cast(document, postgresql.JSONB)).table_valued(
+            "value"
+        )
+        found = [
+            sa.cast(each.c.value.op("->>")(sa.literal_column(str(number))), type).label(name)
+            for number, (name, type) in enumerate(columns.items())
+        ]
+    return sa.select(*found).select_from(each).subquery("given").c

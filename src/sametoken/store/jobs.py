@@ -31,40 +31,59 @@ class Job:
 
 
 class JobQueue:
-    """A first-in, first-out queue for a single consumer."""
+    """A queue for a single consumer: of requests, and of this process's own work.
+
+    Each is first-in, first-out, and a batch has room for both, so that neither starves the other:
+    requests that come faster than they are driven do not keep the driver waiting.
+    """
 
     def __init__(self, jobs_max: int = QUEUE_JOBS_MAX) -> None:
-        self._jobs: deque[Job] = deque()
+        self._requests: deque[Job] = deque()
+        self._own: deque[Job] = deque()
         self._jobs_max = jobs_max
         self._changed = threading.Condition()
         self._closed = False
 
-    def put(self, job: Job) -> None:
-        """Queue `job`. Raises `Transient` (not run) when the queue is full or closed."""
+    def put(self, job: Job, *, is_own: bool = False) -> None:
+        """Queue `job`. Raises `Transient` (not run) when the queue is full or closed.
+
+        `is_own` marks the work of a thread that waits for it before it asks for more.
+        """
         with self._changed:
             if self._closed:
                 raise Transient("the store is closing", ran=False)
-            if len(self._jobs) >= self._jobs_max:
+            if len(self._requests) + len(self._own) >= self._jobs_max:
                 raise Transient(f"{self._jobs_max} transactions are waiting already", ran=False)
-            self._jobs.append(job)
+            (self._own if is_own else self._requests).append(job)
             self._changed.notify()
 
     def wait(self) -> bool:
         """Wait until there are jobs to take. Returns False once the queue is closed and empty."""
         with self._changed:
-            while not self._jobs and not self._closed:
+            while not (self._requests or self._own or self._closed):
                 self._changed.wait()
-            return bool(self._jobs)
+            return bool(self._requests or self._own)
 
     def take(self, jobs_max: int = BATCH_JOBS_MAX) -> list[Job]:
-        """Take up to `jobs_max` jobs and mark them as running. Skips cancelled jobs."""
+        """Take up to `jobs_max` jobs and mark them as running. Skips cancelled jobs.
+
+        At most half are of the process's own work while requests wait.
+        """
         batch: list[Job] = []
         with self._changed:
-            while self._jobs and len(batch) < jobs_max:
-                job = self._jobs.popleft()
-                if job.future.set_running_or_notify_cancel():
-                    batch.append(job)
+            own_max = max(1, jobs_max // 2) if self._requests else jobs_max
+            self._move(self._own, batch, own_max)
+            self._move(self._requests, batch, jobs_max)
+            self._move(self._own, batch, jobs_max)
         return batch
+
+    @staticmethod
+    def _move(jobs: deque[Job], batch: list[Job], jobs_max: int) -> None:
+        """Move jobs to the batch until it has `jobs_max`."""
+        while jobs and len(batch) < jobs_max:
+            job = jobs.popleft()
+            if job.future.set_running_or_notify_cancel():
+                batch.append(job)
 
     def close(self) -> None:
         """Refuse new jobs; queued jobs are still handed out."""

@@ -160,7 +160,10 @@ class SqliteStore:
         return connection
 
     def run(self, fn: Callable[[Tx], T]) -> T:
-        return self.submit(fn).result()
+        job = Job(fn)
+        self._jobs.put(job, is_own=True)
+        result: T = job.future.result()
+        return result
 
     def submit(self, fn: Callable[[Tx], T], *, lane: str = "") -> Future[T]:
         # The single writer runs all jobs in turn, so lanes make no difference.

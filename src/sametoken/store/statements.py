@@ -35,7 +35,7 @@ LENGTHS_MAX = 256
 
 # The beginnings of all savepoint commands.
 _SAVEPOINTS = ("SAVEPOINT ", "RELEASE ", "ROLLBACK TO ")
-_CONSTANT = (sa.Select, sa.Insert, sa.Update, sa.Delete)
+_CONSTANT = (sa.Select, sa.TextualSelect, sa.Insert, sa.Update, sa.Delete)
 
 Convert = Callable[[Any], Any]
 Parameters = Mapping[str, Any]

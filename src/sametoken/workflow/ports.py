@@ -1,12 +1,13 @@
 """The services behind a launch, as the workflow sees them. `node` binds the real ones.
 
-Every call carries a token derived from (instance, epoch, step) and the generation of the caller's
-lease: the token makes a repeat a repeat, the generation makes a former owner harmless.
+Every call carries a token that names (instance, epoch, step) and the generation of the caller's
+lease: the token makes a repeat a repeat, the generation makes a former owner harmless. Calls of
+many instances go to a service together, and each has a fate of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -48,9 +49,6 @@ class Later:
     seconds: float
 
 
-Progress = Done | Later
-
-
 class StaleOwner(SametokenError):
     """The caller has lost its lease to a successor, and must do nothing more.
 
@@ -58,14 +56,18 @@ class StaleOwner(SametokenError):
     """
 
 
+# An error is a fate, not raised, so that it is its own call's alone. `StaleOwner` says that the
+# caller is a former owner; `Transient` or a 5xx `ServiceError`, that a repeat may succeed; a 4xx
+# `ServiceError`, that no repeat will; any other error is a bug.
+Fate = Done | Later | Exception
+
+
 class Service(Protocol):
-    """A service that acts for instances; the launch has four.
+    """A service that acts for instances; the launch has four."""
 
-    `call` raises `StaleOwner`; `Transient` or a 5xx `ServiceError` when a repeat may succeed; a 4xx
-    `ServiceError` when no repeat will.
-    """
-
-    def call(self, verb: Verb, call: StepCall) -> Progress: ...
+    def call_many(self, verb: Verb, calls: Sequence[StepCall]) -> Sequence[Fate]:
+        """Do `verb` for each call, at most one for an instance. Returns a fate for each call."""
+        ...
 
 
 Services = Mapping[str, Service]

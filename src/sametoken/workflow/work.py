@@ -8,7 +8,7 @@ that drives it. Taking a lease raises the generation. A former owner can then ne
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,8 +16,10 @@ import sqlalchemy as sa
 
 from sametoken.resources.kit.rows import Row
 from sametoken.store.columns import Moment
+from sametoken.store.dialects import given, of_many
 from sametoken.store.port import Tx
 from sametoken.workflow.plans import PLANS, Plan, Step
+from sametoken.workflow.tokens import TokenForm, step_token
 
 metadata = sa.MetaData()
 
@@ -47,8 +49,17 @@ WORK = sa.Table(
     sa.Column("deadline_at", Moment),
     sa.Column("spec", sa.JSON, nullable=False),
     sa.Column("failure", sa.JSON(none_as_null=True)),
+    # Rows that release 0.1.0 wrote have HASHED tokens until their next plan.
+    sa.Column("token_form", sa.String(8), nullable=False, server_default=TokenForm.HASHED.value),
     sa.Index(
         "work_due",
+        "due_at",
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+    ),
+    sa.Index(
+        "work_turn",
+        "account",
         "due_at",
         sqlite_where=sa.text("due_at IS NOT NULL"),
         postgresql_where=sa.text("due_at IS NOT NULL"),
@@ -76,6 +87,11 @@ class Work:
     deadline_at: datetime | None
     spec: Mapping[str, Any]
     failure: tuple[str, str] | None
+    token_form: str
+
+    def token(self, step: Step, service: str) -> str:
+        """The token of the instance's step for that service, the same at each try."""
+        return step_token(self.token_form, self.instance, self.epoch, step.name, service)
 
     def next_step(self) -> Step:
         return self.the_plan.steps[self.step]
@@ -89,7 +105,26 @@ class Work:
         return self.step + 1 == len(self.the_plan.steps)
 
 
-_ENQUEUE = sa.insert(WORK)
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A change of work that `held` describes as its owner knows it.
+
+    `due_at` None: there is nothing left to do.
+    """
+
+    held: Work
+    changed: Work
+    due_at: datetime | None
+    keeps_lease: bool = False
+
+
+_QUEUED = (
+    "instance", "account", "region", "zone", "plan", "epoch", "step", "attempt", "generation",
+    "due_at", "deadline_at", "spec",
+)  # fmt: skip
+_ENQUEUE = sa.insert(WORK).values(
+    {name: sa.bindparam(f"w_{name}") for name in _QUEUED} | {"token_form": TokenForm.READABLE.value}
+)
 _FIND = sa.select(WORK).where(WORK.c.instance == sa.bindparam("w_instance"))
 _SPEC = sa.select(WORK.c.spec).where(WORK.c.instance == sa.bindparam("w_instance"))
 _PIN = (
@@ -103,41 +138,22 @@ _BREAK_LEASES = (
     .values(lease_until=None)
 )
 _FORGET = sa.delete(WORK).where(WORK.c.instance.in_(sa.bindparam("instances", expanding=True)))
-_FREE = sa.or_(WORK.c.lease_until.is_(None), WORK.c.lease_until <= sa.bindparam("now"))
-_DUE = (
-    sa.select(WORK)
-    .where(WORK.c.due_at <= sa.bindparam("now"), _FREE)
-    .order_by(WORK.c.due_at)
-    .limit(sa.bindparam("limit"))
-)
-_IS_DUE = sa.select(WORK.c.instance).where(WORK.c.due_at <= sa.bindparam("now"), _FREE).limit(1)
-# `next_due` needs two queries, because thousands of rows may wait for their machines to boot. The
-# first query stops at the first row of the index that is not leased. The second reads only rows
-# that are due, which are few, because only leased work stays due for long.
-_NEXT_UNLEASED = (
-    sa.select(WORK.c.due_at)
-    .where(WORK.c.due_at.is_not(None), WORK.c.lease_until.is_(None))
-    .order_by(WORK.c.due_at)
-    .limit(1)
-)
-_NEXT_RELEASED = sa.select(sa.func.min(WORK.c.lease_until)).where(
-    WORK.c.due_at <= sa.bindparam("now"), WORK.c.lease_until.is_not(None)
-)
-_LOCK_DUE = _DUE.with_for_update(skip_locked=True)
-_TAKE = (
-    sa.update(WORK)
-    .where(WORK.c.instance == sa.bindparam("w_instance"))
-    .values(generation=WORK.c.generation + 1, lease_until=sa.bindparam("w_until"))
-)
-_RECORDED = (
-    "plan", "epoch", "step", "attempt", "due_at", "lease_until", "deadline_at", "failure",
-)  # fmt: skip
-_RECORD = (
-    sa.update(WORK)
-    .where(WORK.c.instance == sa.bindparam("w_instance"))
-    .where(WORK.c.generation == sa.bindparam("w_generation"))
-    .where(WORK.c.epoch == sa.bindparam("w_was_epoch"))
-    .values({name: sa.bindparam(f"w_{name}") for name in _RECORDED})
+_RECORDED = {
+    "plan": sa.String, "epoch": sa.Integer, "step": sa.Integer, "attempt": sa.Integer,
+    "due_at": Moment, "lease_until": Moment, "deadline_at": Moment,
+    "failure": sa.JSON(none_as_null=True),
+}  # fmt: skip
+_OWNED = {"instance": sa.String, "generation": sa.Integer, "was_epoch": sa.Integer}
+_RECORD = of_many(
+    _OWNED | _RECORDED,
+    lambda dialect, one: (
+        sa.update(WORK)
+        .where(WORK.c.instance == one.instance)
+        .where(WORK.c.generation == one.generation)
+        .where(WORK.c.epoch == one.was_epoch)
+        .values({name: one[name] for name in _RECORDED})
+        .returning(WORK.c.instance)
+    ),
 )
 _REDIRECT = (
     sa.update(WORK)
@@ -151,6 +167,7 @@ _REDIRECT = (
         lease_until=None,
         deadline_at=sa.bindparam("w_deadline_at"),
         failure=None,
+        token_form=TokenForm.READABLE.value,
     )
 )
 
@@ -163,20 +180,18 @@ def enqueue_launches(tx: Tx, instances: Sequence[tuple[Row, dict[str, Any]]]) ->
         _ENQUEUE,
         [
             {
-                "instance": row.id,
-                "account": row.account,
-                "region": row.region,
-                "zone": row.zone,
-                "plan": plan.name,
-                "epoch": 0,
-                "step": 0,
-                "attempt": 0,
-                "generation": 0,
-                "due_at": tx.now,
-                "lease_until": None,
-                "deadline_at": tx.now + plan.deadline,
-                "spec": spec,
-                "failure": None,
+                "w_instance": row.id,
+                "w_account": row.account,
+                "w_region": row.region,
+                "w_zone": row.zone,
+                "w_plan": plan.name,
+                "w_epoch": 0,
+                "w_step": 0,
+                "w_attempt": 0,
+                "w_generation": 0,
+                "w_due_at": tx.now,
+                "w_deadline_at": tx.now + plan.deadline,
+                "w_spec": spec,
             }
             for row, spec in instances
         ],
@@ -205,49 +220,24 @@ def redirect(tx: Tx, instance: str, plan_name: str, **spec: Any) -> None:
     tx.wake(CHANNEL)
 
 
-def is_due(tx: Tx) -> bool:
-    """Is there due work to lease? Reads only."""
-    return tx.execute(_IS_DUE, {"now": tx.now}).first() is not None
+def record(tx: Tx, records: Sequence[Record]) -> set[str]:
+    """Write each record whose work is still owned; returns the instances of these.
 
-
-def next_due(tx: Tx) -> datetime | None:
-    """Return when the next work is due or its lease runs out; None if there is no work."""
-    moments: list[datetime | None] = [
-        tx.execute(_NEXT_UNLEASED).scalar(),
-        tx.execute(_NEXT_RELEASED, {"now": tx.now}).scalar(),
-    ]
-    return min((moment for moment in moments if moment is not None), default=None)
-
-
-def lease(tx: Tx, limit: int) -> list[Work]:
-    """Lease at most `limit` due rows, each with a higher generation than any before."""
-    due = [_work(row) for row in tx.execute(_LOCK_DUE, {"now": tx.now, "limit": limit})]
-    if due:
-        take(tx, [work.instance for work in due])
-    return [replace(work, generation=work.generation + 1) for work in due]
-
-
-def take(tx: Tx, instances: Sequence[str]) -> None:
-    """Make the caller the only owner of these rows, which it must have locked."""
+    The others have another owner or another plan by now.
+    """
+    if not records:
+        return set()
     until = tx.now + LEASE
-    tx.execute(_TAKE, [{"w_instance": instance, "w_until": until} for instance in instances])
-
-
-def record(
-    tx: Tx, held: Work, changed: Work, *, due_at: datetime | None, keeps_lease: bool
-) -> bool:
-    """Write `changed` if `held` is still owned. False if another owner or plan has taken over."""
-    values = {
-        f"w_{name}": getattr(changed, name)
-        for name in ("instance", "generation", "plan", "epoch", "step", "attempt", "deadline_at")
-    }
-    values |= {
-        "w_was_epoch": held.epoch,
-        "w_due_at": due_at,
-        "w_lease_until": tx.now + LEASE if keeps_lease else None,
-        "w_failure": None if changed.failure is None else list(changed.failure),
-    }
-    return tx.execute(_RECORD, values).rowcount == 1
+    rows = [
+        (
+            one.held.instance, one.held.generation, one.held.epoch, one.changed.plan,
+            one.changed.epoch, one.changed.step, one.changed.attempt, one.due_at,
+            until if one.keeps_lease else None, one.changed.deadline_at,
+            None if one.changed.failure is None else list(one.changed.failure),
+        )
+        for one in sorted(records, key=lambda one: one.held.instance)
+    ]  # fmt: skip
+    return {row.instance for row in tx.execute(_RECORD, given(rows))}
 
 
 def break_leases(tx: Tx) -> None:
@@ -260,7 +250,7 @@ def break_leases(tx: Tx) -> None:
 
 def find(tx: Tx, instance: str) -> Work | None:
     row = tx.execute(_FIND, {"w_instance": instance}).first()
-    return None if row is None else _work(row)
+    return None if row is None else read_work(row)
 
 
 def forget(tx: Tx, instances: Sequence[str]) -> None:
@@ -269,9 +259,11 @@ def forget(tx: Tx, instances: Sequence[str]) -> None:
         tx.execute(_FORGET, {"instances": list(instances)})
 
 
-def _work(row: Any) -> Work:
+def read_work(row: Any) -> Work:
+    """Make a `Work` of a row of `WORK`."""
     return Work(
         row.instance, row.account, row.region, row.zone, row.plan, row.epoch, row.step,
         row.attempt, row.generation, row.due_at, row.deadline_at, row.spec,
         None if row.failure is None else (row.failure[0], row.failure[1]),
+        row.token_form,
     )  # fmt: skip

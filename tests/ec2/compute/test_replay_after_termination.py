@@ -14,7 +14,7 @@ from plane import LAUNCH, Plane
 from sametoken.resources.catalogues import images
 from sametoken.resources.compute.key_pairs import KEY_PAIR
 from sametoken.resources.compute.placements import placement_id
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import rows, transitions
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import vpcs
@@ -150,7 +150,7 @@ def test_a_sweep_leaves_nothing_of_what_is_forgotten_and_takes_nothing_else(plan
     sweep_all(plane)
     ids = [gone, volume, placement_id(gone)]
     assert plane.run(lambda tx: rows.by_ids(tx, ids)) == {}
-    assert plane.run(lambda tx: rows.transitions(tx, gone)) == []
+    assert plane.run(lambda tx: transitions.of(tx, gone)) == []
     assert plane.run(lambda tx: work.find(tx, gone)) is None
     assert launch(client, ClientToken="kept")["InstanceId"] == kept
 

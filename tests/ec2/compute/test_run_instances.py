@@ -15,9 +15,9 @@ from ec2.asking import described, drive, found, launch, row_of, wait
 from plane import LAUNCH, Plane, running_plane
 from sametoken.idempotency.entries import read_attempts
 from sametoken.idempotency.ledger import Scope
-from sametoken.idempotency.token import derive_token
 from sametoken.store.port import Tx
 from sametoken.workflow.plans import PLANS
+from sametoken.workflow.tokens import TokenForm, step_token
 
 # Members that show the current state, which a replay may show later than the first answer.
 CURRENT = (
@@ -143,7 +143,8 @@ def test_a_guessed_step_token_disturbs_no_launch(still: Plane) -> None:
     client = still.client()
     id = launch(client, ClientToken="victim")["InstanceId"]
     guesses = {
-        derive_token(id, str(epoch), step.name, service)
+        step_token(form, id, epoch, step.name, service)
+        for form in TokenForm
         for epoch in (0, 1)
         for plan in PLANS.values()
         for step in plan.steps
@@ -171,7 +172,8 @@ def test_a_step_that_was_guessed_first_is_still_taken(tmp_path: Path) -> None:
         client = plane.client()
         id = launch(client, ClientToken="victim")["InstanceId"]
         for step in PLANS["launch"].steps:
-            launch(client, ClientToken=derive_token(id, "0", step.name, step.services[0]))
+            guess = step_token(TokenForm.READABLE, id, 0, step.name, step.services[0])
+            launch(client, ClientToken=guess)
         volumes = client.get_waiter("volume_in_use")
         filters = [{"Name": "attachment.instance-id", "Values": [id]}]
         while not client.describe_volumes(Filters=filters)["Volumes"]:

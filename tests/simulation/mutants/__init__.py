@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from simulation.mutants import commits, driving, holdings, tokens
+from simulation.mutants import batches, commits, driving, holdings, tokens
 
 Mutant = Callable[[], Iterator[None]]
 
@@ -51,6 +51,10 @@ _ALL: tuple[Mutant, ...] = (
     holdings.gateway_leaves_its_interface,
     holdings.callers_end_what_others_stand_on,
     holdings.stamp_stays,
+    batches.failure_harms_its_mates,
+    batches.account_starves_others,
+    batches.late_launch_binds_its_token,
+    batches.batch_acknowledged_before_its_commit,
 )
 _LAUNCHES = {"palette": ("RunInstances",)}
 _UP = {"crash": 0.0, "crash_node": 0.0}
@@ -83,6 +87,12 @@ ODDS: Mapping[Mutant, dict[str, Any]] = {
         "palette": ("CreateNetworkInterface", "AllocateAddress"),
     },
     holdings.quotas_not_checked: {"limits": 0.6},
+    batches.failure_harms_its_mates: {
+        **_LAUNCHES, "effect_refuses": 0.2, "gather_work": 1.0,
+    },
+    batches.account_starves_others: {**_LAUNCHES, "gather_work": 1.0},
+    batches.late_launch_binds_its_token: {**_LAUNCHES, "stall": 0.06},
+    batches.batch_acknowledged_before_its_commit: {**_LAUNCHES, "commit_fails": 0.05},
     holdings.callers_end_what_others_stand_on: {
         "palette": ("CreateVpc", "CreateSubnet", "CreateNetworkInterface"),
     },

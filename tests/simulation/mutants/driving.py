@@ -3,63 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
 import sqlalchemy as sa
 
-from sametoken.idempotency import derive_token
 from sametoken.services import simulated_machines, steps
 from sametoken.services.fence import pass_fence
 from sametoken.store.port import Tx
-from sametoken.workflow import runner, work
-from sametoken.workflow.ports import StepCall, Verb
-from sametoken.workflow.work import Work
+from sametoken.workflow import turns, work
+from sametoken.workflow.ports import StaleOwner, StepCall, Verb
+from sametoken.workflow.tokens import step_token
+from sametoken.workflow.work import Record
 
 
 def step_token_from_the_attempt() -> Iterator[None]:
     """Make each try of a step a step of its own, which is performed again."""
-    derive, tries = derive_token, iter(range(1_000_000))
+    tries = iter(range(1_000_000))
 
-    def mutated(*parts: str) -> str:
-        return derive(*parts, str(next(tries)))
+    def mutated(form: str, instance: str, epoch: int, step: str, service: str) -> str:
+        return f"{step_token(form, instance, epoch, step, service)}:{next(tries)}"
 
-    with patch.object(runner, "derive_token", mutated):
+    with patch.object(work, "step_token", mutated):
         yield
 
 
 def record_without_the_fence() -> Iterator[None]:
     """Let a former owner overwrite the record of its successor."""
 
-    def mutated(
-        tx: Tx, held: Work, changed: Work, *, due_at: datetime | None, keeps_lease: bool
-    ) -> bool:
-        change = sa.update(work.WORK).where(work.WORK.c.instance == held.instance)
-        written = ("plan", "epoch", "step", "attempt", "deadline_at", "failure")
-        values = {name: getattr(changed, name) for name in written}
-        until = tx.now + work.LEASE if keeps_lease else None
-        result = tx.execute(change.values(**values, due_at=due_at, lease_until=until))
-        return result.rowcount == 1
+    def mutated(tx: Tx, records: Sequence[Record]) -> set[str]:
+        for one in records:
+            change = sa.update(work.WORK).where(work.WORK.c.instance == one.held.instance)
+            written = ("plan", "epoch", "step", "attempt", "deadline_at", "failure")
+            values = {name: getattr(one.changed, name) for name in written}
+            until = tx.now + work.LEASE if one.keeps_lease else None
+            tx.execute(change.values(**values, due_at=one.due_at, lease_until=until))
+        return {one.held.instance for one in records}
 
     with patch.object(work, "record", mutated):
         yield
 
 
 def services_without_the_fence() -> Iterator[None]:
-    def mutated(tx: Tx, service: str, verb: Verb, call: StepCall) -> None:
-        return None
-
-    with patch.object(steps, "pass_fence", mutated):
+    with patch.object(steps, "pass_fence", lambda tx, service, verb, calls: {}):
         yield
 
 
 def unwinding_leaves_the_door_open() -> Iterator[None]:
     """Forget that a service was closed or released, so that a paused owner resumes and creates."""
 
-    def mutated(tx: Tx, service: str, verb: Verb, call: StepCall) -> None:
-        if verb not in (Verb.CLOSE, Verb.RELEASE):
-            pass_fence(tx, service, verb, call)
+    def mutated(
+        tx: Tx, service: str, verb: Verb, calls: Sequence[StepCall]
+    ) -> dict[str, StaleOwner]:
+        return {} if verb in (Verb.CLOSE, Verb.RELEASE) else pass_fence(tx, service, verb, calls)
 
     with patch.object(steps, "pass_fence", mutated):
         yield
@@ -70,7 +66,7 @@ def lease_without_a_generation() -> Iterator[None]:
         leased = sa.update(work.WORK).where(work.WORK.c.instance.in_(instances))
         tx.execute(leased.values(lease_until=tx.now + work.LEASE))
 
-    with patch.object(work, "take", mutated):
+    with patch.object(turns, "take", mutated):
         yield
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from unittest.mock import patch
 
@@ -20,11 +20,12 @@ from sametoken.store.port import Tx
 def held_is_credited_twice() -> Iterator[None]:
     let_go = instances.let_go
 
-    def mutated(tx: Tx, row: Row) -> Row:
-        held = row.private["held"]
-        if held is not None:
-            counters.credit(tx, held["vcpus"], 1)
-        return let_go(tx, row)
+    def mutated(tx: Tx, held: Iterable[Row]) -> None:
+        found = list(held)
+        for row in found:
+            if row.private["held"] is not None:
+                counters.credit(tx, row.private["held"]["vcpus"], 1)
+        let_go(tx, found)
 
     with patch.object(instances, "let_go", mutated):
         yield

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sametoken.ec2.compute.launch_capacity import insufficient_capacity
+from sametoken.ec2.compute.launch_capacity import insufficient_capacity, refuse_late
 from sametoken.ec2.kit.actions import Action, Change
 from sametoken.ec2.kit.repeats import same
 from sametoken.ec2.kit.request import Request
@@ -95,6 +95,8 @@ def start_instances(tx: Tx, request: Request) -> Document:
     for row in found:
         if row.state not in (InstanceState.STOPPED, InstanceState.RUNNING, InstanceState.PENDING):
             raise _incorrect_state(row, "started")
+    if any(row.state == InstanceState.STOPPED for row in found):
+        refuse_late(request)
     return {"StartingInstances": [_change(tx, row, _start) for row in found]}
 
 

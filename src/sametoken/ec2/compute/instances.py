@@ -22,7 +22,7 @@ from sametoken.ec2.protocol.documents import Document
 from sametoken.ec2.storage.volumes import volume_mapping
 from sametoken.idempotency import Identities
 from sametoken.resources.compute.instances import INSTANCE, STATE_CODES, InstanceState
-from sametoken.resources.kit import rows
+from sametoken.resources.kit import rows, transitions
 from sametoken.resources.kit.listings import By, Wish
 from sametoken.resources.kit.moments import find_moment
 from sametoken.resources.kit.rows import Row
@@ -228,7 +228,7 @@ def get_console_output(tx: Tx, request: Request) -> Document:
     """Return the machine's boot output, base64 as EC2 sends it; empty before it boots."""
     ids = [request.params["InstanceId"]]
     row = rows.get(tx, INSTANCE, request.account, request.region, ids)[0]
-    moves = rows.transitions(tx, row.id)
+    moves = transitions.of(tx, row.id)
     text = "".join(
         f"[{one.moved_at:%Y-%m-%d %H:%M:%S}] {one.from_state} -> {one.to_state}: {one.cause}\r\n"
         for one in moves

@@ -12,7 +12,7 @@ from typing import Any
 
 from sametoken.ec2.compute import launch_parameters, launch_templates, placement_groups
 from sametoken.ec2.compute.instances import view
-from sametoken.ec2.compute.launch_capacity import insufficient_capacity
+from sametoken.ec2.compute.launch_capacity import insufficient_capacity, refuse_late
 from sametoken.ec2.compute.launch_documents import Blueprint, instance_document
 from sametoken.ec2.kit.actions import NOT_INTENT, Action, Tokened
 from sametoken.ec2.kit.repeats import doubles
@@ -61,6 +61,7 @@ def zone_of(tx: Tx, request: Request) -> str:
 
 def perform(tx: Tx, request: Request) -> Made:
     """Launch. The identities are the reservation and its instances, in launch order."""
+    refuse_late(request)
     resolved, origin = launch_templates.laid_under(tx, request)
     if resolved is not request:
         launch_parameters.validate(resolved)

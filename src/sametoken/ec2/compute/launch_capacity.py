@@ -1,8 +1,20 @@
-"""EC2's refusal of a launch for which capacity is missing."""
+"""EC2's refusals of launches: capacity is missing, or those before it wait for too long."""
 
 from __future__ import annotations
 
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol import refusals
 from sametoken.errors import ServiceError
+
+
+def refuse_late(request: Request) -> None:
+    """Raise Unavailable (503) while the account's launches wait for too long to be driven.
+
+    It binds no token. Source: EC2 error codes, Unavailable: "The server is overloaded and can't
+    handle the request."
+    """
+    if request.launches_late:
+        raise refusals.unavailable()
 
 
 def insufficient_capacity(instance_type: str, zone: str, others: list[str]) -> ServiceError:

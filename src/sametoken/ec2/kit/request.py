@@ -14,6 +14,7 @@ class Request:
     `params` are typed by the action's input shape and keep the request as sent: nothing is
     resolved or defaulted in it. `access` is what the access key may do, `full` or `read-only`.
     `prepared` is what the action's `prepare` made; it may be secret, so it is in no `repr`.
+    `launches_late`: the account's accepted launches wait for too long, so no further one is taken.
     """
 
     account: str
@@ -24,6 +25,7 @@ class Request:
     access_key_id: str
     access: str
     prepared: Any = field(default=None, repr=False)
+    launches_late: bool = False
 
     @property
     def place(self) -> tuple[str, str]:

@@ -56,11 +56,11 @@ def read_signature(
     """
     assert now.utcoffset() is not None, "now must be aware"
     assert is_region(default_region), "the default Region is well formed"
-    targets = _TARGET.fullmatch(request.path), _TARGET.fullmatch(request.query)
-    if _METHOD.fullmatch(request.method) is None or None in targets:
+    target = request.path + request.query
+    if _METHOD.fullmatch(request.method) is None or _TARGET.fullmatch(target) is None:
         raise incomplete_signature("The request's target has blanks or control characters.")
-    query = sigv4.query_pairs(request.query)
-    names = {name.decode("latin-1") for name, _ in query}.union(form)
+    query = sigv4.query_pairs(request.query) if request.query else []
+    names = form.keys() | {name.decode("latin-1") for name, _ in query}
     _refuse_sessions(request, names)
 
     authorization = request.only("authorization")

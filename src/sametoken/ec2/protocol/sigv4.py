@@ -13,11 +13,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
 
 from sametoken.ec2.protocol.wire import (
@@ -56,9 +55,10 @@ _HEADER_FIELDS = frozenset({"Credential", "SignedHeaders", "Signature"})
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
 _SCOPE_DATE = re.compile(r"[0-9]{8}")
 _EXPIRES = re.compile(r"[0-9]{1,6}")
-_STAMP = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
-# A field name of RFC 9110 section 5.1, lower case; 64 is twice the longest that clients sign.
-_HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
+_STAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+# Field names of RFC 9110 section 5.1, lower case; 64 is twice the longest that clients sign.
+_NAME = r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}"
+_HEADER_NAMES = re.compile(rf"{_NAME}(?:;{_NAME})*")
 # The Date header (RFC 9110 section 5.6.7). Not by strptime, whose month names follow the locale.
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _HTTP_DATE = re.compile(
@@ -67,18 +67,20 @@ _HTTP_DATE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Stated:
-    """The parts of a signature as sent, the same for a header and for a query string."""
+class _Stated(NamedTuple):
+    """The parts of a signature as sent, the same for a header and for a query string.
+
+    `stamp` is the moment `signed_at` as it is signed: YYYYMMDD'T'HHMMSS'Z'.
+    """
 
     credential: str
     signed_headers: str
     signature: str
+    stamp: str
     signed_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class _Proof:
+class _Proof(NamedTuple):
     date: str
     region: str
     service: str
@@ -112,11 +114,9 @@ def signature_in_header(
     `query` is the request's `query_pairs`, here and below.
     """
     fields = _authorization_fields(authorization)
+    stamp, signed_at = _header_moment(request)
     stated = _Stated(
-        credential=fields["Credential"],
-        signed_headers=fields["SignedHeaders"],
-        signature=fields["Signature"],
-        signed_at=_header_moment(request),
+        fields["Credential"], fields["SignedHeaders"], fields["Signature"], stamp, signed_at
     )
     check_window(stated.signed_at, now=now)
     return _signature(request, query, stated, request.only("x-amz-content-sha256"))
@@ -133,10 +133,11 @@ def signature_in_query(
     if fields["X-Amz-Algorithm"] != ALGORITHM:
         raise incomplete_signature(f"X-Amz-Algorithm must be {ALGORITHM}.")
     stated = _Stated(
-        credential=fields["X-Amz-Credential"],
-        signed_headers=fields["X-Amz-SignedHeaders"],
-        signature=fields["X-Amz-Signature"],
-        signed_at=_moment(fields["X-Amz-Date"]),
+        fields["X-Amz-Credential"],
+        fields["X-Amz-SignedHeaders"],
+        fields["X-Amz-Signature"],
+        fields["X-Amz-Date"],
+        _moment(fields["X-Amz-Date"]),
     )
     check_window(stated.signed_at, now=now, lifetime=_lifetime(fields["X-Amz-Expires"]))
     return _signature(request, query, stated, fields.get("X-Amz-Content-Sha256"))
@@ -159,9 +160,8 @@ def query_pairs(query: bytes) -> list[QueryPair]:
 def _signature(
     request: WireRequest, query: Sequence[QueryPair], stated: _Stated, stated_hash: str | None
 ) -> Signature:
-    # The caller has checked that the moment is near now, so its year has four digits below.
     access_key_id, date, region, service = _scope(stated.credential)
-    if date != f"{stated.signed_at:%Y%m%d}":
+    if date != stated.stamp[:8]:
         raise mismatch("The date in the credential scope is not the date of the request.")
     if _SIGNATURE.fullmatch(stated.signature) is None:
         raise incomplete_signature("The signature must be 64 lower-case hexadecimal digits.")
@@ -181,7 +181,7 @@ def _signature(
             string_to_sign="\n".join(
                 (
                     ALGORITHM,
-                    f"{stated.signed_at:%Y%m%dT%H%M%SZ}",
+                    stated.stamp,
                     f"{date}/{region}/{service}/{_TERMINATOR}",
                     hashlib.sha256(canonical).hexdigest(),
                 )
@@ -239,9 +239,9 @@ def _scope(credential: str) -> tuple[str, str, str, str]:
 
 
 def _header_names(signed_headers: str) -> list[str]:
-    names = signed_headers.split(";")
-    if not all(_HEADER_NAME.fullmatch(name) for name in names):
+    if _HEADER_NAMES.fullmatch(signed_headers) is None:
         raise incomplete_signature("SignedHeaders must be lower-case names, separated by ';'.")
+    names = signed_headers.split(";")
     if names != sorted(set(names)):
         raise incomplete_signature("SignedHeaders must be sorted, each name once.")
     if "host" not in names:
@@ -264,10 +264,12 @@ def _payload_hash(request: WireRequest, stated_hash: str | None) -> str:
     return actual
 
 
-def _header_moment(request: WireRequest) -> datetime:
+def _header_moment(request: WireRequest) -> tuple[str, datetime]:
+    """Return the moment of the request as it is signed, and as a value."""
     stamp = request.only("x-amz-date")
     if stamp is not None:
-        return _moment(stamp.strip())
+        stamp = stamp.strip()
+        return stamp, _moment(stamp)
     date = request.only("date")
     if date is None:
         raise incomplete_signature("The request must have the header X-Amz-Date or Date.")
@@ -275,18 +277,15 @@ def _header_moment(request: WireRequest) -> datetime:
     if written is None or written[2] not in _MONTHS:
         raise incomplete_signature("The Date header must be written as in RFC 9110.")
     day, _, year, hour, minute, second = written.groups()
-    return _utc((year, _MONTHS.index(written[2]) + 1, day, hour, minute, second))
+    stamp = f"{year}{_MONTHS.index(written[2]) + 1:02}{day}T{hour}{minute}{second}Z"
+    return stamp, _moment(stamp)
 
 
 def _moment(stamp: str) -> datetime:
-    written = _STAMP.fullmatch(stamp)
-    if written is None:
+    if _STAMP.fullmatch(stamp) is None:
         raise incomplete_signature("X-Amz-Date must be written YYYYMMDD'T'HHMMSS'Z'.")
-    return _utc(written.groups())
-
-
-def _utc(parts: Iterable[str | int]) -> datetime:
-    year, month, day, hour, minute, second = (int(part) for part in parts)
+    year, month, day = int(stamp[:4]), int(stamp[4:6]), int(stamp[6:8])
+    hour, minute, second = int(stamp[9:11]), int(stamp[11:13]), int(stamp[13:15])
     try:
         return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
@@ -305,19 +304,13 @@ def _canonical_request(
     request: WireRequest, query: Sequence[QueryPair], names: list[str], payload_hash: str
 ) -> bytes:
     """Step 1. Only X-Amz-Signature is left out of a signed query string."""
-    values = _canonical_headers(request)
-    absent = next((name for name in names if name.encode() not in values), None)
-    if absent is not None:
-        raise mismatch(f"The header {absent} is said to be signed, but was not received.")
-    lines = [
-        request.method.encode(),
-        _canonical_path(request.path),
-        _canonical_query(query),
-        *(name.encode() + b":" + values[name.encode()] for name in names),
-        b"",
-        ";".join(names).encode(),
-        payload_hash.encode(),
-    ]
+    lines = [request.method.encode(), _canonical_path(request.path), _canonical_query(query)]
+    for name in names:
+        values = request.values(name)
+        if not values:
+            raise mismatch(f"The header {name} is said to be signed, but was not received.")
+        lines.append(name.encode() + b":" + _canonical_value(values))
+    lines += (b"", ";".join(names).encode(), payload_hash.encode())
     return b"\n".join(lines)
 
 
@@ -326,6 +319,8 @@ def _canonical_path(path: bytes) -> bytes:
 
     The path is encoded already; every service but S3 signs it encoded twice.
     """
+    if path == b"/":
+        return path
     kept: list[bytes] = []
     for segment in path.split(b"/"):
         if segment == b"..":
@@ -337,6 +332,8 @@ def _canonical_path(path: bytes) -> bytes:
 
 
 def _canonical_query(query: Sequence[QueryPair]) -> bytes:
+    if not query:
+        return b""
     encoded = sorted(
         (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
         for name, value in query
@@ -345,13 +342,9 @@ def _canonical_query(query: Sequence[QueryPair]) -> bytes:
     return "&".join(f"{name}={value}" for name, value in encoded).encode()
 
 
-def _canonical_headers(request: WireRequest) -> Mapping[bytes, bytes]:
-    """Return headers as they are signed: trimmed, runs of blanks made one, repeats joined.
+def _canonical_value(values: list[bytes]) -> bytes:
+    """Return a header as it is signed: trimmed, runs of blanks made one, repeats joined.
 
     Values are split as bytes: `str.split` takes 0xA0, a part of UTF-8 letters, for a blank.
     """
-    values: dict[bytes, bytes] = {}
-    for name, value in request.headers:
-        plain = b" ".join(value.split())
-        values[name] = values[name] + b"," + plain if name in values else plain
-    return values
+    return b",".join(b" ".join(value.split()) for value in values)

@@ -41,11 +41,17 @@ class WireRequest:
     query: bytes
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
+    _by_name: dict[bytes, list[bytes]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        for name, value in self.headers:
+            self._by_name.setdefault(name, []).append(value)
 
     def values(self, name: str) -> list[bytes]:
         """Return every value of the header `name` (lower case), in wire order."""
-        wanted = name.encode()
-        return [value for known, value in self.headers if known == wanted]
+        return self._by_name.get(name.encode(), [])
 
     def last(self, name: str) -> str | None:
         """Return the value of the header `name` that was sent last, None without it."""

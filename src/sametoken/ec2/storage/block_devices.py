@@ -39,7 +39,7 @@ _GP2_IOPS_PER_GIB, _GP2_IOPS_MIN, _GP2_IOPS_MAX = 3, 100, 16000
 def plan_volumes(
     tx: Tx, request: Request, image: Document, tags: list[Document]
 ) -> list[dict[str, Any]]:
-    """Plan the volumes of one instance, ids minted, in EC2's names; see `volumes.create_attached`.
+    """Plan the volumes of one instance, ids minted, in EC2's names; see `volumes.lay_out_attached`.
 
     Raises `InvalidBlockDeviceMapping` and the refusals of `measured`.
     """

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
 from sametoken.resources.kit import counters, endings, rows
 from sametoken.resources.kit.kinds import Kind, states
-from sametoken.resources.kit.rows import Row
+from sametoken.resources.kit.rows import Move, Row
 from sametoken.resources.network import interfaces
 from sametoken.resources.network.interfaces import INTERFACE
 from sametoken.store.port import Tx
@@ -80,15 +83,20 @@ def holding(account: str, region: str, zone: str, instance_type: str, vcpus: int
     }
 
 
-def let_go(tx: Tx, row: Row) -> Row:
-    """Credit the capacity and quota that the instance holds, once: its locked row tells whether."""
-    held = row.private["held"]
-    if held is None:
-        return row
-    row = set_private(tx, row, held=None)
-    counters.credit(tx, held["capacity"], 1)
-    counters.credit(tx, held["vcpus"], held["amount"])
-    return row
+def let_go(tx: Tx, held: Iterable[Row]) -> None:
+    """Credit the capacity and quota that instances hold, once: their locked rows tell whether.
+
+    The counters come last, because all accounts share them.
+    """
+    holding = [row for row in held if row.private["held"] is not None]
+    moves = [Move(row, {"private": {**row.private, "held": None}}) for row in holding]
+    rows.change_many(tx, INSTANCE, moves)
+    amounts = Counter[str]()
+    for row in holding:
+        amounts[row.private["held"]["capacity"]] += 1
+        amounts[row.private["held"]["vcpus"]] += row.private["held"]["amount"]
+    for name in sorted(amounts):
+        counters.credit(tx, name, amounts[name])
 
 
 def set_private(tx: Tx, row: Row, **members: Any) -> Row:
@@ -106,12 +114,42 @@ def move(
     transition_reason: str = "",
 ) -> Row:
     """Move to `state`. `reason` is EC2's StateReason, `transition_reason` its free text."""
-    doc: dict[str, Any] = {"StateTransitionReason": transition_reason, "StateReason": None}
-    if reason is not None:
-        doc["StateReason"] = {"Code": reason[0], "Message": reason[1]}
-    ends = state in INSTANCE.ends | INSTANCE.leaving
-    write = endings.end_regardless if ends else rows.change
-    return write(tx, INSTANCE, row, state=state.value, cause=cause, **doc)
+    [moved] = arrive(tx, [Arrival(row, state, cause, reason, transition_reason)])
+    return moved
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An instance that is to move to `state`: the arguments of `move`."""
+
+    row: Row
+    state: InstanceState
+    cause: str
+    reason: tuple[str, str] | None = None
+    transition_reason: str = ""
+
+    @property
+    def doc(self) -> dict[str, Any]:
+        reason = None
+        if self.reason is not None:
+            reason = {"Code": self.reason[0], "Message": self.reason[1]}
+        return {"StateTransitionReason": self.transition_reason, "StateReason": reason}
+
+
+def arrive(tx: Tx, arrivals: Sequence[Arrival]) -> list[Row]:
+    """Move several instances, as `move` does one; return them as they are now, ended ones last."""
+    ending = [one for one in arrivals if one.state in INSTANCE.ends | INSTANCE.leaving]
+    others = [one for one in arrivals if one not in ending]
+    moves = [Move(one.row, one.doc, one.state.value, one.cause) for one in others]
+    return [
+        *rows.change_many(tx, INSTANCE, moves),
+        *(
+            endings.end_regardless(
+                tx, INSTANCE, one.row, state=one.state.value, cause=one.cause, **one.doc
+            )
+            for one in ending
+        ),
+    ]
 
 
 def set_groups(tx: Tx, row: Row, groups: list[dict[str, str]]) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from sametoken.resources.kit import endings, rows
 from sametoken.resources.kit.kinds import Kind, states
-from sametoken.resources.kit.rows import Row
+from sametoken.resources.kit.rows import Move, Row
 from sametoken.store.port import Tx
 
 PLACEMENT = Kind(
@@ -25,24 +28,32 @@ def placement_id(instance: str) -> str:
     return instance.replace("i-", "placement-", 1)
 
 
-def reserve(tx: Tx, instance: str) -> None:
-    """Reserve a host. Does nothing when the instance has one."""
-    id = placement_id(instance)
-    host = f"host-{int(instance[-4:], 16) % HOSTS_PER_ZONE:02d}"
-    row = rows.find(tx, id, lock=True)
-    if row is None:
-        owner = rows.by_ids(tx, [instance])[instance]
-        rows.insert(
-            tx,
-            [
-                Row(
-                    id, PLACEMENT.name, owner.account, owner.region, "reserved",
-                    {"InstanceId": instance, "Host": host}, tx.now, owner.zone,
-                )
-            ],
-        )  # fmt: skip
-    elif row.state == "released":
-        rows.change(tx, PLACEMENT, row, state="reserved", cause="started again")
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """An instance that needs a host, and the place where it runs."""
+
+    instance: str
+    account: str
+    region: str
+    zone: str
+
+
+def reserve(tx: Tx, guests: Sequence[Guest]) -> None:
+    """Reserve a host for each instance that has none."""
+    found = rows.by_ids(tx, [placement_id(one.instance) for one in guests], lock=True)
+    new = [one for one in guests if placement_id(one.instance) not in found]
+    rows.insert(tx, [_row(tx, one) for one in new])
+    released = [row for row in found.values() if row.state == "released"]
+    moves = [Move(row, {}, "reserved", "started again") for row in released]
+    rows.change_many(tx, PLACEMENT, moves)
+
+
+def _row(tx: Tx, guest: Guest) -> Row:
+    host = f"host-{int(guest.instance[-4:], 16) % HOSTS_PER_ZONE:02d}"
+    return Row(
+        placement_id(guest.instance), PLACEMENT.name, guest.account, guest.region, "reserved",
+        {"InstanceId": guest.instance, "Host": host}, tx.now, guest.zone,
+    )  # fmt: skip
 
 
 def leave(tx: Tx, instance: str, *, for_good: bool) -> None:

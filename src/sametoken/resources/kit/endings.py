@@ -12,7 +12,7 @@ from typing import Any
 from sametoken.errors import ServiceError
 from sametoken.resources.kit import rows
 from sametoken.resources.kit.kinds import KINDS, Kind
-from sametoken.resources.kit.rows import Row
+from sametoken.resources.kit.rows import Move, Row
 from sametoken.store.port import Tx
 
 
@@ -30,7 +30,8 @@ def end(tx: Tx, kind: Kind, row: Row, *, cause: str, state: str | None = None, *
             "DependencyViolation", kind.in_use.format(noun=kind.noun, id=row.id, names=names)
         )
     _end_all(tx, going, cause)
-    return rows.write(tx, kind, row, state or kind.end, cause, doc)
+    [ended] = rows.write(tx, kind, [Move(row, doc, state or kind.end, cause)])
+    return ended
 
 
 def end_regardless(
@@ -48,7 +49,8 @@ def end_regardless(
         for parent, child in staying:
             if parent.kind in KINDS[child.kind].outlives:
                 rows.unlink(tx, parent.id, child.id)
-    return rows.write(tx, kind, row, target, cause, doc)
+    [ended] = rows.write(tx, kind, [Move(row, doc, target, cause)])
+    return ended
 
 
 def _under(tx: Tx, row: Row) -> tuple[list[Row], list[tuple[Row, Row]]]:
@@ -77,4 +79,4 @@ def _under(tx: Tx, row: Row) -> tuple[list[Row], list[tuple[Row, Row]]]:
 def _end_all(tx: Tx, going: list[Row], cause: str) -> None:
     for child in rows.by_ids(tx, [one.id for one in going], lock=True).values():
         kind = KINDS[child.kind]
-        rows.write(tx, kind, child, kind.end, cause, {})
+        rows.write(tx, kind, [Move(child, {}, kind.end, cause)])

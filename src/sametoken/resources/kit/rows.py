@@ -16,13 +16,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from sametoken.idempotency.entries import Ledger
-from sametoken.resources.kit import regions, traits
+from sametoken.resources.kit import regions, traits, transitions
 from sametoken.resources.kit.kinds import KINDS, Kind
 from sametoken.resources.kit.regions import Place
 from sametoken.resources.kit.written import written_by
 from sametoken.store.codec import Encoded
 from sametoken.store.columns import Moment
-from sametoken.store.dialects import BIG
 from sametoken.store.port import Stale, Tx
 
 metadata = sa.MetaData()
@@ -88,20 +87,6 @@ EDGE = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# TRANSITION, append-only: each change of state with its cause, for StateTransitionReason and for
-# the auditor of the simulation.
-TRANSITION = sa.Table(
-    "resource_transition",
-    metadata,
-    sa.Column("id", BIG, primary_key=True),
-    sa.Column("resource_id", sa.String(64), nullable=False),
-    sa.Column("moved_at", Moment, nullable=False),
-    sa.Column("from_state", sa.String(32), nullable=False),
-    sa.Column("to_state", sa.String(32), nullable=False),
-    sa.Column("cause", sa.String(300), nullable=False),
-    sa.Index("resource_transition_resource", "resource_id"),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -140,7 +125,7 @@ _VALUES = attrgetter(*_COLUMNS)
 STORED = sa.select(*(RESOURCE.c[name] for name in _COLUMNS))
 _IN_IDS = RESOURCE.c.id.in_(sa.bindparam("ids", expanding=True))
 _BY_IDS = STORED.where(_IN_IDS).order_by(RESOURCE.c.id)
-_EXISTS = sa.select(RESOURCE.c.id).where(RESOURCE.c.id == sa.bindparam("r_id"))
+_EXISTING = sa.select(RESOURCE.c.id).where(_IN_IDS)
 _LOCK_IDS = _BY_IDS.with_for_update()
 _CHILDREN = (
     STORED.add_columns(EDGE.c.parent)
@@ -160,13 +145,6 @@ _LINK = sa.insert(EDGE)
 _UNLINK = sa.delete(EDGE).where(
     EDGE.c.parent == sa.bindparam("parent"), EDGE.c.child == sa.bindparam("child")
 )
-# Inline: the number that the database gives it is not needed.
-_NOTE_TRANSITION = sa.insert(TRANSITION).inline()
-_TRANSITIONS = (
-    sa.select(TRANSITION)
-    .where(TRANSITION.c.resource_id == sa.bindparam("id"))
-    .order_by(TRANSITION.c.id)
-)
 _UNDER_NOBODY = sa.delete(EDGE).where(EDGE.c.child == sa.bindparam("e_child"))
 _CHANGED = ("state", "doc", "gone_at", "name", "zone", "version")
 _CHANGE = (
@@ -178,6 +156,8 @@ _CHANGE = (
 
 def insert(tx: Tx, rows: Sequence[Row]) -> None:
     """Insert new rows with their traits, and put each under its parents."""
+    if not rows:
+        return
     stored = [replace(row, doc=Encoded(row.doc), parents=()) for row in rows]
     tx.execute(_INSERT, [dict(zip(_COLUMNS, _VALUES(row), strict=True)) for row in stored])
     traits.added(tx, stored)
@@ -226,9 +206,10 @@ def find_living(
     return row if (row.kind, row.account, row.region) == (kind.name, account, region) else None
 
 
-def exists(tx: Tx, id: str) -> bool:
-    """Is there a row or tombstone?"""
-    return tx.execute(_EXISTS, {"r_id": id}).first() is not None
+def existing(tx: Tx, ids: Iterable[str]) -> set[str]:
+    """Return those of `ids` that have a row or tombstone."""
+    wanted = list(ids)
+    return {row.id for row in tx.execute(_EXISTING, {"ids": wanted})} if wanted else set()
 
 
 def zone_of(tx: Tx, kind: Kind, account: str, region: str, id: str) -> str:
@@ -310,6 +291,20 @@ def children(tx: Tx, parents: Sequence[str], kind: Kind | None = None) -> dict[s
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A change of a row: members of its document, and its state; `state` None leaves the state."""
+
+    row: Row
+    doc: dict[str, Any]
+    state: str | None = None
+    cause: str = ""
+
+    @property
+    def target(self) -> str:
+        return self.row.state if self.state is None else self.state
+
+
 def change(
     tx: Tx, kind: Kind, row: Row, *, state: str | None = None, cause: str = "", **doc: Any
 ) -> Row:
@@ -319,58 +314,70 @@ def change(
     that. Raises `Stale` if the stored row is not the version that was read, so that no change
     overwrites another's; the store then runs the whole function again.
     """
-    target = row.state if state is None else state
-    assert target == row.state or target not in kind.ends | kind.leaving, (
-        f"{row.id} is ended by `endings`"
-    )
-    return write(tx, kind, row, target, cause, doc)
+    [changed] = change_many(tx, kind, [Move(row, doc, state, cause)])
+    return changed
 
 
-def write(tx: Tx, kind: Kind, row: Row, target: str, cause: str, doc: dict[str, Any]) -> Row:
-    """Store the row in its new state. Shared by `change` and `endings`, without their checks."""
+def change_many(tx: Tx, kind: Kind, moves: Sequence[Move]) -> list[Row]:
+    """Change several rows of a kind as `change` does one; return them as they are now."""
+    for one in moves:
+        assert one.target == one.row.state or one.target not in kind.ends | kind.leaving, (
+            f"{one.row.id} is ended by `endings`"
+        )
+    return write(tx, kind, moves)
+
+
+def write(tx: Tx, kind: Kind, moves: Sequence[Move]) -> list[Row]:
+    """Store rows in their new states. Shared by `change` and `endings`, without their checks."""
+    if not moves:
+        return []
+    changed = [_changed(tx, kind, one) for one in moves]
+    values = [
+        {f"r_{name}": getattr(row, name) for name in ("id", *_CHANGED)}
+        | {"r_read": one.row.version}
+        for one, row in zip(moves, changed, strict=True)
+    ]
+    if tx.execute(_CHANGE, values).rowcount != len(moves):
+        read = ", ".join(f"{one.row.id} ({one.row.state}, {one.row.version})" for one in moves[:5])
+        raise Stale(f"not as it was read (state, version): {read}")
+    written = written_by(tx)
+    for one, row in zip(moves, changed, strict=True):
+        written.rows[row.id] = row
+        if _ends(kind, one) or not traits.members(kind.name).isdisjoint(one.doc):
+            traits.changed(tx, one.row, row)
+    moved = [one for one in moves if one.target != one.row.state]
+    transitions.note(tx, [(one.row.id, one.row.state, one.target, one.cause) for one in moved])
+    ended = [one.row.id for one in moves if _ends(kind, one)]
+    if ended:
+        # Keep its own children under it until each is released: an unwinding still needs them.
+        tx.execute(_UNDER_NOBODY, [{"e_child": id} for id in ended])
+        for below in written.under.values():
+            below.difference_update(ended)
+        Ledger().ended(tx, ended)
+    if kind.cached:
+        for place in sorted({row.place for row in changed}):
+            regions.renew_stamp(tx, *place)
+    return changed
+
+
+def _ends(kind: Kind, move: Move) -> bool:
+    return move.target in kind.ends and move.row.state not in kind.ends
+
+
+def _changed(tx: Tx, kind: Kind, move: Move) -> Row:
+    row, target = move.row, move.target
     assert target == row.state or target in kind.transitions[row.state], (
         f"{row.id}: no way from {row.state} to {target}"
     )
-    ending = target in kind.ends and row.state not in kind.ends
-    changed = replace(
+    ending = _ends(kind, move)
+    return replace(
         row,
         state=target,
-        doc=Encoded({**row.doc, **doc}),
+        doc=Encoded({**row.doc, **move.doc}),
         gone_at=tx.now if ending else row.gone_at,
         name=None if ending else row.name,
         version=row.version + 1,
         parents=(),
-    )
-    values = {f"r_{name}": getattr(changed, name) for name in ("id", *_CHANGED)}
-    if tx.execute(_CHANGE, values | {"r_read": row.version}).rowcount != 1:
-        raise Stale(f"{row.id} is not as it was read ({row.state}, version {row.version})")
-    written = written_by(tx)
-    written.rows[row.id] = changed
-    if ending or not traits.members(kind.name).isdisjoint(doc):
-        traits.changed(tx, row, changed)
-    if target != row.state:
-        _note_transition(tx, row, target, cause)
-    if ending:
-        # Keep its own children under it until each is released: an unwinding still needs them.
-        tx.execute(_UNDER_NOBODY, {"e_child": row.id})
-        for below in written.under.values():
-            below.discard(row.id)
-        Ledger().ended(tx, [row.id])
-    if kind.cached:
-        regions.renew_stamp(tx, *row.place)
-    return changed
-
-
-def _note_transition(tx: Tx, row: Row, target: str, cause: str) -> None:
-    tx.execute(
-        _NOTE_TRANSITION,
-        {
-            "resource_id": row.id,
-            "moved_at": tx.now,
-            "from_state": row.state,
-            "to_state": target,
-            "cause": cause[:300],
-        },
     )
 
 
@@ -382,11 +389,6 @@ def link(tx: Tx, parent: str, child: str) -> None:
 def unlink(tx: Tx, parent: str, child: str) -> None:
     tx.execute(_UNLINK, {"parent": parent, "child": child})
     written_by(tx).under[parent].discard(child)
-
-
-def transitions(tx: Tx, id: str) -> list[Any]:
-    """List the changes of state of one resource, oldest first, as rows of `TRANSITION`."""
-    return list(tx.execute(_TRANSITIONS, {"id": id}))
 
 
 def from_record(found: Any) -> Row:

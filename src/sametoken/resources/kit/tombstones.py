@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from sametoken.idempotency.ledger import RETENTION
 from sametoken.idempotency.tables import RETAINED
 from sametoken.resources.kit import rows, traits
-from sametoken.resources.kit.rows import RESOURCE, TRANSITION
+from sametoken.resources.kit.rows import RESOURCE
+from sametoken.resources.kit.transitions import TRANSITION
 from sametoken.store.port import Tx
 
 _FORGOTTEN = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from sametoken.resources.kit import endings, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.kinds import Kind, Quota, states
 from sametoken.resources.kit.moments import get_moment, kept_moment
-from sametoken.resources.kit.rows import Row
+from sametoken.resources.kit.rows import Move, Row
 from sametoken.resources.network import addresses, public_addresses
 from sametoken.store.port import Tx
 
@@ -218,27 +218,48 @@ def _attachment(
     }
 
 
-def bring_up(tx: Tx, id: str, *, cause: str) -> None:
-    """Attach the interface for good, with a public address when its launch asked for one."""
-    row = rows.by_ids(tx, [id], lock=True)[id]
-    if row.doc["Attachment"]["Status"] == "attached":
-        return
-    changes: dict[str, Any] = {"Attachment": {**row.doc["Attachment"], "Status": "attached"}}
-    row = rows.change(tx, INTERFACE, row, state="in-use", cause=cause, **changes)
-    open_public(tx, row)
+def bring_up(tx: Tx, instances: Mapping[str, str], *, cause: str) -> None:
+    """Attach interfaces for good, with public addresses where their launches asked for one.
+
+    `instances` has the instance of each interface, by id. An interface that is no longer attached
+    to its instance stays as it is.
+    """
+    found = rows.by_ids(tx, instances, lock=True)
+    attaching = [row for row in found.values() if _is_attaching(row, instances[row.id])]
+    opening = [row.id for row in attaching if _lacks_public(row)]
+    addresses = public_addresses.hold_many(tx, opening) if opening else {}
+    moves = []
+    for row in attaching:
+        doc: dict[str, Any] = {"Attachment": {**row.doc["Attachment"], "Status": "attached"}}
+        if row.id in addresses:
+            doc["Association"] = _automatic(row, addresses[row.id])
+        moves.append(Move(row, doc, "in-use", cause))
+    rows.change_many(tx, INTERFACE, moves)
 
 
-def open_public(tx: Tx, row: Row) -> Row:
-    """Give the interface an automatic public address, when it is to have one and has none."""
-    if not row.private["PublicIp"] or row.doc.get("Association"):
-        return row
-    address = public_addresses.hold(tx, row.id)
-    association = {
+def _is_attaching(row: Row, instance: str) -> bool:
+    attachment = row.doc.get("Attachment") or {}
+    return attachment.get("InstanceId") == instance and attachment["Status"] != "attached"
+
+
+def _lacks_public(row: Row) -> bool:
+    return bool(row.private["PublicIp"]) and not row.doc.get("Association")
+
+
+def _automatic(row: Row, address: str) -> dict[str, Any]:
+    return {
         "IpOwnerId": "amazon",
         "PublicDnsName": public_dns_name(row.region, address),
         "PublicIp": address,
     }
-    return rows.change(tx, INTERFACE, row, Association=association)
+
+
+def open_public(tx: Tx, row: Row) -> Row:
+    """Give the interface an automatic public address, when it is to have one and has none."""
+    if not _lacks_public(row):
+        return row
+    address = public_addresses.hold(tx, row.id)
+    return rows.change(tx, INTERFACE, row, Association=_automatic(row, address))
 
 
 def close_public(tx: Tx, row: Row) -> Row:

@@ -6,11 +6,12 @@ A random one is probed for; the primary key decides when two requests pick the s
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
 from sametoken.errors import ServiceError
-from sametoken.store.dialects import insert_or_ignore
+from sametoken.store.dialects import given, insert_many_or_ignore, insert_or_ignore
 from sametoken.store.port import Tx
 
 metadata = sa.MetaData()
@@ -31,19 +32,39 @@ POOL = ipaddress.IPv4Network("100.64.0.0/10")
 _PROBES = 64
 
 _HOLD = insert_or_ignore(PUBLIC_ADDRESS, returning=PUBLIC_ADDRESS.c.number)
+_HOLD_MANY = insert_many_or_ignore(PUBLIC_ADDRESS)
 _FREE = sa.delete(PUBLIC_ADDRESS).where(PUBLIC_ADDRESS.c.holder == sa.bindparam("holder"))
 
 
 def hold(tx: Tx, holder: str) -> str:
     """Give `holder` an address nobody has. Raises `InsufficientAddressCapacity`."""
-    first = int(POOL.network_address)
     for _ in range(_PROBES):
-        number = first + int(tx.world.random() * POOL.num_addresses)
+        number = _draw(tx)
         if tx.execute(_HOLD, {"number": number, "holder": holder}).first() is not None:
-            return str(ipaddress.IPv4Address(number))
+            return _text(number)
     raise ServiceError(
         "InsufficientAddressCapacity", "Not enough public addresses are free.", http_status=500
     )
+
+
+def hold_many(tx: Tx, holders: Sequence[str]) -> dict[str, str]:
+    """Give each holder an address nobody has, and return them by holder.
+
+    Raises `InsufficientAddressCapacity`.
+    """
+    drawn = {_draw(tx): holder for holder in holders}
+    rows = sorted(drawn.items())
+    held = {row.holder: _text(row.number) for row in tx.execute(_HOLD_MANY, given(rows))}
+    # Some were taken, or drawn twice.
+    return {one: held[one] if one in held else hold(tx, one) for one in holders}
+
+
+def _draw(tx: Tx) -> int:
+    return int(POOL.network_address) + int(tx.world.random() * POOL.num_addresses)
+
+
+def _text(number: int) -> str:
+    return str(ipaddress.IPv4Address(number))
 
 
 def free(tx: Tx, holder: str) -> None:

@@ -44,20 +44,17 @@ def document(spec: dict[str, Any]) -> dict[str, Any]:
     return {"MultiAttachEnabled": False, "Attachments": [], **doc}
 
 
-def create_attached(
+def lay_out_attached(
     tx: Tx, *, id: str, account: str, region: str, zone: str, instance: str, spec: dict[str, Any]
 ) -> Row:
-    """Make the volume that a launch planned, attached to its instance.
+    """Lay out the row of a volume that a launch planned, attached to its instance.
 
-    Beside the members of `document`, `spec` has Device and DeleteOnTermination. The caller has
-    checked that `id` is new.
+    Beside the members of `document`, `spec` has Device and DeleteOnTermination.
     """
     doc = document(spec)
     deletes = spec["DeleteOnTermination"]
     doc["Attachments"] = [_attachment(tx, id, instance, spec["Device"], deletes=deletes)]
-    row = Row(id, VOLUME.name, account, region, "in-use", doc, tx.now, zone, parents=(instance,))
-    rows.insert(tx, [row])
-    return row
+    return Row(id, VOLUME.name, account, region, "in-use", doc, tx.now, zone, parents=(instance,))
 
 
 def attach(tx: Tx, row: Row, *, instance: str, device: str) -> Row:

@@ -1,0 +1,87 @@
+"""Connections of one edge, and what they share: how many there may be, the date, their end.
+
+No sockets are opened here, and no byte is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from email.utils import format_datetime
+from typing import Any, Final, Protocol
+
+from sametoken.server.bounds import Bounds
+from sametoken.server.turns import Endpoint
+from sametoken.world import World
+
+# After the drain, tasks are cancelled and sockets reset. The event loop gets this long to notice,
+# far more than it needs.
+_NOTICE_SECONDS: Final = 1.0
+
+
+class Member(Protocol):
+    """A connection, as far as its end needs it."""
+
+    transport: asyncio.Transport
+
+    def shut_down(self) -> None:
+        """Close, at once or after the replies that are due."""
+        ...
+
+
+class Connections:
+    """The open connections of one edge. For use in its event loop alone."""
+
+    def __init__(self, endpoint: Endpoint, bounds: Bounds, world: World) -> None:
+        self.endpoint = endpoint
+        self.bounds = bounds
+        self.world = world
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.draining = False
+        self._open: set[Member] = set()
+        self._one_ended = asyncio.Event()
+        self._second = 0
+        self._stamp = b""
+
+    def add(self, member: Member) -> bool:
+        """Take a connection; False if it is one too many, or comes too late, and has to close."""
+        self._open.add(member)
+        return not self.draining and len(self._open) <= self.bounds.connections_max
+
+    def discard(self, member: Member) -> None:
+        self._open.discard(member)
+        self._one_ended.set()
+
+    def stamp(self) -> bytes:
+        """Return the header lines that all replies share; the date is of this second."""
+        now = self.world.now()
+        if int(now.timestamp()) != self._second:
+            self._second = int(now.timestamp())
+            date = format_datetime(now, usegmt=True).encode("ascii")
+            self._stamp = b"date: %b\r\nserver: sametoken\r\n" % date
+        return self._stamp
+
+    async def drain(self) -> None:
+        """Close those that wait for no reply, and the others after it; in the end cut them off."""
+        self.draining = True
+        for member in list(self._open):
+            member.shut_down()
+        if await self._quiet(self.bounds.drain_seconds_max):
+            return
+        for task in self.tasks:
+            task.cancel()  # its caller hears a 500, if nothing was sent yet
+        await self._quiet(_NOTICE_SECONDS)
+        for member in list(self._open):
+            member.transport.abort()
+        await self._quiet(_NOTICE_SECONDS)
+
+    async def _quiet(self, seconds: float) -> bool:
+        """Wait until no connection is open and no request is in work; False if time is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._open:
+                    self._one_ended.clear()
+                    await self._one_ended.wait()
+                while self.tasks:
+                    await asyncio.wait(self.tasks)
+        return not self._open and not self.tasks
