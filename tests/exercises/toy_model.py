@@ -106,7 +106,7 @@ _ADDED: Document = {"shapes": _SHAPES, "operations": _OPERATIONS}
 
 def with_toys(service_name: str, described: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a service's description; that of EC2 with toys."""
-    if service_name != _EC2:
+    if service_name != _EC2.parts[0]:
         return described
     return {**described, **{part: {**described[part], **more} for part, more in _ADDED.items()}}
 
