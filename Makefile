@@ -28,8 +28,8 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check format serve simulate chaos chaos-check bench docs changes \
-	changelog lock old-sqlite clean
+.PHONY: help install demo test check format serve simulate chaos chaos-check bench scale docs \
+	changes changelog lock old-sqlite clean
 
 help: ## Print this list.
 	@echo 'Usage: make TARGET   (needs Python 3.11 or newer; PYTHON=... names another)'
@@ -65,8 +65,11 @@ chaos: $(VENV)/.dev $(VENV)/.wheel ## Kill, stop, cut and fail over for five min
 chaos-check: $(VENV)/.dev $(VENV)/.wheel ## Judge the history of a chaos run again (HISTORY=...).
 	@cd tests && ../$(RUN) -m chaos check '$(abspath $(HISTORY))'
 
-bench: $(VENV)/.dev $(VENV)/.wheel ## Measure claims beside their floor and beside others.
-	@$(RUN) benchmarks/claims.py $(ARGS)
+bench: $(VENV)/.dev $(VENV)/.wheel $(VENV)/.peers ## Measure speed beside floors and peers; judge it.
+	@$(RUN) benchmarks/bench.py $(ARGS)
+
+scale: $(VENV)/.dev $(VENV)/.wheel ## Count and simulate what docs/scale.md tells.
+	@$(RUN) benchmarks/scale.py $(ARGS)
 
 docs: $(VENV)/.wheel ## Write the pages that are made from the code.
 	@$(RUN) docs/generate.py
@@ -83,6 +86,8 @@ lock: $(VENV)/.lock ## Pin what pyproject.toml asks for (UPGRADE=1: the newest o
 		--output-file requirements/dev.txt
 	$(VENV)/lock/bin/$(COMPILE) --extra server --group demo --constraint requirements/dev.txt \
 		--output-file requirements/demo.txt
+	$(VENV)/lock/bin/$(subst pyproject.toml,--group bench,$(COMPILE)) \
+		--output-file requirements/bench.txt
 	$(VENV)/lock/bin/$(subst pyproject.toml,--group lock,$(COMPILE)) \
 		--output-file requirements/lock.txt
 
@@ -113,6 +118,14 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.demo
 $(VENV)/.demo: requirements/demo.txt | $(VENV)/.made
 	@echo 'installing what server and demo need (requirements/demo.txt)'
 	@$(PIP) install --require-hashes -r requirements/demo.txt
+	@touch $@
+
+# An environment of its own: the peers pin what they share with us otherwise.
+$(VENV)/.peers: requirements/bench.txt | $(VENV)/.made
+	@echo 'installing what benchmarks compare with (requirements/bench.txt)'
+	@$(PYTHON) -m venv $(VENV)/peers
+	@$(VENV)/peers/bin/python -m pip --disable-pip-version-check --no-input --quiet \
+		install --require-hashes -r requirements/bench.txt
 	@touch $@
 
 # An environment of its own inside .venv: the locking tool is not part of what it locks.

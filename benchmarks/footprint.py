@@ -22,9 +22,10 @@ from pathlib import Path
 import crowd
 import psycopg
 import sqlalchemy as sa
+from cloning import templates
+from databases import postgresql_durability as durability
 from launches import drive
 from measure import Stopwatch, spread, table
-from nodes import durability
 from sizes import Meter, Part, PostgresqlMeter, SqliteMeter, copy_to_postgresql
 from stores import ACCOUNT, Plane, opened, submit_all
 
@@ -39,7 +40,7 @@ from sametoken.store import clock, postgresql
 from sametoken.store.port import Tx
 from store.servers import PostgresServer
 
-RUNNERS, THREADS = 4, 8
+RUNNERS, AT_ONCE = 4, 8
 # ACCOUNTS are few, so that an account's rows from before any launch (a VPC, its subnets) hardly
 # count.
 ACCOUNTS, REGIONS = 5, ("us-east-1", "us-west-2")
@@ -80,7 +81,7 @@ def measure(folder: Path, server: PostgresServer, *, launches: int, lived: int) 
     sizes = {"running": (launches, 0), "few": (0, few), "many": (0, launches)}
     files = {name: folder / f"footprint-{name}.db" for name in sizes}
     places = [(f"{int(ACCOUNT) + at:012d}", name) for at in range(ACCOUNTS) for name in REGIONS]
-    cloned = crowd.templates(folder)
+    cloned = templates(folder)
     for name, (living, ended) in sizes.items():
         crowd.seed(files[name], places=places, living=living, ended=ended, cloned=cloned)
     print(f"\n## Footprint: {lived} launches lived, stores of {few:,} and {launches:,}\n")
@@ -152,7 +153,7 @@ def _advance(plane: Plane, stage: str, count: int) -> None:
         case "terminated":
             ended = [partial(_terminate, plane, instance) for instance in _instances(plane)]
             assert len(ended) == count, f"{len(ended)} instances live, not {count}"
-            submit_all(plane.store, ended, threads=THREADS)
+            submit_all(plane.store, ended, at_once=AT_ONCE)
             drive(plane, count, RUNNERS)
         case _:
             plane.store.run(_let_all_expire)
@@ -162,7 +163,7 @@ def _advance(plane: Plane, stage: str, count: int) -> None:
 
 def _accept(plane: Plane, count: int) -> None:
     works = [plane.launch(uuid.uuid4().hex) for _ in range(count)]
-    submit_all(plane.store, works, threads=THREADS)
+    submit_all(plane.store, works, at_once=AT_ONCE)
 
 
 def _terminate(plane: Plane, instance: str, tx: Tx) -> object:

@@ -2,18 +2,19 @@
 
 Subjects are measured in turns within one run, and every other round in reverse order, so that other
 load of the machine, and its warming up, falls on all of them alike. No subject is named here, and
-no figure is asserted.
+no figure is judged.
 """
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+
+
+class Unmeasured(Exception):
+    """Raised by a subject that cannot be measured; it is not asked again in this run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +37,38 @@ def spread(values: Sequence[float]) -> Spread:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The figures of one round of one subject. `cpu_seconds` is this process's."""
+    """The figures of one round of one subject.
+
+    `cpu_seconds` is the subject's, with all its processes; `client_cpu_seconds` is that of the
+    client that asks it. `beside` has other figures of the round, already for each operation.
+    """
 
     done: int
     seconds: float
     cpu_seconds: float
+    client_cpu_seconds: float = 0.0
     latencies_ms: tuple[float, ...] = ()
-    server_cpu_seconds: float = 0.0
+    beside: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
         return self.done / self.seconds
 
     @property
-    def cpu_ms_each(self) -> float:
-        return 1000 * self.cpu_seconds / self.done
+    def cpu_us_each(self) -> float:
+        return 1e6 * self.cpu_seconds / self.done
 
     @property
-    def server_cpu_ms_each(self) -> float:
-        return 1000 * self.server_cpu_seconds / self.done
+    def client_cpu_us_each(self) -> float:
+        return 1e6 * self.client_cpu_seconds / self.done
 
     def percentile_ms(self, share: float) -> float:
-        ordered = sorted(self.latencies_ms)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+        return percentile(self.latencies_ms, share)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 class Stopwatch:
@@ -71,59 +81,54 @@ class Stopwatch:
     def seconds(self) -> float:
         return time.perf_counter() - self._wall
 
+    @property
+    def cpu_seconds(self) -> float:
+        return time.process_time() - self._cpu
+
     def stop(self, done: int) -> Run:
         assert done > 0, "a round without one finished operation says nothing"
-        return Run(done, self.seconds, time.process_time() - self._cpu)
+        return Run(done, self.seconds, self.cpu_seconds)
 
 
-def interleave(rounds: int, subjects: Mapping[str, Callable[[], Run]]) -> dict[str, list[Run]]:
-    """Take `rounds` runs of each subject, in turns, after an unmeasured one to warm up."""
-    runs: dict[str, list[Run]] = {name: [] for name in subjects}
-    for measure in subjects.values():
-        measure()
-    for number in range(rounds):
-        names = sorted(subjects, key=list(subjects).index, reverse=number % 2 == 1)
-        for name in names:
-            runs[name].append(subjects[name]())
-    return runs
+Subjects = Mapping[str, Callable[[], Run]]
+Runs = dict[str, list[Run]]
+
+
+@dataclass(slots=True)
+class Taken:
+    """Runs by subject, and the reason why a subject has none."""
+
+    runs: Runs
+    unmeasured: dict[str, str]
+
+
+def _ignored(subject: str) -> None:
+    """Tell nobody."""
+
+
+def interleave(rounds: int, subjects: Subjects, *, tell: Callable[[str], None] = _ignored) -> Taken:
+    """Take `rounds` runs of each subject, in turns, after one each to warm up.
+
+    `tell` hears the name of each subject when a run of it is over.
+    """
+    taken = Taken({name: [] for name in subjects}, {})
+    for number in range(rounds + 1):
+        for name in reversed(subjects) if number % 2 else subjects:
+            if name not in taken.unmeasured:
+                try:
+                    run = subjects[name]()
+                except Unmeasured as reason:
+                    taken.unmeasured[name] = str(reason)
+                    taken.runs[name] = []
+                else:
+                    if number > 0:
+                        taken.runs[name].append(run)
+            tell(name)
+    return taken
 
 
 def rates(runs: Sequence[Run]) -> Spread:
     return spread([run.rate for run in runs])
-
-
-def cpu_seconds_of(process_id: int) -> float:
-    """User and system time that another process has used so far."""
-    stat = Path(f"/proc/{process_id}/stat")
-    if stat.exists():
-        # The name may hold blanks; the fields after its closing parenthesis do not.
-        fields = stat.read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    shown = subprocess.run(
-        ["ps", "-o", "cputime=", "-p", str(process_id)], capture_output=True, text=True, check=True
-    )
-    seconds = 0.0
-    for part in shown.stdout.strip().replace("-", ":").split(":"):
-        seconds = 60 * seconds + float(part)
-    return seconds
-
-
-def http_table(runs: Mapping[str, Sequence[Run]]) -> str:
-    """Rates, latencies and both sides' CPU time of subjects that a server answered."""
-    head = ("subject", "per second: median (low–high)", "p50 ms", "p99 ms", "server CPU ms each",
-            "client CPU ms each")  # fmt: skip
-    body = [
-        (
-            name,
-            f"{rates(found):,.0f}",
-            f"{spread([run.percentile_ms(0.50) for run in found]).median:.1f}",
-            f"{spread([run.percentile_ms(0.99) for run in found]).median:.1f}",
-            f"{spread([run.server_cpu_ms_each for run in found]).median:.2f}",
-            f"{spread([run.cpu_ms_each for run in found]).median:.2f}",
-        )
-        for name, found in runs.items()
-    ]
-    return table(head, body)
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:

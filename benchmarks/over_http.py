@@ -1,199 +1,164 @@
-"""A real `sametoken serve`, and one client process on the same machine: a caller's view.
+"""Real servers, and one client process on the same machine: a caller's view.
 
-Two servers, each with a store of its own: one with few instances stored, one with many. Requests
-are signed before the clock starts. Beside them the floor: GetCallerIdentity, which costs a
-connection, a form, a signature and a log line, but no transaction and no instance.
+`sametoken serve` on stores of few and of many instances; one that accepts launches and drives none;
+moto and ministack. All of them are up at once and answer in turns. GetCallerIdentity is the floor
+of a describe: a connection, a form, a signature and a log line, no row.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
-import signal
-import sqlite3
-import subprocess
-import sys
-import time
-import urllib.parse
-import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-import crowd
-from connections import Signer, send
-from measure import Run, cpu_seconds_of, http_table, interleave
-from stores import LAUNCH, REGION
+import names
+import peers
+from asking import Launchers, Reader, signer_of
+from databases import await_driven
+from fixtures import Fixture
+from legs import Leg
+from measure import Run, Stopwatch, Unmeasured
+from servers import Server, ours
 
-from sametoken.operate.accounts import add_key
-from sametoken.operate.opening import open_store
-from sametoken.operate.preparing import prepare
-from sametoken.server.sealing import load_sealer
 from sametoken.settings import database_of
-from sametoken.world import RealWorld
 
 CONNECTIONS = (8, 64)
-PAGE = 100
-# Ids that "describe one" asks for in turn, at most.
-DESCRIBED_MAX = 500
-START_SECONDS_MAX = 30.0
-DRAIN_SECONDS_MAX = 90.0
-_POLL_SECONDS = 0.05
-# Launches of one round: enough for the figure, few enough that they soon run.
-_LAUNCHES_MAX = 400
+# Launches that are signed for each second of a round: more than any server accepts.
+SIGNED_A_SECOND = 6000
+_COLD_PAGES = 10
+# The share of a round's seconds that cold pages are asked for: what makes them cold takes longer.
+_COLD_SHARE = 0.3
+
+Subjects = dict[str, Callable[[], Run]]
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A running server, a key of its reading account, and one of the account that launches."""
-
-    process: subprocess.Popen[str]
-    database: Path
-    reads: Signer
-    launches: Signer
-    described: tuple[str, ...]
-
-
-def measure(folder: Path, *, rounds: int, seconds: float, stored: tuple[int, ...]) -> None:
-    """Print one table for each number of stored instances."""
+def measure(leg: Leg) -> None:
+    leg.folder.mkdir()
+    subjects: Subjects = {}
     with ExitStack() as stack:
-        servers = {
-            count: stack.enter_context(_served(folder / f"http-{count}", count)) for count in stored
-        }
-        subjects: dict[str, Callable[[], Run]] = {}
-        for count, server in servers.items():
-            for name, measured in _subjects(server, seconds).items():
-                subjects[f"{count}/{name}"] = measured
-        runs = interleave(rounds, subjects)
-        left = {count: _instances(server.database) for count, server in servers.items()}
-    for count in stored:
-        _print(count, left[count], runs, rounds)
+        subjects |= _accepting(stack, leg)
+        for size in leg.scale.sizes:
+            fixture = leg.copied(size)
+            database = database_of(fixture.database)
+            server = stack.enter_context(ours(database, leg.folder / f"{size}.log"))
+            subjects |= _reads(leg, server, fixture)
+            subjects |= _driven(leg, server, fixture)
+        subjects |= peers.subjects(stack, leg)
+        leg.interleave(subjects)
 
 
-def _subjects(server: Server, seconds: float) -> dict[str, Callable[[], Run]]:
-    signer = server.reads
-    one = [signer.request("DescribeInstances", {"InstanceId.1": id}) for id in server.described]
-    page = [signer.request("DescribeInstances", {"MaxResults": PAGE})]
-    who = [signer.request("GetCallerIdentity", {}, service="sts")]
-    subjects: dict[str, Callable[[], Run]] = {}
-    for connections in CONNECTIONS:
-        launch = partial(_launch, server, connections, seconds)
-        subjects[f"RunInstances, {connections} connections"] = launch
-        for name, requests in (
-            ("Describe one id", one),
-            (f"Describe a page of {PAGE}", page),
-            ("floor: GetCallerIdentity", who),
-        ):
-            subjects[f"{name}, {connections} connections"] = partial(
-                _send, server, requests, connections, seconds
-            )
+def _accepting(stack: ExitStack, leg: Leg) -> Subjects:
+    """RunInstances of a server that drives nothing, its store empty at the start."""
+    fixture = leg.copied(0)
+    log = leg.folder / "accepting.log"
+    server = stack.enter_context(ours(database_of(fixture.database), log, drives=False))
+    launchers = Launchers(server, fixture)
+
+    def accept(connections: int) -> Run:
+        signed = launchers.sign(int(SIGNED_A_SECOND * leg.scale.seconds))
+        return server.answer(signed, connections=connections, seconds=leg.scale.seconds)
+
+    return {names.at(names.ACCEPTED, count): partial(accept, count) for count in CONNECTIONS}
+
+
+def _driven(leg: Leg, server: Server, fixture: Fixture) -> Subjects:
+    """RunInstances of a server that drives meanwhile; a launch counts once its machine runs."""
+    launchers = Launchers(server, fixture)
+    database = database_of(fixture.database)
+
+    def launch(connections: int) -> Run:
+        signed = launchers.sign(int(SIGNED_A_SECOND * leg.scale.seconds))
+        watch = Stopwatch()
+
+        def act() -> Run:
+            run = server.answer(signed, connections=connections, seconds=leg.scale.seconds)
+            await_driven(database)
+            return run
+
+        run = server.measured(act)
+        return replace(run, seconds=watch.seconds)
+
+    counts = CONNECTIONS if fixture.living == names.FEW else CONNECTIONS[1:]
+    return {
+        names.at(names.RAN, count, size=fixture.living): partial(launch, count) for count in counts
+    }
+
+
+def _reads(leg: Leg, server: Server, fixture: Fixture) -> Subjects:
+    size, seconds = fixture.living, leg.scale.seconds
+    reader = Reader(signer_of(server, fixture.reads), fixture)
+    by_id, by_token = reader.some()
+
+    def asked(requests: list[bytes], connections: int) -> Callable[[], Run]:
+        return lambda: server.answer(
+            itertools.cycle(requests), connections=connections, seconds=seconds
+        )
+
+    subjects: Subjects = {}
+    for name, requests in (
+        (names.WHO, reader.who()),
+        (names.BY_ID, by_id),
+        (names.BY_TOKEN, by_token),
+        (names.PAGE, reader.page()),
+    ):
+        subjects[names.at(name, 8, size=size)] = asked(requests, 8)
+        if size == names.FEW and name != names.PAGE:
+            subjects[names.at(name, 64, size=size)] = asked(requests, 64)
+    if size == names.FEW:
+        subjects[names.at(names.COLD_PAGE, 8, size=size)] = _cold(leg, server, reader)
+    if size in (names.FEW, names.MANY):
+        for by, found in _filters(reader).items():
+            name = names.at(f"{names.FILTERED} {by}", 8, size=size)
+            subjects[name] = asked([found], 8) if isinstance(found, bytes) else refusing(found)
     return subjects
 
 
-def _send(server: Server, requests: list[bytes], connections: int, seconds: float) -> Run:
-    before = cpu_seconds_of(server.process.pid)
-    address = server.reads.address
-    run = send(address, itertools.cycle(requests), connections=connections, seconds=seconds)
-    return replace(run, server_cpu_seconds=cpu_seconds_of(server.process.pid) - before)
+def _filters(reader: Reader) -> dict[str, bytes | Unmeasured]:
+    """A checked request for each filter, or the reason why there is none.
+
+    After the first that a server does not answer in time the others are not tried: each would keep
+    it busy as long.
+    """
+    found: dict[str, bytes | Unmeasured] = {}
+    for by in names.FILTERS:
+        failed = next((one for one in found.values() if isinstance(one, Unmeasured)), None)
+        try:
+            found[by] = failed or reader.matching(by)
+        except Unmeasured as reason:
+            found[by] = reason
+    return found
 
 
-def _launch(server: Server, connections: int, seconds: float) -> Run:
-    """Launch under new tokens; then wait for the server, which drives the launches meanwhile."""
-    requests = [
-        server.launches.request("RunInstances", {**LAUNCH, "ClientToken": uuid.uuid4().hex})
-        for _ in range(_LAUNCHES_MAX)
-    ]
-    before = cpu_seconds_of(server.process.pid)
-    run = send(server.reads.address, requests, connections=connections, seconds=seconds)
-    run = replace(run, server_cpu_seconds=cpu_seconds_of(server.process.pid) - before)
-    _await_drained(server.database)
+def refusing(reason: Unmeasured) -> Callable[[], Run]:
+    def refuse() -> Run:
+        raise reason
+
+    return refuse
+
+
+def _cold(leg: Leg, server: Server, reader: Reader) -> Callable[[], Run]:
+    """Pages of which every instance has changed since it was shown last."""
+    asked, shown = reader.pages(_COLD_PAGES)
+
+    def run() -> Run:
+        found: list[Run] = []
+        while sum(one.seconds for one in found) < _COLD_SHARE * leg.scale.seconds:
+            tagging = [reader.tagging(ids) for ids in shown]
+            server.answer(tagging, connections=1, seconds=60.0)
+            found.append(server.answer(asked, connections=8, seconds=60.0))
+        return joined(found)
+
     return run
 
 
-@contextmanager
-def _served(folder: Path, stored: int) -> Iterator[Server]:
-    """`sametoken serve` on a new store in which both accounts have `stored` running instances."""
-    folder.mkdir()
-    database = folder / "plane.db"
-    world = RealWorld()
-    sealer = load_sealer(database_of(database).key_file, create=True)
-    keys = []
-    with open_store(database_of(database), world) as store:
-        prepare(store, sealer, world)
-        for name in ("reads", "launches"):
-            made = partial(add_key, sealer=sealer, account_name=name, access="full")
-            keys.append(store.run(made))
-    places = [(account, REGION) for account, _, _ in keys]
-    crowd.seed(database, places=places, living=2 * stored, ended=0)
-    command = [sys.executable, "-m", "sametoken", "serve", "--port", "0", "--boot-seconds", "0"]
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            [*command, "--database", f"sqlite:///{database}"],
-            stdout=subprocess.PIPE, stderr=log, text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )  # fmt: skip
-        try:
-            address = await_address(process)
-            reads, launches = (Signer(address, key, secret) for _, key, secret in keys)
-            yield Server(process, database, reads, launches, _some_ids(database, keys[0][0]))
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=DRAIN_SECONDS_MAX)
-            if process.stdout is not None:
-                process.stdout.close()
-
-
-def await_address(process: subprocess.Popen[str]) -> tuple[str, int]:
-    assert process.stdout is not None, "the server's output is piped"
-    words = process.stdout.readline().split()
-    url = next((word for word in words if word.startswith("http://")), None)
-    assert url is not None, f"the server did not say where it serves: {' '.join(words)}"
-    parts = urllib.parse.urlsplit(url)
-    assert parts.hostname is not None and parts.port is not None, f"{url} names host and port"
-    return parts.hostname, parts.port
-
-
-def _ask(database: Path, sql: str, *values: str | int) -> list[tuple[str | int, ...]]:
-    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=START_SECONDS_MAX)
-    try:
-        return connection.execute(sql, values).fetchall()
-    finally:
-        connection.close()
-
-
-def _some_ids(database: Path, account: str) -> tuple[str, ...]:
-    query = "SELECT id FROM resource WHERE kind = 'instance' AND account = ? LIMIT ?"
-    return tuple(str(id) for (id,) in _ask(database, query, account, DESCRIBED_MAX))
-
-
-def _instances(database: Path) -> int:
-    return int(_ask(database, "SELECT count(*) FROM resource WHERE kind = 'instance'")[0][0])
-
-
-def _await_drained(database: Path) -> None:
-    """Wait until every launch is done, so that the next round has the machine for itself."""
-    query = "SELECT count(*) FROM work WHERE due_at IS NOT NULL"
-    wait_until(lambda: _ask(database, query)[0][0] == 0)
-
-
-def wait_until(drained: Callable[[], bool]) -> None:
-    until = time.monotonic() + DRAIN_SECONDS_MAX
-    while not drained():
-        if time.monotonic() > until:
-            raise TimeoutError("the launches do not come to an end")
-        time.sleep(_POLL_SECONDS)
-
-
-def _print(count: int, left: int, runs: Mapping[str, list[Run]], rounds: int) -> None:
-    print(
-        f"\n## Over HTTP: {count:,} instances stored in each of two accounts ({left:,} in the "
-        f"store at the end), {rounds} rounds\n"
+def joined(runs: list[Run]) -> Run:
+    """Take several runs for one."""
+    return Run(
+        sum(run.done for run in runs),
+        sum(run.seconds for run in runs),
+        sum(run.cpu_seconds for run in runs),
+        sum(run.client_cpu_seconds for run in runs),
+        tuple(itertools.chain.from_iterable(run.latencies_ms for run in runs)),
     )
-    mine = {
-        name.partition("/")[2]: found
-        for name, found in runs.items()
-        if name.partition("/")[0] == str(count)
-    }
-    print(http_table(mine))

@@ -1,4 +1,4 @@
-"""Holding a process to a share of one CPU, where the system allows it: Linux control groups.
+"""Holding processes to a share of one CPU, where the system allows it: Linux control groups.
 
 With it two nodes can be compared with one on a machine whose CPUs one node already fills.
 """
@@ -6,7 +6,7 @@ With it two nodes can be compared with one on a machine whose CPUs one node alre
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,13 +21,13 @@ class NoShares(Exception):
 
 
 @contextmanager
-def held_to(pid: int, share: float) -> Iterator[None]:
-    """Give the process `pid`, with all its threads, at most `share` of one CPU.
+def held_to(pids: Sequence[int], share: float) -> Iterator[None]:
+    """Give the processes, with all their threads, at most `share` of one CPU together.
 
     Raises `NoShares` where the system, or our rights on it, do not allow that.
     """
     root = _V1 if (_V1 / "cpu.cfs_quota_us").exists() else _V2
-    group = root / f"sametoken-{os.getpid()}-{pid}"
+    group = root / f"sametoken-{os.getpid()}-{pids[0]}"
     quota = round(share * PERIOD_US)
     try:
         group.mkdir()
@@ -40,10 +40,12 @@ def held_to(pid: int, share: float) -> Iterator[None]:
                 (group / "cpu.cfs_quota_us").write_text(str(quota))
             else:
                 (group / "cpu.max").write_text(f"{quota} {PERIOD_US}")
-            (group / "cgroup.procs").write_text(str(pid))
+            for pid in pids:
+                (group / "cgroup.procs").write_text(str(pid))
         except OSError as error:
             raise NoShares(str(error)) from error
         yield
-        (root / "cgroup.procs").write_text(str(pid))
+        for pid in pids:
+            (root / "cgroup.procs").write_text(str(pid))
     finally:
         group.rmdir()

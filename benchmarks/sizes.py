@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 import psycopg
-from measure import cpu_seconds_of
+from processes import cpu_seconds_of
 from psycopg import sql
 
 # PostgreSQL's place for the level of a B-tree's root, counted from 0 at the leaves: after the

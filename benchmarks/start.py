@@ -1,7 +1,7 @@
 """The cost of a start: CPU and resident size of the help, of an import, and of a server when ready.
 
 Each is a process of its own. CPU is user and system time. The resident size is the largest that it
-had, or a server's when it says that it serves.
+had; of a server that of all its processes when it says that it serves.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from measure import cpu_seconds_of, spread, table
+import names
+from legs import Leg
+from processes import cpu_seconds_of, resident_mb
 
 # Floors: nothing of ours is in them.
 _PYTHON, _SQLALCHEMY = (sys.executable, "-c", "pass"), (sys.executable, "-c", "import sqlalchemy")
@@ -39,22 +41,20 @@ class Start:
     resident_mb: float
 
 
-def measure(folder: Path, *, rounds: int) -> None:
-    """Print the table. Databases are made in `folder`, a new one in each round."""
-    subjects = _subjects(folder)
+def measure(leg: Leg) -> None:
+    leg.folder.mkdir()
+    subjects = _subjects(leg.folder)
     found: dict[str, list[Start]] = {name: [] for name in subjects}
     # Make the database that is there, and compile modules that are not compiled yet.
-    _served(folder / _THERE)
-    for number in range(rounds):
+    _served(leg.folder / _THERE)
+    leg.expect(leg.scale.rounds)
+    for number in range(leg.scale.rounds):
         for name in sorted(subjects, reverse=number % 2 == 1):
             found[name].append(subjects[name]())
-    print(f"\n## Start, {rounds} rounds each\n")
-    body = []
+        leg.tell("start")
     for name, starts in found.items():
-        cpu = spread([1000 * one.cpu_seconds for one in starts])
-        size = spread([one.resident_mb for one in starts])
-        body.append((name, f"{cpu.low:,.0f}", f"{cpu:,.0f}", f"{size.median:.0f}"))
-    print(table(("process", "CPU ms: least", "median (low–high)", "resident MB"), body))
+        leg.fact(names.start_seconds(name), [one.cpu_seconds for one in starts])
+        leg.fact(names.start_mb(name), [one.resident_mb for one in starts])
 
 
 def _subjects(folder: Path) -> Mapping[str, Callable[[], Start]]:
@@ -63,9 +63,9 @@ def _subjects(folder: Path) -> Mapping[str, Callable[[], Start]]:
         "floor: `python -c pass`": lambda: _finished(*_PYTHON),
         "floor: `import sqlalchemy`": lambda: _finished(*_SQLALCHEMY),
         "`import sametoken`": lambda: _finished(sys.executable, "-c", "import sametoken"),
-        "`sametoken --help`": lambda: _finished(sys.executable, "-m", "sametoken", "--help"),
-        "serve ready, new database": lambda: _served(folder / f"start-{next(made)}.db"),
-        "serve ready, database there": lambda: _served(folder / _THERE),
+        names.HELP: lambda: _finished(sys.executable, "-m", "sametoken", "--help"),
+        names.NEW_FILE: lambda: _served(folder / f"start-{next(made)}.db"),
+        names.OLD_FILE: lambda: _served(folder / _THERE),
     }
 
 
@@ -88,14 +88,7 @@ def _served(database: Path) -> Start:
     try:
         assert process.stdout is not None, "its output is a pipe"
         assert process.stdout.readline().startswith(_SERVED), "the server did not start"
-        return Start(cpu_seconds_of(process.pid), _resident_mb(process.pid))
+        return Start(cpu_seconds_of(process.pid), resident_mb(process.pid))
     finally:
         process.terminate()
         process.communicate()
-
-
-def _resident_mb(process_id: int) -> float:
-    shown = subprocess.run(
-        ["ps", "-o", "rss=", "-p", str(process_id)], capture_output=True, text=True, check=True
-    )
-    return int(shown.stdout) / 1024

@@ -1,14 +1,16 @@
-"""A store in a folder, requests for it, and threads that submit them: `serve` without HTTP.
+"""A store in a folder, requests for it, and the way to hand them over: `serve` without HTTP.
 
-Requests are admitted (parsed, authorised) beforehand: only their transaction is measured.
+Requests are admitted (parsed, authorised) beforehand: only their transaction is measured. With
+`launches.py` this is the only module that knows how the program is put together.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,14 +28,14 @@ from sametoken.resources.network import default_vpc
 from sametoken.server.admission import Admitted
 from sametoken.server.execution import Executed, execute
 from sametoken.services.simulated_machines import SimulationSettings
-from sametoken.settings import Database, database_of
+from sametoken.settings import RUNNERS, Database, database_of
 from sametoken.store.port import Store, Tx
 from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.ports import Services
 from sametoken.workflow.runner import Runner
 from sametoken.world import RealWorld, mint_uuid
 
-# ACCOUNT is the measured account; seeding puts it among others.
+# ACCOUNT is the account that asks, unless another is named.
 ACCOUNT, REGION = "000000000001", "us-east-1"
 LAUNCH = {
     "ImageId": "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",
@@ -44,6 +46,8 @@ LAUNCH = {
 # PLENTY keeps every measurement below its limits: all runs together launch far fewer.
 PLENTY = 10_000_000
 INSTANT = SimulationSettings(boot_seconds=0.0, halt_seconds=0.0)
+# DRIVERS are as many as a server has.
+DRIVERS = RUNNERS
 
 Work = Callable[[Tx], Any]
 
@@ -60,67 +64,128 @@ class Plane:
     engine: Engine
     services: Services
     model: ServiceModel
+    account: str
 
     def admit(self, action: str, client_token: str | None = None, **params: Any) -> Admitted:
-        """Admit a request of the measured account: do all that comes before its transaction."""
+        """Admit a request of the asking account: do all that comes before its transaction."""
         if client_token is not None:
             params["ClientToken"] = client_token
         request = Request(
-            ACCOUNT, REGION, action, params, mint_uuid(RealWorld()), "benchmark", "full"
+            self.account, REGION, action, params, mint_uuid(RealWorld()), "benchmark", "full"
         )
         return Admitted(request, ACTIONS[action], self.model.codec(action))
 
-    def launch(self, client_token: str | None) -> Work:
+    def launch(self, client_token: str | None, **params: Any) -> Work:
         """Return a RunInstances of one instance, as a function of its transaction."""
-        admitted = self.admit("RunInstances", client_token, **LAUNCH)
+        return self.work("RunInstances", client_token, **{**LAUNCH, **params})
+
+    def work(self, action: str, client_token: str | None = None, **params: Any) -> Work:
+        admitted = self.admit(action, client_token, **params)
 
         def run(tx: Tx) -> Executed:
             return execute(tx, self.engine, admitted)
 
         return run
 
+    def ask(self, action: str, **params: Any) -> dict[str, Any]:
+        """Carry out a request and return its result. Raises when it is refused."""
+        done = self.store.run(self.work(action, **params))
+        if done.error is not None:
+            raise done.error
+        assert done.result is not None, f"{action} was answered"
+        return dict(done.result)
+
+    def read(self, action: str, **params: Any) -> dict[str, Any]:
+        """Carry out a describe and return its result."""
+        asked = self.admit(action, **params)
+        action_run: Any = asked.action
+        return dict(self.store.read(lambda tx: action_run.run(tx, asked.request)))
+
     def runner(self) -> Runner:
         return Runner(self.store, self.services, RealWorld(), Backlog(RealWorld()))
 
 
 @contextmanager
-def opened(database: Path | str) -> Iterator[Plane]:
+def opened(database: Path | str, *, account: str = ACCOUNT) -> Iterator[Plane]:
     """Open the plane of a database file or of a PostgreSQL URL; make its schema when missing.
 
-    The measured account's VPC is seeded.
+    The account's VPC is seeded.
     """
     named = database_of(database) if isinstance(database, Path) else Database(database, None, None)
     with open_store(named, RealWorld()) as store:
         engine = sql_engine(b"benchmark", records_attempts=True)
-        store.run(lambda tx: default_vpc.seed(tx, ACCOUNT, REGION))
-        for family in ("capacity/*/*", "vcpus/*/*"):
-            store.run(partial(counters.set_maximum, name=family, maximum=PLENTY))
+        lift_limits(store)
+        store.run(lambda tx: default_vpc.seed(tx, account, REGION))
         services = wire_services(store, engine, RealWorld(), INSTANT)
-        yield Plane(database, store, engine, services, ServiceModel.load("ec2"))
+        yield Plane(database, store, engine, services, ServiceModel.load("ec2"), account)
 
 
-def submit_all(store: Store, works: Sequence[Work], *, threads: int) -> Run:
-    """Run every one of `works`, by that many threads that each wait for their answer."""
-    remaining = iter(works)
-    failures: list[BaseException] = []
+def lift_limits(store: Store) -> None:
+    """Allow more instances than any measurement makes, and the VPCs that a crowd lives in."""
+    for family in ("capacity/*/*", "vcpus/*/*", "vpc/*/*"):
+        store.run(partial(counters.set_maximum, name=family, maximum=PLENTY))
 
-    def submit() -> None:
-        try:
-            # `next` of a list's iterator is atomic, so the threads can share it.
-            for work in remaining:
-                outcome = store.run(work)
-                if isinstance(outcome, Executed) and outcome.error is not None:
-                    raise outcome.error
-        except BaseException as error:
-            failures.append(error)
-            raise
 
-    workers = [threading.Thread(target=submit) for _ in range(threads)]
+def submit_all(store: Store, works: Sequence[Work], *, at_once: int) -> None:
+    """Run every one of `works`, that many handed over at a time."""
+    for start in range(0, len(works), at_once):
+        _check([store.submit(work) for work in works[start : start + at_once]])
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Works that shall share a commit: the first says when it runs, the last waits for `is_next`.
+
+    `is_next` is set once the next batch has been handed over: the store finds all of it, or none.
+    """
+
+    works: Sequence[Work]
+    runs: threading.Event = field(default_factory=threading.Event)
+    is_next: threading.Event = field(default_factory=threading.Event)
+
+    def first(self, tx: Tx) -> Any:
+        self.runs.set()
+        return self.works[0](tx)
+
+    def last(self, tx: Tx) -> Any:
+        done = self.works[-1](tx)
+        self.is_next.wait()
+        return done
+
+    def submit(self, store: Store) -> list[Future[Any]]:
+        return [store.submit(work) for work in (self.first, *self.works[1:-1], self.last)]
+
+
+def submit_in_batches(store: Store, works: Sequence[Work], *, batch: int) -> Run:
+    """Run every one of `works`, exactly `batch` to a commit where the store groups commits.
+
+    A single thread hands all of them over, as a server's event loop does. `batch` is two at least.
+    """
+    nothing: Work = _nothing
+    before = _Batch([nothing, nothing])
     watch = Stopwatch()
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    if failures:
-        raise failures[0]
+    answers = before.submit(store)
+    for start in range(0, len(works), batch):
+        # A batch of one would have no last work beside its first.
+        now = _Batch(
+            [*works[start : start + batch], *([] if start + 1 < len(works) else [nothing])]
+        )
+        before.runs.wait()
+        handed = now.submit(store)
+        before.is_next.set()
+        _check(answers)
+        before, answers = now, handed
+    before.is_next.set()
+    _check(answers)
     return watch.stop(len(works))
+
+
+def _nothing(tx: Tx) -> None:
+    """Do nothing in a transaction."""
+
+
+def _check(futures: Sequence[Future[Any]]) -> None:
+    for future in futures:
+        outcome = future.result()
+        if isinstance(outcome, Executed) and outcome.error is not None:
+            raise outcome.error

@@ -25,11 +25,11 @@ ACCOUNTS, CELLS, CELL_RATE = 2000, 20, 9.0
 def test_the_commands_of_the_page_are_understood(
     benchmark: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commands = re.findall(r"make bench ARGS='([^']*)'", PAGE.read_text())
+    commands = re.findall(r"make scale ARGS='([^']*)'", PAGE.read_text())
     assert commands
     for words in commands:
-        monkeypatch.setattr(sys, "argv", ["claims.py", *shlex.split(words)])
-        assert benchmark("claims").read_options().only, words
+        monkeypatch.setattr(sys, "argv", ["scale.py", *shlex.split(words)])
+        assert benchmark("scale").read_options().only, words
 
 
 def test_the_arithmetic_of_the_page_comes_out() -> None:
