@@ -64,30 +64,36 @@ def test_a_request_whose_turn_does_not_come_is_a_503_and_never_runs(
     assert launch(client, ClientToken="late")["ClientToken"] == "late"
 
 
+@contextmanager
+def noticed(plane: Plane) -> Iterator[threading.Event]:
+    """Yield an event that is set once a request comes to its transaction."""
+    come = threading.Event()
+
+    def notice(exchange: Exchange) -> Exchange:
+        come.set()
+        return exchange
+
+    stages = plane.node.app.pipeline.stages
+    plane.node.app.pipeline.insert(Stage("notice", notice), before="transaction")
+    try:
+        yield come
+    finally:
+        plane.node.app.pipeline.stages = stages
+
+
 def test_one_request_too_many_is_a_503_and_those_in_work_are_answered(
     plane: Plane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = plane.account("too many at once")
     client = plane.client(keys=keys)
     client.describe_instances()
-    in_work = threading.Event()
-
-    def notice(exchange: Exchange) -> Exchange:
-        in_work.set()
-        return exchange
-
-    stages = plane.node.app.pipeline.stages
-    plane.node.app.pipeline.insert(Stage("notice", notice), before="transaction")
-    try:
-        with ThreadPoolExecutor(1) as thread, held(plane, keys):
-            waits = thread.submit(launch, client, ClientToken="in work")
-            assert in_work.wait(SECONDS_MAX), "the launch never came to its transaction"
-            monkeypatch.setattr(pipeline, "REQUESTS_MAX", 1)
-            refused = refusal(client.describe_regions)
-            assert (refused.code, refused.status) == ("RequestLimitExceeded", 503)
-            assert not waits.done()
-    finally:
-        plane.node.app.pipeline.stages = stages
+    with noticed(plane) as in_work, ThreadPoolExecutor(1) as thread, held(plane, keys):
+        waits = thread.submit(launch, client, ClientToken="in work")
+        assert in_work.wait(SECONDS_MAX), "the launch never came to its transaction"
+        monkeypatch.setattr(pipeline, "REQUESTS_MAX", 1)
+        refused = refusal(client.describe_regions)
+        assert (refused.code, refused.status) == ("RequestLimitExceeded", 503)
+        assert not waits.done()
     id = waits.result(SECONDS_MAX)["InstanceId"]
     assert launch(client, ClientToken="in work")["InstanceId"] == id
 
@@ -131,20 +137,9 @@ def test_a_request_whose_caller_has_gone_is_taken_back_if_it_has_not_begun(
     keys = plane.account("goes early")
     client = plane.client(keys=keys)
     client.describe_instances()
-    queued = threading.Event()
-
-    def notice(exchange: Exchange) -> Exchange:
-        queued.set()
-        return exchange
-
-    stages = plane.node.app.pipeline.stages
-    plane.node.app.pipeline.insert(Stage("notice", notice), before="transaction")
-    try:
-        with held(plane, keys):
-            ask_and_go(plane, keys, lambda: queued.wait(SECONDS_MAX))
-            assert gone.heard.wait(SECONDS_MAX), "the node never noticed"
-    finally:
-        plane.node.app.pipeline.stages = stages
+    with noticed(plane) as queued, held(plane, keys):
+        ask_and_go(plane, keys, lambda: queued.wait(SECONDS_MAX))
+        assert gone.heard.wait(SECONDS_MAX), "the node never noticed"
     assert client.describe_instances()["Reservations"] == []
     [line] = gone.lines
     assert f"action=RunInstances account={keys.account} token=plain outcome=gone request=" in line
