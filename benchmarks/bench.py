@@ -28,6 +28,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import budget
+import earlier
 import figures as kept
 import in_process
 import names
@@ -53,6 +54,7 @@ _PEERS = re.compile(r"^(?:dbos|ministack|moto)==[\w.]+", re.MULTILINE)
 LEGS: Mapping[str, Callable[[Leg], None]] = {
     "start": start.measure,
     "in process": in_process.measure,
+    "earlier": earlier.measure,
     "HTTP": over_http.measure,
     "overload": overload.measure,
     "PostgreSQL": on_postgresql.measure,

@@ -71,6 +71,11 @@ def cheapness(subject: str, beside: str) -> Figure:
     )
 
 
+def cpu_share(subject: str, beside: str) -> Figure:
+    """The subject's CPU for each of the other's, in each round."""
+    return cheapness(beside, subject)
+
+
 def _by_round(
     figures: Figures,
     subject: str,
@@ -205,6 +210,9 @@ LINES: tuple[Line, ...] = (
          less_is_better=True),
     Line("overload: until everything accepted runs, from the end", fact(names.CATCHING_UP), 30,
          unit="s", less_is_better=True),
+    Line(f"in process: a new RunInstances, against its CPU at commit {names.EARLIER}",
+         cpu_share(names.EARLIER_NEW, names.of_earlier(names.EARLIER_NEW)), 0.65,
+         less_is_better=True),
     Line("`--help`: CPU", fact(start_seconds(names.HELP)), 0.15, unit="s", less_is_better=True),
     Line("`serve` ready on a new file: CPU", fact(start_seconds(names.NEW_FILE)), 0.6, unit="s",
          less_is_better=True),

@@ -15,6 +15,11 @@ STEPS_ONE_BY_ONE = "in process: floor, its steps by the driver, one by one"
 STEPS_TOGETHER = "in process: floor, its steps by the driver, 64 together"
 DBOS_SQLITE = "in process: DBOS on SQLite, five steps"
 
+# EARLIER is the last commit at which every statement went through SQLAlchemy at each execution.
+EARLIER = "154d068"
+EARLIER_NEW, EARLIER_REPLAY = "earlier: new", "earlier: replay"
+EARLIER_BY_ID, EARLIER_DRIVEN = "earlier: Describe one id", "earlier: driven to running"
+
 WHO = "HTTP: GetCallerIdentity"
 ACCEPTED, RAN = "HTTP: RunInstances accepted alone", "HTTP: RunInstances accepted and driven"
 BY_ID, BY_TOKEN = "HTTP: Describe one id", "HTTP: Describe one client-token"
@@ -42,6 +47,10 @@ HELP, NEW_FILE, OLD_FILE = "`--help`", "`serve` ready on a new file", "`serve` r
 
 def stored(name: str, size: int) -> str:
     return f"{name}, {size:,} stored"
+
+
+def of_earlier(name: str) -> str:
+    return f"{name}, at {EARLIER}"
 
 
 def at(name: str, connections: int, *, size: int | None = None, by: str = "") -> str:
