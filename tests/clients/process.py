@@ -212,6 +212,10 @@ class Server:
         """Wait until the process has killed itself."""
         self._end(PATIENCE_SECONDS, -signal.SIGKILL)
 
+    def wait_ended(self, status: int) -> None:
+        """Wait until the process has ended by itself, with this status."""
+        self._end(PATIENCE_SECONDS, status)
+
     def kill(self) -> None:
         """Kill the process (SIGKILL): it flushes nothing and closes no connection."""
         self.process.kill()

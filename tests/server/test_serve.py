@@ -181,6 +181,7 @@ def test_a_file_that_cannot_be_a_database_is_refused_by_name(tmp_path: Path) -> 
         (("--boot-seconds", "86400.5"), "86400.5 is not in the range"),
         (("--drain-seconds", "600.5"), "600.5 is not in the range"),
         (("--port", "65536"), "65536 is not in the range"),
+        (("--processes", "65"), "65 is not in the range"),
     ],
 )
 def test_a_setting_that_cannot_be_served_is_refused(

@@ -49,10 +49,10 @@ class Throttle:
 
     def spend(self, account: str, region: str, action: str) -> None:
         """Take a token for one request. Raises `RequestLimitExceeded` if none is left."""
-        name = action if action in self._rates else OTHERS
-        rate = self._rates.get(name)
+        rate = rate_of(self._rates, action)
         if rate is None:
             return
+        name = action if action in self._rates else OTHERS
         now = self._world.monotonic()
         bucket = self._bucket((account, region, name), rate, now)
         if bucket.tokens < 1:
@@ -79,6 +79,11 @@ class Throttle:
         ]
         for key in full or [next(iter(self._buckets))]:
             del self._buckets[key]
+
+
+def rate_of(rates: Mapping[str, Rate], action: str) -> Rate | None:
+    """Return the rate that bounds an action; None if none does."""
+    return rates.get(action) or rates.get(OTHERS)
 
 
 def _filled(bucket: _Bucket, rate: Rate, now: float) -> float:
