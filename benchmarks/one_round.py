@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 sys.path += sys.argv[4:]
-from launches import drive, unfinished  # noqa: E402 – found only from here on
-from stores import Plane, opened  # noqa: E402 – found only from here on
+from launches import drive, unfinished
+from stores import Plane, opened
 
-from sametoken.store.sqlite import connect  # noqa: E402 – found only from here on
+from sametoken.store.sqlite import connect
 
 # As many launches to a commit as there are threads.
 _THREADS = 16
