@@ -26,7 +26,7 @@ from clients.process import (
 )
 from sametoken.errors import Misconfigured
 from sametoken.faults import STOP_VARIABLE, Point
-from sametoken.operate.forking import check_can_fork
+from sametoken.operate.forking import check_can_fork, usual_edges
 from sametoken.operate.opening import writing
 from sametoken.resources.account.accounts import ACCESS_KEY
 from sametoken.server.bounds import Bounds
@@ -337,6 +337,11 @@ def test_a_connection_counts_at_whichever_edge_it_is() -> None:
     ends[1].discard(members[2])
     ends[0].discard(members[0])
     assert ends[1].add(members[2])
+
+
+def test_a_node_has_an_edge_a_core_unless_told_otherwise() -> None:
+    assert [usual_edges("linux", cores) for cores in (1, 2, 4, 64)] == [0, 2, 4, 4]
+    assert usual_edges("darwin", 8) == 0
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])

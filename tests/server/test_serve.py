@@ -139,7 +139,8 @@ def never_serves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refused(*words: str) -> str:
     """The text with which `serve` refuses: a sentence or two, and no traceback."""
-    done = CliRunner().invoke(main, ["serve", *words])
+    # Without edges: a fork of the tests' process would have only one of its threads.
+    done = CliRunner().invoke(main, ["serve", "--processes", "0", *words])
     assert isinstance(done.exception, SystemExit), done.exception
     assert (done.exit_code in (1, 2), done.stdout) == (True, "")
     return done.stderr

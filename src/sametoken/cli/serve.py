@@ -15,6 +15,7 @@ import click
 from sametoken import faults
 from sametoken.cli.database import database_option
 from sametoken.cli.log_lines import log_to_stderr
+from sametoken.operate.forking import usual_edges
 from sametoken.operate.serving import registered_node
 from sametoken.server.choices import Choices
 from sametoken.server.throttling import read_rates
@@ -26,9 +27,8 @@ from sametoken.world import RealWorld
 BOOT_SECONDS_MAX = 86_400.0
 # Load balancers probe every few seconds, and supervisors kill a process that drains for longer.
 DRAIN_SECONDS_MAX = 600.0
-# A node's one writer is busy with what a few edges pass on.
+# Far more than keep a node's one writer busy.
 PROCESSES_MAX = 64
-PROCESSES = 0
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -96,8 +96,8 @@ def machine_options(command: F) -> F:
 @click.option(
     "--processes",
     type=click.IntRange(0, PROCESSES_MAX),
-    default=PROCESSES,
-    show_default=True,
+    default=usual_edges,
+    show_default="one a core, at most 4; 0 with a single core or without Linux",
     help="Processes that read and answer requests, beside the one that writes; 0: one for all.",
 )
 @click.option(

@@ -25,13 +25,18 @@ from sametoken.node import serve_edge
 from sametoken.operate.drivers import snapshots_of
 from sametoken.server.desks import Edges
 from sametoken.server.edge import Bound
-from sametoken.server.lines import GO
 from sametoken.server.tally import Tally
 from sametoken.settings import Settings
 from sametoken.world import World
 
 log = logging.getLogger(__name__)
 
+_PLATFORM = "linux"
+# A byte on a line, before any frame: from the writer that the database may be opened, and back from
+# the edge once it has.
+_WORD = b"!"
+# Edges of a node, unless told otherwise: one a core. Four keep a writer busy.
+_USUAL_EDGES = 4
 # Bytes of a count: of connections, and of requests in work, each edge has one.
 _COUNT_BYTES = 8
 
@@ -51,6 +56,12 @@ def forked_edges(settings: Settings, bound: Bound, world: World) -> Iterator[Edg
     lines: list[socket.socket] = []
     children: list[int] = []
 
+    def begin() -> None:
+        for line in lines:
+            line.send(_WORD)
+        if not all(line.recv(len(_WORD)) for line in lines):
+            raise Misconfigured("an edge of this node did not start; its log says why")
+
     def forget(place: int) -> None:
         open[place] = in_work[place] = 0
 
@@ -65,7 +76,7 @@ def forked_edges(settings: Settings, bound: Bound, world: World) -> Iterator[Edg
                 _live(settings, bound, world, theirs, Tally(open, place), Tally(in_work, place))
             theirs.close()
             children.append(child)
-        yield Edges(bound.url, tuple(lines), forget)
+        yield Edges(bound.url, tuple(lines), begin, forget)
     finally:
         for line in lines:
             line.close()
@@ -75,9 +86,17 @@ def forked_edges(settings: Settings, bound: Bound, world: World) -> Iterator[Edg
             os.waitpid(child, 0)
 
 
+def usual_edges(platform: str = sys.platform, cores: int | None = None) -> int:
+    """Return how many edges a node has unless told otherwise."""
+    if platform != _PLATFORM:
+        return 0
+    count = len(os.sched_getaffinity(0)) if cores is None else cores
+    return min(count, _USUAL_EDGES) if count > 1 else 0
+
+
 def check_can_fork(platform: str) -> None:
     """Raise `Misconfigured` unless a program of that platform may go on after a fork."""
-    if platform != "linux":
+    if platform != _PLATFORM:
         raise Misconfigured(
             "Edges of their own need Linux: elsewhere a forked process may not go on safely. "
             "Serve with --processes 0, in one process."
@@ -112,8 +131,9 @@ def _live(
             signal.signal(number, signal.SIG_IGN)
         # Held to the end of the process, which the writer notices by it.
         held = line.dup()
-        if line.recv(len(GO)):
+        if line.recv(len(_WORD)):
             with snapshots_of(settings.database, world) as store:
+                line.send(_WORD)
                 asyncio.run(
                     serve_edge(settings, store, world, bound, line, open=open, in_work=in_work)
                 )

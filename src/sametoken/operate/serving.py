@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -13,12 +14,16 @@ from sametoken.operate.forking import forked_edges
 from sametoken.operate.opening import open_store
 from sametoken.operate.preparing import prepared
 from sametoken.server.desks import Edges
-from sametoken.server.edge import Bound, Listener, bind
+from sametoken.server.edge import Bound, Listener, PortInUse, bind
 from sametoken.settings import Settings
 from sametoken.store.gate import LockFile, register_node
 from sametoken.store.sqlite import check_usable
 from sametoken.workflow import work
 from sametoken.world import World
+
+# A port that is in use is tried for so long, so often.
+NOTICE_SECONDS = 1.0
+_LOOK_SECONDS = 0.02
 
 
 @contextmanager
@@ -42,6 +47,8 @@ def registered_node(settings: Settings, world: World, *, answers: bool = True) -
         engine = prepared(store, database, world)
         with uncollected():
             node = Node(settings, store, engine, world, face=shown)
+        if isinstance(shown, Edges):
+            shown.begin()
         if lock is not None:
             lock.write(node.url)
         else:
@@ -55,7 +62,7 @@ def _facing(settings: Settings, world: World) -> Iterator[Bound | Edges]:
     """Listen, in this process or in edges of their own, without an answer to anybody yet."""
     settings.check_bind()
     listener = Listener(settings.host, settings.port, settings.tls_cert, settings.tls_key)
-    bound = bind(listener, sharers=settings.processes or 1)
+    bound = _bound(listener, settings.processes or 1, world)
     try:
         if not settings.processes:
             yield bound
@@ -66,6 +73,18 @@ def _facing(settings: Settings, world: World) -> Iterator[Bound | Edges]:
             yield edges
     finally:
         bound.socket.close()
+
+
+def _bound(listener: Listener, sharers: int, world: World) -> Bound:
+    """Bind; the edges of a node that was killed hold its port until they notice."""
+    until = world.monotonic() + NOTICE_SECONDS
+    while True:
+        try:
+            return bind(listener, sharers)
+        except PortInUse:
+            if world.monotonic() > until:
+                raise
+        world.wait(threading.Event(), _LOOK_SECONDS)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from socket import socket
 from sametoken.errors import Misconfigured
 from sametoken.server.desk import Desk
 from sametoken.server.frames import Stop
-from sametoken.server.lines import GO
 from sametoken.server.writing import Jobs
 from sametoken.world import World
 
@@ -22,14 +21,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """Edge processes that wait for the word to begin: this end of each one's line.
+    """Edge processes, and this end of each one's line, which the process closes by its end alone.
 
-    `forget` takes what a dead one had counted out of the node's tallies. A line is closed by the
-    end of the process alone.
+    `begin` lets them open the database, and returns once they serve. `forget` takes what a dead one
+    had counted out of the node's tallies.
     """
 
     url: str
     lines: tuple[socket, ...]
+    begin: Callable[[], None]
     forget: Callable[[int], None]
 
 
@@ -46,15 +46,13 @@ class Desks:
         self._is_stopping = False
 
     async def serve(self, stop: asyncio.Event, drains: Callable[[], bool]) -> None:
-        """Let the edges begin, and serve them until `stop`; then let them drain and end.
+        """Serve the edges until `stop`; then let them drain and end.
 
         An edge that dies is missed, but the node goes on with the others. Raises `Misconfigured`
         once there is none.
         """
         loop = asyncio.get_running_loop()
         for place, line in enumerate(self._edges.lines):
-            with suppress(OSError):  # an edge that is dead already is found so by its desk
-                line.send(GO)
             desk = self._open[place] = Desk(self._jobs, self._world, partial(self._gone, place))
             await loop.create_connection(partial(_same, desk), sock=line)
         waits = [loop.create_task(event.wait()) for event in (stop, self._all_gone)]

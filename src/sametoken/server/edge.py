@@ -28,6 +28,10 @@ _BACKLOG: Final = 256
 _PORT_MAX: Final = 65_535
 
 
+class PortInUse(Misconfigured):
+    """Another program listens there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listener:
     """An address to listen at: port 0 means any free one; with a certificate, https only.
@@ -140,7 +144,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.setblocking(False)
     except OSError as error:
         listening.close()
-        raise Misconfigured(_cannot_listen(host, port, error)) from error
+        in_use = error.errno == errno.EADDRINUSE
+        refusal = PortInUse if in_use else Misconfigured
+        raise refusal(_cannot_listen(host, port, error)) from error
     return listening
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sametoken.server.frames import FromEdge, FromWriter, Splitter, framed
 
 Heard = TypeVar("Heard")
-
-# The first byte to an edge, before any frame: the database is ready to be opened.
-GO: Final = b"!"
 
 
 class LineEnd(asyncio.Protocol, Generic[Heard]):
