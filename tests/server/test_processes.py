@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,27 +36,38 @@ from sametoken.server.tally import Tally
 from sametoken.settings import database_of
 from sametoken.store.gate import Gate
 from sametoken.world import RealWorld
+from sdk import Keys
 from server import hostile
 from server.wire import Direct, say_what_came
 
 EDGES = 2
 
 
-def served(
-    folder: Path,
-    *options: str,
-    processes: int = EDGES,
-    settings: Mapping[str, str] | None = None,
-) -> Server:
-    """A server on a new file, not started yet."""
-    keys = prepare(folder / "served.db")
-    words = ("--processes", str(processes), *options)
-    return Server(folder, keys, options=words, settings=settings)
+@dataclass
+class Serving:
+    """A prepared database, to be copied for each test's server."""
+
+    template: Path
+    keys: Keys
+
+    @contextmanager
+    def at(self, folder: Path, *options: str, **settings: str) -> Iterator[Server]:
+        """Give the block a server with edges, not started yet."""
+        words = ("--processes", str(EDGES), *options)
+        made = Server.copied(self.template, self.keys, folder, options=words, settings=settings)
+        with closing_server(made) as server:
+            yield server
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Serving:
+    template = tmp_path_factory.mktemp("template") / "served.db"
+    return Serving(template, prepare(template))
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with closing_server(served(tmp_path)) as made:
+def server(serving: Serving, tmp_path: Path) -> Iterator[Server]:
+    with serving.at(tmp_path) as made:
         yield made
 
 
@@ -63,7 +75,7 @@ def edges(server: Server) -> list[psutil.Process]:
     return list(psutil.Process(server.process.pid).children())
 
 
-def serving(server: Server, port: int) -> psutil.Process | None:
+def edge_of(server: Server, port: int) -> psutil.Process | None:
     """The edge that has the connection from our `port`; None while it waits to be taken."""
     for edge in edges(server):
         if any(one.raddr and one.raddr.port == port for one in edge.net_connections("tcp")):
@@ -80,8 +92,8 @@ def callers_of_each(server: Server) -> Iterator[list[tuple[psutil.Process, socke
             caller = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
             caller.settimeout(PATIENCE_SECONDS)
             port = caller.getsockname()[1]
-            until(partial(serving, server, port), "an edge has it")
-            edge = serving(server, port)
+            until(partial(edge_of, server, port), "an edge has it")
+            edge = edge_of(server, port)
             assert edge is not None
             if edge.pid not in found:
                 found[edge.pid] = edge, caller
@@ -136,8 +148,8 @@ def await_queued(server: Server, edge: psutil.Process) -> None:
         with socket.create_connection(("127.0.0.1", server.port)) as caller:
             caller.settimeout(PATIENCE_SECONDS)
             port = caller.getsockname()[1]
-            until(partial(serving, server, port), "an edge has it")
-            if serving(server, port) != edge:
+            until(partial(edge_of, server, port), "an edge has it")
+            if edge_of(server, port) != edge:
                 continue
             caller.sendall(b"GET /ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
             assert b"200 OK" in caller.recv(4096)
@@ -160,10 +172,12 @@ def test_an_edge_that_dies_before_the_work_begins_leaves_nothing(server: Server)
     server.stop()
 
 
-def test_an_edge_that_dies_before_it_answers_has_launched_once(tmp_path: Path) -> None:
+def test_an_edge_that_dies_before_it_answers_has_launched_once(
+    serving: Serving, tmp_path: Path
+) -> None:
     """Both edges stand still at their second reply, after the COMMIT of what they were asked."""
     stop = {STOP_VARIABLE: f"{Point.REPLY_READY}:2"}
-    with closing_server(served(tmp_path, settings=stop)) as server:
+    with serving.at(tmp_path, **stop) as server:
         server.start()
         with callers_of_each(server) as ((edge, caller), (other, again)):
             ask(server, caller)
@@ -205,9 +219,9 @@ def test_a_writer_that_dies_ends_all_and_who_waits_hears_a_503(server: Server) -
 
 @pytest.mark.parametrize("point", [Point.STORE_BEFORE_COMMIT, Point.STORE_COMMITTED])
 def test_a_writer_killed_at_a_commit_has_answered_nothing_that_is_not_kept(
-    tmp_path: Path, point: Point
+    serving: Serving, tmp_path: Path, point: Point
 ) -> None:
-    with closing_server(served(tmp_path)) as server:
+    with serving.at(tmp_path) as server:
         # A start commits twice: for leases that a crash left, for its digest key.
         server.start(crash_at=f"{point}:3")
         family = edges(server)
@@ -272,8 +286,8 @@ def test_a_request_whose_caller_has_gone_is_taken_back_from_the_writer(server: S
     assert launched(server) == 0
 
 
-def test_all_edges_share_one_rate(tmp_path: Path) -> None:
-    with closing_server(served(tmp_path, "--throttle", "RunInstances=0.0001:3")) as server:
+def test_all_edges_share_one_rate(serving: Serving, tmp_path: Path) -> None:
+    with serving.at(tmp_path, "--throttle", "RunInstances=0.0001:3") as server:
         server.start()
         answers = []
         with callers_of_each(server) as callers:

@@ -1,8 +1,8 @@
 """Throttling: a token bucket per account, Region and action bounds a caller's requests.
 
 Off unless an operator sets rates. A request is counted after its signature is verified, so that no
-caller can spend the tokens of another, and before it is parsed. Buckets live in this process: of
-several nodes behind one address, each allows the full rate.
+caller can spend the tokens of another, and before it is parsed. Buckets live where a node's writer
+is, whatever edges it has; of several nodes behind one address, each allows the full rate.
 
 Source: "Request throttling for the Amazon EC2 API" (token buckets, refilled every second; refused
 requests answer RequestLimitExceeded, 503, which SDKs repeat).
