@@ -201,7 +201,7 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 def test_a_writer_that_dies_ends_all_and_who_waits_hears_a_503(server: Server) -> None:
     server.start()
-    family = edges(server)
+    family, port = edges(server), server.port
     with callers_of_each(server) as callers, gate_held(server):
         for edge, caller in callers:
             ask(server, caller)
@@ -210,9 +210,10 @@ def test_a_writer_that_dies_ends_all_and_who_waits_hears_a_503(server: Server) -
         for _, caller in callers:
             answer = heard(caller)
             assert b"HTTP/1.1 503" in answer and b"Unavailable" in answer
+    # At once, and on its port, of which the edges let go.
+    server.start(port=port)
     until(lambda: gone(family), "no edge outlives the writer")
     assert launched(server) == 0
-    server.start()
     assert len(identity(launch(server.client(), "again"))) == 2
     server.stop()
 

@@ -129,15 +129,14 @@ def _live(
         # Ignored: service managers signal all processes of a node, and the writer says when to end.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-        # Held to the end of the process, which the writer notices by it.
-        held = line.dup()
-        if line.recv(len(_WORD)):
-            with snapshots_of(settings.database, world) as store:
-                line.send(_WORD)
-                asyncio.run(
-                    serve_edge(settings, store, world, bound, line, open=open, in_work=in_work)
-                )
-        held.close()
+        # A copy that stays open to the end of the process, by which the writer notices it.
+        with line.dup():
+            if line.recv(len(_WORD)):
+                with snapshots_of(settings.database, world) as store:
+                    line.send(_WORD)
+                    asyncio.run(
+                        serve_edge(settings, store, world, bound, line, open=open, in_work=in_work)
+                    )
         status = 0
     except BaseException:
         log.exception("an edge ends: our bug")
