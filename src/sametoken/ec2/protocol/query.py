@@ -220,12 +220,11 @@ class InputCompiler:
         return parse
 
     def _list(self, element: Mapping[str, Any]) -> Parse:
-        parse = self._parser(element["shape"])
+        of_structures = self._shapes[element["shape"]]["type"] == "structure"
+        parse = _list_parser(self._parser(element["shape"]), of_structures=of_structures)
         if self._protocol == "ec2":
-            return _list_parser(parse)
-        return _wrapped_list_parser(
-            _list_parser(parse), {"member", element.get("locationName", "member")}
-        )
+            return parse
+        return _wrapped_list_parser(parse, {"member", element.get("locationName", "member")})
 
 
 def _nested(form: Form) -> dict[str, Node]:
@@ -315,12 +314,18 @@ def _structure_parser(
     return parse
 
 
-_INDEX = re.compile("[1-9][0-9]*")
+# Some clients count from 0 (fog-aws, apache-libcloud). An index tells the order and no more.
+_INDEX = re.compile("0|[1-9][0-9]*")
 
 
-def _list_parser(parse_element: Parse) -> Parse:
+def _list_parser(parse_element: Parse, *, of_structures: bool) -> Parse:
     def parse(node: Node, name: str) -> Any:
         if isinstance(node, str):
+            if not node:
+                return _ABSENT
+            if not of_structures:
+                # A value without an index is a list of one (seen: `Owner=self` in EC2's own pages).
+                return [parse_element(node, name)]
             raise ServiceError(
                 "InvalidParameterValue",
                 f"The parameter {shown(name)} is a list. "
@@ -335,13 +340,13 @@ def _list_parser(parse_element: Parse) -> Parse:
 
 
 def _index(step: str, child: Node, name: str) -> int:
-    # EC2 does not know `0`, `01`, `-1` or digits of other scripts.
+    # EC2 does not know `01`, `-1` or digits of other scripts.
     if _INDEX.fullmatch(step) is None:
         raise unknown(child, f"{name}.{step}")
     # Compare the length first: int() refuses a text of thousands of digits with another error.
     if len(step) > len(str(LIST_INDEX_MAX)) or int(step) > LIST_INDEX_MAX:
         raise refusals.invalid_value(
-            shown(name), shown(step), f"Its elements are numbered 1 to {LIST_INDEX_MAX}."
+            shown(name), shown(step), f"Its elements are numbered up to {LIST_INDEX_MAX}."
         )
     return int(step)
 
