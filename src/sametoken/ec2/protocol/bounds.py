@@ -34,7 +34,7 @@ class Bounds:
     code: str = "InvalidParameterValue"
 
     def told(self, unit: str) -> str:
-        """What to do, as a sentence."""
+        """Say what to do, as a sentence."""
         of = f" {unit}" if unit else ""
         match self.least, self.most:
             case None, None:
@@ -110,7 +110,7 @@ def bounded(bounds: Bounds, shape: Mapping[str, Any], parse: Parse) -> Parse:
         value = parse(node, name)
         size = len(value) if unit and isinstance(value, str | list) else value
         if not isinstance(size, int):
-            # Nothing was given: the member is absent.
+            # An absent member has no size.
             return value
         fits = (bounds.least is None or size >= bounds.least) and (
             bounds.most is None or size <= bounds.most
