@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 import sdk
+from memory import checked_fragments
 from sametoken.node import Node
 from sametoken.operate import clock
 from sametoken.operate.accounts import add_key
@@ -134,7 +135,8 @@ def running_plane(
         thread = threading.Thread(target=loop.run_until_complete, args=(node.serve(stop),))
         thread.start()
         try:
-            yield Plane(node, store, settings.database)
+            with checked_fragments():
+                yield Plane(node, store, settings.database)
         finally:
             loop.call_soon_threadsafe(stop.set)
             thread.join()

@@ -20,12 +20,14 @@ from typing import Any, TypeAlias
 
 from sametoken.ec2.kit.actions import Read
 from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
 from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.ec2.protocol.query import split_form
 from sametoken.ec2.protocol.signing import Signature, read_signature
 from sametoken.errors import ServiceError, Transient
 from sametoken.idempotency import Engine
 from sametoken.server import admission, identity, invocations, request_log
+from sametoken.server.brief import Brief
 from sametoken.server.choices import Choices
 from sametoken.server.credentials import Credentials, Principal
 from sametoken.server.exchange import Exchange, known
@@ -39,7 +41,7 @@ from sametoken.server.execution import (
 from sametoken.server.pools import Pools
 from sametoken.server.seeding import Seeding
 from sametoken.server.throttling import Throttle
-from sametoken.store.port import Store
+from sametoken.store.port import Store, Tx, WouldWait
 from sametoken.workflow.backlog import Backlog
 from sametoken.world import World
 
@@ -85,6 +87,7 @@ class Pipeline:
         self._choices = choices
         self._pools = pools
         self._seeding = Seeding(store, pools)
+        self._brief = Brief()
         self._throttle = Throttle(choices.rates, world)
         # Load both now: the first request would wait a fifth of a second for it.
         self._ec2, self._sts = ServiceModel.load("ec2"), ServiceModel.load("sts")
@@ -272,25 +275,39 @@ class Pipeline:
         late = replace(admitted.request, launches_late=True)
         return exchange._replace(admitted=replace(admitted, request=late))
 
-    async def _transact(self, exchange: Exchange) -> Exchange:
+    def _transact(self, exchange: Exchange) -> Exchange | Awaitable[Exchange]:
         """Read a snapshot, or change rows in the transaction that looks the token up."""
+        action = known(exchange.admitted).action
+        if not isinstance(action, Read):
+            return self._execute(exchange)
+        if action.hurries and self._brief.expects(exchange):
+            try:
+                return self._look(exchange, action, self._store.read_now)
+            except WouldWait:
+                self._brief.forget(exchange)
+        return self._look_apart(exchange, action)
+
+    async def _execute(self, exchange: Exchange) -> Exchange:
         admitted = known(exchange.admitted)
-        match admitted.action:
-            case Read() as action:
-                return await self._pools.read(partial(self._look, exchange, action))
-            case _:
-                place = (admitted.request.account, admitted.request.region)
-                executed = await self._pools.write(
-                    lambda tx: execute(tx, self._engine, admitted), place
-                )
+        place = (admitted.request.account, admitted.request.region)
+        executed = await self._pools.write(lambda tx: execute(tx, self._engine, admitted), place)
         if self._choices.after_termination == "error":
             executed = refusing_terminated(executed)
         return exchange._replace(executed=executed)
 
-    def _look(self, exchange: Exchange, action: Read) -> Exchange:
-        """Read, and render in the same reader's thread: a list may be megabytes long."""
+    async def _look_apart(self, exchange: Exchange, action: Read) -> Exchange:
+        """Read and render in a reader's thread: a list may be megabytes long."""
+        look = partial(self._look, exchange, action, self._store.read)
+        answered = await self._pools.read(look)
+        if action.hurries:
+            self._brief.note(answered)
+        return answered
+
+    def _look(
+        self, exchange: Exchange, action: Read, read: Callable[[Callable[[Tx], Document]], Document]
+    ) -> Exchange:
         admitted = known(exchange.admitted)
-        result = self._store.read(lambda tx: action.run(tx, admitted.request))
+        result = read(lambda tx: action.run(tx, admitted.request))
         body = admitted.codec.render(result, exchange.request_id)
         return exchange.answered(body, Executed("read", result))
 

@@ -25,11 +25,12 @@ from sametoken.store.channels import Channels
 from sametoken.store.engines import POSTGRESQL, engine_for
 from sametoken.store.group_commit import DatabaseErrors
 from sametoken.store.jobs import Job
+from sametoken.store.kept import Lives
 from sametoken.store.lanes import Lanes
 from sametoken.store.news import News
 from sametoken.store.pgconnect import connect, is_unusable
 from sametoken.store.pgsession import PostgresqlSession, run_alone
-from sametoken.store.port import Tx
+from sametoken.store.port import Tx, WouldWait
 from sametoken.world import World
 
 T = TypeVar("T")
@@ -65,6 +66,7 @@ class PostgresqlStore:
         self._pace = clock.Pace(wall)
         engine = engine_for(POSTGRESQL, lambda: connect(url))
         self._sessions: queue.LifoQueue[PostgresqlSession] = queue.LifoQueue()
+        self._lives = Lives()
         cache = Cache()
         for _ in range(SESSIONS):
             self._sessions.put(PostgresqlSession(engine, world, self._pace, cache))
@@ -95,12 +97,17 @@ class PostgresqlStore:
         try:
             with self._session() as session:
                 tx = session.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                tx.kept = self._lives.of(session.life)
                 try:
                     return fn(tx)
                 finally:
                     session.undo()
         except DatabaseErrors as error:
             raise Transient(f"the database cannot be read: {error}", ran=False) from error
+
+    def read_now(self, fn: Callable[[Tx], T]) -> T:
+        # A round trip to the server waits for it, however short it is.
+        raise WouldWait
 
     def listen(self, channel: str) -> threading.Event:
         return self._channels.listen(channel)

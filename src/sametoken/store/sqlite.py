@@ -26,7 +26,9 @@ from sametoken.store.channels import Channels
 from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.gate import Gate
 from sametoken.store.group_commit import DatabaseErrors, run_batch
+from sametoken.store.hurried import HurriedReader
 from sametoken.store.jobs import QUEUE_JOBS_MAX, Job, JobQueue
+from sametoken.store.kept import Kept
 from sametoken.store.oldest import check_sqlite
 from sametoken.store.port import Tx
 from sametoken.store.statements import Straight
@@ -42,13 +44,14 @@ BUSY_SECONDS = 5.0
 CHECKPOINT_PAGES = 4000
 # Describes are limited by the interpreter, not by the disk; more readers would only queue for it.
 READERS = 4
-# Page caches, in KiB; 64 MiB for a server's five connections together. The writer keeps its pages
+# Page caches, in KiB; 64 MiB for a server's six connections together. The writer keeps its pages
 # from one commit to the next, and the ends of all indexes that it adds to fit. A reader drops its
 # pages at its first read after any commit, since the pages may have changed: it needs room for a
 # single answer, and what it reads again comes from the system's own cache of the file. No mmap_size
 # instead: a read from a mapped file that fails is a signal which ends the process, not an error.
-WRITER_CACHE_KIB = 48 * 1024
+WRITER_CACHE_KIB = 47 * 1024
 READER_CACHE_KIB = 4 * 1024
+HURRIED_CACHE_KIB = 1024
 _SETTINGS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -146,18 +149,21 @@ class SqliteStore:
         engine = engine_for(SQLITE, lambda: connect(path, cache_kib=WRITER_CACHE_KIB))
         self._session = SqliteSession(engine, world)
         self._reader_engine = engine_for(SQLITE, self._connect_reader)
+        self._kept = Kept()
         self._readers: queue.LifoQueue[sa.Connection] = queue.LifoQueue()
         with self._gate.turn():
             for _ in range(readers):
                 self._readers.put(Straight(self._reader_engine))
+            self._hurried = HurriedReader(self._connect_hurried)
         self._reader_count = readers
         self._writer = threading.Thread(target=self._write_batches, name="sqlite-writer")
         self._writer.start()
 
     def _connect_reader(self) -> sqlite3.Connection:
-        connection = connect(self._path)
-        connection.execute("PRAGMA query_only=ON")
-        return connection
+        return _only_reading(connect(self._path))
+
+    def _connect_hurried(self) -> sqlite3.Connection:
+        return _only_reading(connect(self._path, busy_seconds=0, cache_kib=HURRIED_CACHE_KIB))
 
     def run(self, fn: Callable[[Tx], T]) -> T:
         job = Job(fn)
@@ -174,10 +180,17 @@ class SqliteStore:
     def read(self, fn: Callable[[Tx], T]) -> T:
         try:
             with self._snapshot() as connection:
-                now = clock.read(connection, self._world.now())
-                return fn(Tx(connection, now, self._world))
+                return fn(self._looking(connection))
         except DatabaseErrors as error:
             raise Transient(f"the database cannot be read: {error}", ran=False) from error
+
+    def read_now(self, fn: Callable[[Tx], T]) -> T:
+        return self._hurried.read(lambda connection: fn(self._looking(connection, hurried=True)))
+
+    def _looking(self, connection: sa.Connection, *, hurried: bool = False) -> Tx:
+        """Return a transaction that only reads, begun on that connection."""
+        now = clock.read(connection, self._world.now())
+        return Tx(connection, now, self._world, kept=self._kept, hurried=hurried)
 
     def listen(self, channel: str) -> threading.Event:
         return self._channels.listen(channel)
@@ -190,6 +203,7 @@ class SqliteStore:
         with self._gate.turn():
             for _ in range(self._reader_count):
                 self._readers.get().close()
+            self._hurried.close()
             self._session.reopen()
         self._gate.close()
 
@@ -218,6 +232,11 @@ class SqliteStore:
                 raw.execute("ROLLBACK")
         finally:
             self._readers.put(connection)
+
+
+def _only_reading(connection: sqlite3.Connection) -> sqlite3.Connection:
+    connection.execute("PRAGMA query_only=ON")
+    return connection
 
 
 def change_schema(path: Path, change: Callable[[sa.Connection], None]) -> None:
