@@ -1,7 +1,8 @@
 """RunInstances in process, in turns with what it cost at an earlier commit: a promise about cost.
 
 Two processes, each with its own sources, take turns; so whatever else the machine does falls on
-both alike. Where the history lacks that commit nothing is measured.
+both alike. The earlier one is not measured where the history lacks it, or where the peers are not
+installed, beside which is what it imports.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import names
 from legs import Leg
 from measure import Run, Unmeasured
+from servers import peer
 
 _HERE = Path(__file__).resolve().parent
 # The methods of `one_round.py` that are asked for, by the names of their figures.
@@ -35,14 +37,14 @@ Asked = Callable[[str], Run]
 def measure(leg: Leg) -> None:
     leg.folder.mkdir()
     with ExitStack() as stack:
-        now = stack.enter_context(_rounds(leg, "now.db", _HERE))
-        then: Asked = _missing
-        if archive := _archived():
-            earlier = leg.folder / "earlier"
-            with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-                files.extractall(earlier, filter="data")
-            places = (earlier / "src", earlier / "benchmarks")
-            then = stack.enter_context(_rounds(leg, "then.db", *places))
+        now = stack.enter_context(_rounds(leg, "now.db", [_HERE]))
+        then: Asked
+        try:
+            first, last = _earlier(leg.folder / "earlier")
+        except Unmeasured as reason:
+            then = partial(_refuse, str(reason))
+        else:
+            then = stack.enter_context(_rounds(leg, "then.db", first, last))
         subjects: dict[str, Callable[[], Run]] = {}
         for name, asked in _SUBJECTS.items():
             subjects[name] = partial(now, asked)
@@ -50,28 +52,35 @@ def measure(leg: Leg) -> None:
         leg.interleave(subjects)
 
 
-def _archived() -> bytes | None:
-    """The sources and benchmarks of the earlier commit; None where the history lacks it."""
+def _earlier(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Put the earlier commit there; return where to search first, and last, for what it imports."""
+    packages = Path(peer("python")).parent.parent.glob("lib/python*/site-packages")
     command = ["git", "archive", "--format=tar", names.EARLIER, "src", "benchmarks"]
     try:
         found = subprocess.run(command, cwd=_HERE.parent, capture_output=True)
     except FileNotFoundError:
-        return None
-    return found.stdout if found.returncode == 0 else None
+        raise Unmeasured("there is no git") from None
+    if found.returncode != 0:
+        raise Unmeasured(f"commit {names.EARLIER} is not in this copy of the history")
+    with tarfile.open(fileobj=io.BytesIO(found.stdout)) as files:
+        files.extractall(folder, filter="data")
+    return [folder / "src", folder / "benchmarks"], list(packages)
 
 
-def _missing(asked: str) -> Run:
-    raise Unmeasured(f"commit {names.EARLIER} is not in this copy of the history")
+def _refuse(reason: str, asked: str) -> Run:
+    raise Unmeasured(reason)
 
 
 @contextmanager
-def _rounds(leg: Leg, database: str, *places: Path) -> Iterator[Asked]:
-    """Yield how to ask for rounds of a process that imports from `places` first."""
+def _rounds(
+    leg: Leg, database: str, first: Sequence[Path], last: Sequence[Path] = ()
+) -> Iterator[Asked]:
+    """Yield how to ask for rounds of a process that imports from `first`, and from `last` last."""
     counts = (str(leg.scale.operations), str(leg.scale.driven))
     command = [sys.executable, "-P", str(_HERE / "one_round.py"), str(leg.folder / database)]
     process = subprocess.Popen(
-        [*command, *counts],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))},
+        [*command, *counts, *map(str, last)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, first))},
         text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
     with process:

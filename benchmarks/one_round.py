@@ -1,7 +1,8 @@
 """Rounds of one version, for `earlier.py`: the name of a subject in, a line with its run out.
 
 Run with a PYTHONPATH that holds that version's own sources and benchmarks, of which it uses no more
-than versions have in common. A run is printed as operations, seconds and seconds of CPU.
+than versions have in common. Folders named after the counts are searched last for what that version
+imports and this one does not. A run is printed as operations, seconds and seconds of CPU.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+sys.path += sys.argv[4:]
 from launches import drive, unfinished
 from stores import Plane, opened
 
