@@ -102,9 +102,14 @@ def _reads(leg: Leg, server: Server, fixture: Fixture) -> Subjects:
     by_id, by_token = reader.some()
 
     def asked(requests: list[bytes], connections: int) -> Callable[[], Run]:
-        return lambda: server.answer(
-            itertools.cycle(requests), connections=connections, seconds=seconds
-        )
+        def run() -> Run:
+            # Ask for each once before: the round before may have changed what these show.
+            server.answer(requests, connections=connections, seconds=60.0)
+            return server.answer(
+                itertools.cycle(requests), connections=connections, seconds=seconds
+            )
+
+        return run
 
     subjects: Subjects = {}
     for name, requests in (

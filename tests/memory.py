@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 import sqlalchemy as sa
 
+from sametoken.ec2.catalog import ACTIONS
+from sametoken.ec2.compute import instances
+from sametoken.ec2.kit.actions import Read
+from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol.documents import Document
+from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.resources.kit.rows import EDGE, RESOURCE, STORED, from_record
 from sametoken.resources.kit.written import written_by
 from sametoken.store.cache import Cache
 from sametoken.store.port import Tx
 
 _STORED = STORED.where(RESOURCE.c.id == sa.bindparam("one"))
+_ID = re.compile(rb"<instanceId>([^<]+)</instanceId>")
 _UNDER = sa.select(EDGE.c.child).where(EDGE.c.parent == sa.bindparam("one"))
 
 
@@ -45,3 +54,41 @@ def checked_cache() -> Iterator[None]:
 
     with patch.object(Cache, "get", checked):
         yield
+
+
+@contextmanager
+def checked_fragments(*, documents: bool = False) -> Iterator[None]:
+    """For the block, render each answer of DescribeInstances anew, of documents, and compare.
+
+    With `documents`, callers in this process get the answer as documents.
+    """
+    describe = ACTIONS["DescribeInstances"]
+    assert isinstance(describe, Read)
+
+    def checked(tx: Tx, request: Request) -> Document:
+        result = instances.describe_instances(tx, request)
+        fresh = fresh_answer(replace(tx, kept=None, hurried=False), request, result)
+        return fresh if documents else result
+
+    with patch.dict(ACTIONS, {describe.name: replace(describe, run=checked)}):
+        yield
+
+
+def fresh_answer(tx: Tx, request: Request, result: Document) -> Document:
+    """Return the answer as documents, which must be rendered byte for byte as `result` is."""
+    render = ServiceModel.load("ec2").codec("DescribeInstances").render
+    told = render(result, request.request_id)
+    listed = render(instances.describe_instances(tx, request), request.request_id)
+    assert told == listed, f"kept is {told!r}, and read anew {listed!r}"
+    ids = [id.decode() for id in _ID.findall(told)]
+    shown = {one.id: one for one in instances.show(tx, ids)}
+    reservations: dict[str, Document] = {}
+    for id in ids:
+        row, document = shown[id].row, shown[id].document
+        empty = {"OwnerId": row.account, "Groups": list[Document](), "Instances": []}
+        reservation = row.private["ReservationId"]
+        within = reservations.setdefault(reservation, {"ReservationId": reservation, **empty})
+        within["Instances"].append(document)
+    fresh = {**result, "Reservations": list(reservations.values())}
+    assert render(fresh, request.request_id) == told, f"{told!r} shows {fresh}"
+    return fresh

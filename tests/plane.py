@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 import sdk
 from framing import Framing
+from memory import checked_fragments
 from sametoken.node import Node
 from sametoken.operate import clock
 from sametoken.operate.accounts import add_key
@@ -139,7 +140,8 @@ def running_plane(
         thread = threading.Thread(target=loop.run_until_complete, args=(node.serve(stop),))
         thread.start()
         try:
-            yield Plane(node, store, settings.database)
+            with checked_fragments():
+                yield Plane(node, store, settings.database)
         finally:
             loop.call_soon_threadsafe(stop.set)
             thread.join()

@@ -33,7 +33,7 @@ from sametoken.settings import Settings
 from sametoken.store import nodes
 from sametoken.store.nodes import Heartbeat
 from sametoken.store.port import Store, Tx
-from sametoken.store.reading import Reads
+from sametoken.store.reading import Snapshots
 from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.plans import MACHINES, NETWORKS, PLACEMENT, VOLUMES
 from sametoken.workflow.ports import Services
@@ -60,7 +60,7 @@ def wire_services(
 _ENDING_SECONDS = 5.0
 
 
-def _app(settings: Settings, store: Reads, writer: Writer, world: World, in_work: Tally) -> App:
+def _app(settings: Settings, store: Snapshots, writer: Writer, world: World, in_work: Tally) -> App:
     reload_sealer = partial(load_sealer, settings.database.key_file, create=False)
     credentials = Credentials(store, reload_sealer, world)
     return App(store, writer, credentials, world, settings.choices, in_work)
@@ -68,7 +68,7 @@ def _app(settings: Settings, store: Reads, writer: Writer, world: World, in_work
 
 async def serve_edge(
     settings: Settings,
-    store: Reads,
+    store: Snapshots,
     world: World,
     bound: Bound,
     line: socket,

@@ -34,7 +34,7 @@ def pages_of(
         str,
         max_results=size,
         next_token=token,
-        scope=scope,
+        scope=lambda: scope,
         minimum=1,
         maximum=1000,
     )
@@ -96,14 +96,14 @@ def test_a_token_of_another_request_is_refused_in_ec2s_words() -> None:
 def test_the_scope_names_account_region_action_and_filters_but_not_the_page() -> None:
     asked = request(Filters=[{"Name": "a", "Values": ["b"]}])
     same = replace(asked, params={**asked.params, "MaxResults": 5, "NextToken": "x"})
-    assert scope_of(asked) == scope_of(same)
+    assert scope_of(asked)() == scope_of(same)()
     others = (
         replace(asked, account="000000000002"),
         replace(asked, region="us-west-2"),
         replace(asked, action="DescribeOthers"),
         request(Filters=[{"Name": "a", "Values": ["c"]}]),
     )
-    assert len({scope_of(one) for one in (asked, *others)}) == 1 + len(others)
+    assert len({scope_of(one)() for one in (asked, *others)}) == 1 + len(others)
 
 
 def hostile(token: str) -> None:
@@ -160,7 +160,7 @@ def test_a_size_outside_the_range_is_refused_in_ec2s_words(size: int, message: s
             str,
             max_results=size,
             next_token=None,
-            scope=SCOPE,
+            scope=lambda: SCOPE,
             minimum=5,
             maximum=1000,
         )

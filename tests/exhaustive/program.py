@@ -90,6 +90,9 @@ class _Retold:
     def read(self, fn: Callable[[Tx], T]) -> T:
         return self._tell(fn, reads=True)
 
+    def read_now(self, fn: Callable[[Tx], T]) -> T:
+        return self._tell(fn, reads=True)
+
     def _tell(self, fn: Callable[[Tx], T], *, reads: bool) -> T:
         if self.asked == len(self.answers):
             self.fn, self.reads = fn, reads

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -15,7 +16,9 @@ from typing import Any, Protocol, TypeVar
 from admitting import admit
 from sametoken import faults
 from sametoken.ec2.kit.actions import Read
+from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError, Transient
 from sametoken.faults import Point
 from sametoken.idempotency import sql_engine
@@ -30,7 +33,7 @@ from sametoken.services.steps import Steps
 from sametoken.store.columns import to_microseconds
 from sametoken.store.group_commit import run_batch
 from sametoken.store.jobs import JobQueue
-from sametoken.store.port import Tx
+from sametoken.store.port import Tx, WouldWait
 from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.loop import Ripener
 from sametoken.workflow.ports import Service
@@ -44,7 +47,7 @@ from simulation.hazards import (
     hazardous,
     log_uniform,
 )
-from simulation.history import Delivery, Fate
+from simulation.history import ApiCall, Delivery, Fate
 from simulation.node_store import Store
 from simulation.scheduler import SECOND, Actor, Group, Scheduler
 from simulation.world import SimulatedWorld
@@ -57,6 +60,8 @@ ANSWER_US_MAX = 20 * SECOND
 POLL_US = 5_000
 # A batch is left to grow for a time between these bounds.
 GATHER_US = (1_000, SECOND)
+# After so many batches of a node, it is asked for all instances.
+LOOKED_AFTER = 20
 # A runner leases at most one of these numbers of rows at a time.
 LEASED_MAX = (1, 2, 3, 8, 256)
 RESTART_US_MIN, RESTART_US_MAX = SECOND // 10, 200 * SECOND
@@ -68,8 +73,13 @@ _DUE = """
         (SELECT min(due_at) FROM ripening), offset_us, high_us
     FROM store_clock
 """
+_PLACES = "SELECT DISTINCT account, region FROM resource WHERE kind = 'instance' ORDER BY 1, 2"
 # Channels of the duties, in the order of the columns of `_DUE`.
 _CHANNELS = (Runner.channel, Ripener.channel)
+
+
+def _run(action: Read, request: Request, tx: Tx) -> Document:
+    return action.run(tx, request)
 
 
 class Duty(Protocol):
@@ -112,6 +122,7 @@ class Node:
         }
         self.backlog = Backlog(self.world)
         self._writer_waits = False
+        self._batches = 0
         self._writer = scheduler.spawn(f"{self.name}/writer", self._write, self.group)
         for number in range(self.runners):
             runner = WatchedRunner(
@@ -161,6 +172,18 @@ class Node:
             cluster.transactions += len(batch)
             run_batch(self.session, batch, self._announce)
             cluster.after_commit()
+            self._batches += 1
+            if self._batches % LOOKED_AFTER == 0:
+                self._look_at_instances()
+
+    def _look_at_instances(self) -> None:
+        """Show all instances, of which some have changed since this node showed them last."""
+        for account, region in self.cluster.database.query(_PLACES):
+            principal = Principal("AKIASIMULATED", account, "full", "secret")
+            form = ApiCall("DescribeInstances", account, region).form()
+            admitted = admit(form, principal, region, "look")
+            assert isinstance(admitted.action, Read)
+            self.store.look(partial(_run, admitted.action, admitted.request))
 
     def _let_gather(self) -> None:
         """Delay the writer now and then, so that several transactions wait, and it groups them."""
@@ -246,7 +269,7 @@ class Node:
     def _execute(self, admitted: Admitted) -> Executed:
         action = admitted.action
         if isinstance(action, Read):
-            return Executed("read", self.store.read(lambda tx: action.run(tx, admitted.request)))
+            return Executed("read", self._read(action, admitted.request))
 
         def run(tx: Tx) -> Executed:
             return execute(tx, self.engine, admitted)
@@ -257,6 +280,13 @@ class Node:
         if not future.done():
             raise Transient("no answer in time", ran=not future.cancel())
         return future.result()
+
+    def _read(self, action: Read, request: Request) -> Document:
+        """Read at once, as the server's loop may, else in the request's own turn."""
+        if action.hurries:
+            with suppress(WouldWait):
+                return self.store.read_now(lambda tx: action.run(tx, request))
+        return self.store.read(lambda tx: action.run(tx, request))
 
 
 class Cluster:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from memory import check_written
 from sametoken.store import clock
 from sametoken.store.jobs import Job
+from sametoken.store.kept import Kept
 from sametoken.store.port import Tx
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Store:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._kept = Kept()
 
     def run(self, fn: Callable[[Tx], T]) -> T:
         hazards, scheduler = self._node.cluster.hazards, self._node.cluster.scheduler
@@ -60,12 +62,19 @@ class Store:
             scheduler.block(None if until_us is None else until_us - scheduler.now_us)
 
     def read(self, fn: Callable[[Tx], T]) -> T:
-        cluster = self._node.cluster
-        cluster.hazards.switch()
+        self._node.cluster.hazards.switch()
+        return self.look(fn)
+
+    def read_now(self, fn: Callable[[Tx], T]) -> T:
+        return self.look(fn, hurried=True)
+
+    def look(self, fn: Callable[[Tx], T], *, hurried: bool = False) -> T:
+        """Read, without a switch of actors before."""
+        cluster, world = self._node.cluster, self._node.world
         connection = cluster.database.reader()
         changes = cluster.database.raw.total_changes
-        now = clock.read(connection, self._node.world.now())
-        value = fn(Tx(connection, now, self._node.world))
+        now = clock.read(connection, world.now())
+        value = fn(Tx(connection, now, world, kept=self._kept, hurried=hurried))
         assert cluster.database.raw.total_changes == changes, "what only reads wrote something"
         return value
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 
-from memory import checked_cache
+from memory import checked_cache, checked_fragments
 from sametoken import faults
 from sametoken.faults import Point
 from simulation import swarm as swarms
@@ -159,7 +159,7 @@ class Simulation:
         report = Report(self.seed, len(self.cluster.nodes), len(self.clients))
         faults.install(self.hazards.reach)
         try:
-            with checked_cache():
+            with checked_cache(), checked_fragments(documents=True):
                 self._play_all()
         except Exception as broken:  # noqa: BLE001 - a bug of the program, or a broken promise
             report.violation = broken

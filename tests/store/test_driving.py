@@ -57,6 +57,9 @@ class Counting:
     def read(self, fn: Callable[[Tx], T]) -> T:
         return self.store.read(fn)
 
+    def read_now(self, fn: Callable[[Tx], T]) -> T:
+        return self.store.read_now(fn)
+
     def submit(self, fn: Callable[[Tx], T], *, lane: str = "") -> Future[T]:
         return self.store.submit(fn, lane=lane)
 

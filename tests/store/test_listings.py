@@ -17,6 +17,7 @@ from sametoken.resources.account import tags
 from sametoken.resources.kit import endings, listings, rows, tombstones, traits
 from sametoken.resources.kit.kinds import Kind
 from sametoken.resources.kit.listings import By, Wish
+from sametoken.resources.kit.looks import WHOLE
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.kit.traits import TRAIT
 from sametoken.store.port import Store, Tx
@@ -220,7 +221,7 @@ def test_a_narrowed_listing_finds_what_a_whole_one_has(
             for parts in asked:
                 wishes = [wish_of(kind, account, *part) for part in parts]
                 pieces = listings.walk(
-                    tx, kind, account, REGION, wishes, after=first, at_once=at_once
+                    tx, WHOLE, kind, account, REGION, wishes, after=first, at_once=at_once
                 )
                 found = [row for piece in pieces for row in piece]
                 assert [row.id for row in found] == sorted({row.id for row in found})
@@ -244,7 +245,7 @@ def test_a_row_with_two_of_the_values_is_found_once(store: Store) -> None:
 
     def found(at_once: int) -> list[str]:
         def run(tx: Tx) -> list[str]:
-            pieces = listings.walk(tx, THING, ACCOUNT, REGION, wish, at_once=at_once)
+            pieces = listings.walk(tx, WHOLE, THING, ACCOUNT, REGION, wish, at_once=at_once)
             return [row.id for piece in pieces for row in piece]
 
         return store.read(run)
@@ -291,7 +292,7 @@ def test_a_long_value_is_found_too(store: Store) -> None:
     long = "é" * 300 + "\0"
     row = put(store, doc={"Tags": [{"Key": "k" * 128, "Value": long}]})
     wish = (Wish(By.TRAIT, (long,), f"tag:{'k' * 128}"),)
-    found = store.read(lambda tx: list(listings.walk(tx, THING, ACCOUNT, REGION, wish)))
+    found = store.read(lambda tx: list(listings.walk(tx, WHOLE, THING, ACCOUNT, REGION, wish)))
     assert [[one.id for one in piece] for piece in found] == [[row.id]]
 
 
@@ -308,7 +309,7 @@ def test_so_many_are_counted_and_tested_and_all_is_found_beyond_it(
     assert len(wishes) > listings.TESTED_MAX + 1
 
     def walk(tx: Tx) -> list[str]:
-        pieces = listings.walk(tx, THING, ACCOUNT, REGION, wishes)
+        pieces = listings.walk(tx, WHOLE, THING, ACCOUNT, REGION, wishes)
         return [row.id for piece in pieces for row in piece]
 
     found = store.read(walk)

@@ -25,6 +25,7 @@ import sametoken
 from sametoken.migrations.upgrade import upgrade
 from sametoken.resources.kit import listings
 from sametoken.resources.kit.listings import TESTED_MAX, By, Form
+from sametoken.resources.kit.looks import OUTLINE
 from sametoken.store import engines
 from sametoken.store.dialects import POSTGRESQL, SQLITE, ByDialect, Text
 from sametoken.store.postgresql import change_schema
@@ -55,7 +56,8 @@ EXCUSED: Mapping[str, str] = {
     "resources.account.accounts._EVERY_SETTING": ALL_OF_IT,
     "resources.account.accounts._LIST_KEYS": ALL_OF_IT,
     "resources.kit.counters._EVERY_LIMIT": ALL_OF_IT,
-    "resources.kit.listings.STORED": BEGINNING,
+    "resources.kit.looks.OUTLINED": BEGINNING,
+    "resources.kit.looks.STORED": BEGINNING,
     "resources.kit.ripening._NEXT": FIRST,
     "resources.kit.rows.STORED": BEGINNING,
     "resources.kit.rows._CHILDREN": SMALL,
@@ -110,6 +112,7 @@ def _made() -> Iterator[tuple[str, sa.Executable]]:
     ):
         form = Form(by, state, zone, traits, parents)
         yield f"listings.statement({form})", listings.statement(form)
+        yield f"listings.statement({form}, OUTLINE)", listings.statement(form, OUTLINE)
     for by in (By.TRAIT, By.PARENT, By.STATE):
         yield f"listings.count({by})", listings.count(by)
 

@@ -13,6 +13,7 @@ from sametoken.errors import ServiceError
 from sametoken.idempotency import RETENTION
 from sametoken.resources.kit import listings, rows, tombstones, transitions
 from sametoken.resources.kit.listings import By, Wish
+from sametoken.resources.kit.looks import WHOLE
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Stale, Store, Tx
 from store.creating import Caller, call
@@ -254,7 +255,7 @@ def test_a_listing_narrowed_by_token_or_parent_shows_those_only(store: Store) ->
 
     def narrowed(*wishes: Wish, after: str = "") -> list[str]:
         def run(tx: Tx) -> list[str]:
-            pieces = listings.walk(tx, THING, ACCOUNT, REGION, wishes, after=after)
+            pieces = listings.walk(tx, WHOLE, THING, ACCOUNT, REGION, wishes, after=after)
             return [row.id for piece in pieces for row in piece]
 
         return store.read(run)
@@ -279,7 +280,7 @@ def test_a_listing_in_pieces_misses_nothing_and_repeats_nothing(
     store.run(many)
 
     def walk(tx: Tx) -> list[list[str]]:
-        pieces = listings.walk(tx, THING, ACCOUNT, REGION, at_once=at_once)
+        pieces = listings.walk(tx, WHOLE, THING, ACCOUNT, REGION, at_once=at_once)
         return [[row.id for row in piece] for piece in pieces]
 
     pieces = store.read(walk)

@@ -10,7 +10,7 @@ from sametoken.errors import Misconfigured
 from sametoken.settings import Database
 from sametoken.store import sqlite
 from sametoken.store.port import Store
-from sametoken.store.reading import Check, FileReader, Reads
+from sametoken.store.reading import Check, FileReader, Reads, Snapshots
 from sametoken.world import World
 
 
@@ -31,7 +31,7 @@ def store_of(database: Database, world: World) -> Iterator[Store]:
 
 
 @contextmanager
-def snapshots_of(database: Database, world: World) -> Iterator[Reads]:
+def snapshots_of(database: Database, world: World) -> Iterator[Snapshots]:
     """Snapshots of a database that another process of this node has opened; for the block."""
     if database.file is not None:
         with sqlite.snapshots(database.file, world) as opened:

@@ -26,7 +26,7 @@ from sametoken.server.probes import HEALTH, READY, Probes
 from sametoken.server.replies import Answer
 from sametoken.server.tally import Tally
 from sametoken.server.writing import Writer
-from sametoken.store.reading import Reads
+from sametoken.store.reading import Snapshots
 from sametoken.world import World, mint_uuid
 
 _HEADERS = f"content-type: {CONTENT_TYPE}\r\nx-amzn-requestid: %b\r\n".encode()
@@ -37,7 +37,7 @@ class App:
 
     def __init__(
         self,
-        store: Reads,
+        store: Snapshots,
         writer: Writer,
         credentials: Credentials,
         world: World,

@@ -20,11 +20,13 @@ from typing import Any, TypeAlias
 
 from sametoken.ec2.kit.actions import Read
 from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.documents import Document
 from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.ec2.protocol.query import split_form
 from sametoken.ec2.protocol.signing import Signature, read_signature
 from sametoken.errors import ServiceError, Transient
 from sametoken.server import admission, identity, invocations, request_log
+from sametoken.server.brief import Brief
 from sametoken.server.choices import Choices
 from sametoken.server.credentials import Credentials, Principal
 from sametoken.server.exchange import Exchange, known
@@ -38,7 +40,8 @@ from sametoken.server.pools import Pools
 from sametoken.server.seeding import Seeding
 from sametoken.server.tally import Tally
 from sametoken.server.writing import Writer
-from sametoken.store.reading import Reads
+from sametoken.store.port import Tx, WouldWait
+from sametoken.store.reading import Snapshots
 from sametoken.world import World
 
 log = logging.getLogger("sametoken.requests")
@@ -69,7 +72,7 @@ class Pipeline:
 
     def __init__(
         self,
-        store: Reads,
+        store: Snapshots,
         writer: Writer,
         credentials: Credentials,
         world: World,
@@ -84,6 +87,7 @@ class Pipeline:
         self._choices = choices
         self._pools = pools
         self._seeding = Seeding(store, writer, pools)
+        self._brief = Brief()
         self._tally = tally
         # Load both now: the first request would wait a fifth of a second for it.
         self._ec2, self._sts = ServiceModel.load("ec2"), ServiceModel.load("sts")
@@ -259,22 +263,38 @@ class Pipeline:
         admitted = known(exchange.admitted)
         return exchange._replace(admitted=await self._pools.prepare(partial(prepare, admitted)))
 
-    async def _transact(self, exchange: Exchange) -> Exchange:
+    def _transact(self, exchange: Exchange) -> Exchange | Awaitable[Exchange]:
         """Read a snapshot, or change rows in the transaction that looks the token up."""
+        action = known(exchange.admitted).action
+        if not isinstance(action, Read):
+            return self._execute(exchange)
+        if action.hurries and self._brief.expects(exchange):
+            try:
+                return self._look(exchange, action, self._store.read_now)
+            except WouldWait:
+                self._brief.forget(exchange)
+        return self._look_apart(exchange, action)
+
+    async def _execute(self, exchange: Exchange) -> Exchange:
         admitted = known(exchange.admitted)
-        match admitted.action:
-            case Read() as action:
-                return await self._pools.read(partial(self._look, exchange, action))
-            case _:
-                executed = await self._writer.execute(admitted)
+        executed = await self._writer.execute(admitted)
         if self._choices.after_termination == "error":
             executed = refusing_terminated(executed)
         return exchange._replace(executed=executed)
 
-    def _look(self, exchange: Exchange, action: Read) -> Exchange:
-        """Read, and render in the same reader's thread: a list may be megabytes long."""
+    async def _look_apart(self, exchange: Exchange, action: Read) -> Exchange:
+        """Read and render in a reader's thread: a list may be megabytes long."""
+        look = partial(self._look, exchange, action, self._store.read)
+        answered = await self._pools.read(look)
+        if action.hurries:
+            self._brief.note(answered)
+        return answered
+
+    def _look(
+        self, exchange: Exchange, action: Read, read: Callable[[Callable[[Tx], Document]], Document]
+    ) -> Exchange:
         admitted = known(exchange.admitted)
-        result = self._store.read(lambda tx: action.run(tx, admitted.request))
+        result = read(lambda tx: action.run(tx, admitted.request))
         body = admitted.codec.render(result, exchange.request_id)
         return exchange.answered(body, Executed("read", result))
 

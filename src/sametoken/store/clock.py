@@ -44,10 +44,11 @@ _ADVANCE = (
     .where(CLOCK.c.offset_us + sa.bindparam("by") <= sa.bindparam("most"))
 )
 
-# Written as text, so that it can be sent in one round trip with BEGIN.
+# Written as text, so that it can be sent in one round trip with BEGIN. The server's start tells it
+# from every other server.
 READ_WITH_HOST = (
-    "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, offset_us, high_us"
-    " FROM store_clock"
+    "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, offset_us, high_us,"
+    " (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint FROM store_clock"
 )
 _RAISE_MARK = (
     sa.update(CLOCK)
@@ -70,8 +71,8 @@ def create(connection: sa.Connection) -> None:
 
 def read(connection: sa.Connection, wall: datetime) -> datetime:
     """Return the moment of a transaction that only reads. `wall` is the database host's clock."""
-    row = connection.execute(_READ).one()
-    return from_microseconds(max(to_microseconds(wall) + row.offset_us, row.high_us))
+    offset_us, high_us = connection.execute(_READ).one()
+    return from_microseconds(max(to_microseconds(wall) + offset_us, high_us))
 
 
 def tick(connection: sa.Connection, wall: datetime) -> datetime:
@@ -111,7 +112,7 @@ class Pace:
 
     def moment(self, read: Sequence[int]) -> datetime:
         """Return a transaction's moment; `read` is the row that `READ_WITH_HOST` returned to it."""
-        host_us, offset_us, high_us = read
+        host_us, offset_us, high_us, _ = read
         if self._wall is not None:
             host_us = to_microseconds(self._wall())
         with self._lock:

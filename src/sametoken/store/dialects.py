@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
 
 from sametoken.store import codec
 from sametoken.store.columns import to_microseconds
@@ -36,6 +37,23 @@ class ByDialect:
 
     def written_for(self, dialect: str) -> sa.Executable:
         return self.statements[dialect]
+
+
+class Joined(sa.sql.functions.FunctionElement[str]):
+    """The texts of a group in one text, in no certain order, with a blank between them."""
+
+    inherit_cache = True
+    type = sa.Text()
+
+
+@compiles(Joined)
+def _joined(element: Joined, compiler: Any, **rest: Any) -> str:
+    return f"group_concat({compiler.process(element.clauses, **rest)}, ' ')"
+
+
+@compiles(Joined, POSTGRESQL)
+def _joined_on_postgresql(element: Joined, compiler: Any, **rest: Any) -> str:
+    return f"string_agg({compiler.process(element.clauses, **rest)}, ' ')"
 
 
 # Drivers, as SQLAlchemy calls them, that mark values as the stores' own drivers do.

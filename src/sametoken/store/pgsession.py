@@ -58,6 +58,8 @@ class PostgresqlSession:
         self._world = world
         self._pace = pace
         self._cache = cache
+        # The start of the server that the last transaction was begun on. See `kept.Lives`.
+        self.life = 0
         self._connection: sa.Connection | None = None
         # The driver's connection. SQLAlchemy no longer hands it out once it has seen it break.
         self._raw: psycopg.Connection[Any] | None = None
@@ -90,6 +92,7 @@ class PostgresqlSession:
         assert read is not None, "the clock has its row"
         now = self._pace.moment(read)
         near = mint_neighbourhood(self._world)
+        self.life = read[3]
         return Tx(self._connection, now, self._world, near=near, cache=self._cache)
 
     def _heed(self, notice: psycopg.errors.Diagnostic) -> None:

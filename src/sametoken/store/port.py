@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from sametoken.errors import Transient
 from sametoken.store.cache import Cache
 from sametoken.store.dialects import TAKES_TEXT, ByDialect, Text, locks_rows
+from sametoken.store.kept import Kept
 from sametoken.store.statements import Sent, Straight
 from sametoken.world import World, mint_uuid
 
@@ -32,6 +33,10 @@ class Stale(Transient):
     The store runs the function again, which then reads the changed row. A caller gets this error
     only if repeated runs fail too.
     """
+
+
+class WouldWait(Exception):
+    """A read that must not wait would have to, or would take long. It has done nothing."""
 
 
 class Result(Protocol):
@@ -55,7 +60,9 @@ class Tx:
     moment and no node's own clock is ever persisted. Ids minted here share the digits `near`.
 
     `written` is for owners of tables: what this transaction wrote, so that it need not be read
-    back, by a key of the owner's. `cache` and `stamps` are for `cached`.
+    back, by a key of the owner's. `cache` and `stamps` are for `cached`. `kept` is for transactions
+    that only read: values by the versions of the rows that they were made of. A `hurried` one holds
+    everybody up: what would read many rows in it raises `WouldWait` instead.
     """
 
     connection: sa.Connection
@@ -66,6 +73,8 @@ class Tx:
     written: dict[Hashable, Any] = field(default_factory=dict)
     cache: Cache | None = None
     stamps: dict[Hashable, str | None] = field(default_factory=dict)
+    kept: Kept | None = None
+    hurried: bool = False
 
     def execute(self, statement: sa.Executable | ByDialect, parameters: Any = None) -> Result:
         """Run a statement. `parameters` is a mapping, or a list of mappings for many rows."""
@@ -153,6 +162,13 @@ class Store(Protocol):
 
     def read(self, fn: Callable[[Tx], T]) -> T:
         """Run `fn` on a snapshot of the committed data. `fn` must not write."""
+        ...
+
+    def read_now(self, fn: Callable[[Tx], T]) -> T:
+        """Run `fn` as `read` does, in a hurried transaction: for a thread that must not wait.
+
+        Raises `WouldWait` if the database does not answer at once, or `fn` would read too much.
+        """
         ...
 
     def listen(self, channel: str) -> threading.Event:

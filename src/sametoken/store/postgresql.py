@@ -25,11 +25,12 @@ from sametoken.store.channels import Channels
 from sametoken.store.engines import POSTGRESQL, engine_for
 from sametoken.store.group_commit import DatabaseErrors
 from sametoken.store.jobs import Job
+from sametoken.store.kept import Lives
 from sametoken.store.lanes import Lanes
 from sametoken.store.news import News
 from sametoken.store.pgconnect import connect, is_unusable
 from sametoken.store.pgsession import PostgresqlSession, run_alone
-from sametoken.store.port import Tx
+from sametoken.store.port import Tx, WouldWait
 from sametoken.world import World
 
 T = TypeVar("T")
@@ -54,7 +55,7 @@ _SCHEMA_LOCK = 0x5A3E70C3
 
 
 class PostgresqlSnapshots:
-    """Snapshots of a database, each in a session of a pool. See `reading.Reads`.
+    """Snapshots of a database, each in a session of a pool. See `reading.Snapshots`.
 
     `wall` replaces the clock of the database's host, in tests only.
     """
@@ -70,7 +71,7 @@ class PostgresqlSnapshots:
         self._count = sessions
         self._sessions: queue.LifoQueue[PostgresqlSession] = queue.LifoQueue()
         engine = engine_for(POSTGRESQL, lambda: connect(url))
-        pace, cache = clock.Pace(wall), Cache()
+        pace, cache, self._lives = clock.Pace(wall), Cache(), Lives()
         for _ in range(sessions):
             self._sessions.put(PostgresqlSession(engine, world, pace, cache))
 
@@ -78,12 +79,17 @@ class PostgresqlSnapshots:
         try:
             with self._session() as session:
                 tx = session.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                tx.kept = self._lives.of(session.life)
                 try:
                     return fn(tx)
                 finally:
                     session.undo()
         except DatabaseErrors as error:
             raise Transient(f"the database cannot be read: {error}", ran=False) from error
+
+    def read_now(self, fn: Callable[[Tx], T]) -> T:
+        # A round trip to the server waits for it, however short it is.
+        raise WouldWait
 
     @contextmanager
     def _session(self) -> Iterator[PostgresqlSession]:

@@ -52,6 +52,14 @@ class Reads(Protocol):
         ...
 
 
+class Snapshots(Reads, Protocol):
+    """`Reads` of a database that is served, for the process that answers requests."""
+
+    def read_now(self, fn: Callable[[Tx], T]) -> T:
+        """Run `fn` at once, or raise `WouldWait`. See `store.port.Store`."""
+        ...
+
+
 def told(error: Exception) -> str:
     """Return a database's error as one clause, without the statement that SQLAlchemy appends."""
     return " ".join(str(getattr(error, "orig", None) or error).split()).rstrip(".?")

@@ -26,7 +26,9 @@ from sametoken.store.channels import Channels
 from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.gate import Gate
 from sametoken.store.group_commit import DatabaseErrors, run_batch
+from sametoken.store.hurried import HurriedReader
 from sametoken.store.jobs import QUEUE_JOBS_MAX, Job, JobQueue
+from sametoken.store.kept import Kept
 from sametoken.store.oldest import check_sqlite
 from sametoken.store.port import Tx
 from sametoken.store.statements import Straight
@@ -42,13 +44,14 @@ BUSY_SECONDS = 5.0
 CHECKPOINT_PAGES = 4000
 # Describes are limited by the interpreter, not by the disk; more readers would only queue for it.
 READERS = 4
-# Page caches, in KiB; 64 MiB for a server's five connections together. The writer keeps its pages
+# Page caches, in KiB; 64 MiB for a server's six connections together. The writer keeps its pages
 # from one commit to the next, and the ends of all indexes that it adds to fit. A reader drops its
 # pages at its first read after any commit, since the pages may have changed: it needs room for a
 # single answer, and what it reads again comes from the system's own cache of the file. No mmap_size
 # instead: a read from a mapped file that fails is a signal which ends the process, not an error.
-WRITER_CACHE_KIB = 48 * 1024
+WRITER_CACHE_KIB = 47 * 1024
 READER_CACHE_KIB = 4 * 1024
+HURRIED_CACHE_KIB = 1024
 _SETTINGS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -135,7 +138,7 @@ def _check_transaction_stands(connection: sqlite3.Connection) -> None:
 
 
 class SqliteSnapshots:
-    """Snapshots of a file that is served, each on a connection of a pool. See `reading.Reads`.
+    """Snapshots of a file that is served, each on a connection of a pool. See `reading.Snapshots`.
 
     Opened and closed with the gate held, as the file's last connection folds the log.
     """
@@ -146,23 +149,33 @@ class SqliteSnapshots:
         self._gate = gate
         self._count = readers
         self._readers: queue.LifoQueue[sa.Connection] = queue.LifoQueue()
+        self._kept = Kept()
         engine = engine_for(SQLITE, self._connect)
         with gate.turn():
             for _ in range(readers):
                 self._readers.put(Straight(engine))
+            self._hurried = HurriedReader(self._connect_hurried)
 
     def _connect(self) -> sqlite3.Connection:
-        connection = connect(self._path)
-        connection.execute("PRAGMA query_only=ON")
-        return connection
+        return _only_reading(connect(self._path))
+
+    def _connect_hurried(self) -> sqlite3.Connection:
+        return _only_reading(connect(self._path, busy_seconds=0, cache_kib=HURRIED_CACHE_KIB))
 
     def read(self, fn: Callable[[Tx], T]) -> T:
         try:
             with self._snapshot() as connection:
-                now = clock.read(connection, self._world.now())
-                return fn(Tx(connection, now, self._world))
+                return fn(self._looking(connection))
         except DatabaseErrors as error:
             raise Transient(f"the database cannot be read: {error}", ran=False) from error
+
+    def read_now(self, fn: Callable[[Tx], T]) -> T:
+        return self._hurried.read(lambda connection: fn(self._looking(connection, hurried=True)))
+
+    def _looking(self, connection: sa.Connection, *, hurried: bool = False) -> Tx:
+        """Return a transaction that only reads, begun on that connection."""
+        now = clock.read(connection, self._world.now())
+        return Tx(connection, now, self._world, kept=self._kept, hurried=hurried)
 
     @contextmanager
     def _snapshot(self) -> Iterator[sa.Connection]:
@@ -181,6 +194,7 @@ class SqliteSnapshots:
         """Close every connection. The caller holds the gate."""
         for _ in range(self._count):
             self._readers.get().close()
+        self._hurried.close()
 
 
 @contextmanager
@@ -224,6 +238,9 @@ class SqliteStore:
     def read(self, fn: Callable[[Tx], T]) -> T:
         return self._snapshots.read(fn)
 
+    def read_now(self, fn: Callable[[Tx], T]) -> T:
+        return self._snapshots.read_now(fn)
+
     def listen(self, channel: str) -> threading.Event:
         return self._channels.listen(channel)
 
@@ -249,6 +266,11 @@ class SqliteStore:
             self._jobs.close()
             for job in self._jobs.take(QUEUE_JOBS_MAX):
                 job.future.set_exception(Transient("the writer broke down", ran=False))
+
+
+def _only_reading(connection: sqlite3.Connection) -> sqlite3.Connection:
+    connection.execute("PRAGMA query_only=ON")
+    return connection
 
 
 def change_schema(path: Path, change: Callable[[sa.Connection], None]) -> None:

@@ -51,6 +51,7 @@ _ALL: tuple[Mutant, ...] = (
     holdings.gateway_leaves_its_interface,
     holdings.callers_end_what_others_stand_on,
     holdings.stamp_stays,
+    holdings.fragment_outlives_what_it_shows,
     batches.failure_harms_its_mates,
     batches.account_starves_others,
     batches.late_launch_binds_its_token,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 from unittest.mock import patch
 
 import sqlalchemy as sa
 
 from sametoken.ec2.compute import capacity_moves
+from sametoken.ec2.kit import fragments
+from sametoken.ec2.kit.fragments import Fragment
 from sametoken.ec2.kit.request import Request
 from sametoken.resources.compute import instances
 from sametoken.resources.kit import counters, endings, quotas, regions, rows, tombstones
+from sametoken.resources.kit.looks import Outline
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import elastic_addresses, interfaces
 from sametoken.store.port import Tx
@@ -89,6 +93,18 @@ def callers_end_what_others_stand_on() -> Iterator[None]:
 def gateway_leaves_its_interface() -> Iterator[None]:
     """P8: keep the interface of a deleted NAT gateway, with its address."""
     with patch.object(interfaces, "delete", lambda tx, row, *, cause: row):
+        yield
+
+
+def fragment_outlives_what_it_shows() -> Iterator[None]:
+    """Show an instance as it was before its volumes or interfaces changed."""
+    of = fragments.of
+
+    def mutated(tx: Tx, outlines: Sequence[Outline], *how: Any) -> list[Fragment]:
+        alone = [Outline(*one[:-1], below=None) for one in outlines]
+        return of(tx, alone, *how)
+
+    with patch.object(fragments, "of", mutated):
         yield
 
 

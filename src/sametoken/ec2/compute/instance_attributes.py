@@ -24,6 +24,7 @@ from sametoken.resources.compute import instances
 from sametoken.resources.compute.instances import INSTANCE, InstanceState
 from sametoken.resources.kit import rows
 from sametoken.resources.kit.listings import By
+from sametoken.resources.kit.looks import WHOLE
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import vpcs
 from sametoken.resources.storage import volumes
@@ -221,7 +222,8 @@ def describe_credit_specifications(tx: Tx, request: Request) -> Document:
     given = request.params.get("Filters")
     matches = compile_filters(given, getters(_CREDIT_FILTERS))
     wishes = narrowing.wishes(given, _CREDIT_FILTERS, INSTANCE, columns={"InstanceId": By.ID})
-    found = (row for piece in pieces(tx, request, INSTANCE, ids, "", wishes) for row in piece)
+    all_pieces = pieces(tx, WHOLE, request, INSTANCE, ids, "", wishes)
+    found = (row for piece in all_pieces for row in piece)
     shown = [
         {"InstanceId": row.id, "CpuCredits": row.private["CpuCredits"]}
         for row in found

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sametoken.ec2.compute.instance_filters import INSTANCE_FILTERS, STATUS_FILTERS
-from sametoken.ec2.kit import narrowing
+from sametoken.ec2.kit import fragments, narrowing
 from sametoken.ec2.kit.actions import Action, Read
 from sametoken.ec2.kit.describing import pieces
 from sametoken.ec2.kit.filters import compile_filters, tag_filters, tags_of_document
+from sametoken.ec2.kit.fragments import Fragment, S
 from sametoken.ec2.kit.nouns import shown_members
 from sametoken.ec2.kit.paging import Page, page_in_order, scope_of
 from sametoken.ec2.kit.paths import getters
@@ -19,16 +20,20 @@ from sametoken.ec2.kit.spelling import PAGE_MAXIMUM, PAGE_MINIMUM
 from sametoken.ec2.network.interface_documents import instance_interface
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
+from sametoken.ec2.protocol.model import ServiceModel
+from sametoken.ec2.protocol.xml import LATER, Rendered, around
 from sametoken.ec2.storage.volumes import volume_mapping
 from sametoken.idempotency import Identities
 from sametoken.resources.compute.instances import INSTANCE, STATE_CODES, InstanceState
 from sametoken.resources.kit import rows, transitions
+from sametoken.resources.kit.kinds import L
 from sametoken.resources.kit.listings import By, Wish
+from sametoken.resources.kit.looks import OUTLINE, WHOLE, Look
 from sametoken.resources.kit.moments import find_moment
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network.interfaces import INTERFACE, public_dns_name
 from sametoken.resources.storage.volumes import VOLUME
-from sametoken.store.port import Tx
+from sametoken.store.port import Tx, WouldWait
 
 _FILTERS = {**getters(INSTANCE_FILTERS), **tag_filters(tags_of_document)}
 _STATUS_FILTERS = getters(STATUS_FILTERS)
@@ -55,6 +60,10 @@ class Shown:
     interfaces: list[Row]
     volumes: list[Row]
     document: Document
+
+    @property
+    def id(self) -> str:
+        return self.row.id
 
 
 def view(tx: Tx, request: Request, identities: Identities) -> Document:
@@ -114,7 +123,7 @@ def _show_one(row: Row, attached: list[Row]) -> Shown:
     return Shown(row, interfaces, volumes, document)
 
 
-def _reservation(id: str, account: str, instances: list[Document]) -> Document:
+def _reservation(id: str, account: str, instances: list[Document] | Rendered) -> Document:
     return {"ReservationId": id, "OwnerId": account, "Groups": [], "Instances": instances}
 
 
@@ -123,25 +132,39 @@ def describe_instances(tx: Tx, request: Request) -> Document:
     given = request.params.get("Filters")
     matches = compile_filters(given, _FILTERS)
     wishes = narrowing.wishes(given, INSTANCE_FILTERS, INSTANCE, columns=_COLUMNS)
-    # Where no index helps, test what a row alone tells before the rows below it are read.
-    of_rows = [] if wishes else _of_rows(given)
-    likely = compile_filters(of_rows, _FILTERS)
+    asked = fragments.digest(given)
 
-    def may_match(row: Row) -> bool:
-        return not of_rows or likely(_tested(_show_one(row, [])))
+    def passing(ids: Sequence[str]) -> list[Shown]:
+        return [one for one in show(tx, ids) if matches(_tested(one))]
 
-    def found(after: str) -> Iterator[Shown]:
-        for piece in _pieces(tx, request, after, wishes):
-            likely_ones = [row for row in piece if may_match(row)]
-            yield from (one for one in show_rows(tx, likely_ones) if matches(_tested(one)))
+    def found(after: str) -> Iterator[Fragment]:
+        if given and not wishes:
+            yield from _scanned(tx, request, after, matches)
+            return
+        for piece in _pieces(tx, OUTLINE, request, after, wishes):
+            yield from fragments.of(tx, piece, asked, passing, render)
 
     listed = _page(request, found)
-    reservations: dict[str, Document] = {}
-    for one in listed.items:
-        id = one.row.private["ReservationId"]
-        into = reservations.setdefault(id, _reservation(id, request.account, []))
-        into["Instances"].append(one.document)
-    return {"Reservations": list(reservations.values()), "NextToken": listed.next_token}
+    return {"Reservations": fragments.together(listed.items), "NextToken": listed.next_token}
+
+
+def _scanned(
+    tx: Tx, request: Request, after: str, matches: Callable[[Document], bool]
+) -> Iterator[Fragment]:
+    """Look at all instances, where no index helps: at their rows before those below them."""
+    if tx.hurried:
+        raise WouldWait
+    likely = compile_filters(_of_rows(request.params["Filters"]), _FILTERS)
+    for piece in _pieces(tx, WHOLE, request, after, ()):
+        rows_alone = [row for row in piece if likely(_tested(_show_one(row, [])))]
+        yield from (render(one) for one in show_rows(tx, rows_alone) if matches(_tested(one)))
+
+
+def render(one: Shown) -> Fragment:
+    model = ServiceModel.load("ec2")
+    reservation = _reservation(one.row.private["ReservationId"], one.row.account, LATER)
+    within = around(model.element("DescribeInstancesResult", "Reservations")(reservation))
+    return Fragment(one.id, model.element("Reservation", "Instances")(one.document), within)
 
 
 def describe_instance_status(tx: Tx, request: Request) -> Document:
@@ -155,7 +178,7 @@ def describe_instance_status(tx: Tx, request: Request) -> Document:
 
     def found(after: str) -> Iterator[Shown]:
         # A status shows nothing of the rows below an instance.
-        for piece in _pieces(tx, request, after, wishes):
+        for piece in _pieces(tx, WHOLE, request, after, wishes):
             for row in piece:
                 one = _show_one(row, [])
                 if (every or row.state == InstanceState.RUNNING) and matches(_status(one)):
@@ -168,8 +191,10 @@ def describe_instance_status(tx: Tx, request: Request) -> Document:
     }
 
 
-def _pieces(tx: Tx, request: Request, after: str, wishes: Sequence[Wish]) -> Iterator[list[Row]]:
-    return pieces(tx, request, INSTANCE, request.params.get("InstanceIds"), after, wishes)
+def _pieces(
+    tx: Tx, look: Look[L], request: Request, after: str, wishes: Sequence[Wish]
+) -> Iterator[list[L]]:
+    return pieces(tx, look, request, INSTANCE, request.params.get("InstanceIds"), after, wishes)
 
 
 def _of_rows(given: Sequence[Document] | None) -> list[Document]:
@@ -192,11 +217,11 @@ def validate(request: Request) -> None:
         )
 
 
-def _page(request: Request, found: Callable[[str], Iterator[Shown]]) -> Page[Shown]:
+def _page(request: Request, found: Callable[[str], Iterator[S]]) -> Page[S]:
     """Return the page asked for, of the instances that `found` yields after an id."""
     return page_in_order(
         found,
-        lambda one: one.row.id,
+        lambda one: one.id,
         max_results=request.params.get("MaxResults"),
         next_token=request.params.get("NextToken"),
         scope=scope_of(request),
@@ -241,7 +266,7 @@ def get_console_output(tx: Tx, request: Request) -> Document:
 
 
 ACTIONS: tuple[Action, ...] = (
-    Read("DescribeInstances", describe_instances, validate=validate),
+    Read("DescribeInstances", describe_instances, validate=validate, hurries=True),
     Read("DescribeInstanceStatus", describe_instance_status, validate=validate),
     Read("GetConsoleOutput", get_console_output),
 )

@@ -15,6 +15,7 @@ from sametoken.resources.compute.instances import INSTANCE
 from sametoken.resources.kit import endings, listings, rows
 from sametoken.resources.kit.kinds import Kind, Quota
 from sametoken.resources.kit.listings import By, Wish
+from sametoken.resources.kit.looks import WHOLE
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
@@ -86,7 +87,7 @@ def delete(tx: Tx, request: Request) -> Document:
     name = request.params["GroupName"]
     row = require(tx, request.account, request.region, name)
     within = (Wish(By.TRAIT, (name,), "Placement.GroupName"),)
-    for piece in listings.walk(tx, INSTANCE, request.account, request.region, within):
+    for piece in listings.walk(tx, WHOLE, INSTANCE, request.account, request.region, within):
         for instance in piece:
             named = instance.doc["Placement"]["GroupName"]
             if named == name and instance.gone_at is None:

@@ -30,11 +30,15 @@ def _accept(request: Request) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """An action that changes nothing: `run` on a snapshot."""
+    """An action that changes nothing: `run` on a snapshot.
+
+    If it `hurries`, it raises `WouldWait` rather than read much in a hurried transaction.
+    """
 
     name: str
     run: Callable[[Tx, Request], Document]
     validate: Validate = _accept
+    hurries: bool = False
     mutates: bool = False
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from sametoken.ec2.kit import narrowing
+from sametoken.ec2.kit import fragments, narrowing
 from sametoken.ec2.kit.filters import compile_filters, tag_filters, tags_of_document
 from sametoken.ec2.kit.paging import page_in_order, scope_of
 from sametoken.ec2.kit.paths import getters
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.spelling import PAGE_SIZES, PageSizes
 from sametoken.ec2.protocol.documents import Document
-from sametoken.resources.kit import listings, rows
-from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit import listings
+from sametoken.resources.kit.kinds import Kind, L
 from sametoken.resources.kit.listings import By, Wish
+from sametoken.resources.kit.looks import WHOLE, Look
 from sametoken.resources.kit.rows import Row
-from sametoken.store.port import Tx
+from sametoken.store.port import Tx, WouldWait
 
 # Given a page of rows, returns for each row, in their order, the members of its form that come from
 # other rows.
@@ -56,7 +57,7 @@ def describe(
     wishes = narrowing.wishes(given, filters, kind, columns=columns, parents=parents)
 
     def found(after: str) -> Iterator[tuple[str, Document]]:
-        for piece in pieces(tx, request, kind, params.get(ids), after, wishes):
+        for piece in pieces(tx, WHOLE, request, kind, params.get(ids), after, wishes):
             more: list[Document] = [{}] * len(piece) if joins is None else joins(tx, piece)
             shown = (
                 (row.id, {**show(row), **added}) for row, added in zip(piece, more, strict=True)
@@ -81,12 +82,13 @@ def describe(
 
 def pieces(
     tx: Tx,
+    look: Look[L],
     request: Request,
     kind: Kind,
     ids: Sequence[str] | None,
     after: str,
     wishes: Sequence[Wish] = (),
-) -> Iterator[list[Row]]:
+) -> Iterator[list[L]]:
     """Yield the rows a Describe looks at, piece by piece, ordered by id, from above `after`.
 
     The rows are those of `ids`, which must exist, else all of the kind, narrowed as in
@@ -94,10 +96,20 @@ def pieces(
     A piece is read when it is asked for.
     """
     account, region = request.account, request.region
+    if tx.hurried and ids and len(ids) > fragments.HURRIED_MAX:
+        raise WouldWait
     if ids:
-        named = rows.get(tx, kind, account, region, ids)
+        for id in ids:
+            kind.check_id(id)
+        named = kind.shown_of(ids, look.by_ids(tx, ids), (account, region), tx.now)
         yield sorted((row for row in named if row.id > after), key=lambda row: row.id)
         return
     # The row past the page tells whether there is another page.
     at_once = request.params.get("MaxResults", listings.AT_ONCE_MAX) + 1
-    yield from listings.walk(tx, kind, account, region, wishes, after=after, at_once=at_once)
+    if tx.hurried:
+        at_once = min(at_once, fragments.HURRIED_MAX + 1)
+    listed = listings.walk(tx, look, kind, account, region, wishes, after=after, at_once=at_once)
+    for number, piece in enumerate(listed):
+        if tx.hurried and number:
+            raise WouldWait
+        yield piece

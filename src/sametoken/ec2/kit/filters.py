@@ -190,11 +190,17 @@ def _getter(name: str | None, table: Mapping[str, Getter[T]]) -> Getter[T]:
 
 
 def _has_wildcard(value: str) -> bool:
-    return any(found[2] for found in _WILDCARDS.finditer(value))
+    return _is_special(value) and any(found[2] for found in _WILDCARDS.finditer(value))
 
 
 def _unescape(value: str) -> str:
+    if not _is_special(value):
+        return value
     return _WILDCARDS.sub(lambda found: found[1] or found[0], value)
+
+
+def _is_special(value: str) -> bool:
+    return "*" in value or "?" in value or "\\" in value
 
 
 def _pattern(value: str) -> re.Pattern[str]:

@@ -29,6 +29,8 @@ TOKEN_CHARACTERS_MAX = 2048
 # Parameters that may differ between the requests for two pages of one list.
 _NOT_IN_SCOPE = frozenset({"MaxResults", "NextToken", "DryRun"})
 
+# Writes the text that a token is bound to. Few requests have a token, and need it.
+Scope = Callable[[], str]
 Refuse = Callable[[int, int, int], ServiceError]
 
 
@@ -40,8 +42,12 @@ class Page(Generic[T]):
     next_token: str | None
 
 
-def scope_of(request: Request) -> str:
-    """The text that a token of this request is bound to: account, Region, action and parameters."""
+def scope_of(request: Request) -> Scope:
+    """Bind a token to the request: to its account, Region, action and parameters."""
+    return lambda: _scope_text(request)
+
+
+def _scope_text(request: Request) -> str:
     params = {name: value for name, value in request.params.items() if name not in _NOT_IN_SCOPE}
     asked = [request.account, request.region, request.action, params]
     return json.dumps(asked, sort_keys=True, separators=(",", ":"), default=str)
@@ -71,7 +77,7 @@ def page(
     *,
     max_results: int | None,
     next_token: str | None,
-    scope: str,
+    scope: Scope,
     minimum: int,
     maximum: int,
     refuse: Refuse = value_refused,
@@ -107,7 +113,7 @@ def page_in_order(
     *,
     max_results: int | None,
     next_token: str | None,
-    scope: str,
+    scope: Scope,
     minimum: int,
     maximum: int,
     refuse: Refuse = value_refused,
@@ -125,12 +131,12 @@ def page_in_order(
     return Page(shown, _write(key(shown[-1]), scope) if more else None)
 
 
-def _write(last: str, scope: str) -> str:
+def _write(last: str, scope: Scope) -> str:
     written = last.encode()
     return base64.urlsafe_b64encode(_digest(written, scope) + written).decode().rstrip("=")
 
 
-def _read(token: str, scope: str) -> str:
+def _read(token: str, scope: Scope) -> str:
     if len(token) > TOKEN_CHARACTERS_MAX:
         raise _invalid(token)
     try:
@@ -145,9 +151,9 @@ def _read(token: str, scope: str) -> str:
     return last
 
 
-def _digest(last: bytes, scope: str) -> bytes:
+def _digest(last: bytes, scope: Scope) -> bytes:
     # JSON has no raw NUL, so the scope ends where the key begins.
-    return hashlib.sha256(scope.encode() + b"\0" + last).digest()[:_DIGEST_BYTES]
+    return hashlib.sha256(scope().encode() + b"\0" + last).digest()[:_DIGEST_BYTES]
 
 
 def _invalid(token: str) -> ServiceError:

@@ -111,6 +111,7 @@ class ServiceModel:
             self._shapes, self.protocol, open_enums, holds_bounds=holds_bounds
         )
         self._outputs = OutputCompiler(self._shapes, self.protocol, self.namespace)
+        self._elements: dict[tuple[str, str], Callable[[Any], bytes]] = {}
         self._codecs: dict[str, Codec] = {}
         # Compilers keep half-made shapes while they recurse, so one action is compiled at a time.
         self._compiling = threading.Lock()
@@ -157,6 +158,14 @@ class ServiceModel:
             parse=self._inputs.compile(input_shape),
             render=self._outputs.compile(name, output_shape, wrapper),
         )
+
+    def element(self, shape: str, member: str) -> Callable[[Any], bytes]:
+        """Return a renderer of single elements of a list, `member` of a structure; cached."""
+        known = self._elements.get((shape, member))
+        if known is None:
+            with self._compiling:
+                known = self._elements[shape, member] = self._outputs.element(shape, member)
+        return known
 
     def input_of(self, name: str) -> Mapping[str, Mapping[str, Any]]:
         """Map each parameter of an action to the model's traits of it, its `shape` among them."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any, TypeAlias
@@ -34,6 +35,21 @@ _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _SPECIAL = re.compile("[&<>\r]|[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
 _NOT_A_CHARACTER = "\ufffd"
+
+
+# Stands for `Rendered` elements until all else is rendered. No escaped text has it.
+_MARK = "\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The elements of a list, rendered before: it may stand in the list's place, once a result."""
+
+    pieces: Sequence[bytes]
+
+
+# Stands for a list whose elements come later: see `around`.
+LATER = Rendered((b"",))
 
 
 def render_error(
@@ -102,9 +118,16 @@ class OutputCompiler:
 
         def render(value: Mapping[str, Any], request_id: str) -> bytes:
             body = content(value)
-            return f"{opening}<requestId>{escaped(request_id)}</requestId>{body}{closing}".encode()
+            text = f"{opening}<requestId>{escaped(request_id)}</requestId>{body}{closing}"
+            return _filled(text, value)
 
         return render
+
+    def element(self, shape_name: str, member: str) -> Callable[[Any], bytes]:
+        """Return a renderer of single elements of the list that is a member of a structure."""
+        listed = self._shapes[self._shapes[shape_name]["members"][member]["shape"]]
+        element = self._element("member", listed["member"])
+        return lambda value: element(value).encode()
 
     def _structure(self, shape_name: str) -> _Content:
         known = self._structures.get(shape_name)
@@ -141,6 +164,22 @@ class OutputCompiler:
                 raise Misconfigured(f"The shape {shape_name} is of a type unknown here: {kind}.")
 
 
+def around(xml: bytes) -> tuple[bytes, bytes]:
+    """Return what an element has before and after the elements of its list that was `LATER`."""
+    head, mark, tail = xml.partition(_MARK.encode())
+    assert mark, "a list is left out"
+    return head, tail
+
+
+def _filled(text: str, value: Mapping[str, Any]) -> bytes:
+    """Encode a rendered result, with the `Rendered` elements of its `value` in their place."""
+    head, mark, tail = text.partition(_MARK)
+    if not mark:
+        return head.encode()
+    [rendered] = [one for one in value.values() if type(one) is Rendered]
+    return b"".join((head.encode(), *rendered.pieces, tail.encode()))
+
+
 def _tagged(tag: str, content: _Content) -> _Element:
     opening, closing, empty = f"<{tag}>", f"</{tag}>", f"<{tag}/>"
 
@@ -172,6 +211,8 @@ def _structure_content(shape_name: str, elements: list[tuple[str, _Element]]) ->
 
 def _list_content(element: _Element) -> _Content:
     def content(value: Any) -> str:
+        if type(value) is Rendered:
+            return _MARK if value.pieces else ""
         assert isinstance(value, list | tuple), f"a list is expected, not {type(value)}"
         return "".join([element(item) for item in value])
 

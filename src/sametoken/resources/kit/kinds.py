@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
 
 from sametoken.errors import ServiceError
 
@@ -37,6 +37,24 @@ class Quota:
     maximum: int | None = None
     code: str = GENERAL_QUOTA_CODE
     per: str = ""
+
+
+class Listed(Protocol):
+    """The part of a row that tells who sees it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def account(self) -> str: ...
+    @property
+    def region(self) -> str: ...
+    @property
+    def gone_at(self) -> datetime | None: ...
+
+
+L = TypeVar("L", bound=Listed)
 
 
 def always(row: Any, parent: Any) -> bool:
@@ -113,6 +131,22 @@ class Kind:
         """The final state of a kind that has a single one."""
         [state] = self.ends
         return state
+
+    def shows(self, row: Listed, place: tuple[str, str], now: datetime) -> bool:
+        """Tell whether a describe in the account's Region shows the row: not if gone for long."""
+        if (row.kind, row.account, row.region) != (self.name, *place):
+            return False
+        return row.gone_at is None or row.gone_at + self.lingers > now
+
+    def shown_of(
+        self, ids: Iterable[str], found: Mapping[str, L], place: tuple[str, str], now: datetime
+    ) -> list[L]:
+        """Return the shown rows of the ids, in their order; raise `not_found` with all others."""
+        asked = dict.fromkeys(ids)
+        missing = [id for id in asked if id not in found or not self.shows(found[id], place, now)]
+        if missing:
+            raise self.not_found(missing)
+        return [found[id] for id in asked]
 
     def not_found(self, ids: Iterable[str]) -> ServiceError:
         return not_found(self.code, self.noun, *ids, whole_code=self.missing)

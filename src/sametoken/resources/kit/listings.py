@@ -17,9 +17,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sametoken.resources.kit import rows, traits
-from sametoken.resources.kit.kinds import Kind
-from sametoken.resources.kit.rows import EDGE, RESOURCE, STORED, Row
+from sametoken.resources.kit import traits
+from sametoken.resources.kit.kinds import Kind, L
+from sametoken.resources.kit.looks import WHOLE, Look
+from sametoken.resources.kit.rows import EDGE, RESOURCE, Row
 from sametoken.resources.kit.traits import TRAIT
 from sametoken.store.port import Tx
 
@@ -69,11 +70,12 @@ class Form:
 def every(tx: Tx, kind: Kind, account: str, region: str, *, parent: str | None = None) -> list[Row]:
     """List all shown resources of a kind, by id; only those under `parent`, if given."""
     wishes = () if parent is None else (Wish(By.PARENT, (parent,)),)
-    return [row for piece in walk(tx, kind, account, region, wishes) for row in piece]
+    return [row for piece in walk(tx, WHOLE, kind, account, region, wishes) for row in piece]
 
 
 def walk(
     tx: Tx,
+    look: Look[L],
     kind: Kind,
     account: str,
     region: str,
@@ -81,7 +83,7 @@ def walk(
     *,
     after: str = "",
     at_once: int = AT_ONCE_MAX,
-) -> Iterator[list[Row]]:
+) -> Iterator[list[L]]:
     """Yield the shown resources of a kind whose ids come after `after`, by id, in pieces.
 
     Each piece is read when it is asked for: the first has `at_once` rows, each later one up to
@@ -94,24 +96,26 @@ def walk(
     size = min(at_once, AT_ONCE_MAX)
     chosen = _choose(tx, values, wishes)
     if chosen is not None and chosen.by is By.ID:
-        yield from _of_ids(tx, values, chosen.values, after)
+        yield from _of_ids(tx, look, values, chosen.values, after)
         return
     form = _add_tests(values, wishes, chosen)
     if chosen is None:
-        yield from _pieces(tx, statement(form), values, after, size)
+        yield from _pieces(tx, look, form, values, after, size)
         return
     sought = [_sought(chosen, value) for value in dict.fromkeys(chosen.values)]
     # Read of each value its share at first, since all of them fill one page.
     share = -(-size // len(sought))
-    found = [_pieces(tx, statement(form), values | one, after, share) for one in sought]
+    found = [_pieces(tx, look, form, values | one, after, share) for one in sought]
     yield from found[0] if len(found) == 1 else _merged(found, size)
 
 
-def _of_ids(tx: Tx, values: dict[str, Any], ids: Sequence[str], after: str) -> Iterator[list[Row]]:
+def _of_ids(
+    tx: Tx, look: Look[L], values: dict[str, Any], ids: Sequence[str], after: str
+) -> Iterator[list[L]]:
     owner = (values["kind"], values["account"], values["region"])
     wanted = sorted(id for id in set(ids) if id > after)
     for start in range(0, len(wanted), AT_ONCE_MAX):
-        found = rows.by_ids(tx, wanted[start : start + AT_ONCE_MAX])
+        found = look.by_ids(tx, wanted[start : start + AT_ONCE_MAX])
         yield [
             row
             for _, row in sorted(found.items())
@@ -149,6 +153,8 @@ def _indexed(wish: Wish, value: str) -> str:
 
 def _add_tests(values: dict[str, Any], wishes: Sequence[Wish], chosen: Wish | None) -> Form:
     """Put what the statement tests beside `chosen` into `values`, and return its form."""
+    if chosen is not None and len(wishes) == 1:
+        return Form(chosen.by)
     tested: dict[By, list[Wish]] = {by: [] for by in By}
     for wish in wishes:
         if wish is not chosen:
@@ -171,11 +177,12 @@ def _add_tests(values: dict[str, Any], wishes: Sequence[Wish], chosen: Wish | No
 
 
 def _pieces(
-    tx: Tx, query: sa.Select[Any], values: dict[str, Any], after: str, size: int
-) -> Iterator[list[Row]]:
+    tx: Tx, look: Look[L], form: Form, values: dict[str, Any], after: str, size: int
+) -> Iterator[list[L]]:
+    query = statement(form, look)
     while True:
         found = tx.execute(query, {**values, "after": after, "at_once": size})
-        piece = [rows.from_record(row) for row in found]
+        piece = [look.make(row) for row in found]
         if piece:
             yield piece
         if len(piece) < size:
@@ -183,7 +190,7 @@ def _pieces(
         after, size = piece[-1].id, min(2 * size, AT_ONCE_MAX)
 
 
-def _merged(found: Sequence[Iterator[list[Row]]], size: int) -> Iterator[list[Row]]:
+def _merged(found: Sequence[Iterator[list[L]]], size: int) -> Iterator[list[L]]:
     """Merge listings, leaving out what one before has had: a row may have several of the values."""
     each = [(row for piece in pieces for row in piece) for pieces in found]
     merged = _distinct(heapq.merge(*each, key=lambda row: row.id))
@@ -192,7 +199,7 @@ def _merged(found: Sequence[Iterator[list[Row]]], size: int) -> Iterator[list[Ro
         size = min(2 * size, AT_ONCE_MAX)
 
 
-def _distinct(ordered: Iterator[Row]) -> Iterator[Row]:
+def _distinct(ordered: Iterator[L]) -> Iterator[L]:
     last = ""
     for row in ordered:
         if row.id != last:
@@ -215,9 +222,9 @@ _TRAITS_OF_PLACE = (
 
 
 @cache
-def statement(form: Form) -> sa.Select[Any]:
+def statement(form: Form, look: Look[Any] = WHOLE) -> sa.Select[Any]:
     """Return the statement of that form: one piece of a listing, in the order of the ids."""
-    id, found = _looked_up(form.by)
+    id, found = _looked_up(form.by, look.selected)
     gone_at = TRAIT.c.gone_at if form.by is By.TRAIT else RESOURCE.c.gone_at
     shown = sa.or_(gone_at.is_(None), gone_at > sa.bindparam("hidden"))
     tests: list[sa.ColumnElement[bool]] = [
@@ -234,17 +241,17 @@ def statement(form: Form) -> sa.Select[Any]:
     )
 
 
-def _looked_up(by: By) -> tuple[sa.Column[Any], sa.Select[Any]]:
+def _looked_up(by: By, selected: sa.Select[Any]) -> tuple[sa.Column[Any], sa.Select[Any]]:
     """Return the column that has the ids in order, and the selection of the rows."""
     sought: sa.BindParameter[str] = sa.bindparam("sought")
     if by is By.TRAIT:
-        joined = STORED.join(TRAIT, TRAIT.c.resource_id == RESOURCE.c.id)
+        joined = selected.join(TRAIT, TRAIT.c.resource_id == RESOURCE.c.id)
         named = TRAIT.c.name == sa.bindparam("trait")
         return TRAIT.c.resource_id, joined.where(*_TRAITS_OF_PLACE, named, TRAIT.c.value == sought)
     if by is By.PARENT:
-        joined = STORED.join(EDGE, EDGE.c.child == RESOURCE.c.id)
+        joined = selected.join(EDGE, EDGE.c.child == RESOURCE.c.id)
         return EDGE.c.child, joined.where(*_OF_PLACE, EDGE.c.parent == sought)
-    found = STORED.where(*_OF_PLACE)
+    found = selected.where(*_OF_PLACE)
     return RESOURCE.c.id, found if by is By.NOTHING else found.where(RESOURCE.c[by] == sought)
 
 

@@ -257,20 +257,7 @@ def get(
     for id in ids:
         kind.check_id(id)
     found = by_ids(tx, ids, lock=True) if lock else _look_up(tx, kind, (account, region), ids)
-    missing = [
-        id
-        for id in dict.fromkeys(ids)
-        if id not in found or not _is_shown(tx, kind, account, region, found[id])
-    ]
-    if missing:
-        raise kind.not_found(missing)
-    return [found[id] for id in dict.fromkeys(ids)]
-
-
-def _is_shown(tx: Tx, kind: Kind, account: str, region: str, row: Row) -> bool:
-    if (row.kind, row.account, row.region) != (kind.name, account, region):
-        return False
-    return row.gone_at is None or row.gone_at + kind.lingers > tx.now
+    return kind.shown_of(ids, found, (account, region), tx.now)
 
 
 def children(tx: Tx, parents: Sequence[str], kind: Kind | None = None) -> dict[str, list[Row]]:
