@@ -33,7 +33,7 @@ class Scale:
 
 
 QUICK = Scale("quick", 1, 0.2, (names.FEW,), 96, 48, 15, 1.0, fills_peers=False)
-USUAL = Scale("usual", 5, 0.5, (names.FEW, names.SOME, names.MANY), 320, 128, 40, 4.0)
+USUAL = Scale("usual", 5, 0.5, (names.FEW, names.SOME, names.MANY), 320, 128, 40, 10.0)
 FULL = Scale(
     "full", 9, 1.2, (names.FEW, names.SOME, names.MANY), 480, 256, 60, 15.0,
     moto_stored=20_000, soak_requests=1_000_000,

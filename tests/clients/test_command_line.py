@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from clients.commands import commands, inside
 from clients.process import Server, closing_server, identity, launch, prepare
 from sametoken.cli import main
+from sametoken.cli.tables import visible
 from sametoken.migrations.upgrade import head
 from sametoken.settings import DATABASE_VARIABLE
 from sdk import Keys
@@ -194,6 +195,18 @@ def test_tokens_are_listed_whole_and_without_those_of_the_steps(served: Server) 
     assert [line for line in only.splitlines() if "RunInstances" in line] == rows
 
 
+@pytest.mark.parametrize("token", ["[/bold]evil", "[red]not red[/red]", ":smile:"])
+def test_a_token_is_shown_as_it_is_and_never_as_markup(served: Server, token: str) -> None:
+    database = served.database_url
+    launch(served.client(keys=create(f"markup-{token[1:4]}", database=database)), token)
+    assert f" {token} " in sametoken("tokens", "list", database=database)
+    assert f"{token}: RunInstances of " in sametoken("tokens", "explain", token, database=database)
+
+
+def test_what_a_caller_sent_moves_no_cursor() -> None:
+    assert visible("é\x1b[2J\nforged: line\u202e") == "é\\x1b[2J\\nforged: line\\u202e"
+
+
 def test_a_limit_set_beside_a_running_server_holds_at_once(served: Server) -> None:
     name = "capacity/us-east-1b/c5.large"
     set_to = ("limits", "set", name)
@@ -207,6 +220,10 @@ def test_a_limit_set_beside_a_running_server_holds_at_once(served: Server) -> No
     launch(ec2, "limited", **there)
     with pytest.raises(ClientError, match="InsufficientInstanceCapacity"):
         launch(ec2, "limited-too", **there)
+    unset = ("limits", "unset", name)
+    assert sametoken(*unset, database=served.database_url) == f"{name} has its default again\n"
+    launch(ec2, "limited-no-more", **there)
+    assert "has no maximum of its own" in refused(*unset, database=served.database_url)
 
 
 def test_a_quota_of_ec2s_is_listed_and_can_be_set(served: Server) -> None:
@@ -250,7 +267,7 @@ def test_a_limit_larger_than_any_database_holds_is_refused(new: str) -> None:
     [
         ("accounts", "list"), ("accounts", "keys", "default"), ("tokens", "list"),
         ("tokens", "explain", "t"), ("limits", "list"), ("env",), ("run", "true"),
-        ("limits", "set", "vpc/*/*", "1"),
+        ("limits", "set", "vpc/*/*", "1"), ("limits", "unset", "vpc/*/*"),
     ],
 )  # fmt: skip
 def test_a_path_that_was_mistyped_is_no_new_database(
@@ -273,13 +290,16 @@ def test_env_prints_what_a_shell_can_evaluate(served: Server) -> None:
     said = sametoken("env", "--account", "shell", "--region", "eu-west-1",
                      database=served.database_url)  # fmt: skip
     exports = [shlex.split(line) for line in said.splitlines()]
-    assert [words[0] for words in exports] == ["export"] * 4
+    assert [words[0] for words in exports] == ["export"] * 5
     assert dict(word.split("=", 1) for _, word in exports) == {
         "AWS_ACCESS_KEY_ID": keys.access_key_id,
         "AWS_SECRET_ACCESS_KEY": keys.secret,
         "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_ENDPOINT_URL": served.url,
+        "AWS_ENDPOINT_URL_EC2": served.url,
+        "AWS_ENDPOINT_URL_STS": served.url,
     }
+    said = refused("env", "--region", "eu-west-l", database=served.database_url)
+    assert "there is no Region 'eu-west-l' here. Did you mean eu-west-" in said
     said = refused("env", "--account", "nobody", database=served.database_url)
     assert "there is no account 'nobody'; there are: " in said
 

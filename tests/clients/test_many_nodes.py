@@ -141,7 +141,7 @@ def test_a_node_tells_its_health_and_drains_before_it_ends(
 def test_env_names_a_node_that_lives(nodes: Sequence[Server], shared: SharedDatabase) -> None:
     said = run(command("env", "--database", shared.url, "--account", "clients"), **shared.settings)
     assert said.returncode == 0, said.stderr
-    assert any(f"AWS_ENDPOINT_URL={node.url}" in said.stdout for node in nodes)
+    assert any(f"AWS_ENDPOINT_URL_EC2={node.url}" in said.stdout for node in nodes)
 
 
 def test_a_node_without_the_shared_key_does_not_start(

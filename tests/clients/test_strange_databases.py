@@ -45,6 +45,7 @@ WRITING: Mapping[Words, Words] = {
     ("accounts", "rekey"): (),
     ("accounts", "signatures"): (FIRST_ACCOUNT, "--v2"),
     ("limits", "set"): ("vpc/*/*", "7"),
+    ("limits", "unset"): ("vpc/*/*",),
 }
 # The other commands: they make a database, have one of their own, or take none.
 MAKING = {("serve",), ("worker",), ("migrate",), ("accounts", "create")}
@@ -343,7 +344,7 @@ def test_what_a_killed_server_has_answered_is_read_and_left_as_it_is(server: Ser
     before = files(folder)
     told = read_everything(server.database_url)
     assert made[1] in told
-    assert f"AWS_ENDPOINT_URL={server.url}" in told
+    assert f"AWS_ENDPOINT_URL_EC2={server.url}" in told
     assert files(folder) == before
 
 

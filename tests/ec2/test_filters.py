@@ -130,8 +130,9 @@ def test_an_unknown_name_is_refused_in_ec2s_words() -> None:
     error = refusal(f("nmae", "x"))
     assert (error.code, error.message) == (
         "InvalidParameterValue",
-        "The filter 'nmae' is invalid",
+        "The filter 'nmae' is invalid. Did you mean name?",
     )
+    assert refusal(f("shape", "x")).message == "The filter 'shape' is invalid"
     assert refusal({"Values": ["x"]}).message == "The filter 'null' is invalid"
     assert refusal(f("", "x")).http_status == 400
 

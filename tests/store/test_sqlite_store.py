@@ -18,7 +18,13 @@ from sametoken import faults
 from sametoken.errors import Transient
 from sametoken.faults import Point
 from sametoken.store import sqlite
-from sametoken.store.jobs import BATCH_JOBS_MAX, QUEUE_JOBS_MAX, Job, JobQueue
+from sametoken.store.jobs import (
+    BATCH_JOBS_MAX,
+    QUEUE_JOBS_MAX,
+    SHARED_REQUESTS_MAX,
+    Job,
+    JobQueue,
+)
 from sametoken.store.port import Tx
 from sametoken.store.sqlite import CHECKPOINT_PAGES, SqliteStore
 from store.stores import HANG_SECONDS, SqliteDatabase, notes, together, write
@@ -152,7 +158,18 @@ def test_the_drivers_work_is_in_the_next_batch_however_many_requests_wait(reques
     jobs.put(own, is_own=True)
     batch = jobs.take()
     assert own in batch
-    assert len(batch) == min(requests + 1, BATCH_JOBS_MAX)
+    assert len(batch) == 1 + min(requests, SHARED_REQUESTS_MAX)
+
+
+def test_few_requests_run_between_two_jobs_of_the_driver() -> None:
+    jobs = JobQueue()
+    for _ in range(3 * BATCH_JOBS_MAX):
+        jobs.put(Job(lambda tx: None))
+    jobs.put(Job(lambda tx: None), is_own=True)
+    # The driver asks for more while the second batch runs, or has nothing left to do.
+    assert [len(jobs.take()) for _ in range(3)] == [
+        1 + SHARED_REQUESTS_MAX, SHARED_REQUESTS_MAX, BATCH_JOBS_MAX,
+    ]  # fmt: skip
 
 
 def test_requests_have_half_of_a_batch_however_much_own_work_waits() -> None:

@@ -36,7 +36,7 @@ RINGS: tuple[tuple[str, ...], ...] = (
     ("idempotency",),
     ("store",),
     ("retry", "faults"),
-    ("errors", "world"),
+    ("errors", "nearest", "world"),
 )
 RING = {unit: number for number, ring in enumerate(RINGS) for unit in ring}
 
@@ -85,7 +85,7 @@ STOREY = {
 
 # PROTOCOL is bytes and values: it knows no noun, no row and no store.
 PROTOCOL = "ec2/protocol/"
-PROTOCOL_KNOWS = {"ec2", "errors", "world"}
+PROTOCOL_KNOWS = {"ec2", "errors", "nearest", "world"}
 
 # IN_TRANSACTION: an operation runs inside an open transaction, so nothing in its rooms may call
 # out: no service, and none of the modules that reach another process.

@@ -16,6 +16,10 @@ CASES: list[tuple[ServiceError, str, int, str]] = [
     (refusals.invalid_combination("Not both."), "InvalidParameterCombination", 400, "Not both."),
     (refusals.unsupported("Ipv6"), "UnsupportedOperation", 400, "Ipv6"),
     (refusals.invalid_action("Fly", "2016-11-15"), "InvalidAction", 400, "Fly"),
+    (
+        refusals.invalid_action("RunInstance", "2016-11-15", ["FlyAway", "RunInstances"]),
+        "InvalidAction", 400, "(2016-11-15). Did you mean RunInstances?",
+    ),
     (kinds.malformed_id("InvalidVpcID", "vpc", "x"), "InvalidVpcID.Malformed", 400, '"x"'),
     (kinds.not_found("InvalidVpcID", "vpc", "a", "b"), "InvalidVpcID.NotFound", 400, "a, b"),
     (refusals.dry_run(), "DryRunOperation", 412, "DryRun"),

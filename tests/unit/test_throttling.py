@@ -79,4 +79,9 @@ def test_a_rate_that_cannot_be_read_is_named(text: str) -> None:
 
 def test_two_rates_for_one_action_are_refused() -> None:
     with pytest.raises(Misconfigured, match="two rates"):
-        read_rates(["A=1:1", "A=2:2"])
+        read_rates(["CreateVpc=1:1", "CreateVpc=2:2"])
+
+
+def test_a_rate_of_an_action_that_is_not_served_is_refused() -> None:
+    with pytest.raises(Misconfigured, match=r"'RunInstance' is no .* Did you mean RunInstances"):
+        read_rates(["RunInstance=1:1"])

@@ -61,7 +61,7 @@ class Demo:
 
     @property
     def url(self) -> str:
-        return self.environment["AWS_ENDPOINT_URL"]
+        return self.environment["AWS_ENDPOINT_URL_EC2"]
 
     def kill(self) -> None:
         """Kill the server with -9, which gives it no chance to flush or to say goodbye."""
@@ -80,7 +80,7 @@ class Demo:
         shown = shlex.join(("aws", "ec2", *words))
         self.console.print(f"[bold]$ {shown}[/bold]", soft_wrap=True)
         environment = {
-            **os.environ, **self.environment, "AWS_ENDPOINT_URL": url or self.url,
+            **os.environ, **self.environment, "AWS_ENDPOINT_URL_EC2": url or self.url,
             "AWS_PAGER": "", "AWS_MAX_ATTEMPTS": "5", "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }  # fmt: skip

@@ -34,6 +34,16 @@ def set_limit(name: str, maximum: int, database: Database) -> None:
     click.echo(f"{name} is {maximum} now")
 
 
+@limits.command(name="unset")
+@click.argument("name")
+@database_option
+def unset_limit(name: str, database: Database) -> None:
+    """Hold NAME to its default again."""
+    with writing(database, RealWorld()) as here:
+        use.unset_maximum(here, name)
+    click.echo(f"{name} has its default again")
+
+
 @limits.command(name="list")
 @database_option
 def list_limits(database: Database) -> None:

@@ -1,4 +1,8 @@
-"""Tables of commands, printed with whole cells, to a terminal or to a pipe."""
+"""Tables and texts of commands, printed whole, to a terminal or to a pipe.
+
+Texts that callers chose are shown as they are: no markup of the terminal's library, and no
+character that would move its cursor.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,12 @@ def print_table(table: Table) -> None:
     """Print to standard output; on a narrow terminal cells are folded, never cut off."""
     for column in table.columns:
         column.overflow = "fold"
-    console = Console()
+    console = Console(markup=False, emoji=False)
     if not console.is_terminal:
-        console = Console(width=_PIPE_COLUMNS)
+        console = Console(markup=False, emoji=False, width=_PIPE_COLUMNS)
     console.print(table)
+
+
+def visible(text: str) -> str:
+    """Return `text` with escapes for the characters that are not printable."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

@@ -6,7 +6,7 @@ import click
 from rich.table import Table
 
 from sametoken.cli.database import database_option
-from sametoken.cli.tables import print_table
+from sametoken.cli.tables import print_table, visible
 from sametoken.operate import tokens as use
 from sametoken.operate.opening import reading
 from sametoken.settings import Database
@@ -57,20 +57,22 @@ def explain(client_token: str, account: str | None, database: Database) -> None:
 
 def _told(story: use.Story) -> str:
     scope = story.scope
-    lines = [f"{story.client_token}: {scope.action} of {scope.account} in {scope.region}"]
+    lines = [f"{visible(story.client_token)}: {scope.action} of {scope.account} in {scope.region}"]
     for outcome in story.outcomes:
         where = outcome.zone or "Regional"
         lines.append(f"  {where}: {outcome.state} at {outcome.recorded_at:%F %T}")
         lines.append(f"    by request {outcome.request_id}")
         for name, value in (outcome.identities or {}).items():
-            lines.append(f"    made {name}: {value}")
+            lines.append(f"    made {name}: {visible(str(value))}")
         for path, value in sorted(outcome.fingerprint.plain.items()):
-            lines.append(f"    asked {path} = {value}")
+            lines.append(f"    asked {visible(path)} = {visible(str(value))}")
         hidden = sorted(outcome.fingerprint.digests.keys() - outcome.fingerprint.plain.keys())
         if hidden:
-            lines.append(f"    asked, kept as digests only: {', '.join(hidden)}")
+            lines.append(f"    asked, kept as digests only: {visible(', '.join(hidden))}")
     for repeat in story.repeats:
-        differing = f", differing in {', '.join(repeat.differing)}" if repeat.differing else ""
+        differing = (
+            f", differing in {visible(', '.join(repeat.differing))}" if repeat.differing else ""
+        )
         lines.append(
             f"  attempt {repeat.number} at {repeat.made_at:%F %T}: {repeat.attempt}{differing} "
             f"(request {repeat.request_id})"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from sametoken.errors import Misconfigured
+from sametoken.nearest import did_you_mean
 from sametoken.operate import accounts
 from sametoken.operate.opened import Opened
+from sametoken.resources.catalogues.geography import REGIONS
 from sametoken.settings import DEFAULT_HOST, DEFAULT_PORT
 from sametoken.store import nodes
 from sametoken.store.gate import node_url
@@ -16,19 +18,25 @@ _DEFAULT_URL = f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
 def environment(here: Opened[Reads], name: str, region: str) -> dict[str, str]:
     """Variables that AWS clients read: the account's newest full key, the Region, the endpoint.
 
-    Raises `Misconfigured` if there is no account called `name`.
+    Raises `Misconfigured` if there is no account called `name`, or no such Region.
     """
+    if region not in REGIONS:
+        hint = did_you_mean(region, REGIONS)
+        raise Misconfigured(f"there is no Region {region!r} here.{hint}")
     known = {key.name for key in accounts.keys(here)}
     if name not in known:
         there_are = f"there are: {', '.join(sorted(known))}" if known else "there is none yet"
         raise Misconfigured(f"there is no account {name!r}; {there_are}")
     secrets = accounts.secrets(here, name)
     chosen = next((one for one in reversed(secrets) if one.access == "full"), secrets[-1])
+    url = endpoint(here) or _DEFAULT_URL
     return {
         "AWS_ACCESS_KEY_ID": chosen.id,
         "AWS_SECRET_ACCESS_KEY": chosen.secret,
         "AWS_DEFAULT_REGION": region,
-        "AWS_ENDPOINT_URL": endpoint(here) or _DEFAULT_URL,
+        # Name the two services that are served. AWS_ENDPOINT_URL would send every other one here.
+        "AWS_ENDPOINT_URL_EC2": url,
+        "AWS_ENDPOINT_URL_STS": url,
     }
 
 

@@ -66,6 +66,14 @@ def set_maximum(here: Opened[Store], name: str, maximum: int) -> None:
     here.store.run(lambda tx: counters.set_maximum(tx, name, maximum))
 
 
+def unset_maximum(here: Opened[Store], name: str) -> None:
+    """Hold `name` to its default again. Raises `Misconfigured` when it has none of its own."""
+    if not here.store.run(lambda tx: counters.unset_maximum(tx, name)):
+        raise Misconfigured(
+            f"{name!r} has no maximum of its own; `sametoken limits list` shows all"
+        )
+
+
 def limits(here: Opened[Reads]) -> list[Limit]:
     """The limits that were set, then the defaults of all others."""
     return [

@@ -60,7 +60,7 @@ def action_name(form: Form, model: ServiceModel) -> str:
             f"the newest served is {model.api_version}.",
         )
     if action not in model.action_names:
-        raise refusals.invalid_action(action[:128], version)
+        raise refusals.invalid_action(action[:128], version, model.action_names)
     return action
 
 

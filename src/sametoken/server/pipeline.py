@@ -45,8 +45,9 @@ from sametoken.world import World
 
 log = logging.getLogger("sametoken.requests")
 
-# Requests in work at once; further ones would only wait in memory for the one writer.
-REQUESTS_MAX = 1024
+# Requests in work at once: the writer's work for about a second. Further ones would only wait for
+# it; refused at once, they leave the other half of the connections to callers who come back.
+REQUESTS_MAX = 256
 
 # Returns an exchange with more fields set, or raises the refusal. A step that has to wait for
 # another thread returns an awaitable, and only for those requests that do wait.

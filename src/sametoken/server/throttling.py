@@ -14,8 +14,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.protocol import refusals
 from sametoken.errors import Misconfigured
+from sametoken.nearest import did_you_mean
 from sametoken.world import World
 
 # Names the rate of all actions without a rate of their own: they share one bucket.
@@ -97,5 +99,9 @@ def read_rates(texts: Iterable[str]) -> dict[str, Rate]:
             )
         if match[1] in rates:
             raise Misconfigured(f"{match[1]} has two rates; give it one")
+        if match[1] != OTHERS and match[1] not in ACTIONS:
+            raise Misconfigured(
+                f"{match[1]!r} is no action served here.{did_you_mean(match[1], ACTIONS)}"
+            )
         rates[match[1]] = Rate(float(match[2]), int(match[3]))
     return rates

@@ -20,6 +20,10 @@ from sametoken.store.port import Tx
 QUEUE_JOBS_MAX = 4096
 # Once the fsync is shared by so many jobs, a larger batch gains nothing and delays its first job.
 BATCH_JOBS_MAX = 128
+# Requests of a batch while this process's own work goes on. Each launch that is accepted is driven
+# later, by a dozen jobs for hundreds of launches at once. So many requests between two of them
+# leave the driver its half of the writer; more of them are accepted sooner than they are driven.
+SHARED_REQUESTS_MAX = 8
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +45,8 @@ class JobQueue:
         self._requests: deque[Job] = deque()
         self._own: deque[Job] = deque()
         self._jobs_max = jobs_max
+        # True when the last batch had own work: more of it follows, as soon as that is settled.
+        self._is_shared = False
         self._changed = threading.Condition()
         self._closed = False
 
@@ -67,13 +73,19 @@ class JobQueue:
     def take(self, jobs_max: int = BATCH_JOBS_MAX) -> list[Job]:
         """Take up to `jobs_max` jobs and mark them as running. Skips cancelled jobs.
 
-        At most half are of the process's own work while requests wait.
+        At most half are of the process's own work while requests wait, and few are requests while
+        own work goes on.
         """
         batch: list[Job] = []
         with self._changed:
             own_max = max(1, jobs_max // 2) if self._requests else jobs_max
             self._move(self._own, batch, own_max)
-            self._move(self._requests, batch, jobs_max)
+            was_shared, self._is_shared = self._is_shared, bool(batch)
+            if was_shared or self._is_shared:
+                requests_max = min(jobs_max, len(batch) + SHARED_REQUESTS_MAX)
+            else:
+                requests_max = jobs_max
+            self._move(self._requests, batch, requests_max)
             self._move(self._own, batch, jobs_max)
         return batch
 

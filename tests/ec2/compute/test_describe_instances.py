@@ -156,7 +156,7 @@ def test_an_unknown_filter_is_refused(plane: Plane, action: str, name: str) -> N
     call = getattr(plane.client(), action)
     refused = refusal(call, Filters=by_filter(name, "x"))
     assert (refused.code, refused.status) == ("InvalidParameterValue", 400)
-    assert refused.message == f"The filter '{name or 'null'}' is invalid"
+    assert refused.message.startswith(f"The filter '{name or 'null'}' is invalid")
 
 
 def test_ids_are_checked_before_anything_is_shown(plane: Plane) -> None:

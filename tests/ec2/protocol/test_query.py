@@ -256,13 +256,14 @@ def test_a_secret_is_not_repeated() -> None:
         ("DescribeVpcs", "Filters.1.Name"),
         ("DescribeVpcs", "Filter.1.Colour.x"),
         ("DescribeVpcs", "Filter.01.Name"),
-        ("DescribeVpcs", "Filter.0.Name"),
+        ("DescribeVpcs", "Filter.Name"),
         ("DescribeVpcs", "Filter.-1.Name"),
         ("DescribeVpcs", "Filter.٣.Name"),
         ("DescribeVpcs", "Filter..Name"),
         ("DescribeVpcs", "Filter.member.1.Name"),
         ("DescribeVpcs", ".Filter.1.Name"),
-        ("DescribeVpcs", "NextToken.1"),
+        ("DescribeVpcs", "NextToken.2"),
+        ("DescribeVpcs", "NextToken.1.1"),
         ("DescribeVpcs", ".".join(["a"] * 100)),
         ("DescribeVpcs", "Filter.1.Name" + ".x" * 30),
     ],
@@ -275,13 +276,38 @@ def test_a_name_the_shape_does_not_have_is_refused_as_sent(
     assert str(error) == f"UnknownParameter: The parameter {name[:200]} is not recognized"
 
 
+def test_an_index_tells_the_order_and_no_more() -> None:
+    form = {"InstanceId.0": "a", "InstanceId.10": "c", "InstanceId.2": "b"}
+    assert parse("DescribeInstances", form) == {"InstanceIds": ["a", "b", "c"]}
+    tagged = {"ResourceId.0": "vpc-1", "Tag.0.Key": "k", "Tag.0.Value": ""}
+    assert parse("CreateTags", tagged) == {
+        "Resources": ["vpc-1"], "Tags": [{"Key": "k", "Value": ""}]
+    }  # fmt: skip
+
+
+def test_a_value_without_an_index_is_a_list_of_one() -> None:
+    assert parse("DescribeSnapshots", {"Owner": "self"}) == {"OwnerIds": ["self"]}
+    assert parse("DescribeSnapshots", {"Owner": ""}) == {}
+    assert parse("DescribeVpcs", {"Filter.1.Name": "cidr", "Filter.1.Value": "10.0.0.0/16"}) == {
+        "Filters": [{"Name": "cidr", "Values": ["10.0.0.0/16"]}]
+    }
+    assert refusal("DescribeInstances", {"MaxResults.1": "many"}).message.startswith(
+        "Value (many) for parameter MaxResults is invalid."
+    )
+
+
+def test_a_list_of_one_is_a_value_where_one_is_expected() -> None:
+    assert parse("GetConsoleOutput", {"InstanceId.1": "i-1"}) == {"InstanceId": "i-1"}
+    assert parse("DescribeInstances", {"MaxResults.1": "5"}) == {"MaxResults": 5}
+
+
 def test_an_index_beyond_the_limit_is_refused() -> None:
     last = str(query.LIST_INDEX_MAX)
     assert parse("DescribeInstances", {f"InstanceId.{last}": "x"}) == {"InstanceIds": ["x"]}
     for index in (str(query.LIST_INDEX_MAX + 1), "9" * 200):
         error = refusal("DescribeInstances", {f"InstanceId.{index}": "x"})
         assert error.code == "InvalidParameterValue"
-        assert error.message.endswith("numbered 1 to 10000.")
+        assert error.message.endswith("numbered up to 10000.")
 
 
 def test_a_value_where_a_structure_or_a_list_is_expected_is_refused() -> None:
@@ -289,8 +315,8 @@ def test_a_value_where_a_structure_or_a_list_is_expected_is_refused() -> None:
     assert error.code == "InvalidParameterValue"
     assert error.message.startswith("The parameter Placement is a structure. Give its members, ")
     assert "secret" not in error.message
-    assert refusal("DescribeVpcs", {"VpcId": "vpc-1"}).message == (
-        "The parameter VpcId is a list. Number its elements, such as VpcId.1."
+    assert refusal("DescribeVpcs", {"Filter": "vpc-1"}).message == (
+        "The parameter Filter is a list. Number its elements, such as Filter.1."
     )
 
 

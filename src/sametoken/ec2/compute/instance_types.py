@@ -21,8 +21,7 @@ from sametoken.resources.catalogues import instance_types
 from sametoken.resources.catalogues.geography import zones_of
 from sametoken.resources.catalogues.instance_types import INSTANCE_TYPES
 
-# The bounds of the model's shapes RequestInstanceTypeList, DITMaxResults and DITOMaxResults.
-TYPES_ASKED_MAX = 100
+# The bounds of the model's shapes DITMaxResults and DITOMaxResults.
 PAGE_MIN = 5
 TYPES_PAGE_MAX = 100
 OFFERINGS_PAGE_MAX = 1000
@@ -135,10 +134,6 @@ def describe_instance_types(request: Request) -> Document:
 
 
 def _known(names: list[str]) -> list[str]:
-    if len(names) > TYPES_ASKED_MAX:
-        raise refusals.invalid_value(
-            "InstanceType", len(names), f"Name at most {TYPES_ASKED_MAX} instance types."
-        )
     unknown = [name[:200] for name in names if name not in INSTANCE_TYPES]
     if unknown:
         raise ServiceError(

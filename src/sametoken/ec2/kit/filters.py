@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
+from sametoken.nearest import did_you_mean
 
 T = TypeVar("T")
 
@@ -182,7 +183,10 @@ def _getter(name: str | None, table: Mapping[str, Getter[T]]) -> Getter[T]:
     tags = table.get(TAG_PREFIX)
     if prefix + colon == TAG_PREFIX and key and isinstance(tags, TagValues):
         return tags.under(key)
-    raise ServiceError("InvalidParameterValue", f"The filter '{wanted[:200]}' is invalid")
+    # The known part is EC2's own text, which has no full stop.
+    refused = f"The filter '{wanted[:200]}' is invalid"
+    hint = did_you_mean(wanted, table.keys() - {TAG_PREFIX})
+    raise ServiceError("InvalidParameterValue", f"{refused}.{hint}" if hint else refused)
 
 
 def _has_wildcard(value: str) -> bool:

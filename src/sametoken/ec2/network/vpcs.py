@@ -30,7 +30,9 @@ VPC_PATHS = {
     "ipv6-cidr-block-association.ipv6-pool": "",
     "ipv6-cidr-block-association.association-id": "",
     "ipv6-cidr-block-association.state": "",
-    # Older spellings that EC2 still takes.
+    # Spellings of subnets and older ones, which EC2 takes too (Ansible asks by cidr-block).
+    "cidr-block": "CidrBlock",
+    "cidrBlock": "CidrBlock",
     "isDefault": "IsDefault",
     "dhcpOptionsId": "DhcpOptionsId",
 }

@@ -37,8 +37,11 @@ OPEN_ENUMS = frozenset({"InstanceType", "NetworkInterfaceCreationType"})
 
 # Traits that are kept of a shape and a member. Nine tenths of a description are documentation.
 _SHAPE_TRAITS = frozenset(
-    {"type", "required", "flattened", "locationName", "queryName", "sensitive", "min", "max"}
-)
+    {
+        "type", "required", "flattened", "locationName", "queryName", "sensitive",
+        "min", "max", "pattern",
+    }
+)  # fmt: skip
 _MEMBER_TRAITS = frozenset({"shape", "flattened", "locationName", "queryName"})
 
 
@@ -70,12 +73,17 @@ class ServiceModel:
     """Codecs of one service's actions. May be used by several threads at once."""
 
     def __init__(
-        self, description: Mapping[str, Any], *, open_enums: frozenset[str] = OPEN_ENUMS
+        self,
+        description: Mapping[str, Any],
+        *,
+        open_enums: frozenset[str] = OPEN_ENUMS,
+        holds_bounds: bool = True,
     ) -> None:
         """Copy what is needed of a `service-2` description, which is not changed.
 
-        Shapes named in `open_enums` accept texts that the model does not list. Raises Misconfigured
-        for a protocol other than `ec2` and `query`.
+        Shapes named in `open_enums` accept texts that the model does not list. Without
+        `holds_bounds` values of any length and size parse. Raises Misconfigured for a protocol
+        other than `ec2` and `query`.
         """
         metadata = description["metadata"]
         self.name: str = metadata["endpointPrefix"]
@@ -99,7 +107,9 @@ class ServiceModel:
             name: _read_documentation(description["shapes"], declared.get("input", {}).get("shape"))
             for name, declared in description["operations"].items()
         }
-        self._inputs = InputCompiler(self._shapes, self.protocol, open_enums)
+        self._inputs = InputCompiler(
+            self._shapes, self.protocol, open_enums, holds_bounds=holds_bounds
+        )
         self._outputs = OutputCompiler(self._shapes, self.protocol, self.namespace)
         self._codecs: dict[str, Codec] = {}
         # Compilers keep half-made shapes while they recurse, so one action is compiled at a time.

@@ -1,8 +1,6 @@
 """Forms in: closures compiled per shape parse the bytes of a request to typed parameters.
 
-Values only, no I/O; whatever is sent, the answer is a value or a `ServiceError`. The model's `min`,
-`max` and `pattern` are not enforced here, because only an action knows what its numbers and texts
-mean.
+Values only, no I/O; whatever is sent, the answer is a value or a `ServiceError`.
 
 Lists and structures of the `query` protocol are parsed, but no maps, and no flattened lists that
 are renamed: the only service answered in that protocol is STS, which has neither.
@@ -19,6 +17,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
 from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.bounds import bounded, bounds_of
 from sametoken.ec2.protocol.documents import Document
 from sametoken.ec2.protocol.scalars import Node, Parse, scalar_parser, shown, unknown
 from sametoken.errors import Misconfigured, ServiceError
@@ -148,7 +147,10 @@ def form_name(shapes: Shapes, protocol: str, member: str, reference: Mapping[str
 class InputCompiler:
     """Compiles input shapes into parsers, each shape once. Not for several threads at a time."""
 
-    def __init__(self, shapes: Shapes, protocol: str, open_enums: frozenset[str]) -> None:
+    def __init__(
+        self, shapes: Shapes, protocol: str, open_enums: frozenset[str], *, holds_bounds: bool
+    ) -> None:
+        self._holds_bounds = holds_bounds
         self._shapes = shapes
         self._protocol = protocol
         self._open_enums = open_enums
@@ -211,21 +213,25 @@ class InputCompiler:
             assert shape_name is not None
             self._structures[shape_name] = parse
         for member, reference in members.items():
-            text = self._shapes[reference["shape"]]["type"] in ("string", "blob")
-            fields[names[member]] = (
-                member,
-                self._parser(reference["shape"]),
-                text and member in kept,
-            )
+            is_text = self._shapes[reference["shape"]]["type"] in ("string", "blob")
+            parse_member = self._bounded(shape_name, member, reference["shape"])
+            fields[names[member]] = (member, parse_member, is_text and member in kept)
         return parse
 
+    def _bounded(self, structure: str | None, member: str, shape_name: str) -> Parse:
+        """The parser of a member, or of an element of a list, which is held to its bounds."""
+        parse, shape = self._parser(shape_name), self._shapes[shape_name]
+        bounds = bounds_of(structure, member, shape) if self._holds_bounds else None
+        return parse if bounds is None else bounded(bounds, shape, parse)
+
     def _list(self, element: Mapping[str, Any]) -> Parse:
-        parse = self._parser(element["shape"])
-        if self._protocol == "ec2":
-            return _list_parser(parse)
-        return _wrapped_list_parser(
-            _list_parser(parse), {"member", element.get("locationName", "member")}
+        parse = _list_parser(
+            self._bounded(None, "", element["shape"]),
+            of_structures=self._shapes[element["shape"]]["type"] == "structure",
         )
+        if self._protocol == "ec2":
+            return parse
+        return _wrapped_list_parser(parse, {"member", element.get("locationName", "member")})
 
 
 def _nested(form: Form) -> dict[str, Node]:
@@ -315,12 +321,18 @@ def _structure_parser(
     return parse
 
 
-_INDEX = re.compile("[1-9][0-9]*")
+# Some clients count from 0 (fog-aws, apache-libcloud). An index tells the order and no more.
+_INDEX = re.compile("0|[1-9][0-9]*")
 
 
-def _list_parser(parse_element: Parse) -> Parse:
+def _list_parser(parse_element: Parse, *, of_structures: bool) -> Parse:
     def parse(node: Node, name: str) -> Any:
         if isinstance(node, str):
+            if not node:
+                return _ABSENT
+            if not of_structures:
+                # A value without an index is a list of one (seen: `Owner=self` in EC2's own pages).
+                return [parse_element(node, name)]
             raise ServiceError(
                 "InvalidParameterValue",
                 f"The parameter {shown(name)} is a list. "
@@ -335,13 +347,13 @@ def _list_parser(parse_element: Parse) -> Parse:
 
 
 def _index(step: str, child: Node, name: str) -> int:
-    # EC2 does not know `0`, `01`, `-1` or digits of other scripts.
+    # EC2 does not know `01`, `-1` or digits of other scripts.
     if _INDEX.fullmatch(step) is None:
         raise unknown(child, f"{name}.{step}")
     # Compare the length first: int() refuses a text of thousands of digits with another error.
     if len(step) > len(str(LIST_INDEX_MAX)) or int(step) > LIST_INDEX_MAX:
         raise refusals.invalid_value(
-            shown(name), shown(step), f"Its elements are numbered 1 to {LIST_INDEX_MAX}."
+            shown(name), shown(step), f"Its elements are numbered up to {LIST_INDEX_MAX}."
         )
     return int(step)
 

@@ -7,7 +7,10 @@ from EC2 where a capture is known. A refusal is returned, not raised: the caller
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sametoken.errors import ServiceError
+from sametoken.nearest import did_you_mean
 
 
 def missing_parameter(name: str) -> ServiceError:
@@ -36,9 +39,12 @@ def unsupported(name: str) -> ServiceError:
     )
 
 
-def invalid_action(action: str, version: str) -> ServiceError:
+def invalid_action(action: str, version: str, known: Iterable[str] = ()) -> ServiceError:
+    """Refuse an action that the service does not have; `known` are those that it has."""
+    hint = did_you_mean(action, known)
     return ServiceError(
-        "InvalidAction", f"The action {action} is not valid for this web service ({version})."
+        "InvalidAction",
+        f"The action {action} is not valid for this web service ({version}).{hint}",
     )
 
 

@@ -58,8 +58,12 @@ def scalar_parser(shape_name: str, shape: Mapping[str, Any], *, open_enum: bool)
 
 
 def _scalar(node: Node, name: str) -> str:
+    """The text of a node. A list of one will do, as boto 2 asks for the output of a console."""
     if isinstance(node, dict):
-        raise unknown(node, name)
+        only = node.get("1")
+        if len(node) > 1 or not isinstance(only, str):
+            raise unknown(node, name)
+        return only
     return node
 
 

@@ -64,6 +64,7 @@ _USED = sa.select(COUNTER).where(COUNTER.c.name.in_(sa.bindparam("names", expand
 _LIMITS = sa.select(LIMIT).where(LIMIT.c.name.in_(sa.bindparam("names", expanding=True)))
 _EVERY_LIMIT = sa.select(LIMIT).order_by(LIMIT.c.name)
 _SET_LIMIT = upsert(LIMIT)
+_UNSET_LIMIT = sa.delete(LIMIT).where(LIMIT.c.name == sa.bindparam("named")).returning(LIMIT.c.name)
 
 
 def free(tx: Tx, place: Place, names: Sequence[str]) -> dict[str, int]:
@@ -117,6 +118,14 @@ def set_maximum(tx: Tx, name: str, maximum: int) -> None:
     `capacity/*/*`, `vcpus/ACCOUNT/REGION`, `vcpus/ACCOUNT/*`, `vcpus/*/*`)."""
     tx.execute(_SET_LIMIT, {"name": name, "maximum": maximum})
     regions.renew_every_stamp(tx)
+
+
+def unset_maximum(tx: Tx, name: str) -> bool:
+    """Hold the counter or family to the default again. Returns False if nothing was set."""
+    was_set = tx.execute(_UNSET_LIMIT, {"named": name}).first() is not None
+    if was_set:
+        regions.renew_every_stamp(tx)
+    return was_set
 
 
 def maxima_set(tx: Tx) -> list[tuple[str, int]]:
