@@ -53,6 +53,8 @@ EDGES = {
     ("workflow/loop.py", "run_duty"): "a bug of ours met one piece of work; the others go on",
     ("workflow/batches.py", "act_together"): "a member's error is its own fate, not its mates'",
     ("store/group_commit.py", "run_member"): "a member's error belongs to its caller alone",
+    ("server/desk.py", "_answer"): "an error of one request must not end the line of all",
+    ("operate/forking.py", "_live"): "nobody is above it in a forked process; it is logged",
     ("store/postgresql.py", "_write_lanes"): "a job's error belongs to its caller alone",
 }
 # `rows.write` checks neither guard that `rows.change` and `endings` are for.
