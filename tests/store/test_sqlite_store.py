@@ -60,8 +60,8 @@ class Plug:
 
 
 def drained(store: SqliteStore) -> list[str]:
-    """Wait for all jobs queued so far; return the notes."""
-    store.run(lambda tx: None)
+    """Wait for all jobs queued so far; return the notes. Own work would overtake requests."""
+    store.submit(lambda tx: None).result(HANG_SECONDS)
     return store.read(notes)
 
 
