@@ -174,6 +174,9 @@ class FailingSession:
     def command(self, sql: str) -> None:
         self._do(sql, lambda: self._inner.command(sql))
 
+    def flush(self) -> None:
+        self._do("FLUSH", self._inner.flush)
+
     def _do(self, sql: str, act: Callable[[], None]) -> None:
         when = self._fails(sql)
         if when == "before":

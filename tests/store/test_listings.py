@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from sametoken.resources.kit.looks import WHOLE
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.kit.traits import TRAIT
 from sametoken.store.port import Store, Tx
+from sametoken.store.statements import Straight
 from store.things import ACCOUNT, BRIEF, REGION, THING, put
 from store.worlds import SetWorld
 
@@ -263,20 +265,23 @@ def test_traits_go_with_the_tombstone(store: Store, world: SetWorld) -> None:
 
 
 def test_a_row_without_traits_writes_none_and_one_with_many_writes_them_at_once(
-    store: Store,
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    sent: list[str] = []
+    write = Straight.write
+
+    def noted(self: Straight, sql: str, values: Sequence[Sequence[Any]]) -> None:
+        sent.append(sql)
+        write(self, sql, values)
+
+    monkeypatch.setattr(Straight, "write", noted)
+
     def statements(doc: dict[str, object]) -> int:
         def run(tx: Tx) -> int:
-            sent: list[str] = []
+            sent.clear()
             at = id_of(THING, "000000000009", len(doc))
             row = Row(at, THING.name, ACCOUNT, REGION, "new", doc, tx.now)
-
-            def note(_connection: object, _cursor: object, sql: str, *_rest: object) -> None:
-                sent.append(sql)
-
-            sa.event.listen(tx.connection, "before_cursor_execute", note)
             rows.insert(tx, [row])
-            sa.event.remove(tx.connection, "before_cursor_execute", note)
             return len(sent)
 
         return store.run(run)

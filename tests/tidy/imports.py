@@ -98,7 +98,7 @@ CALLS_OUT = {
 
 # ENGINE must load with nothing else there: `pip install sametoken` brings only ENGINE_NEEDS.
 ENGINE = {"__init__", "idempotency", "store", "retry", "faults", "errors", "world"}
-ENGINE_NEEDS = {"sqlalchemy"}
+ENGINE_NEEDS = {"sqlalchemy", "orjson"}
 # Modules that `operate` alone loads, and only for users of `sametoken[postgresql]`.
 POSTGRESQL = {"store/postgresql.py", "store/pgconnect.py", "store/pgsession.py", "store/news.py"}
 # A command parses, calls a use case and prints: it reaches no row, no store and no key by itself.

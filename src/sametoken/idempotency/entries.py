@@ -93,17 +93,19 @@ class Ledger:
     def settle(self, tx: Tx, entry: Entry, outcome: Outcome, resources: Sequence[str]) -> None:
         """Record a settled outcome. `resources` are the ids that the entry must outlive."""
         assert outcome.state is OutcomeState.SETTLED, "fail() records failures"
-        if resources:
-            tx.send(statements.KEEP, (entry.id, dumps(list(resources))))
-        self._record(tx, entry, outcome)
+        tx.write(statements.KEEP, [(resource, entry.id) for resource in resources])
+        self._record(tx, entry, outcome, is_held=bool(resources))
 
     def fail(self, tx: Tx, entry: Entry, outcome: Outcome) -> None:
         """Bind the token to the outcome's parameters, although no resource was made."""
         assert outcome.state is OutcomeState.FAILED, "settle() records successes"
-        self._record(tx, entry, outcome)
+        self._record(tx, entry, outcome, is_held=False)
 
-    def _record(self, tx: Tx, entry: Entry, outcome: Outcome) -> None:
-        """Write the outcome, with the end of the retention that follows from it."""
+    def _record(self, tx: Tx, entry: Entry, outcome: Outcome, *, is_held: bool) -> None:
+        """Write the outcome, with the end of the retention that follows from it.
+
+        `is_held`: a resource of this outcome holds the entry.
+        """
         kept = outcome.fingerprint
         now_us = to_microseconds(tx.now)
         row = (
@@ -112,7 +114,10 @@ class Ledger:
             None if outcome.identities is None else dumps(outcome.identities),
             outcome.request_id, now_us,
         )  # fmt: skip
-        if entry.first_zone in (None, outcome.zone):
+        if entry.fresh:
+            expires_us = None if is_held else now_us + self._retention_us
+            recorded = tx.send(statements.RECORD_FIRST, (*row, expires_us, entry.id))
+        elif entry.first_zone in (None, outcome.zone):
             recorded = tx.send(statements.RECORD, (*row, now_us, entry.id))
         else:
             tx.send(statements.RECORD_OTHER, (*row, entry.id))

@@ -97,7 +97,7 @@ def fingerprint(parameters: Mapping[str, Any], rules: Rules, key: bytes) -> Fing
     digests: dict[str, str] = {}
     plain: dict[str, str] = {}
     keyed = hashlib.blake2b(digest_size=_DIGEST_BYTES, key=key[:64])
-    for path, value in _flatten("", _canonical("", intent, rules)):
+    for path, value in _leaves(intent, rules):
         digest = keyed.copy()
         digest.update(value.encode())
         digests[path] = digest.hexdigest()
@@ -113,6 +113,16 @@ def differing_fields(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[
     return tuple(
         sorted(path for path in one.keys() | other.keys() if one.get(path) != other.get(path))
     )
+
+
+def _leaves(intent: Mapping[str, Any], rules: Rules) -> Iterator[tuple[str, str]]:
+    """Yield the path and the text of each leaf of an intent."""
+    for name, value in intent.items():
+        path = _under("", name)
+        if type(value) in _LEAVES:
+            yield path, _text(value)
+        else:
+            yield from _flatten(path, _canonical(path, value, rules))
 
 
 def _canonical(path: str, value: Any, rules: Rules) -> Any:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sametoken.idempotency.ledger import RETENTION
-from sametoken.idempotency.tables import ATTEMPTS_KEPT
-from sametoken.store.dialects import Text
+from sametoken.idempotency.tables import ATTEMPTS_KEPT, RETAINED
+from sametoken.store.dialects import Text, inserting
 
 # Words in braces, as SQLite and as PostgreSQL spell them. PostgreSQL must be told the types of
 # values that no column tells it.
@@ -81,8 +81,12 @@ LOCK = _written("SELECT id, has_other_zones, {outcome} FROM idempotency_entry WH
 FIND_OTHERS = _written(
     "SELECT {outcome} FROM idempotency_other_zone WHERE entry_id = ? ORDER BY zone"
 )
-KEEP = _written(
-    "INSERT INTO idempotency_resource (resource_id, entry_id) SELECT value, {number} FROM {texts}"
+KEEP = inserting(RETAINED, "resource_id", "entry_id")
+# The first outcome, of an entry that nothing but what it makes holds.
+RECORD_FIRST = _written(
+    "UPDATE idempotency_entry SET zone = ?, state = ?, rules_version = ?, key_id = ?,"
+    " digests = {json}, plain = {json}, identities = {json}, request_id = ?, recorded_at = ?,"
+    " expires_at = ? WHERE id = ?"
 )
 RECORD = _written(
     "UPDATE idempotency_entry SET zone = ?, state = ?, rules_version = ?, key_id = ?,"

@@ -80,6 +80,17 @@ class Text:
         self.for_any = {SQLITE: _named(sqlite), POSTGRESQL: _named(other)}
 
 
+def inserting(table: sa.Table, *columns: str) -> Text:
+    """Write the insertion of a row, for `Tx.write`, of values in the order of `columns`."""
+    json = [isinstance(table.c[name].type, sa.JSON) for name in columns]
+    into = ", ".join(f'"{name}"' for name in columns)
+    untyped, typed = (
+        ", ".join(cast if is_json else "?" for is_json in json) for cast in ("?", "CAST(? AS json)")
+    )
+    insert = f"INSERT INTO {table.name} ({into}) VALUES"
+    return Text(f"{insert} ({untyped})", f"{insert} ({typed})")
+
+
 def _named(sql: str) -> sa.TextClause:
     """Name the values by their places: `v0`, `v1`, ..."""
     assert ":" not in sql, "SQLAlchemy would take what follows for the name of a value"
@@ -159,8 +170,7 @@ def of_many(columns: Mapping[str, Any], build: Callable[[str, Any], sa.Executabl
 
 def given(rows: Iterable[Sequence[Any]], **more: Any) -> dict[str, Any]:
     """Make the parameters of a statement of many rows; values are in the order of its columns."""
-    plain = [[_plain(value) for value in row] for row in rows]
-    return {_GIVEN: codec.dumps(plain), **more}
+    return {_GIVEN: codec.dumps([[plain(value) for value in row] for row in rows]), **more}
 
 
 def insert_many_or_ignore(table: sa.Table) -> ByDialect:
@@ -200,8 +210,10 @@ def _insert_all(dialect: str, table: sa.Table, rows: Any) -> Any:
     return _INSERTS[dialect](table).from_select(list(_types(table)), found)
 
 
-def _plain(value: Any) -> Any:
-    """Write a value as JSON has it: a moment as its column does, a document as its text."""
+def plain(value: Any) -> Any:
+    """Write a value as drivers and JSON have it: a moment as a number, a document as its text."""
+    if value is None or type(value) in (str, int):
+        return value
     match value:
         case datetime():
             return to_microseconds(value)

@@ -27,5 +27,5 @@ def engine_for(dialect: str, creator: Callable[[], Any]) -> sa.Engine:
         hide_parameters=True,
         paramstyle="format" if dialect == POSTGRESQL else "qmark",
         json_serializer=codec.dumps,
-        json_deserializer=codec.loads,
+        json_deserializer=codec.loads_document,
     )

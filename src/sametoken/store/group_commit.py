@@ -11,6 +11,9 @@ The rules, and the histories they prevent:
    caused it fails.
 4. If COMMIT fails, every caller is told that the outcome is unknown, and the connection is
    reopened.
+5. Writes that nobody looks at are gathered, and made for several members at once before COMMIT
+   (`store.gathering`). If one fails, it is not known whose it is: rule 3 applies. A member that
+   runs alone makes its own before it ends, so that the error is its own.
 """
 
 from __future__ import annotations
@@ -43,6 +46,10 @@ class Session(Protocol):
         ...
 
     def command(self, sql: str) -> None: ...
+    def flush(self) -> None:
+        """Write all that is gathered. Raises if that failed, now or before."""
+        ...
+
     def in_transaction(self) -> bool: ...
     def reopen(self) -> None: ...
 
@@ -87,8 +94,13 @@ def _run_all(session: Session, jobs: Sequence[Job], announce: Callable[[set[str]
 
 
 def _run_alone(session: Session, job: Job, announce: Callable[[set[str]], None]) -> None:
+    def run(tx: Tx) -> Any:
+        value = job.fn(tx)
+        session.flush()
+        return value
+
     try:
-        _run_together(session, [job], announce)
+        _run_together(session, [Job(run, job.future)], announce)
     except _TransactionLost as lost:
         session.reopen()
         job.future.set_exception(Transient(f"the database gave up: {lost}"))
@@ -106,6 +118,10 @@ def _run_together(
         return
     channels: set[str] = set()
     fates = [run_member(session, job, channels) for job in jobs]
+    try:
+        session.flush()
+    except DatabaseErrors as error:
+        raise _TransactionLost(error) from error
     try:
         faults.reach(Point.STORE_BEFORE_COMMIT)
         session.command("COMMIT")

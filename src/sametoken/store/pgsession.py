@@ -38,8 +38,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # SQLSTATEs of races lost to another transaction: a serialization failure, a deadlock, and a key
-# that the other one inserted first.
-_RACES = frozenset({"40001", "40P01", "23505"})
+# that the other one inserted first, or a counter of which it took the last.
+_RACES = frozenset({"40001", "40P01", "23505", "23502"})
 # Runs of one transaction. Each lost race means that another one committed. After this many, the
 # rows are too contended, and the caller gets a retryable 503.
 TRIES_MAX = 5

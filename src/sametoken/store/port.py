@@ -21,7 +21,7 @@ from sametoken.errors import Transient
 from sametoken.store.cache import Cache
 from sametoken.store.dialects import TAKES_TEXT, ByDialect, Text, locks_rows
 from sametoken.store.kept import Kept
-from sametoken.store.statements import Sent, Straight
+from sametoken.store.statements import Found, Sent, Straight
 from sametoken.world import World, mint_uuid
 
 T = TypeVar("T")
@@ -63,6 +63,9 @@ class Tx:
     back, by a key of the owner's. `cache` and `stamps` are for `cached`. `kept` is for transactions
     that only read: values by the versions of the rows that they were made of. A `hurried` one holds
     everybody up: what would read many rows in it raises `WouldWait` instead.
+
+    Transactions that share a commit share `stamps` and `known`, in which owners of tables keep what
+    they have read or written there. An undoing, of any part of any of them, empties both.
     """
 
     connection: sa.Connection
@@ -73,6 +76,7 @@ class Tx:
     written: dict[Hashable, Any] = field(default_factory=dict)
     cache: Cache | None = None
     stamps: dict[Hashable, str | None] = field(default_factory=dict)
+    known: dict[Hashable, Any] = field(default_factory=dict)
     kept: Kept | None = None
     hurried: bool = False
 
@@ -82,7 +86,7 @@ class Tx:
             statement = statement.written_for(self.connection.dialect.name)
         return self.connection.execute(statement, parameters)
 
-    def send(self, statement: Text, values: Sequence[Any] = ()) -> Sent:
+    def send(self, statement: Text, values: Sequence[Any] = ()) -> Found:
         """Run a statement written by hand; returns its rows, as tuples of what the driver gives."""
         connection = self.connection
         dialect = connection.dialect.name
@@ -93,6 +97,21 @@ class Tx:
             return Sent.of(connection.exec_driver_sql(text, tuple(values)))
         named = {f"v{place}": value for place, value in enumerate(values)}
         return Sent.of(connection.execute(statement.for_any[dialect], named))
+
+    def write(self, statement: Text, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows by a statement written by hand, of which nothing is to be known.
+
+        A store may insert them later, but before another statement looks at their table. A row that
+        is refused is an error of the transaction, perhaps not of this call.
+        """
+        connection = self.connection
+        if not rows:
+            return
+        if isinstance(connection, Straight):
+            connection.write(statement.for_driver[connection.dialect.name], rows)
+        else:
+            for values in rows:
+                self.send(statement, values)
 
     def lock(self, statement: sa.Executable | Text, parameters: Any = None) -> None:
         """Lock the rows that `statement` selects for update; its result is dropped.
@@ -135,6 +154,8 @@ class Tx:
             yield
         except BaseException:
             self.written.clear()
+            self.stamps.clear()
+            self.known.clear()
             command("ROLLBACK TO SAVEPOINT effects")
             command("RELEASE SAVEPOINT effects")
             raise

@@ -11,11 +11,11 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 
@@ -25,6 +25,7 @@ from sametoken.store.cache import Cache
 from sametoken.store.channels import Channels
 from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.gate import Gate
+from sametoken.store.gathering import Gathering
 from sametoken.store.group_commit import DatabaseErrors, run_batch
 from sametoken.store.hurried import HurriedReader
 from sametoken.store.jobs import QUEUE_JOBS_MAX, Job, JobQueue
@@ -92,14 +93,18 @@ class SqliteSession:
     def __init__(self, engine: sa.Engine, world: World) -> None:
         self._engine = engine
         self._world = world
-        self._connection: sa.Connection | None = None
+        self._connection: Gathering | None = None
         self._now = world.now()
         self._near = ""
         self._cache = Cache()
+        self._stamps: dict[Hashable, str | None] = {}
+        self._known: dict[Hashable, Any] = {}
 
     def begin(self) -> None:
         if self._connection is None:
-            self._connection = Straight(self._engine, check=_check_transaction_stands)
+            self._connection = Gathering(self._engine, check=_check_transaction_stands)
+        self._connection.start()
+        self._stamps, self._known = {}, {}
         self.command("BEGIN IMMEDIATE")
         self._now = clock.tick(self._connection, self._world.now())
         # The whole batch shares the leading digits of its ids. In a store of 100,000 instances,
@@ -109,11 +114,30 @@ class SqliteSession:
 
     def transaction(self) -> Tx:
         assert self._connection is not None, "begin() comes first"
-        return Tx(self._connection, self._now, self._world, near=self._near, cache=self._cache)
+        return Tx(
+            self._connection,
+            self._now,
+            self._world,
+            near=self._near,
+            cache=self._cache,
+            stamps=self._stamps,
+            known=self._known,
+        )
 
     def command(self, sql: str) -> None:
         assert self._connection is not None, "begin() comes first"
-        dbapi(self._connection).execute(sql)
+        if not sql.endswith(" member"):
+            dbapi(self._connection).execute(sql)
+            return
+        self._connection.exec_driver_sql(sql)
+        if sql.startswith("ROLLBACK"):
+            # The member may have written what it read a stamp of, or knew.
+            self._stamps.clear()
+            self._known.clear()
+
+    def flush(self) -> None:
+        assert self._connection is not None, "begin() comes first"
+        self._connection.flush()
 
     def in_transaction(self) -> bool:
         return self._connection is not None and dbapi(self._connection).in_transaction

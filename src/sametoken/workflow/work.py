@@ -15,8 +15,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from sametoken.resources.kit.rows import Row
+from sametoken.store.codec import dumps
 from sametoken.store.columns import Moment
-from sametoken.store.dialects import given, of_many
+from sametoken.store.dialects import given, inserting, of_many, plain
 from sametoken.store.port import Tx
 from sametoken.workflow.plans import PLANS, Plan, Step
 from sametoken.workflow.tokens import TokenForm, step_token
@@ -120,11 +121,9 @@ class Record:
 
 _QUEUED = (
     "instance", "account", "region", "zone", "plan", "epoch", "step", "attempt", "generation",
-    "due_at", "deadline_at", "spec",
+    "due_at", "deadline_at", "spec", "token_form",
 )  # fmt: skip
-_ENQUEUE = sa.insert(WORK).values(
-    {name: sa.bindparam(f"w_{name}") for name in _QUEUED} | {"token_form": TokenForm.READABLE.value}
-)
+_ENQUEUE = inserting(WORK, *_QUEUED)
 _FIND = sa.select(WORK).where(WORK.c.instance == sa.bindparam("w_instance"))
 _SPEC = sa.select(WORK.c.spec).where(WORK.c.instance == sa.bindparam("w_instance"))
 _PIN = (
@@ -176,26 +175,15 @@ def enqueue_launches(tx: Tx, instances: Sequence[tuple[Row, dict[str, Any]]]) ->
     """Queue the launch of new instances, each with its pinned spec."""
     plan = PLANS["launch"]
     assert plan.deadline is not None, "a launch ends"
-    tx.execute(
-        _ENQUEUE,
-        [
-            {
-                "w_instance": row.id,
-                "w_account": row.account,
-                "w_region": row.region,
-                "w_zone": row.zone,
-                "w_plan": plan.name,
-                "w_epoch": 0,
-                "w_step": 0,
-                "w_attempt": 0,
-                "w_generation": 0,
-                "w_due_at": tx.now,
-                "w_deadline_at": tx.now + plan.deadline,
-                "w_spec": spec,
-            }
-            for row, spec in instances
-        ],
-    )
+    now_us, deadline_us = plain(tx.now), plain(tx.now + plan.deadline)
+    queued = [
+        (
+            row.id, row.account, row.region, row.zone, plan.name, 0, 0, 0, 0, now_us, deadline_us,
+            dumps(spec), TokenForm.READABLE.value,
+        )
+        for row, spec in instances
+    ]  # fmt: skip
+    tx.write(_ENQUEUE, queued)
     tx.wake(CHANNEL)
 
 

@@ -1,8 +1,9 @@
 """Counters that must not be oversold: instances per type and zone, vCPUs per account and Region.
 
-A debit is one statement that adds only if the sum stays within the maximum, so two launches cannot
-both take the last place. A counter's maximum is its own setting, otherwise its family's, otherwise
-the default; `sametoken limits` sets them.
+A debit is a statement that fails if the sum exceeds the maximum, so two launches cannot both take
+the last place. The transaction knows before what is used: it fails only where another node has
+debited meanwhile. A counter's maximum is its own setting, otherwise its family's, otherwise the
+default; `sametoken limits` sets them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from sametoken.errors import Transient
 from sametoken.resources.kit import regions
 from sametoken.resources.kit.regions import Place
-from sametoken.store.dialects import upsert
+from sametoken.store.dialects import Text, upsert
 from sametoken.store.port import Tx
 
 metadata = sa.MetaData()
@@ -49,11 +50,10 @@ def vcpus_name(account: str, region: str) -> str:
     return f"vcpus/{account}/{region}"
 
 
-_DEBIT = upsert(
-    COUNTER,
-    lambda given: {"used": COUNTER.c.used + given.used},
-    where=lambda given: COUNTER.c.used + given.used <= sa.bindparam("maximum"),
-    returning=[COUNTER.c.used],
+# The column takes no NULL.
+_DEBIT = Text(
+    "INSERT INTO counter (name, used) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET used ="
+    " CASE WHEN counter.used + excluded.used <= ? THEN counter.used + excluded.used END"
 )
 _CREDIT = (
     sa.update(COUNTER)
@@ -69,9 +69,9 @@ _UNSET_LIMIT = sa.delete(LIMIT).where(LIMIT.c.name == sa.bindparam("named")).ret
 
 def free(tx: Tx, place: Place, names: Sequence[str]) -> dict[str, int]:
     """Return how much of each counter is left, without reserving any of it."""
-    used = {row.name: row.used for row in tx.execute(_USED, {"names": names})}
+    used = _used(tx, names)
     most = maxima(tx, place, names)
-    return {name: max(0, most[name] - used.get(name, 0)) for name in names}
+    return {name: max(0, most[name] - used[name]) for name in names}
 
 
 def debit(tx: Tx, place: Place, amounts: Mapping[str, int]) -> None:
@@ -81,15 +81,29 @@ def debit(tx: Tx, place: Place, amounts: Mapping[str, int]) -> None:
     in a transaction: from here to the commit, all other debits of these counters wait.
     """
     most = maxima(tx, place, list(amounts))
+    used = _used(tx, list(amounts))
     for name, amount in amounts.items():
         assert amount > 0, "a debit takes something"
-        values = {"name": name, "used": amount, "maximum": most[name]}
-        if amount > most[name] or tx.execute(_DEBIT, values).first() is None:
+        if used[name] + amount > most[name]:
             raise Transient(f"{name}: another request took the last of it")
+    tx.write(_DEBIT, [(name, amount, most[name]) for name, amount in amounts.items()])
+    for name, amount in amounts.items():
+        used[name] += amount
+
+
+def _used(tx: Tx, names: Sequence[str]) -> dict[str, int]:
+    """Return how much is used of each counter, and perhaps of others, as the transaction knows."""
+    used: dict[str, int] = tx.known.setdefault(COUNTER.name, {})
+    unknown = [name for name in names if name not in used]
+    if unknown:
+        read = {row.name: row.used for row in tx.execute(_USED, {"names": unknown})}
+        used |= {name: read.get(name, 0) for name in unknown}
+    return used
 
 
 def credit(tx: Tx, name: str, amount: int) -> None:
     """Give back an amount that a debit took."""
+    tx.known.pop(COUNTER.name, None)
     result = tx.execute(_CREDIT, {"c_name": name, "amount": amount})
     assert result.rowcount == 1, f"{name}: credited without a debit"
 

@@ -22,6 +22,7 @@ from sametoken.resources.kit.regions import Place
 from sametoken.resources.kit.written import written_by
 from sametoken.store.codec import Encoded
 from sametoken.store.columns import Moment
+from sametoken.store.dialects import inserting, plain
 from sametoken.store.port import Stale, Tx
 
 metadata = sa.MetaData()
@@ -140,8 +141,8 @@ _BY_NAMES = STORED.where(
     RESOURCE.c.kind == sa.bindparam("kind"),
     RESOURCE.c.name.in_(sa.bindparam("names", expanding=True)),
 )
-_INSERT = sa.insert(RESOURCE)
-_LINK = sa.insert(EDGE)
+_INSERT = inserting(RESOURCE, *_COLUMNS)
+_LINK = inserting(EDGE, "parent", "child")
 _UNLINK = sa.delete(EDGE).where(
     EDGE.c.parent == sa.bindparam("parent"), EDGE.c.child == sa.bindparam("child")
 )
@@ -156,23 +157,26 @@ _CHANGE = (
 
 def insert(tx: Tx, rows: Sequence[Row]) -> None:
     """Insert new rows with their traits, and put each under its parents."""
-    if not rows:
-        return
-    stored = [replace(row, doc=Encoded(row.doc), parents=()) for row in rows]
-    tx.execute(_INSERT, [dict(zip(_COLUMNS, _VALUES(row), strict=True)) for row in stored])
+    stored = [_encoded(row) for row in rows]
+    tx.write(_INSERT, [[plain(value) for value in _VALUES(row)] for row in stored])
     traits.added(tx, stored)
-    edges = [{"parent": parent, "child": row.id} for row in rows for parent in row.parents]
-    if edges:
-        tx.execute(_LINK, edges)
     written = written_by(tx)
-    for row in stored:
-        written.rows[row.id] = row
-        written.inserted.add(row.id)
-    for edge in edges:
-        written.under[edge["parent"]].add(edge["child"])
+    written.rows |= {row.id: row for row in stored}
+    written.inserted.update(row.id for row in stored)
+    edges = [(parent, row.id) for row in rows for parent in row.parents]
+    tx.write(_LINK, edges)
+    for parent, child in edges:
+        written.under[parent].add(child)
     for kind, place in {(row.kind, row.place) for row in stored}:
         if KINDS[kind].cached:
             regions.renew_stamp(tx, *place)
+
+
+def _encoded(row: Row) -> Row:
+    """Return a new row as it will be read back."""
+    values = list(_VALUES(row))
+    values[_COLUMNS.index("doc")] = Encoded(row.doc)
+    return Row(*values)
 
 
 def by_ids(tx: Tx, ids: Iterable[str], *, lock: bool = False) -> dict[str, Row]:
@@ -369,7 +373,7 @@ def _changed(tx: Tx, kind: Kind, move: Move) -> Row:
 
 
 def link(tx: Tx, parent: str, child: str) -> None:
-    tx.execute(_LINK, {"parent": parent, "child": child})
+    tx.write(_LINK, [(parent, child)])
     written_by(tx).under[parent].add(child)
 
 

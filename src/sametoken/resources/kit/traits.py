@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from sametoken.resources.kit.kinds import KINDS, Kind
 from sametoken.store.columns import Moment
+from sametoken.store.dialects import inserting, plain
 from sametoken.store.port import Tx
 
 metadata = sa.MetaData()
@@ -41,8 +42,9 @@ TAG = "tag:"
 # A listing tests again what a trait has found, so a longer value may be cut.
 VALUE_CHARACTERS_MAX = 256
 
-_INSERT = sa.insert(TRAIT)
-_KEY = tuple(column.name for column in TRAIT.primary_key)
+_COLUMNS = ("account", "region", "kind", "name", "value", "resource_id", "gone_at")
+_INSERT = inserting(TRAIT, *_COLUMNS)
+_KEY = _COLUMNS[:-1]
 _REMOVE = sa.delete(TRAIT).where(*(TRAIT.c[name] == sa.bindparam(f"t_{name}") for name in _KEY))
 
 
@@ -88,22 +90,32 @@ def _named(kind: Kind, doc: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for tag in doc.get("Tags") or ():
         yield TAG_KEY, tag["Key"]
         yield indexed(TAG + tag["Key"]), tag.get("Value", "")
-    for name, paths in kind.traits.items():
-        for path in paths:
-            for value in _reach(doc, path.split(".")):
-                # Most rows have an empty member alike: it would find too much to be of use.
-                if value:
-                    yield name, value
+    for name, steps in _paths(kind.name):
+        for value in _reach(doc, steps):
+            # Most rows have an empty member alike: it would find too much to be of use.
+            if value:
+                yield name, value
 
 
-def _reach(value: Any, names: Sequence[str]) -> Iterator[str]:
+@cache
+def _paths(kind: str) -> list[tuple[str, list[str]]]:
+    """Return the traits of a kind, each with the names on a path to its values."""
+    return [(name, path.split(".")) for name, paths in KINDS[kind].traits.items() for path in paths]
+
+
+def _reach(value: Any, steps: Sequence[str]) -> Sequence[str]:
+    """Return the texts at the end of a path; every element of a list is followed."""
+    rest = steps
+    for place, step in enumerate(steps):
+        if not isinstance(value, dict):
+            break
+        value = value.get(step)
+        rest = steps[place + 1 :]
+    if isinstance(value, str):
+        return (value,)
     if isinstance(value, list):
-        for one in value:
-            yield from _reach(one, names)
-    elif isinstance(value, str):
-        yield value
-    elif value is not None and names:
-        yield from _reach(value.get(names[0]), names[1:])
+        return [found for one in value for found in _reach(one, rest)]
+    return ()
 
 
 @cache
@@ -115,18 +127,14 @@ def members(kind: str) -> frozenset[str]:
 
 def added(tx: Tx, rows: Iterable[Stored]) -> None:
     """Write the traits of new rows."""
-    made = [_values(row, trait) for row in rows for trait in of(row)]
-    if made:
-        tx.execute(_INSERT, made)
+    tx.write(_INSERT, [_values(row, trait) for row in rows for trait in of(row)])
 
 
 def changed(tx: Tx, old: Stored, new: Stored) -> None:
     """Write the traits of a row that has changed from `old` to `new`."""
     before, after = of(old), of(new)
     _remove(tx, old, before - after)
-    made = [_values(new, trait) for trait in after - before]
-    if made:
-        tx.execute(_INSERT, made)
+    tx.write(_INSERT, [_values(new, trait) for trait in after - before])
 
 
 def removed(tx: Tx, rows: Iterable[Stored]) -> None:
@@ -137,20 +145,14 @@ def removed(tx: Tx, rows: Iterable[Stored]) -> None:
 
 def _remove(tx: Tx, row: Stored, traits: Iterable[Trait]) -> None:
     unwanted = [
-        {f"t_{name}": value for name, value in _values(row, trait).items() if name in _KEY}
+        {f"t_{name}": value for name, value in zip(_KEY, _values(row, trait), strict=False)}
         for trait in traits
     ]
     if unwanted:
         tx.execute(_REMOVE, unwanted)
 
 
-def _values(row: Stored, trait: Trait) -> dict[str, Any]:
-    return {
-        "account": row.account,
-        "region": row.region,
-        "kind": row.kind,
-        "name": trait.name,
-        "value": trait.value,
-        "resource_id": row.id,
-        "gone_at": trait.gone_at,
-    }
+def _values(row: Stored, trait: Trait) -> tuple[Any, ...]:
+    """Return the values of `_COLUMNS`, of which the first are the key."""
+    gone_us = plain(trait.gone_at)
+    return row.account, row.region, row.kind, trait.name, trait.value, row.id, gone_us

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sametoken.store.columns import Moment
-from sametoken.store.dialects import BIG
+from sametoken.store.dialects import BIG, inserting, plain
 from sametoken.store.port import Tx
 
 metadata = sa.MetaData()
@@ -28,8 +28,7 @@ TRANSITION = sa.Table(
     sa.Index("resource_transition_resource", "resource_id"),
 )
 
-# Inline: the number that the database gives it is not needed.
-_NOTE = sa.insert(TRANSITION).inline()
+_NOTE = inserting(TRANSITION, "resource_id", "moved_at", "from_state", "to_state", "cause")
 _OF = (
     sa.select(TRANSITION)
     .where(TRANSITION.c.resource_id == sa.bindparam("id"))
@@ -39,20 +38,9 @@ _OF = (
 
 def note(tx: Tx, moves: Sequence[tuple[str, str, str, str]]) -> None:
     """Note changes of state, each as (id, state before, state after, cause)."""
-    if moves:
-        tx.execute(
-            _NOTE,
-            [
-                {
-                    "resource_id": id,
-                    "moved_at": tx.now,
-                    "from_state": before,
-                    "to_state": after,
-                    "cause": cause[:300],
-                }
-                for id, before, after, cause in moves
-            ],
-        )
+    now_us = plain(tx.now)
+    noted = [(id, now_us, before, after, cause[:300]) for id, before, after, cause in moves]
+    tx.write(_NOTE, noted)
 
 
 def of(tx: Tx, id: str) -> list[Any]:

@@ -77,6 +77,11 @@ def _usable(cidr: str) -> range:
     return range(first, int(network.broadcast_address) - RESERVED_LAST + 1)
 
 
+def _dotted(number: int) -> str:
+    """Spell an address; `ipaddress` takes as long over it as the database over the row."""
+    return ".".join(map(str, number.to_bytes(4)))
+
+
 def size(cidr: str) -> int:
     """Count the addresses of a subnet that can be handed out."""
     return len(_usable(cidr))
@@ -88,12 +93,12 @@ def hold(tx: Tx, subnet: str, cidr: str, holder: str) -> str:
     for _ in range(_PROBES):
         number = usable[int(tx.world.random() * len(usable))]
         if _try_hold(tx, subnet, number, holder):
-            return str(ipaddress.IPv4Address(number))
+            return _dotted(number)
     # Take the first that is free after the last probe, else the first of all.
     for part in (range(number, usable.stop), range(usable.start, number)):
         found = _hold_first(tx, subnet, part, holder)
         if found is not None:
-            return str(ipaddress.IPv4Address(found))
+            return _dotted(found)
     raise ServiceError(
         "InsufficientFreeAddressesInSubnet",
         f"There are not enough free addresses in subnet '{subnet}' to satisfy the requested "

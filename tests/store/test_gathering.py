@@ -1,0 +1,305 @@
+"""Rows that are gathered through a commit's transactions are read, undone and refused as others.
+
+Each history goes with the bug that it finds, which is planted to prove it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from sametoken.errors import Transient
+from sametoken.resources.kit import counters, regions
+from sametoken.store import gathering
+from sametoken.store.dialects import Text, inserting
+from sametoken.store.gathering import Gathering
+from sametoken.store.port import Tx
+from sametoken.store.sqlite import dbapi
+from store.batches import Bench, Fn
+from store.stores import NOTE
+
+PUT = inserting(NOTE, "name", "body")
+PUT_OTHERWISE = Text("INSERT INTO test_note (body, name) VALUES (?, ?)")
+LOOK = Text("SELECT name FROM test_note ORDER BY name")
+PLACE = ("000000000001", "us-east-1")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.session.reopen()
+
+
+def puts(*names: str) -> Fn:
+    return lambda tx: tx.write(PUT, [(name, "") for name in names])
+
+
+def looks(tx: Tx) -> list[str]:
+    return [name for (name,) in tx.send(LOOK)]
+
+
+def looks_by_sqlalchemy(tx: Tx) -> list[str]:
+    return [row.name for row in tx.execute(sa.select(NOTE.c.name).order_by(NOTE.c.name))]
+
+
+def fails(*before: Fn) -> Fn:
+    def run(tx: Tx) -> None:
+        for fn in before:
+            fn(tx)
+        raise Transient("refused")
+
+    return run
+
+
+def told(bench: Bench, *fns: Fn) -> list[Any]:
+    """Run a batch; return the value, or the type of the error, of each member."""
+    futures = bench.run(fns)
+    return [type(one.exception()) if one.exception() else one.result() for one in futures]
+
+
+@contextmanager
+def watched(bench: Bench) -> Iterator[list[str]]:
+    sent: list[str] = []
+    bench.run([lambda tx: dbapi(tx.connection).set_trace_callback(sent.append)])
+    sent.clear()
+    yield sent
+    bench.run([lambda tx: dbapi(tx.connection).set_trace_callback(None)])
+
+
+# -- gathered rows are there for everybody ------------------------------------------------------
+
+
+@pytest.mark.parametrize("look", [looks, looks_by_sqlalchemy])
+def test_what_is_gathered_is_read_by_its_member_and_by_those_behind_it(
+    bench: Bench, look: Fn
+) -> None:
+    def puts_and_looks(tx: Tx) -> Any:
+        puts("b")(tx)
+        return look(tx)
+
+    # Once by SQLAlchemy itself, then by the prepared statement.
+    for number in range(3):
+        start = [f"{one}{number}" for one in "abc"]
+        assert told(bench, puts(*start))[0] is None
+    found = told(bench, puts("a"), puts_and_looks, look)
+    assert found[1] == found[2] == bench.names()
+    assert {"a", "b"} < set(bench.names())
+
+
+def test_rows_of_all_members_go_by_one_statement_unless_somebody_looks(bench: Bench) -> None:
+    members = [puts(f"note-{number}") for number in range(8)]
+    with watched(bench) as sent:
+        bench.run(members)
+        commit = sent.index("COMMIT")
+        between = [one for one in sent[:commit] if one.startswith("INSERT")]
+        # The first insert comes behind the last member.
+        assert sent[sent.index(between[0]) - 1] == "RELEASE member"
+        assert len(between) == 8
+        assert "RELEASE member" not in sent[sent.index(between[0]) : commit]
+    assert bench.names() == [f"note-{number}" for number in range(8)]
+
+
+def test_two_statements_for_one_table_keep_their_order(bench: Bench) -> None:
+    def both(tx: Tx) -> None:
+        puts("a")(tx)
+        tx.write(PUT_OTHERWISE, [("", "b")])
+        puts("c")(tx)
+
+    with watched(bench) as sent:
+        assert told(bench, both) == [None]
+        inserts = [one for one in sent if one.startswith("INSERT")]
+    assert ["'a'" in inserts[0], "'b'" in inserts[1], "'c'" in inserts[2]] == [True] * 3
+    assert bench.names() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("sql", ["UPDATE test_note SET body = ?", "INSERT INTO a SELECT ?"])
+def test_only_values_are_gathered(bench: Bench, sql: str) -> None:
+    assert told(bench, lambda tx: tx.write(Text(sql), [("x",)])) == [AssertionError]
+
+
+# -- undoing ------------------------------------------------------------------------------------
+
+
+def failing_member_that_looked(bench: Bench) -> bool:
+    """A member has the rows of those before it written, and fails: they must stay."""
+    members = puts("a"), fails(puts("guilty"), looks), puts("b")
+    return told(bench, *members) == [None, Transient, None] and bench.names() == ["a", "b"]
+
+
+def member_that_looks(bench: Bench) -> bool:
+    return told(bench, puts("a"), looks) == [None, ["a"]]
+
+
+def failing_member(bench: Bench) -> bool:
+    members = puts("a"), fails(puts("guilty")), puts("b")
+    return told(bench, *members) == [None, Transient, None] and bench.names() == ["a", "b"]
+
+
+def effects_undone(bench: Bench) -> bool:
+    """A member undoes a part of what it did, and goes on."""
+
+    def member(tx: Tx) -> None:
+        puts("b")(tx)
+        for part in (puts("guilty"), lambda tx: (puts("guilty")(tx), looks(tx))):
+            with pytest.raises(Transient), tx.savepoint():
+                fails(part)(tx)
+        puts("c")(tx)
+
+    return told(bench, puts("a"), member) == [None, None] and bench.names() == ["a", "b", "c"]
+
+
+def refused_row(bench: Bench) -> bool:
+    """A row is refused when another member looks, or at the end: only its own caller hears it."""
+    told(bench, puts("taken"))
+    first = told(bench, puts("a"), puts("taken"), looks, puts("b"))
+    second = told(bench, puts("c"), puts("taken"), puts("d"))
+    return (
+        first == [None, sa.exc.IntegrityError, ["a", "taken"], None]
+        and second == [None, sa.exc.IntegrityError, None]
+        and bench.names() == ["a", "b", "c", "d", "taken"]
+    )
+
+
+def refused_row_whose_error_is_swallowed(bench: Bench) -> bool:
+    """A caller must not be told that a row is there which was refused."""
+    told(bench, puts("taken"))
+
+    def swallows(tx: Tx) -> None:
+        puts("taken")(tx)
+        try:
+            looks(tx)
+        except sa.exc.IntegrityError:
+            puts("later")(tx)
+
+    found = told(bench, puts("a"), swallows)
+    return found == [None, sa.exc.IntegrityError] and bench.names() == ["a", "taken"]
+
+
+def member_that_sees_another_as_guilty(bench: Bench) -> bool:
+    """A member answers a refusal by another error; the row that was refused is not its own."""
+    told(bench, puts("taken"))
+
+    def misjudges(tx: Tx) -> str:
+        try:
+            return f"{len(looks(tx))} notes"
+        except sa.exc.IntegrityError as error:
+            raise Transient("it was me") from error
+
+    return bool(told(bench, puts("a"), puts("taken"), misjudges)[2] == "2 notes")
+
+
+HISTORIES = (
+    member_that_looks,
+    failing_member_that_looked,
+    failing_member,
+    effects_undone,
+    refused_row,
+    refused_row_whose_error_is_swallowed,
+    member_that_sees_another_as_guilty,
+)
+
+
+@pytest.mark.parametrize("history", HISTORIES, ids=lambda one: one.__name__)
+def test_what_is_gathered_is_undone_and_refused_with_its_own_member(
+    bench: Bench, history: Callable[[Bench], bool]
+) -> None:
+    assert history(bench)
+
+
+def _nothing(*_given: Any) -> None: ...
+
+
+def _undone_alone(self: Gathering, gathered: int, written: int) -> None:
+    del self._rows[gathered:]
+    self._written = min(self._written, gathered)
+
+
+def _forgets(self: Gathering) -> None:
+    self._broken = None
+    flush(self)
+
+
+flush = Gathering.flush
+BUGS: dict[str, tuple[Callable[[Bench], bool], Any, str, Any]] = {
+    "tables are not found in texts": (
+        member_that_looks, gathering, "_words", lambda sql: frozenset(),
+    ),
+    "what was undone is not gathered again": (
+        failing_member_that_looked, Gathering, "_take_back", _undone_alone,
+    ),
+    "what is undone is kept": (failing_member, Gathering, "_take_back", _nothing),
+    "a failure is forgotten": (
+        refused_row_whose_error_is_swallowed, Gathering, "flush", _forgets,
+    ),
+    "effects are kept": (effects_undone, Gathering, "_take_back", _nothing),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_each_rule_is_needed(bench: Bench, bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    history, owner, name, planted = BUGS[bug]
+    monkeypatch.setattr(owner, name, planted)
+    assert not history(bench)
+
+
+def test_a_closed_connection_holds_no_lock_for_the_traceback_of_an_error(bench: Bench) -> None:
+    kept: list[BaseException] = []
+
+    def keeps(tx: Tx) -> None:
+        puts("guilty")(tx)
+        try:
+            tx.send(Text("SELECT * FROM test_note, no_such_table"))
+        except sa.exc.OperationalError as error:
+            kept.append(error)
+            dbapi(tx.connection).execute("ROLLBACK")
+            raise sqlite3.OperationalError("disk I/O error") from error
+
+    assert told(bench, keeps, puts("a")) == [Transient, None]
+    assert bench.names() == ["a"]
+
+
+# -- transactions of one commit know of each other ----------------------------------------------
+
+
+def test_a_member_does_not_use_what_an_undone_one_kept(bench: Bench) -> None:
+    def keeps(value: str) -> Fn:
+        def run(tx: Tx) -> str:
+            regions.lock_region(tx, *PLACE)
+            return tx.cached(PLACE, "key", lambda: value)
+
+        return run
+
+    def renews(tx: Tx) -> None:
+        regions.renew_stamp(tx, *PLACE)
+
+    bench.run([lambda tx: regions.mark_seeded(tx, *PLACE)])
+    guilty = fails(renews, keeps("undone"))
+    assert told(bench, keeps("kept"), guilty, keeps("read")) == ["kept", Transient, "read"]
+    assert told(bench, renews, keeps("new"), keeps("newer")) == [None, "new", "new"]
+
+
+def test_debits_of_one_commit_know_of_each_other_but_not_of_undone_ones(bench: Bench) -> None:
+    name = counters.capacity_name("us-east-1a", "t3.micro")
+
+    def takes(amount: int) -> Fn:
+        def run(tx: Tx) -> int:
+            regions.lock_region(tx, *PLACE)
+            counters.debit(tx, PLACE, {name: amount})
+            return counters.free(tx, PLACE, [name])[name]
+
+        return run
+
+    bench.run([lambda tx: counters.set_maximum(tx, name, 5)])
+    members = takes(2), fails(takes(3)), takes(2), takes(2), takes(1)
+    with watched(bench) as sent:
+        assert told(bench, *members) == [3, Transient, 1, Transient, 0]
+        reads = [one for one in sent if one.startswith("SELECT counter.name, counter.used")]
+    # At first, and after each undoing.
+    assert len(reads) == 3
