@@ -57,7 +57,7 @@ class Counting:
     def read(self, fn: Callable[[Tx], T]) -> T:
         return self.store.read(fn)
 
-    def submit(self, fn: Callable[[Tx], T], *, lane: str = "") -> Future[T]:
+    def submit(self, fn: Callable[[Tx], T], *, lane: str = "", shares: bool = False) -> Future[T]:
         return self.store.submit(fn, lane=lane)
 
     def listen(self, channel: str) -> Any:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
-from sametoken.ec2.kit.actions import Read
+from sametoken.ec2.kit.actions import Read, Tokened
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.ec2.protocol.query import split_form
@@ -279,10 +279,12 @@ class Pipeline:
         match admitted.action:
             case Read() as action:
                 return await self._pools.read(partial(self._look, exchange, action))
-            case _:
+            case action:
                 place = (admitted.request.account, admitted.request.region)
                 executed = await self._pools.write(
-                    lambda tx: execute(tx, self._engine, admitted), place
+                    lambda tx: execute(tx, self._engine, admitted),
+                    place,
+                    shares=isinstance(action, Tokened) and action.shares,
                 )
         if self._choices.after_termination == "error":
             executed = refusing_terminated(executed)

@@ -45,13 +45,15 @@ class Pools:
         except TimeoutError:
             raise Transient("not prepared in time", ran=False) from None
 
-    async def write(self, fn: Callable[[Tx], T], place: tuple[str, str]) -> T:
+    async def write(
+        self, fn: Callable[[Tx], T], place: tuple[str, str], *, shares: bool = False
+    ) -> T:
         """Run `fn` in a transaction; after the time limit take the job back if it has not begun.
 
         `place` is an account and a Region. Changes in one of them run one after another anyway
-        (`regions.lock_region`), so `place` is their lane in the store.
+        (`regions.lock_region`), so `place` is their lane in the store. `shares` is as there.
         """
-        job = self._store.submit(fn, lane="/".join(place))
+        job = self._store.submit(fn, lane="/".join(place), shares=shares)
         try:
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
                 return await asyncio.wrap_future(job)

@@ -17,10 +17,10 @@ from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 
-from sametoken.errors import Transient
+from sametoken.errors import SametokenError, Transient
 from sametoken.store.cache import Cache
 from sametoken.store.dialects import TAKES_TEXT, ByDialect, Text, locks_rows
-from sametoken.store.statements import Sent, Straight
+from sametoken.store.statements import Found, Sent, Straight
 from sametoken.world import World, mint_uuid
 
 T = TypeVar("T")
@@ -34,11 +34,20 @@ class Stale(Transient):
     """
 
 
-class Result(Protocol):
-    """The result of a statement: its rows, and the number of rows it changed."""
+class NotAlone(Exception):
+    """A function of a shared transaction does what needs a transaction of its own."""
+
+
+class Counted(Protocol):
+    """The number of rows that a statement has changed."""
 
     @property
     def rowcount(self) -> int: ...
+
+
+class Result(Counted, Protocol):
+    """The result of a statement: its rows, and the number of rows it changed."""
+
     def __iter__(self) -> Iterator[Any]: ...
     def all(self) -> Sequence[Any]: ...
     def first(self) -> Any: ...
@@ -56,6 +65,10 @@ class Tx:
 
     `written` is for owners of tables: what this transaction wrote, so that it need not be read
     back, by a key of the owner's. `cache` and `stamps` are for `cached`.
+
+    `is_shared`: several functions run one after another, and all are undone if one of them raises;
+    each then gets a transaction of its own. `checks` is for `expect`, None where statements do not
+    travel together, and `endings` for `at_end`.
     """
 
     connection: sa.Connection
@@ -66,6 +79,9 @@ class Tx:
     written: dict[Hashable, Any] = field(default_factory=dict)
     cache: Cache | None = None
     stamps: dict[Hashable, str | None] = field(default_factory=dict)
+    is_shared: bool = False
+    checks: list[Callable[[], None]] | None = None
+    endings: list[Callable[[], None]] = field(default_factory=list)
 
     def execute(self, statement: sa.Executable | ByDialect, parameters: Any = None) -> Result:
         """Run a statement. `parameters` is a mapping, or a list of mappings for many rows."""
@@ -73,7 +89,7 @@ class Tx:
             statement = statement.written_for(self.connection.dialect.name)
         return self.connection.execute(statement, parameters)
 
-    def send(self, statement: Text, values: Sequence[Any] = ()) -> Sent:
+    def send(self, statement: Text, values: Sequence[Any] = ()) -> Found:
         """Run a statement written by hand; returns its rows, as tuples of what the driver gives."""
         connection = self.connection
         dialect = connection.dialect.name
@@ -96,6 +112,45 @@ class Tx:
             self.send(statement, parameters)
         else:
             self.execute(statement, parameters)
+
+    def alone(self) -> None:
+        """Raise if other functions share this transaction.
+
+        Call it before a row is locked that others lock as well: of several functions, each would
+        lock in an order of its own.
+        """
+        if self.is_shared:
+            raise NotAlone
+
+    def expect(self, told: Counted, count: int, error: Callable[[], Exception]) -> None:
+        """Raise `error()` before the commit unless a statement has changed so many rows.
+
+        This is checked at once where answers come at once.
+        """
+
+        def check() -> None:
+            if told.rowcount != count:
+                raise error()
+
+        if self.checks is None:
+            check()
+        else:
+            self.checks.append(check)
+
+    def at_end(self, act: Callable[[], None]) -> None:
+        """Have `act` called just before the commit, when all functions that share it are done."""
+        self.endings.append(act)
+
+    def see(self) -> None:
+        """Make the checks that are left. Raises the error of the first that fails."""
+        while self.checks:
+            self.checks.pop(0)()
+
+    def finish(self) -> None:
+        """Make all checks, and then act as is due at the end. A store commits right after it."""
+        self.see()
+        for act in self.endings:
+            act()
 
     def mint_uuid(self) -> str:
         return mint_uuid(self.world)
@@ -120,16 +175,28 @@ class Tx:
         All savepoints have the same name, since they nest. SQLAlchemy numbers its own, and each
         number is a new statement to compile and to cache.
         """
+        if self.is_shared:
+            with self._all_or_nothing():
+                yield
+            return
         command = self.connection.exec_driver_sql
         command("SAVEPOINT effects")
         try:
             yield
         except BaseException:
             self.written.clear()
+            self.stamps.clear()
             command("ROLLBACK TO SAVEPOINT effects")
             command("RELEASE SAVEPOINT effects")
             raise
         command("RELEASE SAVEPOINT effects")
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        try:
+            yield
+        except SametokenError as error:
+            raise NotAlone from error
 
 
 class Store(Protocol):
@@ -143,11 +210,12 @@ class Store(Protocol):
         """
         ...
 
-    def submit(self, fn: Callable[[Tx], T], *, lane: str = "") -> Future[T]:
+    def submit(self, fn: Callable[[Tx], T], *, lane: str = "", shares: bool = False) -> Future[T]:
         """Like `run`, without waiting. A future that is cancelled in time leaves no effect.
 
         Jobs of one `lane` would wait for each other's locks anyway, so a store may run them one
-        after another.
+        after another. With `shares`, `fn` may run in one transaction with others of its lane that
+        share: it locks nothing that other lanes lock, before the end.
         """
         ...
 

@@ -18,9 +18,9 @@ application passes to `idempotency.join` uses none of this.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Self, cast
+from typing import Any, Protocol, Self, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine.result import SimpleResultMetaData
@@ -71,8 +71,18 @@ class Rows(list[sa.Row[Any]]):
         return self.one()[0]
 
 
+class Found(Protocol):
+    """The rows of a statement written by hand, and the count of rows it changed."""
+
+    @property
+    def rowcount(self) -> int: ...
+    def __iter__(self) -> Iterator[tuple[Any, ...]]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, place: int, /) -> tuple[Any, ...]: ...
+
+
 class Sent(list[tuple[Any, ...]]):
-    """All rows that a statement written by hand returned, and the count of rows it changed."""
+    """All rows that a statement written by hand returned, as `Found`."""
 
     __slots__ = ("rowcount",)
 
@@ -270,22 +280,37 @@ class Straight(sa.Connection):
         several = many is not None and len(many) > 1
         if prepared is None or (several and prepared.takes_one):
             return super().execute(statement, parameters, **rest)
-        try:
-            if several:
-                values = [prepared.bind(one) for one in many or ()]
-                self._cursor.executemany(prepared.sql, values)
-            else:
-                self._cursor.execute(prepared.sql, prepared.bind(given))
-            return prepared.answer(self._cursor)
-        except self._driver_error as error:
-            raise self._translated(prepared.sql, error) from error
+        return self._run(prepared, many if many is not None and several else [given])
 
-    def send(self, sql: str, values: Sequence[Any]) -> Sent:
+    def send(self, sql: str, values: Sequence[Any]) -> Found:
         """Run a statement in the driver's own text, with values as the driver takes them."""
         if self._check is not None:
             self._check(self._raw)
         if self._is_listened_to():
             return Sent.of(super().exec_driver_sql(sql, tuple(values)))
+        return self._send(sql, values)
+
+    def exec_driver_sql(self, statement: str, *rest: Any, **more: Any) -> Any:
+        if self._check is not None:
+            self._check(self._raw)
+        if rest or more or self._is_listened_to() or not statement.startswith(_SAVEPOINTS):
+            return super().exec_driver_sql(statement, *rest, **more)
+        return self._command(statement)
+
+    # `store.pgpipe` has these three in another form, whose answers come later.
+
+    def _run(self, prepared: Prepared, given: Sequence[Parameters]) -> Any:
+        try:
+            if len(given) > 1:
+                values = [prepared.bind(one) for one in given]
+                self._cursor.executemany(prepared.sql, values)
+            else:
+                self._cursor.execute(prepared.sql, prepared.bind(given[0]))
+            return prepared.answer(self._cursor)
+        except self._driver_error as error:
+            raise self._translated(prepared.sql, error) from error
+
+    def _send(self, sql: str, values: Sequence[Any]) -> Found:
         cursor = self._cursor
         try:
             cursor.execute(sql, values)
@@ -294,15 +319,11 @@ class Straight(sa.Connection):
         except self._driver_error as error:
             raise self._translated(sql, error) from error
 
-    def exec_driver_sql(self, statement: str, *rest: Any, **more: Any) -> Any:
-        if self._check is not None:
-            self._check(self._raw)
-        if rest or more or self._is_listened_to() or not statement.startswith(_SAVEPOINTS):
-            return super().exec_driver_sql(statement, *rest, **more)
+    def _command(self, sql: str) -> Any:
         try:
-            self._cursor.execute(statement)
+            self._cursor.execute(sql)
         except self._driver_error as error:
-            raise self._translated(statement, error) from error
+            raise self._translated(sql, error) from error
         return Rows((), self._cursor.rowcount)
 
     def _is_listened_to(self) -> bool:

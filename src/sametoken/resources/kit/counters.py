@@ -8,13 +8,14 @@ the default; `sametoken limits` sets them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
 from sametoken.errors import Transient
 from sametoken.resources.kit import regions
 from sametoken.resources.kit.regions import Place
-from sametoken.store.dialects import upsert
+from sametoken.store.dialects import Text, locks_rows, upsert
 from sametoken.store.port import Tx
 
 metadata = sa.MetaData()
@@ -49,11 +50,19 @@ def vcpus_name(account: str, region: str) -> str:
     return f"vcpus/{account}/{region}"
 
 
-_DEBIT = upsert(
-    COUNTER,
-    lambda given: {"used": COUNTER.c.used + given.used},
-    where=lambda given: COUNTER.c.used + given.used <= sa.bindparam("maximum"),
-    returning=[COUNTER.c.used],
+# Insert the counter, or add to it unless that exceeds the maximum: then SQLite returns no row. On
+# PostgreSQL, where nobody waits for the answer before the commit, the statement itself fails.
+_DEBIT = Text(
+    "INSERT INTO counter (name, used) VALUES (?, ?)"
+    " ON CONFLICT (name) DO UPDATE SET used = counter.used + excluded.used"
+    " WHERE counter.used + excluded.used <= ? RETURNING used",
+    "WITH given (name, used, maximum) AS MATERIALIZED"
+    " (SELECT CAST(? AS text), CAST(? AS bigint), CAST(? AS bigint)),"
+    " taken AS (INSERT INTO counter (name, used) SELECT name, used FROM given"
+    " ON CONFLICT (name) DO UPDATE SET used = counter.used + excluded.used"
+    " WHERE counter.used + excluded.used <= (SELECT maximum FROM given) RETURNING 1)"
+    " SELECT CAST(name || ', another request took the last of it' AS integer) FROM given"
+    " WHERE NOT EXISTS (SELECT 1 FROM taken)",
 )
 _CREDIT = (
     sa.update(COUNTER)
@@ -69,23 +78,74 @@ _UNSET_LIMIT = sa.delete(LIMIT).where(LIMIT.c.name == sa.bindparam("named")).ret
 
 def free(tx: Tx, place: Place, names: Sequence[str]) -> dict[str, int]:
     """Return how much of each counter is left, without reserving any of it."""
-    used = {row.name: row.used for row in tx.execute(_USED, {"names": names})}
+    used = _used(tx, names)
     most = maxima(tx, place, names)
-    return {name: max(0, most[name] - used.get(name, 0)) for name in names}
+    return {name: max(0, most[name] - used[name]) for name in names}
+
+
+@dataclass(slots=True)
+class _Shared:
+    """The counters as the functions of a shared transaction have read and will debit them."""
+
+    used: dict[str, int] = field(default_factory=dict)
+    taken: dict[str, int] = field(default_factory=dict)
+    maxima: dict[str, int] = field(default_factory=dict)
+
+
+def _shared(tx: Tx) -> _Shared:
+    found: _Shared | None = tx.written.get(_Shared)
+    if found is None:
+        found = tx.written[_Shared] = _Shared()
+    return found
+
+
+def _used(tx: Tx, names: Sequence[str]) -> dict[str, int]:
+    shared = _shared(tx) if tx.is_shared else _Shared()
+    unread = [name for name in names if name not in shared.used]
+    if unread:
+        shared.used |= dict.fromkeys(unread, 0)
+        shared.used |= {row.name: row.used for row in tx.execute(_USED, {"names": unread})}
+    return {name: shared.used[name] + shared.taken.get(name, 0) for name in names}
 
 
 def debit(tx: Tx, place: Place, amounts: Mapping[str, int]) -> None:
     """Take an amount of each counter, in the order given.
 
-    Raises `Transient` if another transaction has taken it since `free` was called. Call this last
-    in a transaction: from here to the commit, all other debits of these counters wait.
+    Raises `Transient` if another transaction has taken it since `free` was called; on PostgreSQL
+    only with the commit. Call this last in a transaction: from here to the commit, all other debits
+    of these counters wait. In a shared transaction all are debited together, at its end.
     """
     most = maxima(tx, place, list(amounts))
     for name, amount in amounts.items():
         assert amount > 0, "a debit takes something"
-        values = {"name": name, "used": amount, "maximum": most[name]}
-        if amount > most[name] or tx.execute(_DEBIT, values).first() is None:
-            raise Transient(f"{name}: another request took the last of it")
+        if tx.is_shared:
+            _take_at_end(tx, name, amount, most[name])
+        else:
+            _take(tx, name, amount, most[name])
+
+
+def _take_at_end(tx: Tx, name: str, amount: int, maximum: int) -> None:
+    shared = _shared(tx)
+    if not shared.taken:
+        tx.at_end(lambda: _take_all(tx, shared))
+    shared.taken[name] = shared.taken.get(name, 0) + amount
+    shared.maxima[name] = maximum
+
+
+def _take_all(tx: Tx, shared: _Shared) -> None:
+    """Debit in the order of names, in which every transaction locks the counters."""
+    for name in sorted(shared.taken):
+        _take(tx, name, shared.taken[name], shared.maxima[name])
+
+
+def _take(tx: Tx, name: str, amount: int, maximum: int) -> None:
+    """Debit one counter. To take more than the maximum from one that is new is refused as well."""
+    fits = amount <= maximum
+    if fits:
+        taken = tx.send(_DEBIT, (name, amount, maximum))
+        fits = locks_rows(tx.connection.dialect.name) or bool(taken)
+    if not fits:
+        raise Transient(f"{name}: another request took the last of it")
 
 
 def credit(tx: Tx, name: str, amount: int) -> None:

@@ -55,6 +55,9 @@ def lock_region(tx: Tx, account: str, region: str) -> None:
     Call it before anything else is read or locked: what the transaction checks then stays true, and
     `tx.cached` may use what was kept under the Region's stamp.
     """
+    if (account, region) in tx.stamps:
+        # It is locked, and nobody has changed its stamp since.
+        return
     found = tx.execute(_LOCK, {"s_account": account, "s_region": region}).first()
     if found is not None:
         tx.stamps[account, region] = found.stamp
