@@ -220,6 +220,8 @@ LINES: tuple[Line, ...] = (
          unit="s", less_is_better=True),
     Line("`serve` ready on a new file: resident", fact(names.start_mb(names.NEW_FILE)), 100,
          unit="MB", less_is_better=True),
+    Line("each edge of it: memory of its own", fact(names.EDGE_MB), 30, unit="MB",
+         less_is_better=True),
 )  # fmt: skip
 
 

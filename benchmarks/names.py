@@ -34,6 +34,7 @@ PG_HELD_TWO = "PostgreSQL: launches, two nodes held to a share each"
 PG_BARE = "PostgreSQL: floor, one bare row a commit"
 DBOS_POSTGRESQL = "PostgreSQL: DBOS, five steps"
 
+EDGE_MB = "start: an edge, MB of its own"
 # Facts are figures that no interleaved subject gives.
 LOG_PAGES = "log pages a launch, accepted and driven"
 PEAK = "overload: sustainable launches a second"
@@ -59,6 +60,11 @@ def at(name: str, connections: int, *, size: int | None = None, by: str = "") ->
     if size is not None:
         told = stored(told, size)
     return f"{told} ({by})" if by else told
+
+
+def with_edges(name: str, count: int) -> str:
+    """The name of an HTTP subject of a server with so many edges, and not with its usual ones."""
+    return f"{name} by {count} edges"
 
 
 def start_seconds(process: str) -> str:

@@ -25,6 +25,8 @@ from servers import Server, ours
 from sametoken.settings import database_of
 
 CONNECTIONS = (8, 64)
+# Edges beside the usual ones, with which accepting is measured too: what the default rests on.
+EDGES = (0, 1, 2)
 # Launches that are signed for each second of a round: more than any server accepts.
 SIGNED_A_SECOND = 6000
 _COLD_PAGES = 10
@@ -38,7 +40,10 @@ def measure(leg: Leg) -> None:
     leg.folder.mkdir()
     subjects: Subjects = {}
     with ExitStack() as stack:
-        subjects |= _accepting(stack, leg)
+        subjects |= _accepting(stack, leg, names.ACCEPTED)
+        for count in EDGES:
+            name = names.with_edges(names.ACCEPTED, count)
+            subjects |= _accepting(stack, leg, name, processes=count)
         for size in leg.scale.sizes:
             fixture = leg.copied(size)
             database = database_of(fixture.database)
@@ -49,18 +54,23 @@ def measure(leg: Leg) -> None:
         leg.interleave(subjects)
 
 
-def _accepting(stack: ExitStack, leg: Leg) -> Subjects:
+def _accepting(stack: ExitStack, leg: Leg, name: str, *, processes: int | None = None) -> Subjects:
     """RunInstances of a server that drives nothing, its store empty at the start."""
-    fixture = leg.copied(0)
-    log = leg.folder / "accepting.log"
-    server = stack.enter_context(ours(database_of(fixture.database), log, drives=False))
+    place = "accepting" if processes is None else f"accepting-{processes}"
+    fixture = leg.fixtures.get(0).copied(leg.folder / place)
+    server = stack.enter_context(
+        ours(
+            database_of(fixture.database), leg.folder / f"{place}.log", drives=False,
+            processes=processes,
+        )
+    )  # fmt: skip
     launchers = Launchers(server, fixture)
 
     def accept(connections: int) -> Run:
         signed = launchers.sign(int(SIGNED_A_SECOND * leg.scale.seconds))
         return server.answer(signed, connections=connections, seconds=leg.scale.seconds)
 
-    return {names.at(names.ACCEPTED, count): partial(accept, count) for count in CONNECTIONS}
+    return {names.at(name, count): partial(accept, count) for count in CONNECTIONS}
 
 
 def _driven(leg: Leg, server: Server, fixture: Fixture) -> Subjects:

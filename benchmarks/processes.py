@@ -32,6 +32,12 @@ def resident_mb(process_id: int) -> float:
     return sum(getattr(one, "pss", one.rss) for one in held) / 1e6
 
 
+def own_mb(process_id: int) -> float:
+    """The most memory that a descendant of the process shares with nobody; 0 without any."""
+    children = psutil.Process(process_id).children(recursive=True)
+    return max((one.memory_full_info().uss for one in children), default=0.0) / 1e6
+
+
 def _asked(process_id: int, what: str) -> Iterator[object]:
     for one in family(process_id):
         # A child may have ended since it was listed.

@@ -64,13 +64,19 @@ class Server:
 
 
 @contextmanager
-def ours(database: Database, log: Path, *, drives: bool = True) -> Iterator[Server]:
-    """`sametoken serve` of a database; with `drives` off it accepts launches and leaves them."""
+def ours(
+    database: Database, log: Path, *, drives: bool = True, processes: int | None = None
+) -> Iterator[Server]:
+    """`sametoken serve` of a database; with `drives` off it accepts launches and leaves them.
+
+    `processes` is the number of its edges; None for as many as it has by itself.
+    """
     program = ["-m", "sametoken"] if drives else [str(_HERE / "held_back.py")]
     environment = {"PYTHONUNBUFFERED": "1"}
     if database.file is None:
         environment[KEY_FILE_VARIABLE] = str(database.key_file)
-    command = [sys.executable, *program, *_SERVE, "--database", database.url]
+    edges = () if processes is None else ("--processes", str(processes))
+    command = [sys.executable, *program, *_SERVE, *edges, "--database", database.url]
     with _started(command, log, environment, piped=True) as process:
         assert process.stdout is not None, "the server's output is piped"
         words = process.stdout.readline().split()

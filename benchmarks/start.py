@@ -1,20 +1,22 @@
 """The cost of a start: CPU and resident size of the help, of an import, and of a server when ready.
 
 Each is a process of its own. CPU is user and system time. The resident size is the largest that it
-had; of a server that of all its processes when it says that it serves.
+had; of a server without edges that when it says that it serves. An edge's is what it shares with
+nobody.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import names
 from legs import Leg
-from processes import cpu_seconds_of, resident_mb
+from processes import cpu_seconds_of, own_mb, resident_mb
 
 # Floors: nothing of ours is in them.
 _PYTHON, _SQLALCHEMY = (sys.executable, "-c", "pass"), (sys.executable, "-c", "import sqlalchemy")
@@ -52,6 +54,7 @@ def measure(leg: Leg) -> None:
         for name in sorted(subjects, reverse=number % 2 == 1):
             found[name].append(subjects[name]())
         leg.tell("start")
+    leg.fact(names.EDGE_MB, [_edge_mb(leg.folder / _THERE) for _ in range(leg.scale.rounds)])
     for name, starts in found.items():
         leg.fact(names.start_seconds(name), [one.cpu_seconds for one in starts])
         leg.fact(names.start_mb(name), [one.resident_mb for one in starts])
@@ -79,8 +82,22 @@ def _finished(*words: str) -> Start:
 
 
 def _served(database: Path) -> Start:
-    """Start a server and ask once it serves; then stop it."""
+    """The cost of a server without edges when it serves."""
+    with _serving(database, 0) as process:
+        return Start(cpu_seconds_of(process.pid), resident_mb(process.pid))
+
+
+def _edge_mb(database: Path) -> float:
+    """The memory of an edge when its node serves."""
+    with _serving(database, 1) as process:
+        return own_mb(process.pid)
+
+
+@contextmanager
+def _serving(database: Path, processes: int) -> Iterator[subprocess.Popen[str]]:
+    """Start a server and wait until it serves; stop it after the block."""
     command = [sys.executable, "-m", "sametoken", "serve", "--port", "0"]
+    command += ["--processes", str(processes)]
     process = subprocess.Popen(
         [*command, "--database", f"sqlite:///{database}"],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -88,7 +105,7 @@ def _served(database: Path) -> Start:
     try:
         assert process.stdout is not None, "its output is a pipe"
         assert process.stdout.readline().startswith(_SERVED), "the server did not start"
-        return Start(cpu_seconds_of(process.pid), resident_mb(process.pid))
+        yield process
     finally:
         process.terminate()
         process.communicate()

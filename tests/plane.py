@@ -11,9 +11,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 import sqlalchemy as sa
 
 import sdk
+from framing import Framing
 from sametoken.node import Node
 from sametoken.operate import clock
 from sametoken.operate.accounts import add_key
@@ -21,12 +23,14 @@ from sametoken.operate.opening import open_store
 from sametoken.operate.preparing import prepared
 from sametoken.resources.account.accounts import Access
 from sametoken.server.choices import DEFAULT_CHOICES, Choices
+from sametoken.server.edge import Listener, bind
 from sametoken.server.sealing import load_sealer
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import Database, Settings, database_of, read_database
 from sametoken.store.clock import CLOCK
 from sametoken.store.nodes import NODE
 from sametoken.store.port import Store, Tx
+from sametoken.store.reading import Reads
 from sametoken.world import RealWorld
 from sdk import Keys
 from store.stores import migrated_database
@@ -85,7 +89,7 @@ class Plane:
         clock.advance(self.store, by)
 
 
-def everything(store: Store) -> dict[str, list[str]]:
+def everything(store: Reads) -> dict[str, list[str]]:
     """Read every row of every table, except the clock's and the nodes', which change by time."""
 
     def read(tx: Tx) -> dict[str, list[str]]:
@@ -126,9 +130,10 @@ def running_plane(
     )
     with open_store(settings.database, RealWorld()) as store:
         engine = prepared(store, settings.database, RealWorld())
-        node = Node(settings, store, engine)
-        assert node.edge is not None, "it answers"
-        node.edge.bind()
+        node = Node(settings, store, engine, face=bind(Listener(settings.host, settings.port)))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sametoken.node.OwnWriter", Framing)
+            assert node.app is not None, "it is made with that writer"
         loop = asyncio.new_event_loop()
         stop = asyncio.Event()
         thread = threading.Thread(target=loop.run_until_complete, args=(node.serve(stop),))

@@ -8,15 +8,23 @@ from __future__ import annotations
 import asyncio
 from functools import cached_property, partial
 from importlib.metadata import version as installed_version
+from socket import socket
 
 from sametoken.background import Background, Life
 from sametoken.errors import Misconfigured
 from sametoken.idempotency import Engine
 from sametoken.migrations.upgrade import check, head
 from sametoken.server.app import App
+from sametoken.server.bounds import DEFAULT_BOUNDS
 from sametoken.server.credentials import Credentials
-from sametoken.server.edge import Edge, Listener
+from sametoken.server.desks import Desks, Edges
+from sametoken.server.edge import Bound, Edge
+from sametoken.server.far_writer import FarWriter
+from sametoken.server.front import Front
 from sametoken.server.sealing import load_sealer
+from sametoken.server.tally import Tally, alone
+from sametoken.server.throttling import Throttle
+from sametoken.server.writing import Jobs, OwnWriter, Writer
 from sametoken.services import machines, networks, placement, volumes
 from sametoken.services.machines import Machines
 from sametoken.services.simulated_machines import SimulatedMachines, SimulationSettings
@@ -25,6 +33,7 @@ from sametoken.settings import Settings
 from sametoken.store import nodes
 from sametoken.store.nodes import Heartbeat
 from sametoken.store.port import Store, Tx
+from sametoken.store.reading import Reads
 from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.plans import MACHINES, NETWORKS, PLACEMENT, VOLUMES
 from sametoken.workflow.ports import Services
@@ -47,10 +56,52 @@ def wire_services(
     }
 
 
-class Node:
-    """The API and the background threads of one process.
+# Edges that were told to stop get so much longer than their own drains take.
+_ENDING_SECONDS = 5.0
 
-    Without `edge` the node is a worker: it drives launches that other nodes have accepted.
+
+def _app(settings: Settings, store: Reads, writer: Writer, world: World, in_work: Tally) -> App:
+    reload_sealer = partial(load_sealer, settings.database.key_file, create=False)
+    credentials = Credentials(store, reload_sealer, world)
+    return App(store, writer, credentials, world, settings.choices, in_work)
+
+
+async def serve_edge(
+    settings: Settings,
+    store: Reads,
+    world: World,
+    bound: Bound,
+    line: socket,
+    *,
+    open: Tally,
+    in_work: Tally,
+) -> None:
+    """Answer requests for the node whose writer is at the other end of `line`, until it says stop.
+
+    If the writer dies, those that wait for it are answered with 503s, and the edge ends.
+    """
+    stop = asyncio.Event()
+    drains: list[bool] = []
+
+    def end(*, drain: bool) -> None:
+        drains.append(drain)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    _, writer = await loop.create_connection(
+        lambda: FarWriter(settings.choices, world, end), sock=line
+    )
+    app = _app(settings, store, writer, world, in_work)
+    edge = Edge(app, bound, world=world, open=open)
+    await Front(app, edge, settings.drain_seconds).serve(stop, lambda: all(drains))
+    writer.end()
+
+
+class Node:
+    """A node around an open store: its requests, and its background threads.
+
+    `face` is a socket on which the node answers itself, or the processes that answer for it.
+    Without either the node is a worker: it drives launches that other nodes have accepted.
     """
 
     def __init__(
@@ -60,34 +111,34 @@ class Node:
         engine: Engine,
         world: World | None = None,
         *,
-        answers: bool = True,
+        face: Bound | Edges | None = None,
     ) -> None:
-        if answers:
-            settings.check_bind()
+        self._face = face
         self.settings = settings
         self.store = store
         self.world = world or RealWorld()
         # The error that made this node stop on its own; None while it runs.
         self._outdated: Misconfigured | None = None
         self.engine = engine
-        reload_sealer = partial(load_sealer, settings.database.key_file, create=False)
-        credentials = Credentials(store, reload_sealer, self.world)
         self.backlog = Backlog(self.world, settings.lag_seconds)
-        self.app = App(store, self.engine, credentials, self.world, self.backlog, settings.choices)
-        listener = Listener(settings.host, settings.port, settings.tls_cert, settings.tls_key)
-        self.edge = Edge(self.app, listener, world=self.world) if answers else None
+        throttle = Throttle(settings.choices.rates, self.world)
+        self._jobs = Jobs(store, engine, throttle, self.backlog, self.world)
         self.services = wire_services(store, self.engine, self.world, settings.simulation)
         self.background = Background(
             store, self.engine, self.services, self.world, self.backlog,
             runners=settings.runners, sweep_seconds=settings.sweep_seconds,
         )  # fmt: skip
 
+    @cached_property
+    def app(self) -> App:
+        """The application of a node that answers itself."""
+        writer = OwnWriter(self._jobs, self.world)
+        return _app(self.settings, self.store, writer, self.world, alone())
+
     @property
     def url(self) -> str:
-        assert self.edge is not None, "a worker answers nobody"
-        scheme = "https" if self.settings.tls_cert else "http"
-        host, port = self.edge.address()
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        assert self._face is not None, "a worker answers nobody"
+        return self._face.url
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Answer requests and drive launches until `stop` is set; then drain, and end all threads.
@@ -104,19 +155,15 @@ class Node:
             self.background.tell(Life(self.beat, self._leave, give_up))
         self.background.start()
         try:
-            if self.edge is None:
-                await stop.wait()
-            else:
-                await self._answer(self.edge, stop)
+            await self._answer(stop)
         finally:
             await asyncio.to_thread(self.background.stop)
-            self.app.close()
         if self._outdated is not None:
             raise self._outdated
 
     @cached_property
     def _heartbeat(self) -> Heartbeat:
-        url = None if self.edge is None else self.url
+        url = None if self._face is None else self._face.url
         return Heartbeat(mint_uuid(self.world), url, installed_version("sametoken"), head())
 
     def beat(self, tx: Tx) -> None:
@@ -133,16 +180,17 @@ class Node:
     def _leave(self, tx: Tx) -> None:
         nodes.leave(tx, self._heartbeat)
 
-    async def _answer(self, edge: Edge, stop: asyncio.Event) -> None:
-        """Serve until `stop`; then answer /ready with no for `drain_seconds`, and end."""
-        unready = asyncio.Event()
-        serving = asyncio.create_task(edge.serve(unready))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        self.app.probes.is_ready = False
-        drains = self.settings.drain_seconds and self._outdated is None
-        if drains and not serving.done():
-            await asyncio.wait({serving}, timeout=self.settings.drain_seconds)
-        unready.set()
-        stopping.cancel()
-        await serving
+    async def _answer(self, stop: asyncio.Event) -> None:
+        """Answer until `stop`, and drain, unless the node must stop at once."""
+        drain_seconds = self.settings.drain_seconds
+        serving: Front | Desks
+        match self._face:
+            case None:
+                await stop.wait()
+                return
+            case Edges() as edges:
+                patience = drain_seconds + DEFAULT_BOUNDS.drain_seconds_max + _ENDING_SECONDS
+                serving = Desks(edges, self._jobs, self.world, patience)
+            case bound:
+                serving = Front(self.app, Edge(self.app, bound, world=self.world), drain_seconds)
+        await serving.serve(stop, lambda: self._outdated is None)

@@ -58,6 +58,8 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     insecure_bind: bool = False
+    # Processes that read and answer requests; with 0 the writer's own process does.
+    processes: int = 0
     # Seconds for which a node that was told to stop still answers, while /ready says no.
     drain_seconds: float = 0.0
     choices: Choices = DEFAULT_CHOICES

@@ -50,6 +50,9 @@ STOP_SECONDS_MAX = 10.0
 _LOOK_SECONDS = 0.02
 # Errors of botocore when the connection was refused, or ended without an answer.
 NO_ANSWER: tuple[type[Exception], ...] = (HTTPClientError, CannotConnect)
+# PROCESSES is how many edges the servers have that are asked for no number of them:
+# `SAMETOKEN_TEST_PROCESSES=1 make test` runs them with an edge of its own.
+PROCESSES = os.environ.get("SAMETOKEN_TEST_PROCESSES", "0")
 _FIRST_LINE = "sametoken serves EC2 at "
 
 
@@ -141,7 +144,7 @@ class Server:
         self.keys = keys
         self._postgresql = postgresql
         self.settings = dict(settings or {})
-        self._words = ("serve", "--port", "{port}", *options)
+        self._words = ("serve", "--port", "{port}", "--processes", PROCESSES, *options)
         self._first_line = _FIRST_LINE
         self.boot_seconds = boot_seconds
         self.log = folder / "log"
@@ -211,6 +214,10 @@ class Server:
     def wait_killed(self) -> None:
         """Wait until the process has killed itself."""
         self._end(PATIENCE_SECONDS, -signal.SIGKILL)
+
+    def wait_ended(self, status: int) -> None:
+        """Wait until the process has ended by itself, with this status."""
+        self._end(PATIENCE_SECONDS, status)
 
     def kill(self) -> None:
         """Kill the process (SIGKILL): it flushes nothing and closes no connection."""

@@ -124,7 +124,9 @@ def test_nodes_of_two_releases_answer_each_others_tokens_and_only_then_may_it_co
         assert identity(launch(new, "by-the-old")) == first
         assert states(new) == ["running"] * 2
 
-    done = CliRunner().invoke(main, ["serve", "--port", "0"], env=now.environment)
+    done = CliRunner().invoke(
+        main, ["serve", "--port", "0", "--processes", "0"], env=now.environment
+    )
     assert done.exit_code == 1
     assert f"has taken away ({NEXT})" in done.stderr
     assert f"revision {head()}" in done.stderr

@@ -113,6 +113,11 @@ def launch(keys: Keys, host: str) -> Hostile:
     return _Maker(random.Random(0), keys, host).plain()
 
 
+def describe(keys: Keys, host: str) -> Hostile:
+    """Make a correct DescribeRegions."""
+    return _Maker(random.Random(0), keys, host).describe()
+
+
 def odd_requests(
     seed: str, count: int, keys: Keys, host: str, existing: Sequence[str]
 ) -> Iterator[Hostile]:
@@ -176,6 +181,9 @@ class _Maker:
     def plain(self) -> Hostile:
         form = [("ImageId", IMAGE), ("MinCount", "1"), ("MaxCount", "1"), ("ClientToken", "plain")]
         return self._form("plain", "RunInstances", form, post=True, region=REGIONS[0])
+
+    def describe(self) -> Hostile:
+        return self._form("plain", "DescribeRegions", [], post=True, region=REGIONS[0])
 
     def about(self, action: str) -> Hostile:
         """Make a served action with its required fields, about existing resources, and odd ones."""

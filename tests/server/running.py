@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sametoken.server.bounds import DEFAULT_BOUNDS, Bounds
-from sametoken.server.edge import Edge, Listener
+from sametoken.server.edge import Edge, Listener, bind
 from sametoken.server.turns import Endpoint
 
 # JOIN_SECONDS is the longest drain of any test, and slack; a thread that takes longer is stuck.
@@ -33,8 +33,9 @@ class EdgeThread:
         tls_cert: Path | None = None,
         tls_key: Path | None = None,
     ) -> None:
-        self._edge = Edge(endpoint, Listener("127.0.0.1", 0, tls_cert, tls_key), bounds)
-        self.host, self.port = self._edge.bind().getsockname()[:2]
+        bound = bind(Listener("127.0.0.1", 0, tls_cert, tls_key))
+        self._edge = Edge(endpoint, bound, bounds)
+        self.host, self.port = bound.socket.getsockname()[:2]
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
         self._failures: list[BaseException] = []

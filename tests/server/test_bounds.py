@@ -18,7 +18,7 @@ import pytest
 from ec2.asking import launch, refusal
 from plane import IMAGE, LAUNCH, Plane
 from sametoken import faults
-from sametoken.server import pipeline, pools, probes
+from sametoken.server import pipeline, probes, writing
 from sametoken.server.exchange import Exchange
 from sametoken.server.pipeline import Stage
 from sametoken.server.probes import Probes
@@ -57,7 +57,7 @@ def test_a_request_whose_turn_does_not_come_is_a_503_and_never_runs(
     client = plane.client(keys=keys)
     assert client.describe_instances()["Reservations"] == []
     with monkeypatch.context() as patched, held(plane, keys):
-        patched.setattr(pools, "ANSWER_SECONDS_MAX", 0.1)
+        patched.setattr(writing, "ANSWER_SECONDS_MAX", 0.1)
         refused = refusal(client.run_instances, **LAUNCH, ClientToken="late")
         assert (refused.code, refused.status) == ("Unavailable", 503)
     assert client.describe_instances()["Reservations"] == []

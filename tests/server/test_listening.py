@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from sametoken.errors import Misconfigured
-from sametoken.server.edge import Edge, Listener
+from sametoken.server.edge import Listener, bind
 from sametoken.server.turns import Endpoint
 from server.running import running
 from server.wire import HASTY, POST, UNHURRIED, Direct, assert_refused, say_what_came, wire
@@ -24,10 +24,10 @@ SILENT = Direct(say_what_came)
 
 
 def test_a_port_in_use_is_named_with_what_to_do() -> None:
-    with Edge(SILENT, Listener("127.0.0.1", 0)).bind() as taken:
+    with bind(Listener("127.0.0.1", 0)).socket as taken:
         port = taken.getsockname()[1]
         with pytest.raises(Misconfigured, match=rf"{port} .* in use .* choose another port"):
-            Edge(SILENT, Listener("127.0.0.1", port)).bind()
+            bind(Listener("127.0.0.1", port))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_port_in_use_is_named_with_what_to_do() -> None:
 )
 def test_an_address_that_cannot_be_had_is_named(host: str, port: int, says: str) -> None:
     with pytest.raises(Misconfigured, match=says):
-        Edge(SILENT, Listener(host, port)).bind()
+        bind(Listener(host, port))
 
 
 def pem(
@@ -117,6 +117,6 @@ def test_a_certificate_that_cannot_be_used_is_named(
     absent = tmp_path / "absent"
     for tls_cert, tls_key in [(absent, key), (key, cert), (cert, locked), (None, key)]:
         with pytest.raises(Misconfigured, match="certificate"):
-            Edge(SILENT, Listener("127.0.0.1", 0, tls_cert, tls_key)).bind()
+            bind(Listener("127.0.0.1", 0, tls_cert, tls_key))
     with pytest.raises(Misconfigured, match="Name its key with --tls-key"):
-        Edge(SILENT, Listener("127.0.0.1", 0, cert, None)).bind()
+        bind(Listener("127.0.0.1", 0, cert, None))

@@ -139,7 +139,8 @@ def never_serves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refused(*words: str) -> str:
     """The text with which `serve` refuses: a sentence or two, and no traceback."""
-    done = CliRunner().invoke(main, ["serve", *words])
+    # Without edges: a fork of the tests' process would have only one of its threads.
+    done = CliRunner().invoke(main, ["serve", "--processes", "0", *words])
     assert isinstance(done.exception, SystemExit), done.exception
     assert (done.exit_code in (1, 2), done.stdout) == (True, "")
     return done.stderr
@@ -181,6 +182,7 @@ def test_a_file_that_cannot_be_a_database_is_refused_by_name(tmp_path: Path) -> 
         (("--boot-seconds", "86400.5"), "86400.5 is not in the range"),
         (("--drain-seconds", "600.5"), "600.5 is not in the range"),
         (("--port", "65536"), "65536 is not in the range"),
+        (("--processes", "65"), "65 is not in the range"),
     ],
 )
 def test_a_setting_that_cannot_be_served_is_refused(

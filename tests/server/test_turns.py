@@ -12,6 +12,7 @@ from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.server.connection import Connection
 from sametoken.server.connections import Connections
 from sametoken.server.replies import Answer
+from sametoken.server.tally import alone
 from sametoken.world import RealWorld
 from server.running import running
 from server.wire import GET, KIB, UNHURRIED, Direct, assert_refused, say_what_came, wire
@@ -47,7 +48,7 @@ def test_nothing_of_a_reply_is_sent_before_all_of_it(size: int) -> None:
     transport = Recorded()
 
     async def receive() -> None:
-        connection = Connection(Connections(endpoint, UNHURRIED, RealWorld()))
+        connection = Connection(Connections(endpoint, UNHURRIED, RealWorld(), alone()))
         connection.connection_made(transport)
         connection.data_received(GET)
         connection.connection_lost(None)
@@ -63,7 +64,7 @@ def test_who_sends_ahead_has_one_request_answered_each_turn_of_the_loop() -> Non
     after_each_turn: list[int] = []
 
     async def receive() -> None:
-        connection = Connection(Connections(Direct(say_what_came), UNHURRIED, RealWorld()))
+        connection = Connection(Connections(Direct(say_what_came), UNHURRIED, RealWorld(), alone()))
         connection.connection_made(transport)
         connection.data_received(GET * 3)
         for _ in range(3):
@@ -81,7 +82,7 @@ def test_an_old_caller_is_not_told_to_go_on(version: bytes, told: int) -> None:
     transport = Recorded()
 
     async def receive() -> None:
-        connection = Connection(Connections(Direct(say_what_came), UNHURRIED, RealWorld()))
+        connection = Connection(Connections(Direct(say_what_came), UNHURRIED, RealWorld(), alone()))
         connection.connection_made(transport)
         head = b"POST / HTTP/%b\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n"
         connection.data_received(head % version + b"o")
@@ -98,7 +99,7 @@ def test_a_connection_that_comes_while_the_edge_drains_is_refused() -> None:
     transport = Recorded()
 
     async def come_late() -> None:
-        connections = Connections(Direct(say_what_came), UNHURRIED, RealWorld())
+        connections = Connections(Direct(say_what_came), UNHURRIED, RealWorld(), alone())
         await connections.drain()
         connection = Connection(connections)
         connection.connection_made(transport)

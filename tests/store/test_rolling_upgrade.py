@@ -304,7 +304,7 @@ def test_a_node_that_starts_while_something_is_taken_away_finds_out(
     newer = release(EXPANDING, CONTRACTING)
     with open_store(shared.database, RealWorld()) as store:
         engine = prepared(store, shared.database, RealWorld())
-        node = Node(Settings(shared.database), store, engine, answers=False)
+        node = Node(Settings(shared.database), store, engine)
         fates: list[Exception | None] = []
 
         def beat() -> None:
@@ -346,7 +346,7 @@ def test_a_node_that_was_taken_for_dead_ends_when_it_finds_its_schema_gone(
 ) -> None:
     with open_store(shared.database, RealWorld()) as store:
         engine = prepared(store, shared.database, RealWorld())
-        node = Node(Settings(shared.database), store, engine, Hasty(), answers=False)
+        node = Node(Settings(shared.database), store, engine, Hasty())
         ended: list[Exception] = []
 
         def serve() -> None:

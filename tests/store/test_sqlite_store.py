@@ -333,7 +333,7 @@ def test_a_log_that_is_long_is_folded_while_the_store_serves(opened: SqliteStore
     writes = 2 * folded_at // 1_000_000
     for number in range(writes):
         opened.run(write(f"n{number:02}", body="x" * 1_000_000))
-    log = opened._path.with_name(opened._path.name + "-wal")
+    log = opened._snapshots._path.with_name(opened._snapshots._path.name + "-wal")
     assert log.stat().st_size < 1.5 * folded_at
     assert len(opened.read(notes)) == writes
 

@@ -63,6 +63,8 @@ EDGES = {
         "run_alone",
     ): "whatever ends a transaction, it is undone first",
     ("store/pgsession.py", "run_shared"): "each function meets its error again, alone",
+    ("server/desk.py", "_answer"): "an error of one request must not end the line of all",
+    ("operate/forking.py", "_live"): "nobody is above it in a forked process; it is logged",
 }
 # `rows.write` checks neither guard that `rows.change` and `endings` are for.
 WRITES_ROWS = {"resources/kit/endings.py", "resources/kit/rows.py"}

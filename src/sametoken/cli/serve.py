@@ -15,6 +15,7 @@ import click
 from sametoken import faults
 from sametoken.cli.database import database_option
 from sametoken.cli.log_lines import log_to_stderr
+from sametoken.operate.forking import usual_edges
 from sametoken.operate.serving import registered_node
 from sametoken.server.choices import Choices
 from sametoken.server.throttling import read_rates
@@ -26,6 +27,8 @@ from sametoken.world import RealWorld
 BOOT_SECONDS_MAX = 86_400.0
 # Load balancers probe every few seconds, and supervisors kill a process that drains for longer.
 DRAIN_SECONDS_MAX = 600.0
+# Far more than keep a node's one writer busy.
+PROCESSES_MAX = 64
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -91,6 +94,13 @@ def machine_options(command: F) -> F:
     help="Bound the requests of each account and Region, e.g. RunInstances=2:5 or *=20:100.",
 )
 @click.option(
+    "--processes",
+    type=click.IntRange(0, PROCESSES_MAX),
+    default=usual_edges,
+    show_default="one a core, at most 4; 0 with a single core or without Linux",
+    help="Processes that read and answer requests, beside the one that writes; 0: one for all.",
+)
+@click.option(
     "--drain-seconds",
     type=click.FloatRange(0, DRAIN_SECONDS_MAX),
     callback=_number,
@@ -111,6 +121,7 @@ def serve(
     no_signature_v2: bool,
     allow_sha1: bool,
     rates: tuple[str, ...],
+    processes: int,
     drain_seconds: float,
     boot_seconds: float,
     boot_failure_odds: float,
@@ -126,6 +137,7 @@ def serve(
         tls_cert=tls_cert,
         tls_key=tls_key,
         insecure_bind=insecure_bind,
+        processes=processes,
         drain_seconds=drain_seconds,
         choices=Choices(
             dedupe_invocations=dedupe_invocations,

@@ -30,6 +30,22 @@ def store_of(database: Database, world: World) -> Iterator[Store]:
         store.close()
 
 
+@contextmanager
+def snapshots_of(database: Database, world: World) -> Iterator[Reads]:
+    """Snapshots of a database that another process of this node has opened; for the block."""
+    if database.file is not None:
+        with sqlite.snapshots(database.file, world) as opened:
+            yield opened
+        return
+    with _needing_the_driver():
+        from sametoken.store.postgresql import PostgresqlSnapshots
+    sessions = PostgresqlSnapshots(database.url, world)
+    try:
+        yield sessions
+    finally:
+        sessions.close()
+
+
 def reader_of(database: Database, world: World, check: Check) -> Reads:
     """A reader of the database, which changes nothing. `check` is called first in every read."""
     if database.file is not None:

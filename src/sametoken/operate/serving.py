@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -9,13 +10,20 @@ from pathlib import Path
 from sametoken.errors import Misconfigured
 from sametoken.node import Node
 from sametoken.operate.collecting import uncollected
+from sametoken.operate.forking import forked_edges
 from sametoken.operate.opening import open_store
 from sametoken.operate.preparing import prepared
+from sametoken.server.desks import Edges
+from sametoken.server.edge import Bound, Listener, PortInUse, bind
 from sametoken.settings import Settings
 from sametoken.store.gate import LockFile, register_node
 from sametoken.store.sqlite import check_usable
 from sametoken.workflow import work
 from sametoken.world import World
+
+# A port that is in use is tried for so long, so often.
+NOTICE_SECONDS = 1.0
+_LOOK_SECONDS = 0.02
 
 
 @contextmanager
@@ -30,21 +38,53 @@ def registered_node(settings: Settings, world: World, *, answers: bool = True) -
             f"{database} is a file with one server, which drives its launches itself; workers are "
             "for PostgreSQL."
         )
+    face = _facing(settings, world) if answers else nullcontext()
     registration = nullcontext() if database.file is None else registered(database.file)
-    with registration as lock, open_store(database, world) as store:
+    # The face is first: edges are forked while there is no thread, no lock and no open database.
+    with face as shown, registration as lock, open_store(database, world) as store:
         if lock is not None:
             store.run(work.break_leases)
         engine = prepared(store, database, world)
         with uncollected():
-            node = Node(settings, store, engine, world, answers=answers)
-        if node.edge is not None:
-            node.edge.bind()
+            node = Node(settings, store, engine, world, face=shown)
+        if isinstance(shown, Edges):
+            shown.begin()
         if lock is not None:
             lock.write(node.url)
         else:
             # Before anybody is told that it serves: it counts as living, and may live.
             store.run(node.beat)
         yield node
+
+
+@contextmanager
+def _facing(settings: Settings, world: World) -> Iterator[Bound | Edges]:
+    """Listen, in this process or in edges of their own, without an answer to anybody yet."""
+    settings.check_bind()
+    listener = Listener(settings.host, settings.port, settings.tls_cert, settings.tls_key)
+    bound = _bound(listener, settings.processes or 1, world)
+    try:
+        if not settings.processes:
+            yield bound
+            return
+        with forked_edges(settings, bound, world) as edges:
+            # Closed here, so that nobody waits at a socket whose edges have all died.
+            bound.socket.close()
+            yield edges
+    finally:
+        bound.socket.close()
+
+
+def _bound(listener: Listener, sharers: int, world: World) -> Bound:
+    """Bind; the edges of a node that was killed hold its port until they notice."""
+    until = world.monotonic() + NOTICE_SECONDS
+    while True:
+        try:
+            return bind(listener, sharers)
+        except PortInUse:
+            if world.monotonic() > until:
+                raise
+        world.wait(threading.Event(), _LOOK_SECONDS)
 
 
 @contextmanager

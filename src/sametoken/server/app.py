@@ -15,18 +15,18 @@ from sametoken import faults
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.ec2.protocol.xml import CONTENT_TYPE
 from sametoken.faults import Point
-from sametoken.idempotency import Engine
 from sametoken.server import request_log
 from sametoken.server.asgi import Application
-from sametoken.server.choices import DEFAULT_CHOICES, Choices
+from sametoken.server.choices import Choices
 from sametoken.server.credentials import Credentials
 from sametoken.server.exchange import Exchange, known
 from sametoken.server.pipeline import Pipeline
 from sametoken.server.pools import Pools
 from sametoken.server.probes import HEALTH, READY, Probes
 from sametoken.server.replies import Answer
-from sametoken.store.port import Store
-from sametoken.workflow.backlog import Backlog
+from sametoken.server.tally import Tally
+from sametoken.server.writing import Writer
+from sametoken.store.reading import Reads
 from sametoken.world import World, mint_uuid
 
 _HEADERS = f"content-type: {CONTENT_TYPE}\r\nx-amzn-requestid: %b\r\n".encode()
@@ -37,19 +37,25 @@ class App:
 
     def __init__(
         self,
-        store: Store,
-        engine: Engine,
+        store: Reads,
+        writer: Writer,
         credentials: Credentials,
         world: World,
-        backlog: Backlog,
-        choices: Choices = DEFAULT_CHOICES,
+        choices: Choices,
+        in_work: Tally,
     ) -> None:
         self.store = store
+        self._writer = writer
         self._world = world
-        self._pools = Pools(store)
-        self.pipeline = Pipeline(store, engine, credentials, world, choices, self._pools, backlog)
-        self.probes = Probes(lambda: self._pools.read(lambda: store.read(lambda tx: tx.now)))
+        self._pools = Pools()
+        self.pipeline = Pipeline(store, writer, credentials, world, choices, self._pools, in_work)
+        self.probes = Probes(self._look)
         self._routes: dict[str, Application] = {HEALTH: self.probes, READY: self.probes}
+
+    async def _look(self) -> None:
+        """Return if requests can be served: the database can be read, and the writer lives."""
+        await self._pools.read(lambda: self.store.read(lambda tx: tx.now))
+        await self._writer.look()
 
     def route(self, path: str) -> Application | None:
         """Return the application at `path`; None if the path is EC2's, or nobody's."""

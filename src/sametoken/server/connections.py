@@ -11,6 +11,7 @@ from email.utils import format_datetime
 from typing import Any, Final, Protocol
 
 from sametoken.server.bounds import Bounds
+from sametoken.server.tally import Tally
 from sametoken.server.turns import Endpoint
 from sametoken.world import World
 
@@ -32,13 +33,14 @@ class Member(Protocol):
 class Connections:
     """The open connections of one edge. For use in its event loop alone."""
 
-    def __init__(self, endpoint: Endpoint, bounds: Bounds, world: World) -> None:
+    def __init__(self, endpoint: Endpoint, bounds: Bounds, world: World, tally: Tally) -> None:
         self.endpoint = endpoint
         self.bounds = bounds
         self.world = world
         self.tasks: set[asyncio.Task[Any]] = set()
         self.draining = False
         self._open: set[Member] = set()
+        self._tally = tally
         self._one_ended = asyncio.Event()
         self._second = 0
         self._stamp = b""
@@ -46,10 +48,12 @@ class Connections:
     def add(self, member: Member) -> bool:
         """Take a connection; False if it is one too many, or comes too late, and has to close."""
         self._open.add(member)
-        return not self.draining and len(self._open) <= self.bounds.connections_max
+        self._tally.note(len(self._open))
+        return not self.draining and self._tally.total() <= self.bounds.connections_max
 
     def discard(self, member: Member) -> None:
         self._open.discard(member)
+        self._tally.note(len(self._open))
         self._one_ended.set()
 
     def stamp(self) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sametoken.errors import Misconfigured
 from sametoken.resources.account import accounts
 from sametoken.server.sealing import Sealer
-from sametoken.store.port import Store
+from sametoken.store.reading import Reads
 from sametoken.world import World
 
 # A key that another process made read-only may still change things for this long.
@@ -34,7 +34,7 @@ class Principal:
 class Credentials:
     """Looks access keys up. For use from one thread at a time, or under the caller's lock."""
 
-    def __init__(self, store: Store, reload_sealer: Callable[[], Sealer], world: World) -> None:
+    def __init__(self, store: Reads, reload_sealer: Callable[[], Sealer], world: World) -> None:
         self._store = store
         self._reload = reload_sealer
         self._sealer = reload_sealer()

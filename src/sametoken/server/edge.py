@@ -19,12 +19,17 @@ from sametoken.errors import Misconfigured
 from sametoken.server.bounds import DEFAULT_BOUNDS, Bounds
 from sametoken.server.connection import Connection
 from sametoken.server.connections import Connections
+from sametoken.server.tally import Tally, alone
 from sametoken.server.turns import Endpoint
 from sametoken.world import RealWorld, World
 
 # Connections that the kernel holds while the event loop is busy: a burst of several clients' pools.
 _BACKLOG: Final = 256
 _PORT_MAX: Final = 65_535
+
+
+class PortInUse(Misconfigured):
+    """Another program listens there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,40 +45,51 @@ class Listener:
     tls_key: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A listening socket, the certificate to serve on it, and how many edges share it."""
+
+    socket: socket.socket
+    tls: ssl.SSLContext | None
+    sharers: int = 1
+
+    @property
+    def url(self) -> str:
+        """The URL of the real port."""
+        host, port = self.socket.getsockname()[:2]
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def bind(listener: Listener, sharers: int = 1) -> Bound:
+    """Listen: callers may connect from now on, and are answered once an edge serves.
+
+    Raises Misconfigured if the address or the certificate cannot be used.
+    """
+    tls = _tls_context(listener)
+    return Bound(_listen(listener.host, listener.port), tls, sharers)
+
+
 class Edge:
-    """An endpoint behind a listening socket. Serves once; make another edge to serve again."""
+    """An endpoint behind a listening socket. Serves once; make another edge to serve again.
+
+    `open` counts the connections of all edges of a node.
+    """
 
     def __init__(
         self,
         endpoint: Endpoint,
-        listener: Listener,
+        bound: Bound,
         bounds: Bounds = DEFAULT_BOUNDS,
         *,
         world: World | None = None,
+        open: Tally | None = None,
     ) -> None:
         self._endpoint = endpoint
-        self._listener = listener
+        self._bound = bound
         self._bounds = bounds
         self._world = world or RealWorld()
-        self._socket: socket.socket | None = None
-        self._tls: ssl.SSLContext | None = None
-
-    def bind(self) -> socket.socket:
-        """Listen: callers may connect from now on, and are answered once `serve` runs.
-
-        Returns the socket, which names the real port and still belongs to the edge. Raises
-        Misconfigured if the address or the certificate cannot be used.
-        """
-        assert self._socket is None, "an edge is bound once"
-        self._tls = _tls_context(self._listener)
-        self._socket = _listen(self._listener.host, self._listener.port)
-        return self._socket
-
-    def address(self) -> tuple[str, int]:
-        """Return the host and the real port, once bound."""
-        assert self._socket is not None, "bind() comes first"
-        host, port = self._socket.getsockname()[:2]
-        return host, port
+        self._open = open or alone()
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Answer requests until `stop` is set; then refuse new ones and finish those in flight.
@@ -82,16 +98,19 @@ class Edge:
         `drain_seconds_max` is cancelled and cut off: its caller cannot know its fate, and may
         repeat it.
         """
-        listening = self._socket or self.bind()
-        connections = Connections(self._endpoint, self._bounds, self._world)
+        listening, tls = self._bound.socket, self._bound.tls
+        connections = Connections(self._endpoint, self._bounds, self._world, self._open)
         server = await asyncio.get_running_loop().create_server(
             lambda: Connection(connections),
             sock=listening,
-            backlog=_BACKLOG,
-            ssl=self._tls,
-            ssl_handshake_timeout=self._bounds.header_seconds_max if self._tls else None,
-            ssl_shutdown_timeout=self._bounds.linger_seconds_max if self._tls else None,
+            # The event loop also takes so many connections in a turn: of edges that share a
+            # socket, the first to wake would take a whole burst.
+            backlog=_BACKLOG if self._bound.sharers == 1 else 1,
+            ssl=tls,
+            ssl_handshake_timeout=self._bounds.header_seconds_max if tls else None,
+            ssl_shutdown_timeout=self._bounds.linger_seconds_max if tls else None,
         )
+        listening.listen(_BACKLOG)
         try:
             await stop.wait()
         finally:
@@ -125,7 +144,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.setblocking(False)
     except OSError as error:
         listening.close()
-        raise Misconfigured(_cannot_listen(host, port, error)) from error
+        in_use = error.errno == errno.EADDRINUSE
+        refusal = PortInUse if in_use else Misconfigured
+        raise refusal(_cannot_listen(host, port, error)) from error
     return listening
 
 

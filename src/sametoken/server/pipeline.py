@@ -18,35 +18,34 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
-from sametoken.ec2.kit.actions import Read, Tokened
+from sametoken.ec2.kit.actions import Read
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.ec2.protocol.query import split_form
 from sametoken.ec2.protocol.signing import Signature, read_signature
 from sametoken.errors import ServiceError, Transient
-from sametoken.idempotency import Engine
 from sametoken.server import admission, identity, invocations, request_log
 from sametoken.server.choices import Choices
 from sametoken.server.credentials import Credentials, Principal
 from sametoken.server.exchange import Exchange, known
 from sametoken.server.execution import (
     Executed,
-    execute,
     needs_preparing,
     prepare,
     refusing_terminated,
 )
 from sametoken.server.pools import Pools
 from sametoken.server.seeding import Seeding
-from sametoken.server.throttling import Throttle
-from sametoken.store.port import Store
-from sametoken.workflow.backlog import Backlog
+from sametoken.server.tally import Tally
+from sametoken.server.writing import Writer
+from sametoken.store.reading import Reads
 from sametoken.world import World
 
 log = logging.getLogger("sametoken.requests")
 
-# Requests in work at once: the writer's work for about a second. Further ones would only wait for
-# it; refused at once, they leave the other half of the connections to callers who come back.
+# Requests in work at once, in all edges of a node: its writer's work for about a second. Further
+# ones would only wait for it; refused at once, they leave the other half of the connections to
+# callers who come back.
 REQUESTS_MAX = 256
 
 # Returns an exchange with more fields set, or raises the refusal. A step that has to wait for
@@ -70,23 +69,22 @@ class Pipeline:
 
     def __init__(
         self,
-        store: Store,
-        engine: Engine,
+        store: Reads,
+        writer: Writer,
         credentials: Credentials,
         world: World,
         choices: Choices,
         pools: Pools,
-        backlog: Backlog,
+        tally: Tally,
     ) -> None:
         self._store = store
-        self._backlog = backlog
-        self._engine = engine
+        self._writer = writer
         self._credentials = credentials
         self._world = world
         self._choices = choices
         self._pools = pools
-        self._seeding = Seeding(store, pools)
-        self._throttle = Throttle(choices.rates, world)
+        self._seeding = Seeding(store, writer, pools)
+        self._tally = tally
         # Load both now: the first request would wait a fifth of a second for it.
         self._ec2, self._sts = ServiceModel.load("ec2"), ServiceModel.load("sts")
         self._in_work: set[asyncio.Task[Exchange]] = set()
@@ -102,7 +100,6 @@ class Pipeline:
             Stage("invocation", self._find_stand_in),
             Stage("seed", self._seed),
             Stage("prepare", self._prepare),
-            Stage("backlog", self._see_backlog),
             # Stages above look no token up, so none of their refusals can bind one.
             Stage("transaction", self._transact),
             Stage("render", self._render),
@@ -122,15 +119,20 @@ class Pipeline:
         If a stage has to wait for another thread, it is a task that returns it. To cancel the task
         gives the request up: what has begun in another thread goes on, what has not never will.
         """
-        if len(self._in_work) >= REQUESTS_MAX:
+        if self._tally.total() >= REQUESTS_MAX:
             return exchange.refused(refusals.request_limit_exceeded())
         said = self._advance(exchange, iter(self.stages))
         if isinstance(said, Exchange):
             return said
         task = asyncio.get_running_loop().create_task(said)
         self._in_work.add(task)
-        task.add_done_callback(self._in_work.discard)
+        task.add_done_callback(self._end)
+        self._tally.note(len(self._in_work))
         return task
+
+    def _end(self, task: asyncio.Task[Exchange]) -> None:
+        self._in_work.discard(task)
+        self._tally.note(len(self._in_work))
 
     def _advance(
         self, exchange: Exchange, stages: Iterator[Stage]
@@ -212,11 +214,11 @@ class Pipeline:
         body = identity.get_caller_identity(self._sts, form, principal, exchange.request_id)
         return exchange.answered(body, Executed("read"))
 
-    def _spend(self, exchange: Exchange) -> Exchange:
+    def _spend(self, exchange: Exchange) -> Exchange | Awaitable[Exchange]:
         """Throttle, after the signature is proven: no caller can spend the rate of another."""
         account, region = known(exchange.principal).account, known(exchange.signature).region
-        self._throttle.spend(account, region, exchange.action)
-        return exchange
+        spent = self._writer.spend(account, region, exchange.action)
+        return exchange if spent is None else _after(spent, exchange)
 
     def _parse(self, exchange: Exchange) -> Exchange:
         admitted = admission.parse(
@@ -246,12 +248,7 @@ class Pipeline:
         request = known(exchange.admitted).request
         if self._seeding.is_done(request.account, request.region):
             return exchange
-        return self._make_default_vpc(exchange)
-
-    async def _make_default_vpc(self, exchange: Exchange) -> Exchange:
-        request = known(exchange.admitted).request
-        await self._seeding.seed(request.account, request.region)
-        return exchange
+        return _after(self._seeding.seed(request.account, request.region), exchange)
 
     def _prepare(self, exchange: Exchange) -> Exchange | Awaitable[Exchange]:
         if not needs_preparing(known(exchange.admitted)):
@@ -262,30 +259,14 @@ class Pipeline:
         admitted = known(exchange.admitted)
         return exchange._replace(admitted=await self._pools.prepare(partial(prepare, admitted)))
 
-    def _see_backlog(self, exchange: Exchange) -> Exchange:
-        """Note if launches of the account wait too long: its new ones are then refused.
-
-        Refused in the transaction, once the token is known to be new: a repeat is still answered.
-        """
-        admitted = known(exchange.admitted)
-        if not self._backlog.is_late(admitted.request.account):
-            return exchange
-        late = replace(admitted.request, launches_late=True)
-        return exchange._replace(admitted=replace(admitted, request=late))
-
     async def _transact(self, exchange: Exchange) -> Exchange:
         """Read a snapshot, or change rows in the transaction that looks the token up."""
         admitted = known(exchange.admitted)
         match admitted.action:
             case Read() as action:
                 return await self._pools.read(partial(self._look, exchange, action))
-            case action:
-                place = (admitted.request.account, admitted.request.region)
-                executed = await self._pools.write(
-                    lambda tx: execute(tx, self._engine, admitted),
-                    place,
-                    shares=isinstance(action, Tokened) and action.shares,
-                )
+            case _:
+                executed = await self._writer.execute(admitted)
         if self._choices.after_termination == "error":
             executed = refusing_terminated(executed)
         return exchange._replace(executed=executed)
@@ -314,6 +295,11 @@ def _verified(exchange: Exchange, signature: Signature, principal: Principal) ->
             "Signature version 2 is switched off for this account. Sign with version 4."
         )
     return exchange._replace(signature=signature, principal=principal)
+
+
+async def _after(waited: Awaitable[None], exchange: Exchange) -> Exchange:
+    await waited
+    return exchange
 
 
 def _refused(exchange: Exchange, error: ServiceError | Transient) -> Exchange:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from sametoken.resources.kit import regions
-from sametoken.resources.network import default_vpc
 from sametoken.server.pools import Pools
-from sametoken.store.port import Store
+from sametoken.server.writing import Writer
+from sametoken.store.reading import Reads
 
 
 class Seeding:
     """Makes default VPCs. For use from the event loop alone."""
 
-    def __init__(self, store: Store, pools: Pools) -> None:
+    def __init__(self, store: Reads, writer: Writer, pools: Pools) -> None:
         self._store = store
+        self._writer = writer
         self._pools = pools
         self._seeded: set[tuple[str, str]] = set()
 
@@ -24,7 +25,7 @@ class Seeding:
         """Return once the account has its default VPC in the Region. Asks the store."""
         place = (account, region)
         if not await self._pools.read(lambda: self._is_seeded(place)):
-            await self._pools.write(lambda tx: default_vpc.seed(tx, account, region), place)
+            await self._writer.seed(account, region)
         self._seeded.add(place)
 
     def _is_seeded(self, place: tuple[str, str]) -> bool:

@@ -1,8 +1,8 @@
 """Throttling: a token bucket per account, Region and action bounds a caller's requests.
 
 Off unless an operator sets rates. A request is counted after its signature is verified, so that no
-caller can spend the tokens of another, and before it is parsed. Buckets live in this process: of
-several nodes behind one address, each allows the full rate.
+caller can spend the tokens of another, and before it is parsed. Buckets live where a node's writer
+is, whatever edges it has; of several nodes behind one address, each allows the full rate.
 
 Source: "Request throttling for the Amazon EC2 API" (token buckets, refilled every second; refused
 requests answer RequestLimitExceeded, 503, which SDKs repeat).
@@ -51,10 +51,10 @@ class Throttle:
 
     def spend(self, account: str, region: str, action: str) -> None:
         """Take a token for one request. Raises `RequestLimitExceeded` if none is left."""
-        name = action if action in self._rates else OTHERS
-        rate = self._rates.get(name)
+        rate = rate_of(self._rates, action)
         if rate is None:
             return
+        name = action if action in self._rates else OTHERS
         now = self._world.monotonic()
         bucket = self._bucket((account, region, name), rate, now)
         if bucket.tokens < 1:
@@ -81,6 +81,11 @@ class Throttle:
         ]
         for key in full or [next(iter(self._buckets))]:
             del self._buckets[key]
+
+
+def rate_of(rates: Mapping[str, Rate], action: str) -> Rate | None:
+    """Return the rate that bounds an action; None if none does."""
+    return rates.get(action) or rates.get(OTHERS)
 
 
 def _filled(bucket: _Bucket, rate: Rate, now: float) -> float:

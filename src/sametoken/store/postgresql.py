@@ -39,6 +39,8 @@ WRITERS = 8
 # Connections of a process, without the two that carry news: for the writers, the runners and
 # reads. PostgreSQL allows 100 by default, which is enough for four nodes.
 SESSIONS = 20
+# Connections of a process that only reads, for another one of its node: as many as on SQLite.
+READERS = 4
 # A call that finds no free connection within this time fails, and is told that it did not run.
 SESSION_SECONDS = 10.0
 # A schema change waits so long for a table that is in use (a backup reads it for minutes). Requests
@@ -51,23 +53,69 @@ _IN_THE_WAY = frozenset({"40P01", "55P03"})
 _SCHEMA_LOCK = 0x5A3E70C3
 
 
-class PostgresqlStore:
-    """`Store` on a PostgreSQL database. See `store.port`.
+class PostgresqlSnapshots:
+    """Snapshots of a database, each in a session of a pool. See `reading.Reads`.
 
     `wall` replaces the clock of the database's host, in tests only.
     """
 
     def __init__(
+        self,
+        url: str,
+        world: World,
+        *,
+        sessions: int = READERS,
+        wall: Callable[[], datetime] | None = None,
+    ) -> None:
+        self._count = sessions
+        self._sessions: queue.LifoQueue[PostgresqlSession] = queue.LifoQueue()
+        engine = engine_for(POSTGRESQL, lambda: connect(url))
+        pace, cache = clock.Pace(wall), Cache()
+        for _ in range(sessions):
+            self._sessions.put(PostgresqlSession(engine, world, pace, cache))
+
+    def read(self, fn: Callable[[Tx], T]) -> T:
+        try:
+            with self._session() as session:
+                tx = session.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                try:
+                    return fn(tx)
+                finally:
+                    session.end_read()
+        except DatabaseErrors as error:
+            raise Transient(f"the database cannot be read: {error}", ran=False) from error
+
+    @contextmanager
+    def _session(self) -> Iterator[PostgresqlSession]:
+        """Borrow a session; its connection is dropped if the block's error makes it unusable."""
+        try:
+            session = self._sessions.get(timeout=SESSION_SECONDS)
+        except queue.Empty:
+            raise Transient("every connection to the database is busy", ran=False) from None
+        try:
+            yield session
+        except DatabaseErrors as error:
+            if is_unusable(error):
+                session.reopen()
+            raise
+        finally:
+            self._sessions.put(session)
+
+    def close(self) -> None:
+        """Close every connection."""
+        for _ in range(self._count):
+            self._sessions.get().reopen()
+
+
+class PostgresqlStore(PostgresqlSnapshots):
+    """`Store` on a PostgreSQL database. See `store.port`."""
+
+    def __init__(
         self, url: str, world: World, *, wall: Callable[[], datetime] | None = None
     ) -> None:
+        super().__init__(url, world, sessions=SESSIONS, wall=wall)
         self._channels = Channels()
         self._lanes = Lanes()
-        self._pace = clock.Pace(wall)
-        engine = engine_for(POSTGRESQL, lambda: connect(url))
-        self._sessions: queue.LifoQueue[PostgresqlSession] = queue.LifoQueue()
-        cache = Cache()
-        for _ in range(SESSIONS):
-            self._sessions.put(PostgresqlSession(engine, world, self._pace, cache))
         self._closing = threading.Event()
         self._news = News(url, world, self._channels)
         self._writers = [
@@ -91,17 +139,6 @@ class PostgresqlStore:
         self._lanes.put(job, lane)
         return job.future
 
-    def read(self, fn: Callable[[Tx], T]) -> T:
-        try:
-            with self._session() as session:
-                tx = session.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                try:
-                    return fn(tx)
-                finally:
-                    session.end_read()
-        except DatabaseErrors as error:
-            raise Transient(f"the database cannot be read: {error}", ran=False) from error
-
     def listen(self, channel: str) -> threading.Event:
         return self._channels.listen(channel)
 
@@ -115,8 +152,7 @@ class PostgresqlStore:
         # The queue hands out the session used last, which is most likely to be connected.
         with self._session() as session:
             session.keep_clock(at_once=True)
-        for _ in range(SESSIONS):
-            self._sessions.get().reopen()
+        super().close()
 
     def _write_lanes(self) -> None:
         while (taken := self._lanes.take()) is not None:
@@ -154,22 +190,6 @@ class PostgresqlStore:
         if channels:
             self._channels.announce(channels)
             self._news.tell(channels)
-
-    @contextmanager
-    def _session(self) -> Iterator[PostgresqlSession]:
-        """Borrow a session; its connection is dropped if the block's error makes it unusable."""
-        try:
-            session = self._sessions.get(timeout=SESSION_SECONDS)
-        except queue.Empty:
-            raise Transient("every connection to the database is busy", ran=False) from None
-        try:
-            yield session
-        except DatabaseErrors as error:
-            if is_unusable(error):
-                session.reopen()
-            raise
-        finally:
-            self._sessions.put(session)
 
 
 def change_schema(url: str, change: Callable[[sa.Connection], None]) -> None:

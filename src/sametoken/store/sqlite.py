@@ -134,30 +134,80 @@ def _check_transaction_stands(connection: sqlite3.Connection) -> None:
         raise sqlite3.OperationalError("the transaction was rolled back by the database")
 
 
+class SqliteSnapshots:
+    """Snapshots of a file that is served, each on a connection of a pool. See `reading.Reads`.
+
+    Opened and closed with the gate held, as the file's last connection folds the log.
+    """
+
+    def __init__(self, path: Path, world: World, gate: Gate, *, readers: int = READERS) -> None:
+        self._path = path
+        self._world = world
+        self._gate = gate
+        self._count = readers
+        self._readers: queue.LifoQueue[sa.Connection] = queue.LifoQueue()
+        engine = engine_for(SQLITE, self._connect)
+        with gate.turn():
+            for _ in range(readers):
+                self._readers.put(Straight(engine))
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = connect(self._path)
+        connection.execute("PRAGMA query_only=ON")
+        return connection
+
+    def read(self, fn: Callable[[Tx], T]) -> T:
+        try:
+            with self._snapshot() as connection:
+                now = clock.read(connection, self._world.now())
+                return fn(Tx(connection, now, self._world))
+        except DatabaseErrors as error:
+            raise Transient(f"the database cannot be read: {error}", ran=False) from error
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sa.Connection]:
+        connection = self._readers.get()
+        try:
+            raw = dbapi(connection)
+            raw.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                raw.execute("ROLLBACK")
+        finally:
+            self._readers.put(connection)
+
+    def close(self) -> None:
+        """Close every connection. The caller holds the gate."""
+        for _ in range(self._count):
+            self._readers.get().close()
+
+
+@contextmanager
+def snapshots(path: Path, world: World) -> Iterator[SqliteSnapshots]:
+    """Snapshots of a file that another process writes to, for the block."""
+    gate = Gate(path)
+    opened = SqliteSnapshots(path, world, gate)
+    try:
+        yield opened
+    finally:
+        with gate.turn():
+            opened.close()
+        gate.close()
+
+
 class SqliteStore:
     """`Store` on a SQLite file. Only one process at a time may write. See `store.port`."""
 
     def __init__(self, path: Path, world: World, *, readers: int = READERS) -> None:
-        self._path = path
-        self._world = world
         self._gate = Gate(path)
         self._channels = Channels()
         self._jobs = JobQueue()
         engine = engine_for(SQLITE, lambda: connect(path, cache_kib=WRITER_CACHE_KIB))
         self._session = SqliteSession(engine, world)
-        self._reader_engine = engine_for(SQLITE, self._connect_reader)
-        self._readers: queue.LifoQueue[sa.Connection] = queue.LifoQueue()
-        with self._gate.turn():
-            for _ in range(readers):
-                self._readers.put(Straight(self._reader_engine))
-        self._reader_count = readers
+        self._snapshots = SqliteSnapshots(path, world, self._gate, readers=readers)
         self._writer = threading.Thread(target=self._write_batches, name="sqlite-writer")
         self._writer.start()
-
-    def _connect_reader(self) -> sqlite3.Connection:
-        connection = connect(self._path)
-        connection.execute("PRAGMA query_only=ON")
-        return connection
 
     def run(self, fn: Callable[[Tx], T]) -> T:
         job = Job(fn)
@@ -172,12 +222,7 @@ class SqliteStore:
         return job.future
 
     def read(self, fn: Callable[[Tx], T]) -> T:
-        try:
-            with self._snapshot() as connection:
-                now = clock.read(connection, self._world.now())
-                return fn(Tx(connection, now, self._world))
-        except DatabaseErrors as error:
-            raise Transient(f"the database cannot be read: {error}", ran=False) from error
+        return self._snapshots.read(fn)
 
     def listen(self, channel: str) -> threading.Event:
         return self._channels.listen(channel)
@@ -188,8 +233,7 @@ class SqliteStore:
         self._writer.join()
         # Closing the last connection checkpoints the log, so the gate must be held.
         with self._gate.turn():
-            for _ in range(self._reader_count):
-                self._readers.get().close()
+            self._snapshots.close()
             self._session.reopen()
         self._gate.close()
 
@@ -205,19 +249,6 @@ class SqliteStore:
             self._jobs.close()
             for job in self._jobs.take(QUEUE_JOBS_MAX):
                 job.future.set_exception(Transient("the writer broke down", ran=False))
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[sa.Connection]:
-        connection = self._readers.get()
-        try:
-            raw = dbapi(connection)
-            raw.execute("BEGIN")
-            try:
-                yield connection
-            finally:
-                raw.execute("ROLLBACK")
-        finally:
-            self._readers.put(connection)
 
 
 def change_schema(path: Path, change: Callable[[sa.Connection], None]) -> None:

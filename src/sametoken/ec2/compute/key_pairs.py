@@ -7,6 +7,8 @@ another.
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from sametoken.ec2.compute import key_material
 from sametoken.ec2.compute.key_material import KeyMaterial
 from sametoken.ec2.kit.actions import Action, Change, Read
@@ -47,17 +49,17 @@ def _validate_new(request: Request) -> None:
     check_tag_specifications(request.params, (KEY_PAIR.name,))
 
 
-def _generate(request: Request) -> KeyMaterial:
-    return key_material.generate(request.params.get("KeyType", "rsa"))
+def _generate(request: Request) -> Document:
+    return asdict(key_material.generate(request.params.get("KeyType", "rsa")))
 
 
-def _read(request: Request) -> KeyMaterial:
-    return key_material.read_public(request.params["PublicKeyMaterial"])
+def _read(request: Request) -> Document:
+    return asdict(key_material.read_public(request.params["PublicKeyMaterial"]))
 
 
 def create(tx: Tx, request: Request) -> Document:
     """Make a new pair. Its private key is in this answer, and is not stored."""
-    return {**_keep(tx, request), "KeyMaterial": request.prepared.private}
+    return {**_keep(tx, request), "KeyMaterial": request.prepared["private"]}
 
 
 def import_key(tx: Tx, request: Request) -> Document:
@@ -66,8 +68,7 @@ def import_key(tx: Tx, request: Request) -> Document:
 
 
 def _keep(tx: Tx, request: Request) -> Document:
-    made = request.prepared
-    assert isinstance(made, KeyMaterial), "prepared before the transaction"
+    made = KeyMaterial(**request.prepared)
     name = request.params["KeyName"]
     row = key_pairs.lay_out(
         tx, request.account, request.region, name,

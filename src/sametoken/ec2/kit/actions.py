@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from sametoken.ec2.kit.repeats import Repeats
 from sametoken.ec2.kit.request import Request
@@ -44,15 +43,16 @@ class Change:
     """An action without a client token: idempotent by nature, or not at all, as in EC2.
 
     `prepare` is pure work too slow for a transaction, which would keep every other request
-    waiting: it is done before, in a thread of its own, and `run` finds its result as
-    `request.prepared`. Raises `ServiceError`. An answer that is secret is never kept, not even
-    where invocations stand in for tokens: no repeat can hear it again.
+    waiting: it is done before, in a thread of its own, and `run` finds its result, of plain values
+    that can be sent to another process, as `request.prepared`. Raises `ServiceError`. An answer
+    that is secret is never kept, not even where invocations stand in for tokens: no repeat can
+    hear it again.
     """
 
     name: str
     run: Callable[[Tx, Request], Document]
     validate: Validate = _accept
-    prepare: Callable[[Request], Any] | None = None
+    prepare: Callable[[Request], Document] | None = None
     answer_is_secret: bool = False
     repeats: Repeats = ()
     mutates: bool = True
