@@ -104,7 +104,7 @@ class _Retold:
         told: T = answer
         return told
 
-    def submit(self, fn: Callable[[Tx], T], *, lane: str = "") -> Future[T]:
+    def submit(self, fn: Callable[[Tx], T], *, lane: str = "", shares: bool = False) -> Future[T]:
         raise AssertionError("a runner waits for each of its transactions")
 
     def listen(self, channel: str) -> Event:

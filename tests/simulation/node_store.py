@@ -34,7 +34,7 @@ class Store:
         scheduler.block(0)
         return future.result()
 
-    def submit(self, fn: Callable[[Tx], T], *, lane: str = "") -> Future[T]:
+    def submit(self, fn: Callable[[Tx], T], *, lane: str = "", shares: bool = False) -> Future[T]:
         return self._put(fn, is_own=False)
 
     def _put(self, fn: Callable[[Tx], T], *, is_own: bool) -> Future[T]:

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sametoken.errors import SametokenError
 from sametoken.idempotency.entries import Known, Ledger
 from sametoken.idempotency.ledger import Entry, Outcome, Scope
+from sametoken.store.pgpipe import Piped
 from sametoken.store.port import Store, Tx
 from store.stores import HANG_SECONDS
 
@@ -30,14 +31,23 @@ _OVER = "over"
 
 
 class Session:
-    """A thread with a transaction of its own; `act` is given the session, to stop in."""
+    """A thread with a transaction of its own; `act` is given the session, to stop in.
 
-    def __init__(self, name: str, act: Callable[[Session, Tx], Any]) -> None:
+    With `settles`, the server has carried out all that the session sent before it stops. Without,
+    statements whose answers nobody looks at are carried out as late as they may be: at the next
+    look, or with the commit.
+    """
+
+    def __init__(
+        self, name: str, act: Callable[[Session, Tx], Any], *, settles: bool = True
+    ) -> None:
         self.name = name
         self.at = ""
         self.pid = 0
         self.result: Any = None
         self._act = act
+        self._settles = settles
+        self._pipe: Any = None
         self._go_on = threading.Semaphore(0)
         self._stopped = threading.Event()
         self._is_given_up = False
@@ -56,6 +66,8 @@ class Session:
         self._stopped.set()
 
     def _run(self, tx: Tx) -> Any:
+        assert isinstance(tx.connection, Piped)
+        self._pipe = tx.connection.pipe
         self.pid = tx.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
         try:
             value = self._act(self, tx)
@@ -66,6 +78,8 @@ class Session:
         return value
 
     def stop_before(self, what: str) -> None:
+        if self._settles:
+            self._pipe.settle()
         self.at = what
         self._stopped.set()
         assert self._go_on.acquire(timeout=HANG_SECONDS), "nobody lets it go on"

@@ -146,19 +146,21 @@ class Bench:
         self._raw = raw
         self._watch = Watch(raw)
 
-    def try_all(self, case: Case) -> str:
-        tried = list(orders(lambda order: self._try(case, order)))
+    def try_all(self, case: Case, *, settles: bool = True) -> str:
+        tried = list(orders(lambda order: self._try(case, order, settles=settles)))
         turns, waits = (sum(len(one.taken) for one in tried), sum(one.waits for one in tried))
         assert waits, "whoever comes second must wait in some order"
         return f"{len(tried)} orders, {turns} steps, {waits} waits for a lock"
 
-    def _try(self, case: Case, order: Order) -> None:
+    def _try(self, case: Case, order: Order, *, settles: bool) -> None:
         self._raw.execute(_WIPE)
         case.before(self._caller, self._world)
         made = self._caller.notes() if case.before in (_made, _expired) else []
         is_over = case.before in (_expired, _failed_and_expired)
         book = _Book(next(iter(made), None), case.before is not _nothing, is_over, set(made))
-        sessions = [Session(name, act) for name, act in zip("ABC", case.acts, strict=False)]
+        sessions = [
+            Session(name, act, settles=settles) for name, act in zip("ABC", case.acts, strict=False)
+        ]
         run(self._caller.store, sessions, order, self._watch)
         _judge(order, book, self._caller)
 
@@ -233,12 +235,13 @@ def bench() -> Iterator[Bench]:
         drop_database(url)
 
 
+@pytest.mark.parametrize("when", ["at once", "late"])
 @pytest.mark.parametrize("name", CASES)
 def test_in_every_order_a_token_has_one_effect_and_all_hear_of_it(
-    bench: Bench, name: str, record_property: Record
+    bench: Bench, name: str, when: str, record_property: Record
 ) -> None:
-    count = bench.try_all(CASES[name])
-    record_property("counted", f"PostgreSQL, {name}: {count}")
+    count = bench.try_all(CASES[name], settles=when == "at once")
+    record_property("counted", f"PostgreSQL, statements carried out {when}, {name}: {count}")
     sys.stdout.write(f"{name}: {count}\n")
 
 
@@ -249,6 +252,16 @@ def test_in_every_order_a_token_has_one_effect_and_all_hear_of_it(
 def _claim_without_the_lock() -> Iterator[None]:
     """Have a claim wait for a session that inserts the entry, but not for one that changes it."""
     with patch.object(statements, "LOCK", statements.FIND):
+        yield
+
+
+@contextmanager
+def _batch_without_the_lock() -> Iterator[None]:
+    """Have a batch read the entries of its tokens without locking them."""
+    locking = statements.LOCK_MANY.for_driver["postgresql"].replace("%s", "?")
+    unlocked = Text(locking.replace(" FOR UPDATE OF idempotency_entry", ""))
+    assert unlocked.for_driver != statements.LOCK_MANY.for_driver
+    with patch.object(statements, "LOCK_MANY", unlocked):
         yield
 
 
@@ -282,6 +295,11 @@ MUTANTS: Mapping[str, tuple[Callable[[], AbstractContextManager[None]], str, str
     "claim without the lock": (
         _claim_without_the_lock,
         "a failed token: two creates",
+        "note-.* is told, not note-",
+    ),
+    "a batch without the lock": (
+        _batch_without_the_lock,
+        "a failed token: a batch and a create",
         "note-.* is told, not note-",
     ),
     "claim without waiting": (_claim_without_waiting, "two creates", "note-.* is told, not note-"),

@@ -60,7 +60,7 @@ class Counting:
     def read_now(self, fn: Callable[[Tx], T]) -> T:
         return self.store.read_now(fn)
 
-    def submit(self, fn: Callable[[Tx], T], *, lane: str = "") -> Future[T]:
+    def submit(self, fn: Callable[[Tx], T], *, lane: str = "", shares: bool = False) -> Future[T]:
         return self.store.submit(fn, lane=lane)
 
     def listen(self, channel: str) -> Any:

@@ -173,9 +173,8 @@ def test_a_statement_by_hand_works_on_the_stores_and_on_an_applications_connecti
     remainder = Text("SELECT CAST(? AS integer) % 7, 'ü' WHERE ? = 'x'")
 
     def by_hand(tx: Tx) -> None:
-        found = tx.send(remainder, (10, "x"))
-        assert list(found) == [(3, "ü")]
-        assert not list(tx.send(remainder, (10, "y")))
+        assert list(tx.send(remainder, (10, "x"))) == [(3, "ü")]
+        assert not tx.send(remainder, (10, "y"))
 
     store.run(by_hand)
     store.read(by_hand)

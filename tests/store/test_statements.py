@@ -21,6 +21,7 @@ from sametoken.store.codec import Encoded
 from sametoken.store.columns import Moment
 from sametoken.store.dialects import BIG, ByDialect, insert_or_ignore, upsert
 from sametoken.store.engines import POSTGRESQL, SQLITE, engine_for
+from sametoken.store.pgpipe import Piped
 from sametoken.store.port import Tx
 from sametoken.store.statements import LENGTHS_MAX, MET_MAX, Constants, Prepared, Straight
 from store import servers
@@ -94,7 +95,8 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine
 
 @pytest.fixture
 def straight(engine: sa.Engine) -> Iterator[Straight]:
-    connection = Straight(engine)
+    piped = engine.dialect.name == "postgresql"
+    connection = Piped(engine) if piped else Straight(engine)
     yield connection
     connection.close()
 
@@ -116,11 +118,13 @@ def _values(rows: Any) -> list[Any]:
 def _refused(tx: Tx, statement: Any, parameters: Any) -> tuple[str, str]:
     tx.connection.exec_driver_sql("SAVEPOINT refused")
     with pytest.raises(sa.exc.DBAPIError) as refused:
-        tx.execute(statement, parameters)
+        # On PostgreSQL, whoever looks at the count is told.
+        assert tx.execute(statement, parameters).rowcount
     tx.connection.exec_driver_sql("ROLLBACK TO SAVEPOINT refused")
     assert not refused.value.connection_invalidated
     assert "MOMENT" not in str(refused.value) and "[SQL" in str(refused.value)
-    return type(refused.value).__name__, str(refused.value.orig)
+    # PostgreSQL repeats the text of a document, in which blanks mean nothing.
+    return type(refused.value).__name__, str(refused.value.orig).replace(" ", "")
 
 
 def _told(connection: sa.Connection) -> list[Any]:

@@ -53,9 +53,18 @@ EDGES = {
     ("workflow/loop.py", "run_duty"): "a bug of ours met one piece of work; the others go on",
     ("workflow/batches.py", "act_together"): "a member's error is its own fate, not its mates'",
     ("store/group_commit.py", "run_member"): "a member's error belongs to its caller alone",
+    ("store/postgresql.py", "_run_job"): "a job's error belongs to its caller alone",
+    (
+        "store/postgresql.py",
+        "_run_shared",
+    ): "an error at the commit belongs to all callers",
+    (
+        "store/pgsession.py",
+        "run_alone",
+    ): "whatever ends a transaction, it is undone first",
+    ("store/pgsession.py", "run_shared"): "each function meets its error again, alone",
     ("server/desk.py", "_answer"): "an error of one request must not end the line of all",
     ("operate/forking.py", "_live"): "nobody is above it in a forked process; it is logged",
-    ("store/postgresql.py", "_write_lanes"): "a job's error belongs to its caller alone",
 }
 # `rows.write` checks neither guard that `rows.change` and `endings` are for.
 WRITES_ROWS = {"resources/kit/endings.py", "resources/kit/rows.py"}

@@ -100,7 +100,14 @@ CALLS_OUT = {
 ENGINE = {"__init__", "idempotency", "store", "retry", "faults", "errors", "world"}
 ENGINE_NEEDS = {"sqlalchemy", "orjson"}
 # Modules that `operate` alone loads, and only for users of `sametoken[postgresql]`.
-POSTGRESQL = {"store/postgresql.py", "store/pgconnect.py", "store/pgsession.py", "store/news.py"}
+POSTGRESQL = {
+    "store/news.py",
+    "store/pgconnect.py",
+    "store/pgpipe.py",
+    "store/pgsession.py",
+    "store/pgvalues.py",
+    "store/postgresql.py",
+}
 # A command parses, calls a use case and prints: it reaches no row, no store and no key by itself.
 # Of the server and the services it knows the values that its options are turned into; None: all.
 COMMANDS_KNOW: Mapping[str, set[str] | None] = {

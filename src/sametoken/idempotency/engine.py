@@ -28,6 +28,7 @@ from sametoken.idempotency.ledger import (
     OutcomeState,
     Perform,
     Replay,
+    Scope,
     decide,
 )
 from sametoken.store.codec import Encoded
@@ -123,6 +124,10 @@ class Engine:
             raise InvalidClientToken("The client token is empty. Send one of your own, or none.")
         entry = self.ledger.claim(tx, call.scope, call.client_token)
         faults.reach(Point.ENGINE_CLAIMED)
+        return self._answer(tx, call, entry, operation)
+
+    def _answer(self, tx: Tx, call: Call, entry: Entry, operation: Operation[R]) -> Answer[R]:
+        """Answer a call whose entry is claimed, or locked."""
         try:
             decision = decide(call, entry, self.key)
         except IdempotentParameterMismatch as mismatch:
@@ -140,9 +145,10 @@ class Engine:
     ) -> list[Answer[R]]:
         """Execute each call once, as `execute_once` does; returns their answers in order.
 
-        All new tokens are claimed and settled by one statement, and performed together; a call
-        whose token is taken goes through `execute_once`. Each call needs a token (an empty one is
-        refused with `InvalidClientToken`), and no two of them the same in one scope.
+        All new tokens are claimed and settled by one statement, and performed together. Entries of
+        tokens that are taken are locked by another, and their calls answered one by one. Each call
+        needs a token (an empty one is refused with `InvalidClientToken`), and no two of them the
+        same in one scope.
 
         A refusal of `operation.perform` is raised, even one that `binds_token`: nothing of any call
         may stay. The caller undoes this to a savepoint, or rolls back, and then executes each call
@@ -170,14 +176,35 @@ class Engine:
             for one in new
         }
         faults.reach(Point.ENGINE_VIEWED)
-        # In the order of their tokens, as they are claimed: two batches with the same tokens then
-        # wait for each other, and never both.
-        for call in sorted(calls, key=lambda call: call.client_token or ""):
-            if (call.scope, call.client_token) not in answers:
-                answer = self.execute_once(tx, call, operation.alone(call))
-                answers[call.scope, call.client_token] = answer
+        taken = [
+            (call.scope, call.client_token or "", call)
+            for call in calls
+            if (call.scope, call.client_token) not in answers
+        ]
+        if taken:
+            answers |= self._answer_taken(tx, taken, operation)
         faults.reach(Point.ENGINE_RECORDED)
         return [answers[key] for key in keys]
+
+    def _answer_taken(
+        self, tx: Tx, taken: Sequence[tuple[Scope, str, Call]], operation: Together[R]
+    ) -> dict[tuple[Scope, str | None], Answer[R]]:
+        """Answer calls whose tokens were taken before.
+
+        Goes in the order of the tokens, as they are claimed and locked: two batches with the same
+        tokens then wait for each other, and never both.
+        """
+        entries = self.ledger.lock_many(tx, [(scope, token) for scope, token, _ in taken])
+        answers: dict[tuple[Scope, str | None], Answer[R]] = {}
+        for scope, token, call in sorted(taken, key=lambda one: one[1]):
+            alone, entry = operation.alone(call), entries.get((scope, token))
+            # Without an entry, a sweep was quicker: the token is free again.
+            answers[scope, token] = (
+                self.execute_once(tx, call, alone)
+                if entry is None
+                else self._answer(tx, call, entry, alone)
+            )
+        return answers
 
     def _perform(
         self, tx: Tx, call: Call, entry: Entry, zone: str, operation: Operation[R]

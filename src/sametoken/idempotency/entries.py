@@ -82,6 +82,19 @@ class Ledger:
         claimed = tx.send(statements.CLAIM_SETTLED, (*times, dumps(rows)))
         return {(Scope(*scope), client_token) for client_token, *scope in claimed}
 
+    def lock_many(
+        self, tx: Tx, keys: Sequence[tuple[Scope, str]]
+    ) -> dict[tuple[Scope, str], Entry]:
+        """Lock the entries that exist, in the order of their tokens; return them by their keys."""
+        asked = [[token, one.account, one.region, one.action] for one, token in keys]
+        found: dict[tuple[Scope, str], Entry] = {}
+        for client_token, account, region, action, *row in tx.send(
+            statements.LOCK_MANY, (dumps(asked),)
+        ):
+            scope = Scope(account, region, action)
+            found[scope, client_token] = _entry(tx, scope, client_token, row)
+        return found
+
     def find(self, tx: Tx, scope: Scope, client_token: str) -> Entry | None:
         """Find the entry without a lock; None if the token is not retained."""
         return self._load(tx, statements.FIND, scope, client_token)
@@ -122,8 +135,7 @@ class Ledger:
         else:
             tx.send(statements.RECORD_OTHER, (*row, entry.id))
             recorded = tx.send(statements.EXPIRE_WITH_OTHER, (now_us, entry.id))
-        # A `perform` that ends the transaction loses the claim; its effects would be unprotected.
-        assert recorded.rowcount == 1, "the claimed entry is gone: was the transaction ended?"
+        tx.expect(recorded, 1, _claim_is_lost)
 
     def note(
         self, tx: Tx, entry: Entry, request_id: str, attempt: Attempt, fields: Sequence[str] = ()
@@ -154,6 +166,11 @@ class Ledger:
             for forget in statements.FORGET:
                 tx.send(forget, (dumps(expired),))
         return len(expired)
+
+
+def _claim_is_lost() -> AssertionError:
+    # A `perform` that ends the transaction loses the claim; its effects would be unprotected.
+    return AssertionError("the claimed entry is gone: was the transaction ended?")
 
 
 def _known_row(known: Known) -> list[Any]:

@@ -36,6 +36,10 @@ _SPELLED: Mapping[str, tuple[str | list[str], str | list[str]]] = {
         [f"CAST(value ->> {place} AS json)" for place in range(11)],
     ),
     "lock": ("", " FOR UPDATE"),
+    "lock_in_order": (
+        "",
+        " ORDER BY client_token, account, region, action FOR UPDATE OF idempotency_entry",
+    ),
     "lock_free": ("", " FOR UPDATE SKIP LOCKED"),
 }
 # Parts that several statements share, alike for both.
@@ -78,6 +82,13 @@ FIND = _written("SELECT id, has_other_zones, {outcome} FROM idempotency_entry WH
 # PostgreSQL logs the lock, so the commit of a replay that writes nothing else waits for the
 # synchronous standby, as every commit does: an answer must not tell of what a failover may undo.
 LOCK = _written("SELECT id, has_other_zones, {outcome} FROM idempotency_entry WHERE {key}{lock}")
+# Locks in the order in which tokens are claimed.
+LOCK_MANY = _written(
+    "SELECT client_token, account, region, action, idempotency_entry.id, has_other_zones, {outcome}"
+    " FROM {elements} JOIN idempotency_entry ON client_token = {text_of[0]}"
+    " AND account = {text_of[1]} AND region = {text_of[2]} AND action = {text_of[3]}"
+    "{lock_in_order}"
+)
 FIND_OTHERS = _written(
     "SELECT {outcome} FROM idempotency_other_zone WHERE entry_id = ? ORDER BY zone"
 )

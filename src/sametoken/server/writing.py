@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
+from sametoken.ec2.kit.actions import Tokened
 from sametoken.errors import Transient
 from sametoken.idempotency import Engine
 from sametoken.resources.network import default_vpc
@@ -73,14 +74,22 @@ class Jobs:
         if self._backlog.is_late(request.account):
             # Refused in the transaction, once the token is known to be new: a repeat is answered.
             admitted = replace(admitted, request=replace(request, launches_late=True))
-        return self._submit(lambda tx: execute(tx, self._engine, admitted), request.place, until)
+        action = admitted.action
+        return self._submit(
+            lambda tx: execute(tx, self._engine, admitted),
+            request.place,
+            until,
+            shares=isinstance(action, Tokened) and action.shares,
+        )
 
     def seed(self, account: str, region: str, until: float) -> Future[None]:
         return self._submit(
             lambda tx: default_vpc.seed(tx, account, region), (account, region), until
         )
 
-    def _submit(self, fn: Callable[[Tx], T], place: tuple[str, str], until: float) -> Future[T]:
+    def _submit(
+        self, fn: Callable[[Tx], T], place: tuple[str, str], until: float, *, shares: bool = False
+    ) -> Future[T]:
         """Queue `fn`, in the lane of an account's Region: changes there take turns anyway."""
 
         def in_time(tx: Tx) -> T:
@@ -88,7 +97,7 @@ class Jobs:
                 raise Transient("its turn came too late", ran=False)
             return fn(tx)
 
-        return self._store.submit(in_time, lane="/".join(place))
+        return self._store.submit(in_time, lane="/".join(place), shares=shares)
 
 
 class OwnWriter:

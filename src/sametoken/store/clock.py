@@ -131,7 +131,8 @@ class Pace:
                 return
             self._mark_us = latest_us
         try:
-            connection.execute(_RAISE_MARK, {"moment": latest_us})
+            raised = connection.execute(_RAISE_MARK, {"moment": latest_us}).rowcount
+            assert raised <= 1, "the clock has one row"
         except sa.exc.SQLAlchemyError:
             with self._lock:
                 self._mark_us = min(self._mark_us, mark_us)

@@ -28,10 +28,14 @@ SHARED_REQUESTS_MAX = 8
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A function to run in a transaction, and the future its caller waits on."""
+    """A function to run in a transaction, and the future its caller waits on.
+
+    `shares`: the transaction may be shared with other jobs that do.
+    """
 
     fn: Callable[[Tx], Any]
     future: Future[Any] = field(default_factory=Future)
+    shares: bool = False
 
 
 class JobQueue:

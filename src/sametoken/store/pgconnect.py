@@ -6,6 +6,7 @@ a statement, a transaction whose owner was stopped, and a peer that vanished.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -44,15 +45,30 @@ _DURABLE = (
     " WHERE current_setting('synchronous_commit') = 'off'"
 )
 # SQLSTATE 25006: a write, but the server has become a standby. 57P0x: the server is shutting down.
-_LOST = frozenset({"25006", "57P01", "57P02", "57P03"})
+# 0A000 and 26000: a prepared statement whose table has changed since, or that is gone.
+_LOST = frozenset({"25006", "57P01", "57P02", "57P03", "0A000", "26000"})
 
 
-def connect(url: str, *, bounded: bool = True) -> psycopg.Connection[Any]:
+class Connection(psycopg.Connection[Any]):
+    """A connection of psycopg's, of which the usual way to send a statement is only one.
+
+    `make_way` is called before anybody gets a cursor, of SQLAlchemy's or of psycopg's own.
+    """
+
+    make_way: Callable[[], None] | None = None
+
+    def cursor(self, *args: Any, **options: Any) -> Any:
+        if self.make_way is not None:
+            self.make_way()
+        return super().cursor(*args, **options)
+
+
+def connect(url: str, *, bounded: bool = True) -> Connection:
     """Connect, in autocommit mode and with durable commits.
 
     `bounded` limits its waits; only a change of the schema goes without.
     """
-    connection = psycopg.connect(_conninfo(url, bounded=bounded), autocommit=True)
+    connection = Connection.connect(_conninfo(url, bounded=bounded), autocommit=True)
     connection.execute(_DURABLE)
     return connection
 
@@ -75,7 +91,7 @@ def _conninfo(url: str, *, bounded: bool) -> str:
     return make_conninfo(**{**_DEFAULTS, **asked, "options": options})
 
 
-def is_unusable(error: Exception) -> bool:
+def is_unusable(error: BaseException) -> bool:
     """Must the connection that raised this error be dropped?"""
     if isinstance(error, sa.exc.PendingRollbackError):
         # SQLAlchemy already marked the connection as broken; this error comes from the next

@@ -16,12 +16,11 @@ The rules, and the histories they prevent:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import psycopg
 import sqlalchemy as sa
-from psycopg.pq import TransactionStatus
 
 from sametoken import faults
 from sametoken.errors import ServiceError, Transient
@@ -30,8 +29,8 @@ from sametoken.store import clock
 from sametoken.store.cache import Cache
 from sametoken.store.group_commit import DatabaseErrors
 from sametoken.store.pgconnect import is_unusable
+from sametoken.store.pgpipe import Pipe, Piped
 from sametoken.store.port import Stale, Tx
-from sametoken.store.statements import Straight
 from sametoken.world import World, mint_neighbourhood
 
 log = logging.getLogger(__name__)
@@ -50,6 +49,10 @@ _MARK = "SELECT pg_logical_emit_message(true, 'sametoken', '')"
 _COMMIT_UNSURE = "the commit is not known to be safe on the standby"
 
 
+class Unsure(Exception):
+    """A COMMIT was sent, and it is not known whether it took effect."""
+
+
 class PostgresqlSession:
     """A connection to the server, reopened after a failure that may have damaged it."""
 
@@ -60,10 +63,7 @@ class PostgresqlSession:
         self._cache = cache
         # The start of the server that the last transaction was begun on. See `kept.Lives`.
         self.life = 0
-        self._connection: sa.Connection | None = None
-        # The driver's connection. SQLAlchemy no longer hands it out once it has seen it break.
-        self._raw: psycopg.Connection[Any] | None = None
-        self._warned = False
+        self._connection: Piped | None = None
 
     def begin(self, mode: str = "ISOLATION LEVEL READ COMMITTED READ WRITE") -> Tx:
         """Open a transaction, on a new connection if the kept one no longer works.
@@ -81,98 +81,122 @@ class PostgresqlSession:
             return self._begin(mode)
 
     def _begin(self, mode: str) -> Tx:
-        if self._connection is None:
-            self._connection = Straight(self._engine)
-            raw = self._connection.connection.dbapi_connection
-            self._raw = cast("psycopg.Connection[Any]", raw)
-            self._raw.add_notice_handler(self._heed)
-        told = self._command(f"BEGIN {mode}; {clock.READ_WITH_HOST}")
-        told.nextset()
-        read = told.fetchone()
-        assert read is not None, "the clock has its row"
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = Piped(self._engine)
+        pipe = connection.pipe
+        begun = pipe.send(f"BEGIN {mode}")
+        [read] = pipe.send(clock.READ_WITH_HOST).fetchall()
+        if begun.warned:
+            raise _error("BEGIN", "a transaction was left open")
         now = self._pace.moment(read)
         near = mint_neighbourhood(self._world)
         self.life = read[3]
-        return Tx(self._connection, now, self._world, near=near, cache=self._cache)
-
-    def _heed(self, notice: psycopg.errors.Diagnostic) -> None:
-        self._warned = self._warned or notice.severity_nonlocalized == "WARNING"
+        return Tx(connection, now, self._world, near=near, cache=self._cache, checks=[])
 
     def check_stands(self) -> None:
         """Raise if the connection broke and the function that used it swallowed the error."""
-        if not self.in_transaction():
-            lost = psycopg.OperationalError("the connection was lost")
-            raise sa.exc.OperationalError("-", None, lost)
+        if self._connection is None or self._connection.pipe.is_lost:
+            raise _error("-", "the connection was lost")
 
     def commit(self) -> None:
-        """Commit. Raises unless the commit is known to be durable; its outcome is then unknown."""
-        self._check_commit(self._command("COMMIT").statusmessage)
+        """Commit, with all that is under way.
+
+        Raises the error of a statement that failed before: the server has then skipped the COMMIT.
+        Raises `Unsure` unless the commit is known to be durable.
+        """
+        pipe = self._pipe()
+        try:
+            done = pipe.send("COMMIT")
+        except DatabaseErrors as error:
+            raise Unsure(error) from error
+        try:
+            pipe.settle()
+        except DatabaseErrors as error:
+            if done.skipped:
+                raise
+            raise Unsure(error) from error
+        if done.command != "COMMIT":
+            raise Unsure(f"COMMIT answered {done.command}")
+        if done.warned:
+            # With a synchronous standby, a COMMIT whose wait is cancelled returns success and a
+            # warning: the transaction committed here, but may be gone after a failover.
+            raise Unsure(_COMMIT_UNSURE)
 
     def confirm(self) -> None:
         """After `undo`: wait until a synchronous standby has all that the transaction read.
 
         Raises, as `commit` does, if it is not known that the standby has it.
         """
-        if self._raw is None:
-            raise sa.exc.OperationalError("-", None, Exception("the connection was lost"))
-        named = self._command(_STANDBYS).fetchone()
-        if named is None or not named[0]:
-            return
-        self._command(_MARK)
-        if self._warned:
-            raise sa.exc.OperationalError("-", None, Exception(_COMMIT_UNSURE))
+        pipe = self._pipe()
+        [[named]] = pipe.send(_STANDBYS).fetchall()
+        if named:
+            pipe.send("BEGIN")
+            pipe.send(_MARK)
+            self.commit()
 
-    def undo(self) -> None:
-        """Roll back the open transaction, if any. Drops the connection if that fails."""
+    def undo(self, tx: Tx, why: BaseException) -> BaseException:
+        """Roll back, and drop the connection if that fails or is broken. Returns why this is done.
+
+        That is `why`, or what has failed before it was raised and was not looked at.
+        """
+        cause = why if isinstance(why, DatabaseErrors) else _late_error(tx) or why
         try:
-            if self.in_transaction():
-                self._command("ROLLBACK")
+            self._pipe().send("ROLLBACK").fetchall()
+        except DatabaseErrors:
+            self.reopen()
+        if is_unusable(cause):
+            self.reopen()
+        return cause
+
+    def end_read(self) -> None:
+        """End a transaction that only read. Its answer is read before the next one."""
+        try:
+            pipe = self._pipe()
+            pipe.send("ROLLBACK")
+            pipe.flush()
         except DatabaseErrors:
             self.reopen()
 
-    def _command(self, sql: str) -> psycopg.Cursor[Any]:
-        """Run a transaction command. Raises SQLAlchemy's errors, like every other statement."""
-        assert self._raw is not None, "begin() comes first"
-        self._warned = False
-        try:
-            return self._raw.execute(sql.encode())
-        except psycopg.Error as error:
-            raise sa.exc.OperationalError(sql, None, error) from error
-
-    def _check_commit(self, status: str | None) -> None:
-        """Raise if a COMMIT returned without committing durably: its outcome is unknown then."""
-        if status != "COMMIT":
-            raise sa.exc.OperationalError("COMMIT", None, Exception(f"it answered {status}"))
-        if self._warned:
-            # With a synchronous standby, a COMMIT whose wait is cancelled returns success and a
-            # warning: the transaction committed here, but may be gone after a failover.
-            raise sa.exc.OperationalError("COMMIT", None, Exception(_COMMIT_UNSURE))
-
-    def in_transaction(self) -> bool:
-        # A closed or broken connection has neither of these statuses.
-        status = None if self._raw is None else self._raw.info.transaction_status
-        return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+    def _pipe(self) -> Pipe:
+        if self._connection is None:
+            raise _error("-", "the connection was lost")
+        return self._connection.pipe
 
     def keep_clock(self, *, at_once: bool = False) -> None:
         """Between two transactions: raise the clock's mark if it is due.
 
         A failure is only logged: no caller's commit depends on it, and the next call tries again.
         """
-        if self._connection is None or self._raw is None or self.in_transaction():
+        connection = self._connection
+        if connection is None or connection.pipe.is_lost:
             return
         try:
-            if not self._raw.closed:
-                self._pace.keep(self._connection, at_once=at_once)
+            self._pace.keep(connection, at_once=at_once)
         except DatabaseErrors as error:
             log.warning("the clock's mark cannot be raised: %s", error)
             self.reopen()
 
     def reopen(self) -> None:
         """Drop the connection and any uncommitted work on it; the next `begin` connects anew."""
-        connection, self._connection, self._raw = self._connection, None, None
+        connection, self._connection = self._connection, None
         if connection is not None:
             connection.invalidate()
             connection.close()
+
+
+def _late_error(tx: Tx) -> Exception | None:
+    assert isinstance(tx.connection, Piped)
+    try:
+        tx.connection.pipe.settle()
+        tx.see()
+    except (Stale, AssertionError, *DatabaseErrors) as error:
+        return error
+    return None
+
+
+def _error(sql: str, why: str) -> sa.exc.OperationalError:
+    return sa.exc.OperationalError(sql, None, psycopg.OperationalError(why))
 
 
 def run_alone(
@@ -189,28 +213,71 @@ def run_alone(
         tx = _begun(session)
         try:
             value = fn(tx)
-            session.check_stands()
-        except Exception as error:
-            session.undo()
+            _commit(session, tx)
+        except Unsure as unsure:
+            raise _unknown(session, unsure) from unsure
+        except BaseException as raised:
+            error = session.undo(tx, raised)
             lost = is_unusable(error)
-            if lost:
-                session.reopen()
             if tries < TRIES_MAX and (lost or _lost_a_race(error)):
                 continue
             if lost or _is_refusal(error):
                 raise Transient(f"the database refused: {error}") from error
             if isinstance(error, ServiceError):
                 _confirm(session)
-            raise
-        except BaseException:
-            session.undo()
-            raise
-        _commit(session)
-        announce(tx.channels)
+            if error is raised:
+                raise
+            raise error from raised
+        _committed(tx, announce)
         return value
 
 
-def _is_refusal(error: Exception) -> bool:
+def run_shared(
+    session: PostgresqlSession,
+    fns: Sequence[Callable[[Tx], Any]],
+    announce: Callable[[set[str]], None],
+) -> list[Any] | None:
+    """Run functions one after another in one transaction; return their values after the commit.
+
+    None if one of them raised, or anything else went wrong before the commit: none has taken effect
+    then, and each is to run alone, so that its error is its own. Raises `Transient`.
+    """
+    tx = _begun(session)
+    tx.is_shared = True
+    try:
+        values = [fn(tx) for fn in fns]
+        _commit(session, tx)
+    except Unsure as unsure:
+        raise _unknown(session, unsure) from unsure
+    except BaseException as raised:
+        error = session.undo(tx, raised)
+        if not isinstance(error, Exception):
+            raise
+        log.info("%r: %d transactions run one by one", error, len(fns))
+        return None
+    _committed(tx, announce)
+    return values
+
+
+def _commit(session: PostgresqlSession, tx: Tx) -> None:
+    tx.finish()
+    session.check_stands()
+    faults.reach(Point.STORE_BEFORE_COMMIT)
+    session.commit()
+
+
+def _committed(tx: Tx, announce: Callable[[set[str]], None]) -> None:
+    faults.reach(Point.STORE_COMMITTED)
+    announce(tx.channels)
+
+
+def _unknown(session: PostgresqlSession, unsure: Unsure) -> Transient:
+    log.warning("COMMIT failed: %s", unsure)
+    session.reopen()
+    return Transient(f"the commit failed: {unsure}")
+
+
+def _is_refusal(error: BaseException) -> bool:
     """Did the database refuse, for a reason other than a broken constraint?"""
     return isinstance(error, DatabaseErrors) and not isinstance(error, sa.exc.IntegrityError)
 
@@ -224,26 +291,15 @@ def _begun(session: PostgresqlSession) -> Tx:
         raise Transient(f"the database is not writable: {error}", ran=False) from error
 
 
-def _commit(session: PostgresqlSession) -> None:
-    try:
-        faults.reach(Point.STORE_BEFORE_COMMIT)
-        session.commit()
-    except DatabaseErrors as error:
-        log.warning("COMMIT failed: %s", error)
-        session.reopen()
-        raise Transient(f"the commit failed: {error}") from error
-    faults.reach(Point.STORE_COMMITTED)
-
-
 def _confirm(session: PostgresqlSession) -> None:
     try:
         session.confirm()
-    except DatabaseErrors as error:
+    except (Unsure, *DatabaseErrors) as error:
         log.warning("a refusal is not known to be safe: %s", error)
         session.reopen()
         raise Transient(f"the database refused: {error}") from error
 
 
-def _lost_a_race(error: Exception) -> bool:
+def _lost_a_race(error: BaseException) -> bool:
     state = getattr(getattr(error, "orig", None), "sqlstate", None)
     return isinstance(error, Stale) or state in _RACES

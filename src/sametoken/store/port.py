@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 
-from sametoken.errors import Transient
+from sametoken.errors import SametokenError, Transient
 from sametoken.store.cache import Cache
 from sametoken.store.dialects import TAKES_TEXT, ByDialect, Text, locks_rows
 from sametoken.store.kept import Kept
@@ -39,11 +39,20 @@ class WouldWait(Exception):
     """A read that must not wait would have to, or would take long. It has done nothing."""
 
 
-class Result(Protocol):
-    """The result of a statement: its rows, and the number of rows it changed."""
+class NotAlone(Exception):
+    """A function of a shared transaction does what needs a transaction of its own."""
+
+
+class Counted(Protocol):
+    """The number of rows that a statement has changed."""
 
     @property
     def rowcount(self) -> int: ...
+
+
+class Result(Counted, Protocol):
+    """The result of a statement: its rows, and the number of rows it changed."""
+
     def __iter__(self) -> Iterator[Any]: ...
     def all(self) -> Sequence[Any]: ...
     def first(self) -> Any: ...
@@ -66,6 +75,10 @@ class Tx:
 
     Transactions that share a commit share `stamps` and `known`, in which owners of tables keep what
     they have read or written there. An undoing, of any part of any of them, empties both.
+
+    `is_shared`: several functions run one after another, and all are undone if one of them raises;
+    each then gets a transaction of its own. `checks` is for `expect`, None where statements do not
+    travel together, and `endings` for `at_end`.
     """
 
     connection: sa.Connection
@@ -79,6 +92,9 @@ class Tx:
     known: dict[Hashable, Any] = field(default_factory=dict)
     kept: Kept | None = None
     hurried: bool = False
+    is_shared: bool = False
+    checks: list[Callable[[], None]] | None = None
+    endings: list[Callable[[], None]] = field(default_factory=list)
 
     def execute(self, statement: sa.Executable | ByDialect, parameters: Any = None) -> Result:
         """Run a statement. `parameters` is a mapping, or a list of mappings for many rows."""
@@ -125,6 +141,45 @@ class Tx:
         else:
             self.execute(statement, parameters)
 
+    def alone(self) -> None:
+        """Raise if other functions share this transaction.
+
+        Call it before a row is locked that others lock as well: of several functions, each would
+        lock in an order of its own.
+        """
+        if self.is_shared:
+            raise NotAlone
+
+    def expect(self, told: Counted, count: int, error: Callable[[], Exception]) -> None:
+        """Raise `error()` before the commit unless a statement has changed so many rows.
+
+        This is checked at once where answers come at once.
+        """
+
+        def check() -> None:
+            if told.rowcount != count:
+                raise error()
+
+        if self.checks is None:
+            check()
+        else:
+            self.checks.append(check)
+
+    def at_end(self, act: Callable[[], None]) -> None:
+        """Have `act` called just before the commit, when all functions that share it are done."""
+        self.endings.append(act)
+
+    def see(self) -> None:
+        """Make the checks that are left. Raises the error of the first that fails."""
+        while self.checks:
+            self.checks.pop(0)()
+
+    def finish(self) -> None:
+        """Make all checks, and then act as is due at the end. A store commits right after it."""
+        self.see()
+        for act in self.endings:
+            act()
+
     def mint_uuid(self) -> str:
         return mint_uuid(self.world)
 
@@ -148,6 +203,10 @@ class Tx:
         All savepoints have the same name, since they nest. SQLAlchemy numbers its own, and each
         number is a new statement to compile and to cache.
         """
+        if self.is_shared:
+            with self._all_or_nothing():
+                yield
+            return
         command = self.connection.exec_driver_sql
         command("SAVEPOINT effects")
         try:
@@ -161,6 +220,13 @@ class Tx:
             raise
         command("RELEASE SAVEPOINT effects")
 
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        try:
+            yield
+        except SametokenError as error:
+            raise NotAlone from error
+
 
 class Store(Protocol):
     """The operations that every database offers to the rest of the program."""
@@ -173,11 +239,12 @@ class Store(Protocol):
         """
         ...
 
-    def submit(self, fn: Callable[[Tx], T], *, lane: str = "") -> Future[T]:
+    def submit(self, fn: Callable[[Tx], T], *, lane: str = "", shares: bool = False) -> Future[T]:
         """Like `run`, without waiting. A future that is cancelled in time leaves no effect.
 
         Jobs of one `lane` would wait for each other's locks anyway, so a store may run them one
-        after another.
+        after another. With `shares`, `fn` may run in one transaction with others of its lane that
+        share: it locks nothing that other lanes lock, before the end.
         """
         ...
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime
@@ -29,7 +29,7 @@ from sametoken.store.kept import Lives
 from sametoken.store.lanes import Lanes
 from sametoken.store.news import News
 from sametoken.store.pgconnect import connect, is_unusable
-from sametoken.store.pgsession import PostgresqlSession, run_alone
+from sametoken.store.pgsession import PostgresqlSession, run_alone, run_shared
 from sametoken.store.port import Tx, WouldWait
 from sametoken.world import World
 
@@ -83,7 +83,7 @@ class PostgresqlSnapshots:
                 try:
                     return fn(tx)
                 finally:
-                    session.undo()
+                    session.end_read()
         except DatabaseErrors as error:
             raise Transient(f"the database cannot be read: {error}", ran=False) from error
 
@@ -140,8 +140,8 @@ class PostgresqlStore(PostgresqlSnapshots):
             session.keep_clock()
             return value
 
-    def submit(self, fn: Callable[[Tx], T], *, lane: str = "") -> Future[T]:
-        job = Job(fn)
+    def submit(self, fn: Callable[[Tx], T], *, lane: str = "", shares: bool = False) -> Future[T]:
+        job = Job(fn, shares=shares)
         self._lanes.put(job, lane)
         return job.future
 
@@ -162,13 +162,35 @@ class PostgresqlStore(PostgresqlSnapshots):
 
     def _write_lanes(self) -> None:
         while (taken := self._lanes.take()) is not None:
-            lane, job = taken
+            lane, jobs = taken
             try:
-                job.future.set_result(self.run(job.fn))
-            except BaseException as error:  # noqa: BLE001 - it is its caller's, whatever it is
-                job.future.set_exception(error)
+                if len(jobs) == 1 or not self._run_shared(jobs):
+                    for job in jobs:
+                        self._run_job(job)
             finally:
                 self._lanes.done(lane)
+
+    def _run_shared(self, jobs: Sequence[Job]) -> bool:
+        """Run jobs in one transaction and settle them. False if that cannot be: none ran then."""
+        try:
+            with self._session() as session:
+                values = run_shared(session, [job.fn for job in jobs], self._announce)
+                session.keep_clock()
+        except BaseException as error:  # noqa: BLE001 - it is the callers', whatever it is
+            for job in jobs:
+                job.future.set_exception(error)
+            return True
+        if values is None:
+            return False
+        for job, value in zip(jobs, values, strict=True):
+            job.future.set_result(value)
+        return True
+
+    def _run_job(self, job: Job) -> None:
+        try:
+            job.future.set_result(self.run(job.fn))
+        except BaseException as error:  # noqa: BLE001 - it is its caller's, whatever it is
+            job.future.set_exception(error)
 
     def _announce(self, channels: set[str]) -> None:
         if channels:

@@ -253,7 +253,7 @@ class SqliteStore:
         result: T = job.future.result()
         return result
 
-    def submit(self, fn: Callable[[Tx], T], *, lane: str = "") -> Future[T]:
+    def submit(self, fn: Callable[[Tx], T], *, lane: str = "", shares: bool = False) -> Future[T]:
         # The single writer runs all jobs in turn, so lanes make no difference.
         job = Job(fn)
         self._jobs.put(job)

@@ -302,5 +302,6 @@ ACTIONS: tuple[Action, ...] = (
         zone=zone_of,
         rules=(_RULES,),
         repeats=doubles("DER"),
+        shares=True,
     ),
 )

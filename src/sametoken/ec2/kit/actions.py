@@ -85,7 +85,8 @@ class Tokened:
     `zone` is the zone a request names, by itself or by what it names; "" for a Regional one.
     `grammar` is None where the token is as the model documents it. `mismatch` is EC2's wording for
     this action; `{token}` stands for the token. `deleted` is what a repeat is refused with once
-    what it made is gone; None: it is answered with what is left.
+    what it made is gone; None: it is answered with what is left. `shares`: it usually changes and
+    locks no row that was there before, so requests of one account may share a transaction.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Tokened:
     mismatch: str = GENERAL_MISMATCH
     deleted: str | None = None
     repeats: Repeats = ()
+    shares: bool = False
     mutates: bool = True
 
     def token_grammar(self, characters_max: int | None) -> TokenGrammar:

@@ -9,6 +9,8 @@ default; `sametoken limits` sets them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -74,11 +76,20 @@ def free(tx: Tx, place: Place, names: Sequence[str]) -> dict[str, int]:
     return {name: max(0, most[name] - used[name]) for name in names}
 
 
+@dataclass(slots=True)
+class _Owed:
+    """Debits of a shared transaction's functions, which are made together at its end."""
+
+    taken: dict[str, int] = field(default_factory=dict)
+    maxima: dict[str, int] = field(default_factory=dict)
+
+
 def debit(tx: Tx, place: Place, amounts: Mapping[str, int]) -> None:
     """Take an amount of each counter, in the order given.
 
-    Raises `Transient` if another transaction has taken it since `free` was called. Call this last
-    in a transaction: from here to the commit, all other debits of these counters wait.
+    Raises `Transient` if another transaction has taken it since `free` was called; on PostgreSQL
+    only with the commit. Call this last in a transaction: from here to the commit, all other debits
+    of these counters wait. In a shared transaction all are debited together, at its end.
     """
     most = maxima(tx, place, list(amounts))
     used = _used(tx, list(amounts))
@@ -86,9 +97,27 @@ def debit(tx: Tx, place: Place, amounts: Mapping[str, int]) -> None:
         assert amount > 0, "a debit takes something"
         if used[name] + amount > most[name]:
             raise Transient(f"{name}: another request took the last of it")
-    tx.write(_DEBIT, [(name, amount, most[name]) for name, amount in amounts.items()])
+    if tx.is_shared:
+        _owe(tx, amounts, most)
+    else:
+        tx.write(_DEBIT, [(name, amount, most[name]) for name, amount in amounts.items()])
     for name, amount in amounts.items():
         used[name] += amount
+
+
+def _owe(tx: Tx, amounts: Mapping[str, int], maxima: Mapping[str, int]) -> None:
+    owed: _Owed | None = tx.written.get(_Owed)
+    if owed is None:
+        owed = tx.written[_Owed] = _Owed()
+        tx.at_end(partial(_pay, tx, owed))
+    for name, amount in amounts.items():
+        owed.taken[name] = owed.taken.get(name, 0) + amount
+        owed.maxima[name] = maxima[name]
+
+
+def _pay(tx: Tx, owed: _Owed) -> None:
+    """Debit in the order of names, in which every transaction locks the counters."""
+    tx.write(_DEBIT, [(name, owed.taken[name], owed.maxima[name]) for name in sorted(owed.taken)])
 
 
 def _used(tx: Tx, names: Sequence[str]) -> dict[str, int]:

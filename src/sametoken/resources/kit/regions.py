@@ -56,6 +56,7 @@ def lock_region(tx: Tx, account: str, region: str) -> None:
     `tx.cached` may use what was kept under the Region's stamp.
     """
     if (account, region) in tx.stamps:
+        # It is locked, and nobody has changed its stamp since.
         return
     found = tx.execute(_LOCK, {"s_account": account, "s_region": region}).first()
     if found is not None:

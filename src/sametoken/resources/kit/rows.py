@@ -186,6 +186,8 @@ def by_ids(tx: Tx, ids: Iterable[str], *, lock: bool = False) -> dict[str, Row]:
     rest = [id for id in wanted if id not in written] if written else wanted
     found: dict[str, Row] = {}
     if rest:
+        if lock:
+            tx.alone()
         records = tx.execute(_LOCK_IDS if lock else _BY_IDS, {"ids": rest})
         found = {record.id: from_record(record) for record in records}
     if len(rest) < len(wanted):
@@ -328,9 +330,10 @@ def write(tx: Tx, kind: Kind, moves: Sequence[Move]) -> list[Row]:
         | {"r_read": one.row.version}
         for one, row in zip(moves, changed, strict=True)
     ]
-    if tx.execute(_CHANGE, values).rowcount != len(moves):
-        read = ", ".join(f"{one.row.id} ({one.row.state}, {one.row.version})" for one in moves[:5])
-        raise Stale(f"not as it was read (state, version): {read}")
+    tx.alone()
+    read = [(one.row.id, one.row.state, one.row.version) for one in moves[:5]]
+    done = tx.execute(_CHANGE, values)
+    tx.expect(done, len(moves), lambda: Stale(f"not as it was read (state, version): {read}"))
     written = written_by(tx)
     for one, row in zip(moves, changed, strict=True):
         written.rows[row.id] = row
