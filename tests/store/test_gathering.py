@@ -303,3 +303,9 @@ def test_debits_of_one_commit_know_of_each_other_but_not_of_undone_ones(bench: B
         reads = [one for one in sent if one.startswith("SELECT counter.name, counter.used")]
     # At first, and after each undoing.
     assert len(reads) == 3
+
+
+def test_no_more_texts_are_remembered_than_there_may_be() -> None:
+    for number in range(gathering._TEXTS_MAX + 1):
+        gathering._words(f"SELECT {number} FROM thing")
+    assert gathering._words.cache_info().currsize == gathering._TEXTS_MAX
