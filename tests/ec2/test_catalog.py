@@ -15,6 +15,7 @@ from botocore.model import OperationModel, Shape
 from ec2 import peer
 from ec2.asking import by_filter, refusal, running
 from exercises.catalogue import own
+from memory import checked_fragments
 from plane import LAUNCH, Plane
 from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.kit.actions import NOT_INTENT, Read, Tokened
@@ -175,12 +176,13 @@ NEEDED = {"DescribeLaunchTemplateVersions": {"LaunchTemplateName": "own"}}
 
 def ask(plane: Plane, name: str, **params: Any) -> dict[str, Any]:
     """Run a read action, and return its result before it is rendered as XML."""
-    action = ACTIONS[name]
-    assert isinstance(action, Read)
     given = {**NEEDED.get(name, {}), **params}
     request = Request(plane.keys.account, "us-east-1", name, given, "request", "key", "full")
-    action.validate(request)
-    result: dict[str, Any] = plane.store.read(lambda tx: action.run(tx, request))
+    with checked_fragments(documents=True):
+        action = ACTIONS[name]
+        assert isinstance(action, Read)
+        action.validate(request)
+        result: dict[str, Any] = plane.store.read(lambda tx: action.run(tx, request))
     return result
 
 

@@ -79,7 +79,7 @@ def _data(ground: Ground) -> Document:
 # Few names, so that some requests meet one that is taken.
 def _template(ground: Ground) -> Document:
     return {
-        "LaunchTemplateName": ground.name("web", "db", "queue"),
+        "LaunchTemplateName": ground.name("web", "data", "queue"),
         "LaunchTemplateData": _data(ground),
     }
 
