@@ -121,6 +121,8 @@ def paused_owner(stage: Stage, at: str, token: str) -> Iterator[Paused]:
     with closing_server(node), ThreadPoolExecutor(1) as thread:
         stage.successor.process.send_signal(signal.SIGSTOP)
         try:
+            # It may have been stopped in the midst of a heartbeat, for whose row others would wait.
+            stage.end_open_transactions()
             node.start()
             answer = thread.submit(launch, node.client(), token)
             until(lambda: has_stopped(node), f"it stops at {at}")
