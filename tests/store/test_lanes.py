@@ -364,3 +364,20 @@ def test_a_debit_that_another_lane_was_quicker_with_fails_with_the_commit_and_is
     assert isinstance(answers[1].exception(), ServiceError)
     assert [answers[0].result(), answers[2].result()] == ["a", 1]
     assert left(store, MICRO) == 0
+
+
+def test_who_loses_every_debit_is_told_to_come_back(store: PostgresqlStore) -> None:
+    """Each run finds that another has taken what it had read to be there."""
+    store.run(lambda tx: counters.set_maximum(tx, MICRO, 1))
+    store.run(taking(micro=1))
+    runs: list[int] = []
+
+    def hopeful(tx: Tx) -> None:
+        runs.append(1)
+        tx.known[counters.COUNTER.name] = {MICRO: 0}
+        counters.debit(tx, PLACE, {MICRO: 1})
+
+    with pytest.raises(Transient):
+        store.run(hopeful)
+    assert len(runs) == 5
+    assert left(store, MICRO) == 0

@@ -37,8 +37,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # SQLSTATEs of races lost to another transaction: a serialization failure, a deadlock, and a key
-# that the other one inserted first, or a counter of which it took the last.
-_RACES = frozenset({"40001", "40P01", "23505", "23502"})
+# that the other one inserted first. A counter of which it took the last is one too.
+_RACES = frozenset({"40001", "40P01", "23505"})
+# SQLSTATE and table of a debit that was lost to another; a NULL elsewhere is a bug.
+_LOST_DEBIT = ("23502", "counter")
 # Runs of one transaction. Each lost race means that another one committed. After this many, the
 # rows are too contended, and the caller gets a retryable 503.
 TRIES_MAX = 5
@@ -278,8 +280,13 @@ def _unknown(session: PostgresqlSession, unsure: Unsure) -> Transient:
 
 
 def _is_refusal(error: BaseException) -> bool:
-    """Did the database refuse, for a reason other than a broken constraint?"""
-    return isinstance(error, DatabaseErrors) and not isinstance(error, sa.exc.IntegrityError)
+    """Did the database refuse, for a reason other than a broken constraint?
+
+    A lost debit is none, though the database calls it so: its caller may come back.
+    """
+    if isinstance(error, sa.exc.IntegrityError):
+        return _is_lost_debit(error)
+    return isinstance(error, DatabaseErrors)
 
 
 def _begun(session: PostgresqlSession) -> Tx:
@@ -302,4 +309,9 @@ def _confirm(session: PostgresqlSession) -> None:
 
 def _lost_a_race(error: BaseException) -> bool:
     state = getattr(getattr(error, "orig", None), "sqlstate", None)
-    return isinstance(error, Stale) or state in _RACES
+    return isinstance(error, Stale) or state in _RACES or _is_lost_debit(error)
+
+
+def _is_lost_debit(error: BaseException) -> bool:
+    told = getattr(error, "orig", None)
+    return isinstance(told, psycopg.Error) and (told.sqlstate, told.diag.table_name) == _LOST_DEBIT
