@@ -57,6 +57,7 @@ _NOT_LISTED = frozenset(
         "DescribeManagedPrefixLists",
         "DescribePrefixLists",
         "DescribeRegions",
+        "DescribeVpcEndpointServices",
     }
 )
 # Lists that show other accounts' resources unless a parameter asks for the account's own.

@@ -32,6 +32,7 @@ _BUILT_IN = frozenset(
         "DescribeInstanceTypeOfferings",
         "DescribeInstanceTypes",
         "DescribeRegions",
+        "DescribeVpcEndpointServices",
     }
 )
 # Parts that only an action of their own lists, for one whole at a time: the action that lists the

@@ -5,7 +5,10 @@ from __future__ import annotations
 from exercises.exercise import Document, Exercise, Ground, Live
 
 # Paged lists of built-in resources, which no exercise can make longer.
-BUILT_IN = ("DescribeInstanceTypeOfferings", "DescribeInstanceTypes", "DescribePrefixLists")
+BUILT_IN = (
+    "DescribeInstanceTypeOfferings", "DescribeInstanceTypes", "DescribePrefixLists",
+    "DescribeVpcEndpointServices",
+)  # fmt: skip
 
 
 def _tags(ground: Ground) -> Document:

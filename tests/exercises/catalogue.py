@@ -50,8 +50,9 @@ def paged() -> list[str]:
 
 
 def pages_of(action: str) -> str:
-    """Return the member of a paged action's answer that is the list."""
-    return str(_PAGINATORS[action]["result_key"])
+    """Return the member of a paged action's answer that is the list, the first of several."""
+    keys = _PAGINATORS[action]["result_key"]
+    return str(keys if isinstance(keys, str) else keys[0])
 
 
 def tokened(action: str) -> Tokened:

@@ -6,6 +6,7 @@ from sametoken.ec2.kit.actions import Action
 from sametoken.ec2.network import (
     dhcp_options,
     elastic_addresses,
+    endpoint_services,
     flow_logs,
     interfaces,
     network_acls,
@@ -22,6 +23,7 @@ from sametoken.ec2.network import (
 ACTIONS: tuple[Action, ...] = (
     *dhcp_options.ACTIONS,
     *elastic_addresses.ACTIONS,
+    *endpoint_services.ACTIONS,
     *flow_logs.ACTIONS,
     *interfaces.ACTIONS,
     *network_acls.ACTIONS,
