@@ -44,9 +44,12 @@ _SHOWN = (
     "DeliverLogsPermissionArn", "LogDestination", "LogDestinationType", "LogFormat", "LogGroupName",
     "MaxAggregationInterval", "TrafficType",
 )  # fmt: skip
+# The form of files, which only a bucket takes, with EC2's defaults.
+_FILES = {"FileFormat": "plain-text", "HiveCompatiblePartitions": False, "PerHourPartition": False}
 _ACCEPTED: Accepted = {
     **ENVELOPE,
     **dict.fromkeys((*_SHOWN, "ResourceIds", "ResourceType")),
+    "DestinationOptions": dict.fromkeys(_FILES),
 }
 # EC2's default format and interval (seconds).
 _FORMAT = (
@@ -69,6 +72,8 @@ def validate(request: Request) -> None:
         raise refusals.missing_parameter("TrafficType")
     if "LogGroupName" not in params and "LogDestination" not in params:
         raise refusals.missing_parameter("LogDestination")
+    if "DestinationOptions" in params and params.get("LogDestinationType") != "s3":
+        raise refusals.invalid_combination("DestinationOptions is for LogDestinationType s3 alone")
 
 
 def perform(tx: Tx, request: Request) -> Made:
@@ -81,6 +86,8 @@ def perform(tx: Tx, request: Request) -> Made:
     document = {"LogDestinationType": "cloud-watch-logs", "LogFormat": _FORMAT,
                 "MaxAggregationInterval": _INTERVAL}  # fmt: skip
     document |= {name: params[name] for name in _SHOWN if name in params}
+    if "DestinationOptions" in params:
+        document["DestinationOptions"] = {**_FILES, **params["DestinationOptions"]}
     _refuse_existing(tx, request, watched, document)
     _check_quota(tx, request, watched)
     made = [

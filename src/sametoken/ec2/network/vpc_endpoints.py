@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sametoken.ec2.kit.actions import Action, Change, Read
 from sametoken.ec2.kit.filters import compile_filters
 from sametoken.ec2.kit.nouns import Noun, Parents, named, shown_members
-from sametoken.ec2.kit.parameters import refuse_unsupported
+from sametoken.ec2.kit.parameters import Accepted, refuse_unsupported
 from sametoken.ec2.kit.paths import getters
 from sametoken.ec2.kit.repeats import conflicts, doubles, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, describing
+from sametoken.ec2.network import endpoint_interfaces
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.resources.kit import endings, rows
-from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.kinds import Kind, Quota
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import interfaces, vpcs
-from sametoken.resources.network.interfaces import INTERFACE
 from sametoken.resources.network.vpcs import ROUTE_TABLE, SECURITY_GROUP, SUBNET, VPC
 from sametoken.store.port import Tx
 
@@ -45,6 +45,15 @@ FULL_ACCESS = json.dumps(
     }
 )
 _GATEWAY, _INTERFACE = "Gateway", "Interface"
+# Parameters that only endpoints of the other type take.
+_STRANGE = {
+    _INTERFACE: ("RouteTableIds", "AddRouteTableIds", "RemoveRouteTableIds"),
+    _GATEWAY: (
+        "SubnetIds", "SecurityGroupIds", "SubnetConfigurations", "DnsOptions", "AddSubnetIds",
+        "RemoveSubnetIds", "AddSecurityGroupIds", "RemoveSecurityGroupIds",
+    ),
+}  # fmt: skip
+_DNS_OPTIONS = dict.fromkeys(("DnsRecordIpType", "PrivateDnsOnlyForInboundResolverEndpoint"))
 
 
 def _validate(request: Request) -> None:
@@ -54,13 +63,19 @@ def _validate(request: Request) -> None:
         raise refusals.unsupported(f"VpcEndpointType={kind}")
     if "ServiceName" not in params:
         raise refusals.missing_parameter("ServiceName")
-    strange = ("SubnetIds", "SecurityGroupIds") if kind == _GATEWAY else ("RouteTableIds",)
-    for name in strange:
-        if name in params:
-            raise refusals.invalid_combination(f"{name} is not for endpoints of type {kind}")
+    _refuse_strange(kind, params)
+    endpoint_interfaces.asked_addresses(
+        params.get("SubnetConfigurations", []), params.get("SubnetIds", [])
+    )
     policy = params.get("PolicyDocument")
     if policy is not None:
         _check_policy(policy)
+
+
+def _refuse_strange(kind: str, params: Mapping[str, Any]) -> None:
+    for name in _STRANGE[kind]:
+        if name in params:
+            raise refusals.invalid_combination(f"{name} is not for endpoints of type {kind}")
 
 
 def _check_policy(policy: str) -> None:
@@ -95,7 +110,15 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
         "NetworkInterfaceIds": [],
         "DnsEntries": [],
         "ServiceRegion": request.region,
+        "private": {
+            "addresses": endpoint_interfaces.asked_addresses(
+                params.get("SubnetConfigurations", []), [row.id for row in subnets]
+            )
+        },
     }
+    if "DnsOptions" in params:
+        document["DnsOptions"] = params["DnsOptions"]
+    endpoint_interfaces.refuse_zone_twice(subnets)
     _refuse_conflict(tx, document)
     return document
 
@@ -137,28 +160,14 @@ def _of_vpc(tx: Tx, request: Request, kind: Kind, ids: Sequence[str], vpc: Row) 
 
 def _furnish(tx: Tx, row: Row) -> None:
     """Make an interface in each subnet that the request names."""
-    ids = []
-    subnets = rows.by_ids(tx, row.doc["SubnetIds"])
-    groups = rows.by_ids(tx, [group["GroupId"] for group in row.doc["Groups"]])
-    for subnet in subnets.values():
-        interface = interfaces.plan_row(
-            tx,
-            id=mint(tx, INTERFACE.prefix),
-            account=row.account,
-            region=row.region,
-            subnet=subnet,
-            groups=list(groups.values()),
-            address=None,
-            instance=None,
-            spec={
-                "Description": f"VPC Endpoint Interface {row.id}",
-                "InterfaceType": "vpc_endpoint",
-            },
-        )
-        rows.insert(tx, [interface])
-        ids.append(interface.id)
+    subnets = list(rows.by_ids(tx, row.doc["SubnetIds"]).values())
+    ids = endpoint_interfaces.make(tx, row, subnets, _groups(tx, row), row.private["addresses"])
     if ids:
         rows.change(tx, ENDPOINT, row, NetworkInterfaceIds=ids)
+
+
+def _groups(tx: Tx, row: Row) -> list[Row]:
+    return list(rows.by_ids(tx, [group["GroupId"] for group in row.doc["Groups"]]).values())
 
 
 def show(row: Row) -> Document:
@@ -176,12 +185,16 @@ ENDPOINTS = Noun(
     ENDPOINT,
     paths=PATHS,
     parents={"VpcId": VPC},
-    accepts=dict.fromkeys(
-        (
-            "IpAddressType", "PolicyDocument", "PrivateDnsEnabled", "RouteTableIds",
-            "SecurityGroupIds", "ServiceName", "SubnetIds", "VpcEndpointType",
-        )
-    ),
+    accepts={
+        **dict.fromkeys(
+            (
+                "IpAddressType", "PolicyDocument", "PrivateDnsEnabled", "RouteTableIds",
+                "SecurityGroupIds", "ServiceName", "SubnetIds", "VpcEndpointType",
+            )
+        ),
+        "DnsOptions": _DNS_OPTIONS,
+        "SubnetConfigurations": endpoint_interfaces.CONFIGURATION,
+    },
     build=_build,
     show=show,
     created=_furnish,
@@ -205,19 +218,29 @@ def delete(tx: Tx, request: Request) -> Document:
     return {"Unsuccessful": missing}
 
 
-_CHANGED_WITH = (
-    "AddRouteTableIds", "AddSecurityGroupIds", "DryRun", "PolicyDocument", "PrivateDnsEnabled",
-    "RemoveRouteTableIds", "RemoveSecurityGroupIds", "ResetPolicy", "VpcEndpointId",
-)  # fmt: skip
+_CHANGED_WITH: Accepted = {
+    **dict.fromkeys(
+        (
+            "AddRouteTableIds", "AddSecurityGroupIds", "AddSubnetIds", "DryRun", "PolicyDocument",
+            "PrivateDnsEnabled", "RemoveRouteTableIds", "RemoveSecurityGroupIds",
+            "RemoveSubnetIds", "ResetPolicy", "VpcEndpointId",
+        )
+    ),
+    "DnsOptions": _DNS_OPTIONS,
+    "SubnetConfigurations": endpoint_interfaces.CONFIGURATION,
+}  # fmt: skip
 
 
 def modify(tx: Tx, request: Request) -> Document:
-    """Change the policy, the route tables or the groups of an endpoint."""
+    """Change the policy, the route tables, the subnets, the groups or the names of an endpoint."""
     params = request.params
-    refuse_unsupported("", params, dict.fromkeys(_CHANGED_WITH))
+    refuse_unsupported("", params, _CHANGED_WITH)
     row = named(tx, request, ENDPOINT, "VpcEndpointId", lock=True)
     vpc = rows.by_ids(tx, [row.doc["VpcId"]])[row.doc["VpcId"]]
+    _refuse_strange(row.doc["VpcEndpointType"], params)
     changes: Document = {}
+    if "DnsOptions" in params:
+        changes["DnsOptions"] = {**row.doc.get("DnsOptions", {}), **params["DnsOptions"]}
     if params.get("ResetPolicy"):
         changes["PolicyDocument"] = FULL_ACCESS
     if "PolicyDocument" in params:
@@ -241,8 +264,34 @@ def modify(tx: Tx, request: Request) -> Document:
     if groups != row.doc["Groups"]:
         for interface in rows.by_ids(tx, row.doc["NetworkInterfaceIds"], lock=True).values():
             interfaces.set_groups(tx, interface, groups)
-    rows.change(tx, ENDPOINT, row, **changes, Groups=groups)
+    row = rows.change(tx, ENDPOINT, row, **changes, Groups=groups)
+    _change_subnets(tx, request, row, vpc)
     return {"Return": True}
+
+
+def _change_subnets(tx: Tx, request: Request, row: Row, vpc: Row) -> None:
+    """Leave subnets and enter others; an interface that stays keeps its address."""
+    params, left = request.params, request.params.get("RemoveSubnetIds", [])
+    entered = _of_vpc(tx, request, SUBNET, params.get("AddSubnetIds", []), vpc)
+    stays = [id for id in row.doc["SubnetIds"] if id not in left]
+    new = [subnet for subnet in entered if subnet.id not in stays]
+    subnets = [*stays, *(one.id for one in new)]
+    wanted = endpoint_interfaces.asked_addresses(params.get("SubnetConfigurations", []), subnets)
+    held = row.private.get("addresses", {})
+    if any(wanted[id] != held.get(id) for id in wanted.keys() & set(stays)):
+        raise refusals.unsupported("SubnetConfigurations of a subnet that the endpoint is in")
+    if subnets == row.doc["SubnetIds"]:
+        return
+    endpoint_interfaces.refuse_zone_twice([*rows.by_ids(tx, stays).values(), *new])
+    standing = [
+        *endpoint_interfaces.remove(tx, row, left),
+        *endpoint_interfaces.make(tx, row, new, _groups(tx, row), wanted),
+    ]
+    addresses = {id: at for id, at in {**held, **wanted}.items() if id in subnets}
+    rows.change(
+        tx, ENDPOINT, row, SubnetIds=subnets, NetworkInterfaceIds=standing,
+        private={**row.private, "addresses": addresses},
+    )  # fmt: skip
 
 
 # Source: EC2 API reference, DescribePrefixLists, "Filters".
