@@ -198,11 +198,26 @@ def test_stop_protection_refuses_a_stop_and_not_a_termination(plane: Plane) -> N
     wait(client, "instance_terminated", id)
 
 
-def test_hibernation_is_refused_not_forgotten(plane: Plane) -> None:
+def test_an_instance_that_was_not_launched_for_hibernation_is_not_stopped_by_it(
+    plane: Plane,
+) -> None:
     client = plane.client()
     id = running(client)
-    assert code(client.stop_instances, InstanceIds=[id], Hibernate=True) == "UnsupportedOperation"
+    refused = code(client.stop_instances, InstanceIds=[id], Hibernate=True)
+    assert refused == "UnsupportedHibernationConfiguration"
     assert described(client, id)["State"]["Name"] == "running"
+
+
+def test_an_instance_that_was_launched_for_hibernation_stops_by_it_and_starts(plane: Plane) -> None:
+    client = plane.client()
+    encrypted = {"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": True}}
+    id = running(client, HibernationOptions={"Configured": True}, BlockDeviceMappings=[encrypted])
+    assert described(client, id)["HibernationOptions"] == {"Configured": True}
+    client.stop_instances(InstanceIds=[id], Hibernate=True)
+    wait(client, "instance_stopped", id)
+    assert described(client, id)["StateReason"]["Code"] == "Client.UserInitiatedHibernate"
+    client.start_instances(InstanceIds=[id])
+    wait(client, "instance_running", id)
 
 
 def leftovers(plane: Plane, client: Any, id: str, *, held: list[str]) -> None:

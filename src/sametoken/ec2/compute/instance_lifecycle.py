@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sametoken.ec2.compute import hibernation
 from sametoken.ec2.compute.launch_capacity import insufficient_capacity, refuse_late
 from sametoken.ec2.kit.actions import Action, Change
 from sametoken.ec2.kit.repeats import same
@@ -65,9 +66,10 @@ def _terminate(tx: Tx, row: Row) -> Row:
 
 def stop_instances(tx: Tx, request: Request) -> Document:
     """Halt instances; their volumes and interfaces stay. `Force` changes nothing here."""
-    if request.params.get("Hibernate"):
-        raise refusals.unsupported("Hibernate")
     found = _lock(tx, request)
+    hibernates = bool(request.params.get("Hibernate"))
+    if hibernates:
+        hibernation.check_stop(found)
     for row in found:
         if row.private["DisableApiStop"] and row.state == InstanceState.RUNNING:
             raise ServiceError(
@@ -77,14 +79,20 @@ def stop_instances(tx: Tx, request: Request) -> Document:
             )
         if row.state not in (InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.STOPPED):
             raise _incorrect_state(row, "stopped")
-    return {"StoppingInstances": [_change(tx, row, _stop) for row in found]}
+    stop = _hibernate if hibernates else _stop
+    return {"StoppingInstances": [_change(tx, row, stop) for row in found]}
 
 
-def _stop(tx: Tx, row: Row) -> Row:
+def _hibernate(tx: Tx, row: Row) -> Row:
+    """Stop an instance that keeps nothing in memory; its reason tells how it was asked to."""
+    return _stop(tx, row, reason=hibernation.REASON)
+
+
+def _stop(tx: Tx, row: Row, *, reason: tuple[str, str] = _USER_SHUTDOWN) -> Row:
     if row.state in (InstanceState.STOPPING, InstanceState.STOPPED):
         return row
     work.redirect(tx, row.id, "stop")
-    return _move_for_user(tx, row, InstanceState.STOPPING)
+    return _move_for_user(tx, row, InstanceState.STOPPING, reason=reason)
 
 
 def start_instances(tx: Tx, request: Request) -> Document:
@@ -152,13 +160,15 @@ def _incorrect_state(row: Row, verb: str) -> ServiceError:
     )
 
 
-def _move_for_user(tx: Tx, row: Row, target: InstanceState) -> Row:
+def _move_for_user(
+    tx: Tx, row: Row, target: InstanceState, *, reason: tuple[str, str] = _USER_SHUTDOWN
+) -> Row:
     return instances.move(
         tx,
         row,
         target,
         cause="asked for by the caller",
-        reason=_USER_SHUTDOWN,
+        reason=reason,
         transition_reason=f"User initiated ({tx.now:%Y-%m-%d %H:%M:%S} GMT)",
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sametoken.ec2.compute import launch_parameters, launch_templates, placement_groups
+from sametoken.ec2.compute import hibernation, launch_parameters, launch_templates, placement_groups
 from sametoken.ec2.compute.instances import view
 from sametoken.ec2.compute.launch_capacity import insufficient_capacity, refuse_late
 from sametoken.ec2.compute.launch_documents import Blueprint, instance_document
@@ -68,6 +68,7 @@ def perform(tx: Tx, request: Request) -> Made:
     blueprint = _blueprint(tx, resolved, origin)
     reservation = mint(tx, "r")
     launched = [_lay_out(tx, blueprint, reservation, index) for index in range(blueprint.count)]
+    hibernation.check_launch(blueprint, launched[0][2]["volumes"])
     # Insert only new interfaces: they are pending until the network service brings them up. An
     # existing one is in use as soon as it is attached.
     new = [row for _, attached, _ in launched for row in attached if row.state == "pending"]

@@ -141,7 +141,9 @@ def _options(blueprint: Blueprint) -> dict[str, Any]:
                 "CapacityReservationPreference", "open"
             )
         },
-        "HibernationOptions": {"Configured": False},
+        "HibernationOptions": {
+            "Configured": params.get("HibernationOptions", {}).get("Configured", False)
+        },
         "EnclaveOptions": {"Enabled": False},
         "MaintenanceOptions": {
             "AutoRecovery": params.get("MaintenanceOptions", {}).get("AutoRecovery", "default")

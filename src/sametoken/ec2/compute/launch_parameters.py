@@ -123,8 +123,6 @@ def validate(request: Request) -> None:
 
 
 def _check_options(params: Mapping[str, Any]) -> None:
-    if params.get("HibernationOptions", {}).get("Configured"):
-        raise refusals.unsupported("HibernationOptions.Configured=true")
     if params.get("EnclaveOptions", {}).get("Enabled"):
         raise refusals.unsupported("EnclaveOptions.Enabled=true")
     if len(params.get("IamInstanceProfile", {})) > 1:
