@@ -237,3 +237,5 @@ def test_account_attributes_name_the_default_vpc(ec2: Any) -> None:
     assert values == [default["VpcId"]]
     names = {one["AttributeName"] for one in ec2.describe_account_attributes()["AccountAttributes"]}
     assert {"supported-platforms", "max-instances", "vpc-max-elastic-ips"} <= names
+    named = ec2.describe_account_attributes(AttributeNames=sorted(names))["AccountAttributes"]
+    assert {one["AttributeName"] for one in named} == names

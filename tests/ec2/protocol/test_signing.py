@@ -62,6 +62,14 @@ def test_what_botocore_signs_is_verified(sign: Signer, params: Mapping[str, str]
     assert signature.region == (DEFAULT_REGION if signature.signature_version == 2 else REGION)
 
 
+@every_scheme
+def test_a_client_may_leave_the_port_out_of_the_host_that_it_signs(sign: Signer) -> None:
+    request = sign()
+    host = header(request, "host")
+    read(with_header(request, "host", f"{host}:4590")).verify(SECRET)
+    assert refusal(with_header(request, "host", f"not-{host}:4590"))[0] == MISMATCH[0]
+
+
 @settings(derandomize=True, max_examples=60, deadline=None)
 @given(
     st.dictionaries(

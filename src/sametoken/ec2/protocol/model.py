@@ -32,8 +32,9 @@ from sametoken.errors import Misconfigured
 
 PROTOCOLS = ("ec2", "query")
 # Names of instance types change by the month, so the catalogue lists them and not the model. A new
-# interface may be called `interface`, which EC2 accepts and its model does not list.
-OPEN_ENUMS = frozenset({"InstanceType", "NetworkInterfaceCreationType"})
+# interface may be called `interface`, and an account has more attributes than two: EC2 accepts both
+# and its model does not list them.
+OPEN_ENUMS = frozenset({"AccountAttributeName", "InstanceType", "NetworkInterfaceCreationType"})
 
 # Traits that are kept of a shape and a member. Nine tenths of a description are documentation.
 _SHAPE_TRAITS = frozenset(

@@ -28,6 +28,7 @@ from sametoken.ec2.protocol.wire import (
     checked_access_key_id,
     incomplete_signature,
     is_region,
+    without_port,
 )
 from sametoken.errors import ServiceError
 
@@ -63,11 +64,15 @@ _SERVICES = ("ec2", "sts")
 @dataclass(frozen=True, slots=True)
 class _Proof:
     digest: str
-    string_to_sign: bytes
+    # Texts that the caller may have signed: Host as it was sent, and without its port.
+    strings_to_sign: tuple[bytes, ...]
     signature: bytes
 
     def matches(self, secret: str) -> bool:
-        expected = hmac.digest(secret.encode(), self.string_to_sign, self.digest)
+        return any(self._fits(secret, text) for text in self.strings_to_sign)
+
+    def _fits(self, secret: str, text: bytes) -> bool:
+        expected = hmac.digest(secret.encode(), text, self.digest)
         return hmac.compare_digest(base64.b64encode(expected), self.signature)
 
 
@@ -110,7 +115,11 @@ def signature_in_form(
         signature_version=2,
         proof=_Proof(
             digest=digest,
-            string_to_sign=_string_to_sign(request, host, form),
+            strings_to_sign=tuple(
+                _string_to_sign(request, one, form)
+                for one in (host, without_port(host))
+                if one is not None
+            ),
             signature=_form_bytes(form["Signature"]),
         ),
     )

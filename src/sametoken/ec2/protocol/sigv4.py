@@ -13,9 +13,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
 
@@ -27,6 +27,7 @@ from sametoken.ec2.protocol.wire import (
     incomplete_signature,
     is_region,
     mismatch,
+    without_port,
 )
 
 # A name and a value of a query string, percent-decoded.
@@ -85,13 +86,19 @@ class _Proof(NamedTuple):
     region: str
     service: str
     string_to_sign: bytes
+    # Makes the text of a client that leaves the port out of the Host which it signs.
+    without_port: Callable[[], bytes] | None
     signature: str
 
     def matches(self, secret: str) -> bool:
         # Step 5.
         key = _signing_key(secret, self.date, self.region, self.service)
-        expected = hmac.digest(key, self.string_to_sign, "sha256").hex()
-        return hmac.compare_digest(expected, self.signature)
+        return self._fits(key, self.string_to_sign) or (
+            self.without_port is not None and self._fits(key, self.without_port())
+        )
+
+    def _fits(self, key: bytes, text: bytes) -> bool:
+        return hmac.compare_digest(hmac.digest(key, text, "sha256").hex(), self.signature)
 
 
 @lru_cache(maxsize=SIGNING_KEYS_MAX)
@@ -166,7 +173,16 @@ def _signature(
     if _SIGNATURE.fullmatch(stated.signature) is None:
         raise incomplete_signature("The signature must be 64 lower-case hexadecimal digits.")
     names = _header_names(stated.signed_headers)
-    canonical = _canonical_request(request, query, names, _payload_hash(request, stated_hash))
+    payload_hash = _payload_hash(request, stated_hash)
+
+    def string_to_sign(host: bytes | None = None) -> bytes:
+        """Step 3."""
+        canonical = _canonical_request(request, query, names, payload_hash, host=host)
+        scope = f"{date}/{region}/{service}/{_TERMINATOR}"
+        digest = hashlib.sha256(canonical).hexdigest()
+        return "\n".join((ALGORITHM, stated.stamp, scope, digest)).encode()
+
+    portless = without_port(request.last("host") or "")
     return Signature(
         access_key_id=access_key_id,
         region=region,
@@ -177,15 +193,10 @@ def _signature(
             date=date,
             region=region,
             service=service,
-            # Step 3.
-            string_to_sign="\n".join(
-                (
-                    ALGORITHM,
-                    stated.stamp,
-                    f"{date}/{region}/{service}/{_TERMINATOR}",
-                    hashlib.sha256(canonical).hexdigest(),
-                )
-            ).encode(),
+            string_to_sign=string_to_sign(),
+            without_port=(
+                None if portless is None else partial(string_to_sign, portless.encode("latin-1"))
+            ),
             signature=stated.signature,
         ),
     )
@@ -301,12 +312,20 @@ def _lifetime(expires: str) -> timedelta:
 
 
 def _canonical_request(
-    request: WireRequest, query: Sequence[QueryPair], names: list[str], payload_hash: str
+    request: WireRequest,
+    query: Sequence[QueryPair],
+    names: list[str],
+    payload_hash: str,
+    *,
+    host: bytes | None = None,
 ) -> bytes:
-    """Step 1. Only X-Amz-Signature is left out of a signed query string."""
+    """Step 1. Only X-Amz-Signature is left out of a signed query string.
+
+    `host` stands in for the header that was sent.
+    """
     lines = [request.method.encode(), _canonical_path(request.path), _canonical_query(query)]
     for name in names:
-        values = request.values(name)
+        values = [host] if host is not None and name == "host" else request.values(name)
         if not values:
             raise mismatch(f"The header {name} is said to be signed, but was not received.")
         lines.append(name.encode() + b":" + _canonical_value(values))

@@ -25,6 +25,8 @@ _ACCESS_KEY_ID = re.compile(r"[A-Za-z0-9_]{1,128}")
 # Allows more than the longest name of a Region or service (`ap-northeast-1` has 14), and no more
 # than fits a log.
 _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+# Matches a name, or an address in brackets, with a port.
+_PORT = re.compile(r"(.*[^:\[]):[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,15 @@ class WireRequest:
         if len(values) > 1:
             raise incomplete_signature(f"The header {name} was sent more than once.")
         return values[0].decode("latin-1") if values else None
+
+
+def without_port(host: str) -> str | None:
+    """Return the value of a Host header without its port; None if it has none.
+
+    Some clients know no ports, and sign the name alone (Net::Amazon::EC2).
+    """
+    found = _PORT.fullmatch(host.strip())
+    return None if found is None else found[1]
 
 
 class Proof(Protocol):
