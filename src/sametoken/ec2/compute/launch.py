@@ -180,9 +180,18 @@ def _choose_zone(
     else:
         zone = max(names, key=lambda zone: free[names[zone]])
     if free[names[zone]] < least:
-        others = [one for one in geography.zones_of(request.region) if one.name != zone]
-        raise insufficient_capacity(instance_type.name, zone, [one.name for one in others])
+        asked = zone_of(tx, request)
+        others = _zones_with(tx, request, instance_type.name, least) if asked else []
+        raise insufficient_capacity(instance_type.name, asked, others)
     return zone, min(most, allowed, free[names[zone]])
+
+
+def _zones_with(tx: Tx, request: Request, instance_type: str, least: int) -> list[str]:
+    """The zones of the Region that have room for at least so many."""
+    zones = [one.name for one in geography.zones_of(request.region)]
+    names = {zone: counters.capacity_name(zone, instance_type) for zone in zones}
+    free = counters.free(tx, request.place, list(names.values()))
+    return [zone for zone, name in names.items() if free[name] >= least]
 
 
 def _groups(tx: Tx, request: Request, subnet: Row, interface_groups: list[str] | None) -> list[Row]:

@@ -1,0 +1,36 @@
+"""Keys of volumes and snapshots, as EC2 shows them. Pure; there is no key service here."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from sametoken.resources.kit.regions import Place
+
+# The name by which callers know the key of those who name none.
+DEFAULT_KEY = "alias/aws/ebs"
+_KEY_ID = re.compile(r"(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z")
+
+
+def arn_of(place: Place, key: str | None) -> str:
+    """The ARN by which EC2 shows a key that a caller names, whichever way; None is the default key.
+
+    A name that leads to no key here is returned as it is; see `is_usable`.
+    """
+    account, region = place
+    here = f"arn:aws:kms:{region}:{account}:"
+    named = DEFAULT_KEY if key is None else key.removeprefix(here).removeprefix("key/")
+    if named == DEFAULT_KEY:
+        return f"{here}key/{_default_id(place)}"
+    return f"{here}key/{named}" if _KEY_ID.match(named) else str(key)
+
+
+def is_usable(place: Place, key: str) -> bool:
+    """True for an ARN of one of the account's keys, as `arn_of` gives it."""
+    account, region = place
+    return _KEY_ID.match(key.removeprefix(f"arn:aws:kms:{region}:{account}:key/")) is not None
+
+
+def _default_id(place: Place) -> str:
+    digits = hashlib.sha256("/".join(("ebs", *place)).encode()).hexdigest()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32]))
