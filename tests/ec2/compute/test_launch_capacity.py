@@ -75,7 +75,7 @@ def test_the_advice_names_zones_with_room_and_no_zone_that_was_not_asked_for(pla
     zones = [f"{REGION}{letter}" for letter in "abcdef"]
     for zone in zones:
         room(plane, "c6g.large", 3 if zone == zones[2] else 0, zone)
-    params = {**LAUNCH, "InstanceType": "c6g.large", "ImageId": LAUNCH["ImageId"].replace(
+    params = {**LAUNCH, "InstanceType": "c6g.large", "ImageId": str(LAUNCH["ImageId"]).replace(
         "x86_64", "arm64")}  # fmt: skip
     here = refusal(client.run_instances, **params, **HERE).message
     assert ZONE in here and here.endswith(f"or choosing {zones[2]}.")

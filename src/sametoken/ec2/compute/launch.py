@@ -150,13 +150,16 @@ def _candidate_subnets(tx: Tx, request: Request) -> dict[str, Row]:
     found = {row.zone: row for row in default_vpc.subnets(tx, account, region)}
     if wanted_zone:
         found = {zone: row for zone, row in found.items() if zone == wanted_zone}
-    if not found:
-        raise ServiceError(
-            "MissingInput",
-            f"No default subnet{f' for {wanted_zone}' if wanted_zone else ''} was found in "
-            f"{region}. Name a subnet with SubnetId.",
-        )
-    return found
+    if found:
+        return found
+    vpc = default_vpc.find(tx, account, region)
+    if vpc is None:
+        raise ServiceError("VPCIdNotSpecified", "No default VPC for this user.")
+    where = f" in {wanted_zone}" if wanted_zone else ""
+    raise ServiceError(
+        "MissingInput",
+        f"No subnets found for the default VPC '{vpc.id}'{where}. Please specify a subnet.",
+    )
 
 
 def _choose_zone(

@@ -28,6 +28,7 @@ FLOW_LOG = Kind(
     "fl",
     "InvalidFlowLogId",
     "flow log",
+    malformed=None,
     quota=Quota(2, "FlowLogsLimitExceeded", per="ResourceId"),
 )
 # Source: EC2 API reference, DescribeFlowLogs, "Filters".

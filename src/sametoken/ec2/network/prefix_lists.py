@@ -31,6 +31,7 @@ PREFIX_LIST = Kind(
     "pl",
     "InvalidPrefixListID",
     "prefix list",
+    malformed="InvalidPrefixListId.Malformed",
     transitions=states(create_complete="modify-complete deleted", modify_complete="deleted",
                        deleted=""),
     quota=Quota(100),

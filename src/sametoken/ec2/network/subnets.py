@@ -188,7 +188,7 @@ def _free_block(tx: Tx, vpc: Row) -> str:
     for block in default_vpc.subnet_blocks():
         if not any(ipaddress.IPv4Network(block).overlaps(one) for one in taken):
             return block
-    raise ServiceError("InsufficientCidrBlocks", f"{vpc.id} has no free block of that size.")
+    raise ServiceError("InvalidSubnet.Conflict", f"{vpc.id} has no free block of that size.")
 
 
 def modify_subnet_attribute(tx: Tx, request: Request) -> Document:

@@ -13,6 +13,7 @@ NAT_GATEWAY = Kind(
     "nat",
     "InvalidNatGatewayID",
     "NAT gateway",
+    malformed="NatGatewayMalformed",
     transitions=states(
         pending="available failed deleting",
         available="deleting",

@@ -31,6 +31,7 @@ ASSOCIATION = Kind(
     "eipassoc",
     "InvalidAssociationID",
     "association",
+    malformed=None,
     transitions=states(associated="disassociated", disassociated=""),
     ends=frozenset({"disassociated"}),
 )

@@ -22,7 +22,8 @@ SNAPSHOT = Kind(
     transitions=states(
         pending="completed error deleted", completed="deleted", error="deleted", deleted=""
     ),
-    malformed="InvalidSnapshotID",
+    malformed="InvalidSnapshotID.Malformed",
+    missing_text="The {noun} '{ids}' {do} not exist.",
     quota=Quota(100_000, "SnapshotLimitExceeded"),
     traits={"VolumeId": ("VolumeId",)},
 )

@@ -27,7 +27,8 @@ VOLUME = Kind(
     ),
     leaving=frozenset({"deleting"}),
     quota=Quota(code="VolumeLimitExceeded"),
-    malformed="InvalidVolumeID",
+    malformed="InvalidVolumeID.Malformed",
+    missing_text="The {noun} '{ids}' {do} not exist.",
 )
 
 
