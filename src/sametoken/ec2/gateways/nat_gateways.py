@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sametoken.ec2.kit.actions import Action, Change
-from sametoken.ec2.kit.nouns import Noun, Parents
+from sametoken.ec2.kit.nouns import Noun, Parents, shown_members
 from sametoken.ec2.kit.repeats import doubles, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, describing
@@ -133,13 +133,10 @@ def _fail(tx: Tx, row: Row, allocation: str, failure: Document) -> None:
     ripening.plan(tx, row, "failed", CHANGE_SECONDS, cause=failure["FailureMessage"])
 
 
-# Members of the document that EC2 does not show.
-_HIDDEN = ("private", "AvailabilityZone")
-
-
 def show(row: Row) -> Document:
     """EC2's NatGateway."""
-    document = {name: value for name, value in row.doc.items() if name not in _HIDDEN}
+    shown_here = shown_members(row).items()
+    document = {name: value for name, value in shown_here if name != "AvailabilityZone"}
     shown: Document = {
         **document,
         "NatGatewayId": row.id,

@@ -126,7 +126,7 @@ def _refuse_routed(tx: Tx, row: Row) -> None:
         if any(one.get("DestinationPrefixListId") == row.id for one in table.doc["Routes"]):
             raise ServiceError(
                 "DependencyViolation",
-                PREFIX_LIST.in_use.format(noun=PREFIX_LIST.noun, id=row.id, names=table.id),
+                PREFIX_LIST.in_use.format(noun=PREFIX_LIST.noun, id=row.id),
             )
 
 

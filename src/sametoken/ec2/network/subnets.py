@@ -127,7 +127,8 @@ def _leave_associations(tx: Tx, subnet: Row) -> None:
 
 def _show(row: Row) -> Document:
     form = SUBNETS.generic(row)
-    return {**form, "SubnetArn": arn(row)}
+    blocked = {"BlockPublicAccessStates": {"InternetGatewayBlockMode": "off"}}
+    return {**form, **blocked, "SubnetArn": arn(row)}
 
 
 def _free_addresses(tx: Tx, page: Sequence[Row]) -> list[Document]:

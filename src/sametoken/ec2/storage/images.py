@@ -202,8 +202,7 @@ _OWNERS = ("DeregistrationProtection", "Tags")
 def show(row: Row) -> Document:
     """EC2's Image, as its owner is shown it."""
     return {
-        **{name: value for name, value in shown_members(row).items() if value != []},
-        "BlockDeviceMappings": row.doc["BlockDeviceMappings"],
+        **shown_members(row),
         "ImageId": row.id,
         "OwnerId": row.account,
         "State": row.state,

@@ -120,7 +120,8 @@ def _created(tx: Tx, row: Row) -> None:
 
 
 def _copied(row: Row) -> Document:
-    return {"SnapshotId": row.id, "Tags": row.doc.get("Tags", [])}
+    tags = {name: value for name, value in shown_members(row).items() if name == "Tags"}
+    return {"SnapshotId": row.id, **tags}
 
 
 SNAPSHOTS = Noun(

@@ -14,6 +14,7 @@ NAT_GATEWAY = Kind(
     "InvalidNatGatewayID",
     "NAT gateway",
     malformed="NatGatewayMalformed",
+    hides_no_tags=True,
     transitions=states(
         pending="available failed deleting",
         available="deleting",

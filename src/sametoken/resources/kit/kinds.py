@@ -79,6 +79,9 @@ class Kind:
     Resources of a `cached` kind are looked up by many requests and hardly ever changed, so that
     nodes keep them in memory (`Tx.cached`); each change makes every node read them again.
 
+    `hides_no_tags` says that EC2 leaves the member out of a resource without tags, where it returns
+    an empty list for other kinds.
+
     `quota` limits how many an account may have; `part_quotas` limit how many entries a document of
     the kind may list, by the names that `sametoken limits` uses.
 
@@ -90,7 +93,7 @@ class Kind:
     `goes_with` declares the opposite: kinds of parents whose end ends this row as well, each with a
     condition on the two rows. `outlives` names kinds of parents that the workflow may end while
     this row stands under them; this row then stays. `in_use` is the text of the refusal, with
-    `{noun}`, `{id}` and `{names}`.
+    `{noun}` and `{id}`: EC2 does not say what stands in the way.
     """
 
     name: str
@@ -107,12 +110,13 @@ class Kind:
     missing_text: str = ""
     leaving: frozenset[str] = frozenset()
     cached: bool = False
+    hides_no_tags: bool = False
     quota: Quota | None = None
     part_quotas: Mapping[str, Quota] = field(default_factory=dict)
     traits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     goes_with: Mapping[str, Callable[[Any, Any], bool]] = field(default_factory=dict)
     outlives: frozenset[str] = frozenset()
-    in_use: str = "The {noun} '{id}' has dependencies and cannot be deleted: {names}."
+    in_use: str = "The {noun} '{id}' has dependencies and cannot be deleted."
 
     def __post_init__(self) -> None:
         states = self.transitions.keys()

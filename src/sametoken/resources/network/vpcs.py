@@ -18,14 +18,15 @@ VPC = Kind(
     "vpc",
     "InvalidVpcID",
     "vpc",
+    hides_no_tags=True,
     quota=Quota(5, "VpcLimitExceeded"),
-    in_use="The vpc '{id}' has dependencies and cannot be deleted.",
 )
 SUBNET = Kind(
     "subnet",
     "subnet",
     "InvalidSubnetID",
     "subnet",
+    hides_no_tags=True,
     quota=Quota(200, "SubnetLimitExceeded", per="VpcId"),
     cached=True,
 )
@@ -37,6 +38,7 @@ SECURITY_GROUP = Kind(
     "InvalidGroup",
     "security group",
     malformed="InvalidGroupId.Malformed",
+    hides_no_tags=True,
     missing_text="The {noun} '{ids}' {do} not exist",
     cached=True,
     quota=Quota(2_500, "SecurityGroupLimitExceeded"),
@@ -81,7 +83,6 @@ DHCP_OPTIONS = Kind(
     "dhcpOptions",
     malformed="InvalidDhcpOptionsId.Malformed",
     quota=Quota(),
-    in_use="The dhcpOptions '{id}' has dependencies and cannot be deleted.",
 )
 # The natural key of the DHCP options that new VPCs have.
 DEFAULT_OPTIONS = "default"

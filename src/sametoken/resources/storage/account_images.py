@@ -25,6 +25,7 @@ IMAGE = Kind(
         deregistered="",
     ),
     ends=frozenset({"deregistered"}),
+    hides_no_tags=True,
     quota=Quota(50_000),
 )
 # The group of every account: an image that it may launch is public.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 
+from sametoken.resources.kit.ids import digits_of
 from sametoken.resources.kit.regions import Place
 
 # The name by which callers know the key of those who name none.
@@ -21,7 +21,7 @@ def arn_of(place: Place, key: str | None) -> str:
     here = f"arn:aws:kms:{region}:{account}:"
     named = DEFAULT_KEY if key is None else key.removeprefix(here).removeprefix("key/")
     if named == DEFAULT_KEY:
-        return f"{here}key/{_default_id(place)}"
+        return f"{here}key/{digits_of('ebs', *place)}"
     return f"{here}key/{named}" if _KEY_ID.match(named) else str(key)
 
 
@@ -29,8 +29,3 @@ def is_usable(place: Place, key: str) -> bool:
     """True for an ARN of one of the account's keys, as `arn_of` gives it."""
     account, region = place
     return _KEY_ID.match(key.removeprefix(f"arn:aws:kms:{region}:{account}:key/")) is not None
-
-
-def _default_id(place: Place) -> str:
-    digits = hashlib.sha256("/".join(("ebs", *place)).encode()).hexdigest()
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32]))

@@ -23,6 +23,7 @@ SNAPSHOT = Kind(
         pending="completed error deleted", completed="deleted", error="deleted", deleted=""
     ),
     malformed="InvalidSnapshotID.Malformed",
+    hides_no_tags=True,
     missing_text="The {noun} '{ids}' {do} not exist.",
     quota=Quota(100_000, "SnapshotLimitExceeded"),
     traits={"VolumeId": ("VolumeId",)},
