@@ -104,11 +104,17 @@ def _show_one(row: Row, attached: list[Row]) -> Shown:
         "BlockDeviceMappings": mappings,
         "NetworkInterfaces": [instance_interface(one) for one in interfaces],
         "ProductCodes": [],
+        "Operator": {"Managed": False},
+        "NetworkPerformanceOptions": {"BandwidthWeighting": "default"},
+        # Nothing here ever changes what an instance is billed as.
+        "UsageOperationUpdateTime": row.created_at,
+        "MaintenanceOptions": {
+            "RebootMigration": "default",
+            **row.doc.get("MaintenanceOptions", {}),
+        },
     }
-    if not document["Tags"]:
-        # Omit Tags where there are none, as EC2 does (from memory): code that reads them fails
-        # there, so it must fail here too.
-        del document["Tags"]
+    if row.state == InstanceState.PENDING:
+        document["StateReason"] = {"Code": "pending", "Message": "pending"}
     if leaving:
         for name in ("PrivateIpAddress", "SubnetId", "VpcId"):
             document.pop(name, None)
