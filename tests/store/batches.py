@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from sametoken.store.clock import Pace
 from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.group_commit import run_batch
 from sametoken.store.jobs import Job
@@ -48,7 +49,9 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.path = SqliteDatabase(folder).path
         self.announced: list[set[str]] = []
-        self.session = SqliteSession(engine_for(SQLITE, lambda: small_disk(self.path)), SetWorld())
+        world = SetWorld()
+        engine = engine_for(SQLITE, lambda: small_disk(self.path))
+        self.session = SqliteSession(engine, world, Pace(world))
 
     def run(self, fns: Sequence[Fn], session: Any = None) -> list[Future[Any]]:
         """Run a batch; return its futures, all settled."""
