@@ -16,9 +16,7 @@ def test_a_bucket_takes_options_of_its_files_and_shows_them_with_their_defaults(
         "ResourceIds": [default_vpc(ec2)], "ResourceType": "VPC", "TrafficType": "ALL",
         "DestinationOptions": {"FileFormat": "parquet"},
     }  # fmt: skip
-    assert refusal(ec2.create_flow_logs, **asked, LogGroupName="flows").code == (
-        "InvalidParameterCombination"
-    )
+    assert refusal(ec2.create_flow_logs, **asked, LogGroupName="flows").code == "InvalidParameter"
     ec2.create_flow_logs(**asked, LogDestinationType="s3", LogDestination="arn:aws:s3:::flows")
     [shown] = ec2.describe_flow_logs()["FlowLogs"]
     assert shown["DestinationOptions"] == {

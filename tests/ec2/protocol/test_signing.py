@@ -70,7 +70,7 @@ def test_a_client_may_leave_the_port_out_of_the_host_that_it_signs(sign: Signer)
     assert refusal(with_header(request, "host", f"not-{host}:4590"))[0] == MISMATCH[0]
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(derandomize=True, max_examples=60)
 @given(
     st.dictionaries(
         st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(
