@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -80,9 +80,9 @@ TERMINATOR = Asks(Wants("the end"), _terminate)
 OPERATOR = Asks(Wants("room"), _make_room)
 
 
-# Machines boot at once, or never, because time stands still in these cases.
+# Machines boot, or fail to, at once, because time stands still in these cases.
 BOOTING = SimulationSettings(boot_seconds=0.0, halt_seconds=0.0)
-FAILING = SimulationSettings(boot_failure_odds=1.0)
+FAILING = replace(BOOTING, boot_failure_odds=1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,11 @@ class SimulatedMachines:
                 return replace(of, state=ABSENT), Done()
             case "on" if state == STARTING and ready_at is not None and ready_at > tx.now:
                 return None, Later((ready_at - tx.now).total_seconds())
+            case "on" if state == STARTING and self._fails(tx):
+                # Keep it starting: if nobody hears of this, it is asked again, and boots no more.
+                return None, ServiceError(
+                    "Server.InternalError", "Server.InternalError: Internal error on launch"
+                )
             case "on" if state in (RUNNING, STARTING):
                 return replace(of, state=RUNNING), Done()
             case "on":
@@ -118,11 +123,11 @@ class SimulatedMachines:
             case power:
                 raise AssertionError(f"{power} is no state of a power switch")
 
+    def _fails(self, tx: Tx) -> bool:
+        """Say whether a boot that has taken its time comes to nothing."""
+        return tx.world.random() < self.settings.boot_failure_odds
+
     def _start(self, tx: Tx, machine: _Machine) -> tuple[_Machine | None, Fate]:
-        if tx.world.random() < self.settings.boot_failure_odds:
-            return None, ServiceError(
-                "Server.InternalError", "Server.InternalError: Internal error on launch"
-            )
         ready_at = tx.now + timedelta(seconds=self.settings.boot_seconds)
         started = replace(machine, state=STARTING, ready_at=ready_at, boots=machine.boots + 1)
         return started, Later(self.settings.boot_seconds)

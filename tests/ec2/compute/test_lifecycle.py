@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -271,3 +272,14 @@ def test_a_launch_that_fails_ends_terminated_and_its_token_replays_to_it(tmp_pat
         leftovers(plane, client, id, held=held)
         other = {**LAUNCH, "ClientToken": "fails", "InstanceType": "t3.small"}
         assert code(client.run_instances, **other) == "IdempotentParameterMismatch"
+
+
+def test_a_boot_that_fails_takes_its_time_before_it_does(tmp_path: Path) -> None:
+    with running_plane(tmp_path, boot_seconds=60.0, boot_failure_odds=1.0, runners=0) as plane:
+        client = plane.client()
+        id = launch(client)["InstanceId"]
+        drive(plane)
+        assert described(client, id)["State"]["Name"] == "pending", "it boots"
+        plane.advance(timedelta(seconds=61))
+        drive(plane)
+        assert described(client, id)["State"]["Name"] == "terminated"
