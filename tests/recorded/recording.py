@@ -31,7 +31,7 @@ PLACES = {
 
 @dataclass(frozen=True)
 class Call:
-    """One answer of EC2's. `params` is None where the recording has no request.
+    """An answer of EC2's. `params` is None where the recording has no request.
 
     `code` is "" for a success, and `text` the message of a refusal. `pause` is how many seconds
     passed since the call before.
@@ -68,7 +68,7 @@ def lacking(source: str) -> str:
     """Say what is missing before recordings of the source can be read; "" if nothing is."""
     found = folder()
     if found is None:
-        return f"{FOLDER_VARIABLE} names no folder: docs/development.md says how to fill one"
+        return f"{FOLDER_VARIABLE} names no folder: tests/README.md says how to fill one"
     place = found / source / PLACES[source]
     return "" if place.is_dir() else f"{place} is not there: copy that folder of {source} to it"
 

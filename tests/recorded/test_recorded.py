@@ -1,4 +1,4 @@
-"""EC2's recorded answers, held against ours. What differs is a row of docs/differences.md.
+"""EC2's recorded answers, held against ours. A difference is a row of docs/differences.md.
 
 Skipped where `SAMETOKEN_RECORDED` names no folder of recordings: no repository of ours has any.
 """
