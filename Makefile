@@ -29,7 +29,7 @@ unexport PYTHONPATH PYTHONHOME
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install demo test check format serve simulate chaos chaos-check bench scale docs \
-	changes changelog lock old-sqlite clean
+	changes changelog lock old-sqlite clients clean
 
 help: ## Print this list.
 	@echo 'Usage: make TARGET   (needs Python 3.11 or newer; PYTHON=... names another)'
@@ -88,6 +88,8 @@ lock: $(VENV)/.lock ## Pin what pyproject.toml asks for (UPGRADE=1: the newest o
 		--output-file requirements/demo.txt
 	$(VENV)/lock/bin/$(subst pyproject.toml,--group bench,$(COMPILE)) \
 		--output-file requirements/bench.txt
+	$(VENV)/lock/bin/$(subst pyproject.toml,--group clients,$(COMPILE)) \
+		--output-file requirements/clients.txt
 	$(VENV)/lock/bin/$(subst pyproject.toml,--group lock,$(COMPILE)) \
 		--output-file requirements/lock.txt
 
@@ -95,6 +97,11 @@ lock: $(VENV)/.lock ## Pin what pyproject.toml asks for (UPGRADE=1: the newest o
 old-sqlite: ## Fetch an old SQLite, with which `make test` parses all SQL (needs npm and Node).
 	@npm install --silent --no-save --no-package-lock --ignore-scripts --no-audit --no-fund \
 		--prefix build/old-sqlite sql.js@1.6.2
+
+# Half a gigabyte, which only the tests of these pages need. It runs no script of npm's packages.
+clients: $(VENV)/.clients ## Install clients of PyPI and npm, with which docs/clients is run.
+	@! command -v npm > /dev/null || npm install --silent --no-save --no-package-lock \
+		--ignore-scripts --no-audit --no-fund --prefix build/clients @aws-sdk/client-ec2@3.1169.0
 
 clean: ## Remove all that make made.
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -126,6 +133,14 @@ $(VENV)/.peers: requirements/bench.txt | $(VENV)/.made
 	@$(PYTHON) -m venv $(VENV)/peers
 	@$(VENV)/peers/bin/python -m pip --disable-pip-version-check --no-input --quiet \
 		install --require-hashes -r requirements/bench.txt
+	@touch $@
+
+# An environment of its own: clients pin what they share with us otherwise.
+$(VENV)/.clients: requirements/clients.txt | $(VENV)/.made
+	@echo 'installing clients whose pages are run (requirements/clients.txt)'
+	@$(PYTHON) -m venv $(VENV)/clients
+	@$(VENV)/clients/bin/python -m pip --disable-pip-version-check --no-input --quiet \
+		install --require-hashes -r requirements/clients.txt
 	@touch $@
 
 # An environment of its own inside .venv: the locking tool is not part of what it locks.

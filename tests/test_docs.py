@@ -16,28 +16,16 @@ import click
 import pytest
 
 from clients.commands import inside
+from clients.pages import shown_commands
 from exercises.requests import requests
 from sametoken.cli import main
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
-_BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 # Matches the line that tells a page's facts on botocore's model.
 _OF_THE_MODEL = re.compile(r"^botocore .*$", re.MULTILINE)
 # Commands that are not run here: `make` runs this suite itself.
 _ELSEWHERE = ("make",)
-
-
-def shown_commands(document: str) -> list[tuple[str, str]]:
-    """Return (command, output shown for it) of each `$ ` line in a document's console blocks."""
-    found: list[tuple[str, str]] = []
-    for block in _BLOCK.findall((ROOT / document).read_text()):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            lines = part.split("\n")
-            count = next(i for i, line in enumerate(lines) if not line.endswith("\\"))
-            command = "\n".join(lines[: count + 1])
-            found.append((command, "\n".join(lines[count + 1 :]).strip()))
-    return found
 
 
 @pytest.fixture
@@ -72,9 +60,9 @@ def served(tmp_path: Path) -> Iterator[dict[str, str]]:
 @pytest.mark.skipif(not (BIN / "aws").exists(), reason="the AWS CLI is not installed beside Python")
 def test_the_commands_of_the_readme_do_what_it_says(served: dict[str, str]) -> None:
     commands = [
-        (command, shown)
-        for command, shown in shown_commands("README.md")
-        if not command.startswith((*_ELSEWHERE, ".venv/bin/sametoken serve"))
+        (one.command, one.output)
+        for one in shown_commands((ROOT / "README.md").read_text())
+        if not one.command.startswith((*_ELSEWHERE, ".venv/bin/sametoken serve"))
     ]
     assert len(commands) >= 5, "the README's first use has been found"
     # Run all in one shell, as a reader does; a mark with the status follows each command.

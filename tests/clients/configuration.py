@@ -64,6 +64,8 @@ _NOT_LISTED = frozenset(
 _OWN = {"DescribeImages": {"Owners": ["self"]}, "DescribeSnapshots": {"OwnerIds": ["self"]}}
 # States that are shown for a while after a resource's end.
 _GONE = frozenset({"deleted", "terminated"})
+# Members that are the id of a resource which is shown so, or name it elsewhere.
+_IDS = ("CustomerGatewayId", "InstanceId", "NatGatewayId", "ResourceId", "VpnGatewayId")
 
 
 def standing(ec2: Any) -> dict[str, list[Document]]:
@@ -105,4 +107,4 @@ def _is_gone(one: Document) -> bool:
 
 def _ids(one: Document) -> set[str]:
     """Ids by which a document is a gone resource itself, or refers to one."""
-    return {one[name] for name in ("InstanceId", "NatGatewayId", "ResourceId") if one.get(name)}
+    return {one[name] for name in _IDS if one.get(name)}
