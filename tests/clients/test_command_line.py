@@ -186,8 +186,23 @@ def test_a_token_is_explained_with_its_attempts_and_what_differed(served: Server
     assert 'asked InstanceType = "t3.micro"' in told
     assert re.search(r"asked, kept as digests only: .*UserData", told)
     assert "secret" not in told
+    assert re.search(r"attempt 1 at [^\n]*: new \(request [^\n]*\)\n  attempt 2 at ", told)
     assert re.search(r"attempt 2 at [^\n]*: replay ", told)
     assert re.search(r"attempt 3 at [^\n]*: mismatch, differing in InstanceType, UserData ", told)
+
+    # A failure whose place another outcome takes is still the first attempt.
+    capacity = "capacity/us-east-1a/t3.nano"
+    sametoken("limits", "set", capacity, "0", database=served.database_url)
+    nano = {"InstanceType": "t3.nano", "Placement": {"AvailabilityZone": "us-east-1a"}}
+    with suppress(ClientError):
+        launch(ec2, "failing", **nano)
+    told = sametoken("tokens", "explain", "failing", database=served.database_url)
+    assert re.search(r"attempt 1 at [^\n]*: failed \(request ", told)
+    sametoken("limits", "unset", capacity, database=served.database_url)
+    launch(ec2, "failing", **nano)
+    told = sametoken("tokens", "explain", "failing", database=served.database_url)
+    assert re.search(r"attempt 1 at [^\n]*: failed\n  attempt 2 at [^\n]*: new ", told)
+
     said = refused("tokens", "explain", "unheard-of", database=served.database_url)
     assert "no request with the token 'unheard-of' is retained" in said
 

@@ -69,12 +69,10 @@ def _told(story: use.Story) -> str:
         hidden = sorted(outcome.fingerprint.digests.keys() - outcome.fingerprint.plain.keys())
         if hidden:
             lines.append(f"    asked, kept as digests only: {visible(', '.join(hidden))}")
-    for repeat in story.repeats:
-        differing = (
-            f", differing in {visible(', '.join(repeat.differing))}" if repeat.differing else ""
-        )
+    for one in story.attempts:
+        differing = f", differing in {visible(', '.join(one.differing))}" if one.differing else ""
+        request = "" if one.request_id is None else f" (request {one.request_id})"
         lines.append(
-            f"  attempt {repeat.number} at {repeat.made_at:%F %T}: {repeat.attempt}{differing} "
-            f"(request {repeat.request_id})"
+            f"  attempt {one.number} at {one.made_at:%F %T}: {one.attempt}{differing}{request}"
         )
     return "\n".join(lines)

@@ -293,6 +293,12 @@ def read_attempts(tx: Tx, entry: Entry) -> list[Repeat]:
     ]
 
 
+def claimed_at(tx: Tx, entry: Entry) -> datetime:
+    """Return the moment of the token's first attempt."""
+    [(claimed_us,)] = tx.send(statements.CLAIMED_AT, (entry.id,))
+    return from_microseconds(claimed_us)
+
+
 def find_everywhere(tx: Tx, client_token: str) -> list[Entry]:
     """Find the entries of a token in all scopes, including those of the services."""
     return [

@@ -149,6 +149,7 @@ NOTE = _written(
     " made_at = excluded.made_at, attempt = excluded.attempt, fields = excluded.fields,"
     " request_id = excluded.request_id"
 )
+CLAIMED_AT = _written("SELECT claimed_at FROM idempotency_entry WHERE id = ?")
 ATTEMPTS = _written(
     "SELECT number, made_at, attempt, CAST(fields AS text), request_id FROM idempotency_attempt"
     " WHERE entry_id = ? ORDER BY number"

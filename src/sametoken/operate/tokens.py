@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sametoken.errors import Misconfigured
 from sametoken.idempotency import entries
-from sametoken.idempotency.ledger import Entry, Outcome, Scope
+from sametoken.idempotency.ledger import Attempt, Entry, Outcome, OutcomeState, Scope
 from sametoken.operate.opened import Opened
 from sametoken.services.steps import INTERNAL_ACCOUNT
 from sametoken.store.port import Tx
@@ -29,24 +29,30 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
-    """A further request with the token: its number, its outcome, the fields that differed."""
+class Try:
+    """A request with the token: its number, its outcome, the fields that differed.
+
+    `request_id` is None of a first attempt whose failure a later one has made good.
+    """
 
     number: int
     made_at: datetime
     attempt: str
     differing: Sequence[str]
-    request_id: str
+    request_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """The story of a token in a scope: its outcome in each zone, and the repeats still kept."""
+    """The story of a token in a scope: its outcome in each zone, and the attempts still kept.
+
+    The first attempt is always among them.
+    """
 
     client_token: str
     scope: Scope
     outcomes: Sequence[Outcome]
-    repeats: Sequence[Repeat]
+    attempts: Sequence[Try]
 
 
 def newest(here: Opened[Reads], *, account: str | None, limit: int) -> list[Token]:
@@ -84,7 +90,21 @@ def explain(here: Opened[Reads], client_token: str, *, account: str | None) -> l
 
 def _story(tx: Tx, entry: Entry) -> Story:
     repeats = [
-        Repeat(row.number, row.made_at, row.attempt, row.fields, row.request_id)
+        Try(row.number, row.made_at, row.attempt, row.fields, row.request_id)
         for row in entries.read_attempts(tx, entry)
     ]
-    return Story(entry.client_token, entry.scope, entry.outcomes, repeats)
+    first = _first(entry.outcomes, entries.claimed_at(tx, entry))
+    return Story(entry.client_token, entry.scope, entry.outcomes, [first, *repeats])
+
+
+def _first(outcomes: Sequence[Outcome], claimed_at: datetime) -> Try:
+    """The attempt that claimed the token: its outcome was recorded in the same transaction.
+
+    Only a failure makes room for another outcome in its place.
+    """
+    for one in outcomes:
+        if one.recorded_at == claimed_at:
+            settled = one.state is OutcomeState.SETTLED
+            attempt = Attempt.NEW if settled else Attempt.FAILED
+            return Try(1, claimed_at, attempt.value, (), one.request_id)
+    return Try(1, claimed_at, Attempt.FAILED.value, (), None)
