@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from sametoken.errors import Transient
 from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.group_commit import run_batch
 from sametoken.store.jobs import Job
@@ -164,3 +165,30 @@ def uses_a_table_that_is_not_there(tx: Tx) -> None:
 def counts_notes(tx: Tx) -> str:
     """Read without writing, as a replay does."""
     return f"{tx.execute(sa.select(sa.func.count()).select_from(NOTE)).scalar_one()} notes"
+
+
+# -- members, and what was told and sent ---------------------------------------------------------
+
+
+def fails(*before: Fn) -> Fn:
+    def run(tx: Tx) -> None:
+        for fn in before:
+            fn(tx)
+        raise Transient("refused")
+
+    return run
+
+
+def told(bench: Bench, *fns: Fn) -> list[Any]:
+    """Run a batch; return the value, or the type of the error, of each member."""
+    futures = bench.run(fns)
+    return [type(one.exception()) if one.exception() else one.result() for one in futures]
+
+
+@contextmanager
+def watched(bench: Bench) -> Iterator[list[str]]:
+    sent: list[str] = []
+    bench.run([lambda tx: dbapi(tx.connection).set_trace_callback(sent.append)])
+    sent.clear()
+    yield sent
+    bench.run([lambda tx: dbapi(tx.connection).set_trace_callback(None)])

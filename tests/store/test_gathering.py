@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,18 @@ import pytest
 import sqlalchemy as sa
 
 from sametoken.errors import Transient
-from sametoken.resources.kit import counters, regions
 from sametoken.store import gathering
 from sametoken.store.dialects import Text, inserting
 from sametoken.store.gathering import Gathering
 from sametoken.store.port import Tx
 from sametoken.store.sqlite import dbapi
 from sametoken.store.statements import Straight
-from store.batches import Bench, Fn
+from store.batches import Bench, Fn, fails, told, watched
 from store.stores import NOTE, write
 
 PUT = inserting(NOTE, "name", "body")
 PUT_OTHERWISE = Text("INSERT INTO test_note (body, name) VALUES (?, ?)")
 LOOK = Text("SELECT name FROM test_note ORDER BY name")
-PLACE = ("000000000001", "us-east-1")
 
 
 @pytest.fixture
@@ -48,30 +45,6 @@ def looks(tx: Tx) -> list[str]:
 
 def looks_by_sqlalchemy(tx: Tx) -> list[str]:
     return [row.name for row in tx.execute(sa.select(NOTE.c.name).order_by(NOTE.c.name))]
-
-
-def fails(*before: Fn) -> Fn:
-    def run(tx: Tx) -> None:
-        for fn in before:
-            fn(tx)
-        raise Transient("refused")
-
-    return run
-
-
-def told(bench: Bench, *fns: Fn) -> list[Any]:
-    """Run a batch; return the value, or the type of the error, of each member."""
-    futures = bench.run(fns)
-    return [type(one.exception()) if one.exception() else one.result() for one in futures]
-
-
-@contextmanager
-def watched(bench: Bench) -> Iterator[list[str]]:
-    sent: list[str] = []
-    bench.run([lambda tx: dbapi(tx.connection).set_trace_callback(sent.append)])
-    sent.clear()
-    yield sent
-    bench.run([lambda tx: dbapi(tx.connection).set_trace_callback(None)])
 
 
 # -- gathered rows are there for everybody ------------------------------------------------------
@@ -173,8 +146,8 @@ def test_a_look_leaves_rows_with_other_keys_where_they_are(bench: Bench) -> None
 
 def test_a_look_that_does_more_is_refused(bench: Bench) -> None:
     removes = Text("DELETE FROM test_note WHERE name = ? RETURNING name")
-    member = lambda tx: tx.look(removes, ("a",), (NOTE.name, "a"))  # noqa: E731
-    assert told(bench, member) == [AssertionError]
+    found = told(bench, lambda tx: tx.look(removes, ("a",), (NOTE.name, "a")))
+    assert found == [AssertionError]
 
 
 # -- undoing ------------------------------------------------------------------------------------
@@ -417,46 +390,6 @@ def test_a_closed_connection_holds_no_lock_for_the_traceback_of_an_error(bench: 
 
     assert told(bench, keeps, puts("a")) == [Transient, None]
     assert bench.names() == ["a"]
-
-
-# -- transactions of one commit know of each other ----------------------------------------------
-
-
-def test_a_member_does_not_use_what_an_undone_one_kept(bench: Bench) -> None:
-    def keeps(value: str) -> Fn:
-        def run(tx: Tx) -> str:
-            regions.lock_region(tx, *PLACE)
-            return tx.cached(PLACE, "key", lambda: value)
-
-        return run
-
-    def renews(tx: Tx) -> None:
-        regions.renew_stamp(tx, *PLACE)
-
-    bench.run([lambda tx: regions.mark_seeded(tx, *PLACE)])
-    guilty = fails(renews, keeps("undone"))
-    assert told(bench, keeps("kept"), guilty, keeps("read")) == ["kept", Transient, "read"]
-    assert told(bench, renews, keeps("new"), keeps("newer")) == [None, "new", "new"]
-
-
-def test_debits_of_one_commit_know_of_each_other_but_not_of_undone_ones(bench: Bench) -> None:
-    name = counters.capacity_name("us-east-1a", "t3.micro")
-
-    def takes(amount: int) -> Fn:
-        def run(tx: Tx) -> int:
-            regions.lock_region(tx, *PLACE)
-            counters.debit(tx, PLACE, {name: amount})
-            return counters.free(tx, PLACE, [name])[name]
-
-        return run
-
-    bench.run([lambda tx: counters.set_maximum(tx, name, 5)])
-    members = takes(2), fails(takes(3)), takes(2), takes(2), takes(1)
-    with watched(bench) as sent:
-        assert told(bench, *members) == [3, Transient, 1, Transient, 0]
-        reads = [one for one in sent if one.startswith("SELECT counter.name, counter.used")]
-    # At first, and after each undoing.
-    assert len(reads) == 3
 
 
 def test_no_more_texts_are_remembered_than_there_may_be() -> None:

@@ -270,9 +270,9 @@ def test_a_row_without_traits_writes_none_and_one_with_many_writes_them_at_once(
     sent: list[str] = []
     write = Straight.write
 
-    def noted(self: Straight, sql: str, values: Sequence[Sequence[Any]]) -> None:
+    def noted(self: Straight, sql: str, values: Sequence[Sequence[Any]], keys: Any) -> None:
         sent.append(sql)
-        write(self, sql, values)
+        write(self, sql, values, keys)
 
     monkeypatch.setattr(Straight, "write", noted)
 

@@ -122,6 +122,8 @@ class Row:
 # Columns in the order of the fields of `Row`, as `from_record` needs them.
 _COLUMNS = [one.name for one in fields(Row) if one.name in RESOURCE.c]
 _VALUES = attrgetter(*_COLUMNS)
+_DOC = _COLUMNS.index("doc")
+_NOT_PLAIN = [_DOC, *(_COLUMNS.index(name) for name in ("created_at", "gone_at"))]
 # The columns that every selection of rows begins with.
 STORED = sa.select(*(RESOURCE.c[name] for name in _COLUMNS))
 _IN_IDS = RESOURCE.c.id.in_(sa.bindparam("ids", expanding=True))
@@ -158,7 +160,7 @@ _CHANGE = (
 def insert(tx: Tx, rows: Sequence[Row]) -> None:
     """Insert new rows with their traits, and put each under its parents."""
     stored = [_encoded(row) for row in rows]
-    tx.write(_INSERT, [[plain(value) for value in _VALUES(row)] for row in stored])
+    tx.write(_INSERT, [_written(row) for row in stored])
     traits.added(tx, stored)
     written = written_by(tx)
     written.rows |= {row.id: row for row in stored}
@@ -175,8 +177,16 @@ def insert(tx: Tx, rows: Sequence[Row]) -> None:
 def _encoded(row: Row) -> Row:
     """Return a new row as it will be read back."""
     values = list(_VALUES(row))
-    values[_COLUMNS.index("doc")] = Encoded(row.doc)
+    values[_DOC] = Encoded(row.doc)
     return Row(*values)
+
+
+def _written(row: Row) -> list[Any]:
+    """Return the values of `_COLUMNS` as drivers take them."""
+    values = list(_VALUES(row))
+    for place in _NOT_PLAIN:
+        values[place] = plain(values[place])
+    return values
 
 
 def by_ids(tx: Tx, ids: Iterable[str], *, lock: bool = False) -> dict[str, Row]:

@@ -73,16 +73,21 @@ class Stored(Protocol):
 
 def of(row: Stored) -> frozenset[Trait]:
     """Return the traits that a row has in the table; none once no listing shows it."""
+    return frozenset(Trait(name, value, row.gone_at) for name, value in _pairs(row))
+
+
+def _pairs(row: Stored) -> set[tuple[str, str]]:
+    """Return the names and values of a row's traits."""
     kind = KINDS[row.kind]
     if row.gone_at is not None and not kind.lingers:
-        return frozenset()
-    return frozenset(
-        Trait(name, indexed(value), row.gone_at) for name, value in _named(kind, row.doc)
-    )
+        return set()
+    return {(name, indexed(value)) for name, value in _named(kind, row.doc)}
 
 
 def indexed(value: str) -> str:
     """Return a value as the index has it: PostgreSQL keeps no NUL in a text."""
+    if len(value) <= VALUE_CHARACTERS_MAX and "\0" not in value:
+        return value
     return value.replace("\0", "\ufffd")[:VALUE_CHARACTERS_MAX]
 
 
@@ -105,15 +110,16 @@ def _paths(kind: str) -> list[tuple[str, list[str]]]:
 
 def _reach(value: Any, steps: Sequence[str]) -> Sequence[str]:
     """Return the texts at the end of a path; every element of a list is followed."""
-    rest = steps
-    for place, step in enumerate(steps):
+    taken = 0
+    for step in steps:
         if not isinstance(value, dict):
             break
         value = value.get(step)
-        rest = steps[place + 1 :]
+        taken += 1
     if isinstance(value, str):
         return (value,)
     if isinstance(value, list):
+        rest = steps[taken:]
         return [found for one in value for found in _reach(one, rest)]
     return ()
 
@@ -127,7 +133,14 @@ def members(kind: str) -> frozenset[str]:
 
 def added(tx: Tx, rows: Iterable[Stored]) -> None:
     """Write the traits of new rows."""
-    tx.write(_INSERT, [_values(row, trait) for row in rows for trait in of(row)])
+    tx.write(
+        _INSERT,
+        [
+            (row.account, row.region, row.kind, name, value, row.id, plain(row.gone_at))
+            for row in rows
+            for name, value in _pairs(row)
+        ],
+    )
 
 
 def changed(tx: Tx, old: Stored, new: Stored) -> None:
