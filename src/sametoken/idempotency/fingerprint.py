@@ -90,8 +90,8 @@ def id_of_key(key: bytes) -> str:
 def fingerprint(parameters: Mapping[str, Any], rules: Rules, key: bytes) -> Fingerprint:
     """Make the fingerprint of a request under `rules`; `key` is the deployment's own secret.
 
-    Those of the latest intents are remembered: callers ask for the same with one token after
-    another, and repeats for the same with one.
+    The latest ones are remembered: callers ask for the same with one token after another, and
+    repeats for the same with one.
     """
     intent = {name: value for name, value in parameters.items() if name not in rules.ignored}
     try:
@@ -104,8 +104,8 @@ def fingerprint(parameters: Mapping[str, Any], rules: Rules, key: bytes) -> Fing
     return _remembered(written, rules, key)
 
 
-# A version without references, in which equal values of the same types are written alike. None of
-# them is written as another.
+# A version without references: equal values of the same types are written alike, and values of
+# different types never are.
 _MARSHALLED = 2
 # Intents of a few kilobytes, a few megabytes in all. A longer one is worth the work.
 REMEMBERED_BYTES_MAX, REMEMBERED_MAX = 2_048, 500

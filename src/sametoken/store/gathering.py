@@ -27,7 +27,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any
 
 from sametoken.store.statements import Found, Key, Prepared, Straight
 
@@ -60,12 +60,8 @@ def _table(sql: str) -> str:
     return table
 
 
-class _Mark(NamedTuple):
-    """A savepoint that is open; how many rows were gathered, and were in the database, before."""
-
-    sql: str
-    gathered: int
-    written: int
+# A savepoint that is open; how many rows were gathered, and were in the database, before.
+_Mark = tuple[str, int, int]
 
 
 class Gathering(Straight):
@@ -121,8 +117,8 @@ class Gathering(Straight):
 
     def _protect(self) -> None:
         """Send the savepoints that are open, as something is about to be changed."""
-        for mark in self._marks[self._sent :]:
-            self._cursor.execute(mark.sql)
+        for sql, _, _ in self._marks[self._sent :]:
+            self._cursor.execute(sql)
             self._sent += 1
 
     def _make_way(self) -> None:
@@ -150,7 +146,13 @@ class Gathering(Straight):
             return self._send(sql, values)
         return super()._send(sql, values)
 
-    def _write(self, sql: str, rows: Sequence[Sequence[Any]], keys: Sequence[Key] | None) -> None:
+    def write(
+        self, sql: str, rows: Sequence[Sequence[Any]], keys: Sequence[Key] | None = None
+    ) -> None:
+        # A row that is gathered needs no transaction yet.
+        if self._is_listened_to():
+            super().write(sql, rows, keys)
+            return
         table = _table(sql)
         if self._waiting.setdefault(table, sql) != sql:
             self.flush()
@@ -162,23 +164,35 @@ class Gathering(Straight):
             self._keys.update(keys)
             self._rows += zip(repeat(sql), rows, keys, strict=False)
 
+    def exec_driver_sql(self, statement: str, *rest: Any, **more: Any) -> Any:
+        # The shorter way for savepoints that are set and released without being sent: each member
+        # has some.
+        is_set = statement.startswith("SAVEPOINT ")
+        is_released = statement.startswith("RELEASE ") and self._sent < len(self._marks)
+        if not (is_set or is_released) or self._is_listened_to():
+            return super().exec_driver_sql(statement, *rest, **more)
+        if self._check is not None:
+            self._check(self._raw)
+        if is_set:
+            self._marks.append((statement, len(self._rows), self._written))
+        else:
+            self._marks.pop()
+        return None
+
     def _command(self, sql: str) -> Any:
-        if sql.startswith("SAVEPOINT"):
-            self._marks.append(_Mark(sql, len(self._rows), self._written))
-            return
-        if len(self._marks) <= self._sent:
+        if self._sent == len(self._marks):
             super()._command(sql)
         if sql.startswith("RELEASE"):
             self._marks.pop()
-            self._sent = min(self._sent, len(self._marks))
+            self._sent = len(self._marks)
         else:
-            self._take_back(self._marks[-1])
+            self._take_back(*self._marks[-1][1:])
 
-    def _take_back(self, mark: _Mark) -> None:
+    def _take_back(self, gathered: int, written: int) -> None:
         """Return to the rows as they were: so many gathered, of which so many were written."""
-        del self._rows[mark.gathered :]
-        self._written = mark.written
-        waiting = self._rows[mark.written :]
+        del self._rows[gathered:]
+        self._written = written
+        waiting = self._rows[written:]
         self._waiting = {_table(sql): sql for sql, _, _ in waiting}
         self._keys = {key for _, _, key in waiting if key is not None}
         self._keyless = {_table(sql) for sql, _, key in waiting if key is None}

@@ -214,9 +214,9 @@ class Tx:
         return self.cache.get(topic, self.stamps[topic], key, read)
 
     def cached_form(self, topic: Hashable, key: Hashable, make: Callable[[], T]) -> T:
-        """Like `cached`, for values of which callers choose the keys. `make` reads what is cached.
+        """Like `cached`, for values of which callers choose the keys.
 
-        What it makes follows from that and from the key alone.
+        The value follows from the key, and from what `make` reads by `cached`, alone.
         """
         if self.cache is None or topic not in self.stamps:
             return make()

@@ -96,8 +96,8 @@ def _show_one(row: Row, attached: list[Row]) -> Shown:
         if attachment["InstanceId"] == row.id
     ]
     mappings.sort(key=lambda one: one["DeviceName"] != row.doc["RootDeviceName"])
-    document = shown_members(row)
-    document |= {
+    document = {
+        **shown_members(row),
         "InstanceId": row.id,
         "State": {"Code": STATE_CODES[InstanceState(row.state)], "Name": row.state},
         "LaunchTime": find_moment(row.private, "launched") or row.created_at,

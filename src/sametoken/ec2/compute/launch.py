@@ -35,6 +35,7 @@ from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import default_vpc, interfaces, vpcs
 from sametoken.resources.network.interfaces import INTERFACE
 from sametoken.resources.storage import account_images
+from sametoken.store.codec import Encoded
 from sametoken.store.port import Tx
 from sametoken.workflow import work
 
@@ -83,12 +84,16 @@ def perform(tx: Tx, request: Request) -> Made:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """What a launch may choose from: subnets by zone, and the counter of each zone's capacity."""
+    """Subnets by zone, of which a launch takes one, and the counter of each zone's capacity.
+
+    `counters` are all that tell whether there is room, the account's vCPUs first.
+    """
 
     image: Document
     instance_type: InstanceType
     subnets: dict[str, Row]
     capacity: dict[str, str]
+    counters: tuple[str, ...]
 
 
 def _plan(tx: Tx, request: Request, origin: list[Document]) -> tuple[Blueprint, int]:
@@ -160,7 +165,8 @@ def _choice(tx: Tx, request: Request) -> _Choice:
         placement_groups.require(tx, request.account, request.region, group)
     subnets = _candidate_subnets(tx, request)
     capacity = {zone: counters.capacity_name(zone, instance_type.name) for zone in subnets}
-    return _Choice(image, instance_type, subnets, capacity)
+    vcpus = counters.vcpus_name(request.account, request.region)
+    return _Choice(image, instance_type, subnets, capacity, (vcpus, *capacity.values()))
 
 
 def _find_image(tx: Tx, request: Request) -> Document:
@@ -225,8 +231,8 @@ def _choose_zone(tx: Tx, request: Request, choice: _Choice) -> tuple[str, int]:
     """The zone, and the number of instances: as many as fit, from MinCount to MaxCount."""
     least, most = request.params["MinCount"], request.params["MaxCount"]
     instance_type, names = choice.instance_type, choice.capacity
-    vcpus = counters.vcpus_name(request.account, request.region)
-    free = counters.free(tx, request.place, [vcpus, *names.values()])
+    vcpus = choice.counters[0]
+    free = counters.free(tx, request.place, choice.counters)
     allowed = free[vcpus] // instance_type.vcpus
     if allowed < least:
         raise ServiceError(
@@ -286,7 +292,7 @@ def _lay_out(
         blueprint.account,
         blueprint.region,
         "pending",
-        instance_document(blueprint, reservation, index, primary, id, token),
+        Encoded(instance_document(blueprint, reservation, index, primary, id, token)),
         tx.now,
         blueprint.zone,
         client_token=token,

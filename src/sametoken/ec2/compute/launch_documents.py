@@ -1,7 +1,7 @@
 """The blueprint of a launch, and the documents of its instances. No I/O.
 
 Documents hold everything that RunInstances accepted, shown or private, with EC2's defaults for
-members that the request leaves out. What all instances of a blueprint have alike is made once.
+members that the request leaves out. Members that all instances have alike are made once.
 """
 
 from __future__ import annotations

@@ -167,7 +167,9 @@ _COMPUTED: Mapping[str, Callable[[Row], Any]] = {
 
 def shown_members(row: Row) -> Document:
     """The members of the document that EC2 shows, as they are stored."""
-    return {name: value for name, value in row.doc.items() if name != "private"}
+    shown = dict(row.doc)
+    shown.pop("private", None)
+    return shown
 
 
 def arn(row: Row) -> str:

@@ -73,7 +73,7 @@ def free(tx: Tx, place: Place, names: Sequence[str]) -> dict[str, int]:
     """Return how much of each counter is left, without reserving any of it."""
     used = _used(tx, names)
     most = maxima(tx, place, names)
-    return {name: max(0, most[name] - used[name]) for name in names}
+    return {name: left if (left := most[name] - used[name]) > 0 else 0 for name in names}
 
 
 @dataclass(slots=True)

@@ -95,17 +95,23 @@ def _named(kind: Kind, doc: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for tag in doc.get("Tags") or ():
         yield TAG_KEY, tag["Key"]
         yield indexed(TAG + tag["Key"]), tag.get("Value", "")
-    for name, steps in _paths(kind.name):
-        for value in _reach(doc, steps):
-            # Most rows have an empty member alike: it would find too much to be of use.
-            if value:
-                yield name, value
+    for name, first, rest in _paths(kind.name):
+        found = doc.get(first)
+        # Most rows have an empty member alike: it would find too much to be of use.
+        if not found:
+            continue
+        if type(found) is str:
+            yield name, found
+        else:
+            yield from ((name, value) for value in _reach(found, rest) if value)
 
 
 @cache
-def _paths(kind: str) -> list[tuple[str, list[str]]]:
+def _paths(kind: str) -> list[tuple[str, str, list[str]]]:
     """Return the traits of a kind, each with the names on a path to its values."""
-    return [(name, path.split(".")) for name, paths in KINDS[kind].traits.items() for path in paths]
+    paths = [(name, path) for name, paths in KINDS[kind].traits.items() for path in paths]
+    split = [(name, path.split(".")) for name, path in paths]
+    return [(name, first, rest) for name, (first, *rest) in split]
 
 
 def _reach(value: Any, steps: Sequence[str]) -> Sequence[str]:
@@ -133,14 +139,11 @@ def members(kind: str) -> frozenset[str]:
 
 def added(tx: Tx, rows: Iterable[Stored]) -> None:
     """Write the traits of new rows."""
-    tx.write(
-        _INSERT,
-        [
-            (row.account, row.region, row.kind, name, value, row.id, plain(row.gone_at))
-            for row in rows
-            for name, value in _pairs(row)
-        ],
-    )
+    values: list[Sequence[Any]] = []
+    for row in rows:
+        place, gone_us = (row.account, row.region, row.kind), plain(row.gone_at)
+        values += [(*place, name, value, row.id, gone_us) for name, value in _pairs(row)]
+    tx.write(_INSERT, values)
 
 
 def changed(tx: Tx, old: Stored, new: Stored) -> None:
