@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from sametoken.errors import Transient
+from sametoken.store.clock import Pace
 from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.group_commit import run_batch
 from sametoken.store.jobs import Job
@@ -49,7 +49,9 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.path = SqliteDatabase(folder).path
         self.announced: list[set[str]] = []
-        self.session = SqliteSession(engine_for(SQLITE, lambda: small_disk(self.path)), SetWorld())
+        world = SetWorld()
+        engine = engine_for(SQLITE, lambda: small_disk(self.path))
+        self.session = SqliteSession(engine, world, Pace(world))
 
     def run(self, fns: Sequence[Fn], session: Any = None) -> list[Future[Any]]:
         """Run a batch; return its futures, all settled."""
@@ -165,30 +167,3 @@ def uses_a_table_that_is_not_there(tx: Tx) -> None:
 def counts_notes(tx: Tx) -> str:
     """Read without writing, as a replay does."""
     return f"{tx.execute(sa.select(sa.func.count()).select_from(NOTE)).scalar_one()} notes"
-
-
-# -- members, and what was told and sent ---------------------------------------------------------
-
-
-def fails(*before: Fn) -> Fn:
-    def run(tx: Tx) -> None:
-        for fn in before:
-            fn(tx)
-        raise Transient("refused")
-
-    return run
-
-
-def told(bench: Bench, *fns: Fn) -> list[Any]:
-    """Run a batch; return the value, or the type of the error, of each member."""
-    futures = bench.run(fns)
-    return [type(one.exception()) if one.exception() else one.result() for one in futures]
-
-
-@contextmanager
-def watched(bench: Bench) -> Iterator[list[str]]:
-    sent: list[str] = []
-    bench.run([lambda tx: dbapi(tx.connection).set_trace_callback(sent.append)])
-    sent.clear()
-    yield sent
-    bench.run([lambda tx: dbapi(tx.connection).set_trace_callback(None)])

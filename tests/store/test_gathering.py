@@ -6,8 +6,7 @@ Each history goes with the bug that it finds, which is planted to prove it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,37 +14,23 @@ import sqlalchemy as sa
 
 from sametoken.errors import Transient
 from sametoken.store import gathering
-from sametoken.store.dialects import Text, inserting
+from sametoken.store.dialects import Text
 from sametoken.store.gathering import Gathering
 from sametoken.store.port import Tx
 from sametoken.store.sqlite import dbapi
 from sametoken.store.statements import Straight
-from store.batches import Bench, Fn, fails, told, watched
+from store.batches import Bench, Fn
+from store.gathered import (
+    PUT,
+    PUT_OTHERWISE,
+    fails,
+    looks,
+    looks_by_sqlalchemy,
+    puts,
+    told,
+    watched,
+)
 from store.stores import NOTE, write
-
-PUT = inserting(NOTE, "name", "body")
-PUT_OTHERWISE = Text("INSERT INTO test_note (body, name) VALUES (?, ?)")
-LOOK = Text("SELECT name FROM test_note ORDER BY name")
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.session.reopen()
-
-
-def puts(*names: str) -> Fn:
-    return lambda tx: tx.write(PUT, [(name, "") for name in names])
-
-
-def looks(tx: Tx) -> list[str]:
-    return [name for (name,) in tx.send(LOOK)]
-
-
-def looks_by_sqlalchemy(tx: Tx) -> list[str]:
-    return [row.name for row in tx.execute(sa.select(NOTE.c.name).order_by(NOTE.c.name))]
-
 
 # -- gathered rows are there for everybody ------------------------------------------------------
 
@@ -146,8 +131,11 @@ def test_a_look_leaves_rows_with_other_keys_where_they_are(bench: Bench) -> None
 
 def test_a_look_that_does_more_is_refused(bench: Bench) -> None:
     removes = Text("DELETE FROM test_note WHERE name = ? RETURNING name")
-    found = told(bench, lambda tx: tx.look(removes, ("a",), (NOTE.name, "a")))
-    assert found == [AssertionError]
+
+    def removing(tx: Tx) -> None:
+        tx.look(removes, ("a",), (NOTE.name, "a"))
+
+    assert told(bench, removing) == [AssertionError]
 
 
 # -- undoing ------------------------------------------------------------------------------------

@@ -178,9 +178,12 @@ class Ledger:
         tx.send(statements.END, (now_us, gone))
         tx.send(statements.EXPIRE, (now_us, entries))
 
-    def sweep(self, tx: Tx, limit: int) -> int:
-        """Remove at most `limit` entries whose retention is over; returns how many."""
-        found = tx.send(statements.EXPIRED, (to_microseconds(tx.now), limit))
+    def sweep(self, tx: Tx, limit: int, until: datetime | None = None) -> int:
+        """Remove at most `limit` entries whose retention is over; returns how many.
+
+        It is over if it ends by `until`, which is now unless the clock may have leapt.
+        """
+        found = tx.send(statements.EXPIRED, (to_microseconds(until or tx.now), limit))
         expired = [row[0] for row in found]
         if expired:
             for forget in statements.FORGET:

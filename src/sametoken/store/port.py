@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -66,7 +66,8 @@ class Tx:
     """An open transaction: its connection, its moment, and the channels to wake after its commit.
 
     `now` is the store's clock, read once, so that everything in a transaction happens at the same
-    moment and no node's own clock is ever persisted. Ids minted here share the digits `near`.
+    moment and no node's own clock is ever persisted; `leapt` is how much of it never passed (see
+    `leaps`). Ids minted here share the digits `near`.
 
     `written` is for owners of tables: what this transaction wrote, so that it need not be read
     back, by a key of the owner's. `cache` and `stamps` are for `cached`. `kept` is for transactions
@@ -87,6 +88,7 @@ class Tx:
     connection: sa.Connection
     now: datetime
     world: World
+    leapt: timedelta = timedelta(0)
     channels: set[str] = field(default_factory=set)
     near: str = ""
     written: dict[Hashable, Any] = field(default_factory=dict)

@@ -91,7 +91,7 @@ def _shared(blueprint: Blueprint) -> dict[str, Any]:
         "InstanceType": blueprint.instance_type.name,
         "Architecture": image["Architecture"],
         "EbsOptimized": params.get("EbsOptimized", False),
-        "EnaSupport": True,
+        "EnaSupport": image.get("EnaSupport", False),
         # "The value xen is used for both Xen and Nitro hypervisors" (EC2 API reference, Instance).
         "Hypervisor": "xen",
         "CurrentInstanceBootMode": _boot_mode(blueprint),

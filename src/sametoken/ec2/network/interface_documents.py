@@ -22,7 +22,7 @@ INTERFACE_PATHS = {
     "operator.managed": "=false",
     "operator.principal": "",
     "private-ip-address": "PrivateIpAddress",
-    "requester-id": "",
+    "requester-id": "RequesterId",
     "attachment.nat-gateway-id": "",
     "group-name": "Groups[].GroupName",
 }
@@ -51,6 +51,9 @@ def show(row: Row) -> Document:
         "Status": "in-use" if document.get("Attachment") or is_served(row) else row.state,
         "PrivateIpAddresses": addresses_of(row),
         "TagSet": row.doc.get("Tags", []),
+        # Every request here is signed by the account itself.
+        "RequesterId": row.account,
+        "Operator": {"Managed": False},
     }
 
 
@@ -87,4 +90,5 @@ def instance_interface(row: Row) -> Document:
         "OwnerId": row.account,
         "PrivateIpAddresses": private,
         "Status": "in-use",
+        "Operator": {"Managed": False},
     }  # fmt: skip

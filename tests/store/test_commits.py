@@ -1,25 +1,14 @@
-"""Transactions of one commit know of each other, but not of what was undone."""
+"""Transactions of one commit know of each other, but of no undone one."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from sametoken.errors import Transient
 from sametoken.resources.kit import counters, regions
 from sametoken.store.port import Tx
-from store.batches import Bench, Fn, fails, told, watched
+from store.batches import Bench, Fn
+from store.gathered import fails, told, watched
 
 PLACE = ("000000000001", "us-east-1")
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.session.reopen()
 
 
 def test_a_member_does_not_use_what_an_undone_one_kept(bench: Bench) -> None:
