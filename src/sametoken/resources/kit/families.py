@@ -30,10 +30,13 @@ def find(tx: Tx, id: str) -> tuple[Row, list[Row]] | None:
 
     The same as `rows.find` and `rows.children` return.
     """
-    if id in written_by(tx).rows:
-        row = rows.find(tx, id)
-        assert row is not None, "it was written here"
-        return row, rows.children(tx, [id])[id]
+    written = written_by(tx)
+    if id in written.rows:
+        known: dict[str, Row] = written.rows
+        under = sorted(written.under[id]) if id in written.inserted else None
+        if under is None or not known.keys() >= set(under):
+            return known[id], rows.children(tx, [id])[id]
+        return known[id], [known[one] for one in under]
     found = [_row(one) for one in tx.send(_FIND, (id, id))]
     if not found or found[0].id != id:
         return None

@@ -7,14 +7,14 @@ its traits for as long as a listing may show it or its tombstone is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
 
-from sametoken.resources.kit.kinds import KINDS, Kind
+from sametoken.resources.kit.kinds import KINDS
 from sametoken.store.columns import Moment
 from sametoken.store.dialects import inserting, plain
 from sametoken.store.port import Tx
@@ -81,7 +81,21 @@ def _pairs(row: Stored) -> set[tuple[str, str]]:
     kind = KINDS[row.kind]
     if row.gone_at is not None and not kind.lingers:
         return set()
-    return {(name, indexed(value)) for name, value in _named(kind, row.doc)}
+    doc = row.doc
+    pairs: set[tuple[str, str]] = set()
+    for tag in doc.get("Tags") or ():
+        pairs.add((TAG_KEY, indexed(tag["Key"])))
+        pairs.add((indexed(TAG + tag["Key"]), indexed(tag.get("Value", ""))))
+    for name, first, rest in _paths(kind.name):
+        found = doc.get(first)
+        # Most rows have an empty member alike: it would find too much to be of use.
+        if not found:
+            continue
+        if type(found) is str:
+            pairs.add((name, indexed(found)))
+        else:
+            pairs.update([(name, indexed(value)) for value in _reach(found, rest) if value])
+    return pairs
 
 
 def indexed(value: str) -> str:
@@ -89,21 +103,6 @@ def indexed(value: str) -> str:
     if len(value) <= VALUE_CHARACTERS_MAX and "\0" not in value:
         return value
     return value.replace("\0", "\ufffd")[:VALUE_CHARACTERS_MAX]
-
-
-def _named(kind: Kind, doc: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for tag in doc.get("Tags") or ():
-        yield TAG_KEY, tag["Key"]
-        yield indexed(TAG + tag["Key"]), tag.get("Value", "")
-    for name, first, rest in _paths(kind.name):
-        found = doc.get(first)
-        # Most rows have an empty member alike: it would find too much to be of use.
-        if not found:
-            continue
-        if type(found) is str:
-            yield name, found
-        else:
-            yield from ((name, value) for value in _reach(found, rest) if value)
 
 
 @cache
