@@ -22,7 +22,7 @@ from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError, Transient
 from sametoken.faults import Point
 from sametoken.idempotency import sql_engine
-from sametoken.node import wire_services
+from sametoken.node import LOOK_SECONDS, wire_services
 from sametoken.server.admission import Admitted
 from sametoken.server.credentials import Principal
 from sametoken.server.execution import Executed, execute, needs_preparing, prepare
@@ -30,6 +30,7 @@ from sametoken.services.housekeeping import sweep
 from sametoken.services.machines import Machines, OneByOne
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.services.steps import Steps
+from sametoken.store import roll
 from sametoken.store.clock import Pace
 from sametoken.store.group_commit import run_batch
 from sametoken.store.jobs import JobQueue
@@ -49,6 +50,7 @@ from simulation.hazards import (
 )
 from simulation.history import ApiCall, Delivery, Fate
 from simulation.node_store import Store
+from simulation.promises import require
 from simulation.scheduler import SECOND, Actor, Group, Scheduler
 from simulation.world import SimulatedWorld
 
@@ -60,6 +62,8 @@ ANSWER_US_MAX = 20 * SECOND
 POLL_US = 5_000
 # A batch is left to grow for a time between these bounds.
 GATHER_US = (1_000, SECOND)
+# A part that died is missed within this time.
+HEARD_US_MAX = 10 * SECOND
 # After so many batches of a node, it is asked for all instances.
 LOOKED_AFTER = 20
 # A runner leases at most one of these numbers of rows at a time.
@@ -125,16 +129,18 @@ class Node:
         self._writer_waits = False
         self._batches = 0
         self._writer = scheduler.spawn(f"{self.name}/writer", self._write, self.group)
+        self._sweeper = scheduler.spawn(f"{self.name}/sweeper", self._keep, self.group)
+        self.parts = [self._writer, self._sweeper]
+        self._died_us = dict[str, int]()
         for number in range(self.runners):
             runner = WatchedRunner(
                 self.store, self.services, self.world, self.backlog,
                 leased_max=cluster.hazards.rng.choice(LEASED_MAX),
             )  # fmt: skip
-            scheduler.spawn(
-                f"{self.name}/runner-{number}", partial(self._drive, runner), self.group
-            )
-        ripener = Ripener(self.store)
-        scheduler.spawn(f"{self.name}/ripener", partial(self._drive, ripener), self.group)
+            name = f"{self.name}/runner-{number}"
+            self.parts.append(scheduler.spawn(name, partial(self._drive, runner), self.group))
+        ripener = partial(self._drive, Ripener(self.store))
+        self.parts.append(scheduler.spawn(f"{self.name}/ripener", ripener, self.group))
 
     def _expose(self, service: Service) -> Service:
         """Let a step's effect fail for one instance, and the driver's caller be stopped."""
@@ -225,8 +231,44 @@ class Node:
             self.cluster.idle[duty.channel].append(actor)
             scheduler.block()
 
+    def lose_part(self) -> None:
+        """Let a thread die, which the node has to notice. A writer dies between two batches."""
+        scheduler = self.cluster.scheduler
+        parts = [part for part in self.parts if part is not self._writer or self._writer_waits]
+        part = self.cluster.hazards.rng.choice(parts)
+        scheduler.note(f"{part.name} dies")
+        scheduler.let_die(part)
+        self._died_us.setdefault(part.name, scheduler.now_us)
+        for idle in self.cluster.idle.values():
+            if part in idle:
+                idle.remove(part)
+        after_us = int(LOOK_SECONDS * SECOND)
+        scheduler.spawn(f"{self.name}/watch", self._call_roll, self.group, after_us=after_us)
+
+    def _call_roll(self) -> None:
+        """End the process if one of its parts has died; a supervisor starts it again."""
+        if gone := roll.missing(self.parts):
+            self.cluster.scheduler.note(f"{self.name} ends without {', '.join(gone)}")
+            self.cluster.scheduler.crash(self.group)
+
+    def check_heard(self) -> None:
+        """LIVE: a node does not go on without one of its parts for longer than ten seconds."""
+        now_us, thawed_us = self.cluster.scheduler.now_us, self.group.frozen_until_us
+        for name, died_us in self._died_us.items():
+            is_late = now_us > max(died_us, thawed_us) + HEARD_US_MAX
+            require(not self.is_up or not is_late, "LIVE", "{} died, and nobody heard", name)
+
+    def _keep(self) -> None:
+        while True:
+            self.cluster.scheduler.block()
+            self._sweep()
+
     def sweep(self) -> None:
-        """Sweep as the node's sweeper does, until nothing is left to remove."""
+        """Have the node's sweeper sweep, if it lives."""
+        self.cluster.scheduler.wake(self._sweeper)
+
+    def _sweep(self) -> None:
+        """Sweep until nothing is left to remove."""
         try:
             self.cluster.before_sweep()
             while self.store.run(lambda tx: sweep(tx, self.engine)):
@@ -287,7 +329,10 @@ class Node:
         if action.hurries:
             with suppress(WouldWait):
                 return self.store.read_now(lambda tx: action.run(tx, request))
-        return self.store.read(lambda tx: action.run(tx, request))
+        found = self.store.read(lambda tx: action.run(tx, request))
+        if self.cluster.hazards.happens(self.cluster.hazards.swarm.read_cut):
+            raise Transient("the read took too long (simulated)", ran=False)
+        return found
 
 
 class Cluster:
@@ -318,6 +363,10 @@ class Cluster:
         self.nodes = [Node(self, f"node-{number}", runners) for number in range(nodes)]
         for node in self.nodes:
             node.start()
+
+    def check_heard(self) -> None:
+        for node in self.up():
+            node.check_heard()
 
     def up(self) -> list[Node]:
         return [node for node in self.nodes if node.is_up]

@@ -54,6 +54,7 @@ class App:
 
     async def _look(self) -> None:
         """Return if requests can be served: the database can be read, and the writer lives."""
+        self.store.check()
         await self._pools.read(lambda: self.store.read(lambda tx: tx.now))
         await self._writer.look()
 
