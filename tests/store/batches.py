@@ -122,6 +122,7 @@ def meets_an_io_error(tx: Tx) -> None:
 
 def loses_its_savepoint(tx: Tx) -> None:
     """End the transaction, and open a savepoint of the same name in its place."""
+    write("guilty-before")(tx)
     raw = dbapi(tx.connection)
     raw.execute("ROLLBACK")
     raw.execute("SAVEPOINT member")

@@ -136,6 +136,7 @@ class SqliteSession:
             cache=self._cache,
             stamps=self._stamps,
             known=self._known,
+            only_writer=True,
         )
 
     def command(self, sql: str) -> None:
