@@ -99,11 +99,11 @@ async def serve_edge(
         end(drain=False)
 
     loop = asyncio.get_running_loop()
-    watching = loop.create_task(_watch(store.check, stop, give_up))
     _, writer = await loop.create_connection(
         lambda: FarWriter(settings.choices, world, end), sock=line
     )
     app = _app(settings, store, writer, world, in_work)
+    watching = loop.create_task(_watch(app.check, stop, give_up))
     edge = Edge(app, bound, world=world, open=open)
     await Front(app, edge, settings.drain_seconds).serve(stop, lambda: all(drains))
     watching.cancel()
