@@ -101,8 +101,8 @@ class Background:
             news.set()
 
     def _keep(self) -> None:
-        """Sweep, at once and then now and then; a sweep that fails is tried again."""
-        while not self._stop.is_set():
+        """Sweep now and then; a sweep that fails is tried again."""
+        while not self._world.wait(self._stop, self._sweep_seconds):
             try:
                 while self._store.run(lambda tx: sweep(tx, self._engine)):
                     pass
@@ -110,7 +110,6 @@ class Background:
                 log.warning("sweep: %s", busy)
             except Exception:
                 log.exception("sweep: our bug")
-            self._world.wait(self._stop, self._sweep_seconds)
 
     def _beat(self, life: Life) -> None:
         while not self._stop.is_set():

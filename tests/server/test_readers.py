@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_accounts_that_wait_are_read_for_in_turns(
     shared.submit("first", held.read, patient())
     held.await_begun(1)
     waiting = [
-        shared.submit(account, lambda name=f"{account}{number}": told.append(name), patient())  # type: ignore[misc]
+        shared.submit(account, partial(told.append, f"{account}{number}"), patient())
         for account in "ab"
         for number in range(2)
     ]

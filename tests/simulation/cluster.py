@@ -22,7 +22,7 @@ from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError, Transient
 from sametoken.faults import Point
 from sametoken.idempotency import sql_engine
-from sametoken.node import LOOK_SECONDS, wire_services
+from sametoken.node import wire_services
 from sametoken.server.admission import Admitted
 from sametoken.server.credentials import Principal
 from sametoken.server.execution import Executed, execute, needs_preparing, prepare
@@ -30,7 +30,6 @@ from sametoken.services.housekeeping import sweep
 from sametoken.services.machines import Machines, OneByOne
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.services.steps import Steps
-from sametoken.store import roll
 from sametoken.store.clock import Pace
 from sametoken.store.group_commit import run_batch
 from sametoken.store.jobs import JobQueue
@@ -50,7 +49,7 @@ from simulation.hazards import (
 )
 from simulation.history import ApiCall, Delivery, Fate
 from simulation.node_store import Store
-from simulation.promises import require
+from simulation.parts import Parts
 from simulation.scheduler import SECOND, Actor, Group, Scheduler
 from simulation.world import SimulatedWorld
 
@@ -62,8 +61,6 @@ ANSWER_US_MAX = 20 * SECOND
 POLL_US = 5_000
 # A batch is left to grow for a time between these bounds.
 GATHER_US = (1_000, SECOND)
-# A part that died is missed within this time.
-HEARD_US_MAX = 10 * SECOND
 # After so many batches of a node, it is asked for all instances.
 LOOKED_AFTER = 20
 # A runner leases at most one of these numbers of rows at a time.
@@ -130,17 +127,17 @@ class Node:
         self._batches = 0
         self._writer = scheduler.spawn(f"{self.name}/writer", self._write, self.group)
         self._sweeper = scheduler.spawn(f"{self.name}/sweeper", self._keep, self.group)
-        self.parts = [self._writer, self._sweeper]
-        self._died_us = dict[str, int]()
+        self.parts = Parts(scheduler, self.group)
+        self.parts.all += [self._writer, self._sweeper]
         for number in range(self.runners):
             runner = WatchedRunner(
                 self.store, self.services, self.world, self.backlog,
                 leased_max=cluster.hazards.rng.choice(LEASED_MAX),
             )  # fmt: skip
             name = f"{self.name}/runner-{number}"
-            self.parts.append(scheduler.spawn(name, partial(self._drive, runner), self.group))
+            self.parts.all.append(scheduler.spawn(name, partial(self._drive, runner), self.group))
         ripener = partial(self._drive, Ripener(self.store))
-        self.parts.append(scheduler.spawn(f"{self.name}/ripener", ripener, self.group))
+        self.parts.all.append(scheduler.spawn(f"{self.name}/ripener", ripener, self.group))
 
     def _expose(self, service: Service) -> Service:
         """Let a step's effect fail for one instance, and the driver's caller be stopped."""
@@ -232,31 +229,9 @@ class Node:
             scheduler.block()
 
     def lose_part(self) -> None:
-        """Let a thread die, which the node has to notice. A writer dies between two batches."""
-        scheduler = self.cluster.scheduler
-        parts = [part for part in self.parts if part is not self._writer or self._writer_waits]
-        part = self.cluster.hazards.rng.choice(parts)
-        scheduler.note(f"{part.name} dies")
-        scheduler.let_die(part)
-        self._died_us.setdefault(part.name, scheduler.now_us)
-        for idle in self.cluster.idle.values():
-            if part in idle:
-                idle.remove(part)
-        after_us = int(LOOK_SECONDS * SECOND)
-        scheduler.spawn(f"{self.name}/watch", self._call_roll, self.group, after_us=after_us)
-
-    def _call_roll(self) -> None:
-        """End the process if one of its parts has died; a supervisor starts it again."""
-        if gone := roll.missing(self.parts):
-            self.cluster.scheduler.note(f"{self.name} ends without {', '.join(gone)}")
-            self.cluster.scheduler.crash(self.group)
-
-    def check_heard(self) -> None:
-        """LIVE: a node does not go on without one of its parts for longer than ten seconds."""
-        now_us, thawed_us = self.cluster.scheduler.now_us, self.group.frozen_until_us
-        for name, died_us in self._died_us.items():
-            is_late = now_us > max(died_us, thawed_us) + HEARD_US_MAX
-            require(not self.is_up or not is_late, "LIVE", "{} died, and nobody heard", name)
+        """Let a thread die, but no writer: it dies only by a bug, with the batch that met it."""
+        idle = list(self.cluster.idle.values())
+        self.parts.lose_one(self.cluster.hazards.rng, idle, but=self._writer)
 
     def _keep(self) -> None:
         while True:
@@ -366,7 +341,7 @@ class Cluster:
 
     def check_heard(self) -> None:
         for node in self.up():
-            node.check_heard()
+            node.parts.check_heard()
 
     def up(self) -> list[Node]:
         return [node for node in self.nodes if node.is_up]

@@ -53,9 +53,9 @@ class Bounds:
     reply_seconds_max: float = 60.0
     # Seconds in which a spare connection has to send its request: probes send it at once.
     spare_seconds_max: float = 1.0
-    # Bytes of replies that the callers of all connections together have not read yet: a few of the
-    # largest. For a further one, the connections that have the most are cut.
-    unsent_bytes_max: int = 32 * 1024 * KIB
+    # Bytes of replies that the callers of all connections together have not read yet: a list of a
+    # thousand instances. For a further one, the connections that have the most are cut.
+    unsent_bytes_max: int = 8 * 1024 * KIB
     # Seconds for requests in flight after the edge is told to stop: less than the 10 s after which
     # service managers commonly kill a process.
     drain_seconds_max: float = 8.0

@@ -56,8 +56,9 @@ REQUESTS_MAX = 256
 
 # A larger body is proven to be somebody's before it is parsed; parsing less takes under a ms.
 UNPROVEN_BYTES_MAX = 8 * KIB
-# Matches the key that a signature names which is not in a header.
-_CLAIMED_KEY = re.compile(rb"(?:^|&)(?:X-Amz-Credential|AWSAccessKeyId)=([A-Za-z0-9_]{1,128})")
+# Names of the fields in which a signature that is not in a header names its key, and such a key.
+_KEY_FIELDS = (b"AWSAccessKeyId=", b"X-Amz-Credential=")
+_KEY = re.compile(rb"[A-Za-z0-9_]{1,128}")
 
 # Returns an exchange with more fields set, or raises the refusal. A step that has to wait for
 # another thread returns an awaitable, and only for those requests that do wait.
@@ -203,10 +204,10 @@ class Pipeline:
             signature = self._signature(wire, {})
             prove = partial(_verified, exchange, signature)
             return self._with_principal(signature.access_key_id, prove, exchange)
-        claimed = _CLAIMED_KEY.search(wire.query) or _CLAIMED_KEY.search(wire.body)
-        if claimed is None:
+        key = _claimed_key(wire.query) or _claimed_key(wire.body)
+        if key is None:
             raise refusals.missing_parameter("AWSAccessKeyId")
-        return self._with_principal(claimed[1].decode("ascii"), lambda _: exchange, exchange)
+        return self._with_principal(key, lambda _: exchange, exchange)
 
     def _with_principal(
         self, key: str, prove: Callable[[Principal], object], exchange: Exchange
@@ -357,6 +358,16 @@ class Pipeline:
             raise executed.error
         codec = known(exchange.admitted).codec
         return exchange.answered(codec.render(known(executed.result), exchange.request_id))
+
+
+def _claimed_key(form: bytes) -> str | None:
+    """Return the key that a form's signature names, without a parse of the form."""
+    for name in _KEY_FIELDS:
+        at = form.find(name)
+        found = None if at < 0 else _KEY.match(form, at + len(name))
+        if found is not None:
+            return found[0].decode("ascii")
+    return None
 
 
 def _verified(exchange: Exchange, signature: Signature, principal: Principal) -> Exchange:

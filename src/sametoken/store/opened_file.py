@@ -49,7 +49,7 @@ class OpenedFile:
 def check_only_name(path: Path) -> None:
     """Raise `Misconfigured` if the file has other names: under each it would have other locks."""
     count = path.stat().st_nlink
-    if count > 1:
+    if path.is_file() and count > 1:
         raise Misconfigured(
             f"{path} has {count} names (hard links), under which two servers could serve it at "
             "once. Leave it one, or copy it with `sametoken backup`."
