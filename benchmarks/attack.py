@@ -23,6 +23,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from asking import signer_of
@@ -65,12 +66,12 @@ class Prepared:
     listing: bytes
 
 
-def _connected(address: Address) -> socket.socket:
+def connected(address: Address) -> socket.socket:
     return socket.create_connection(address, timeout=_PATIENCE_SECONDS)
 
 
-def _read_reply(link: socket.socket) -> bytes:
-    """Read one reply; its body is dropped."""
+def read_reply(link: socket.socket) -> tuple[bytes, bytes]:
+    """Read one reply; return its head and its body."""
     data = b""
     while b"\r\n\r\n" not in data:
         piece = link.recv(65536)
@@ -79,12 +80,14 @@ def _read_reply(link: socket.socket) -> bytes:
         data += piece
     head, _, rest = data.partition(b"\r\n\r\n")
     left = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]) - len(rest)
+    body = [rest]
     while left > 0:
         piece = link.recv(min(left, 1 << 20))
         if not piece:
             raise ConnectionError("closed")
         left -= len(piece)
-    return head
+        body.append(piece)
+    return head, b"".join(body)
 
 
 def _again(act: Callable[[], None]) -> None:
@@ -106,10 +109,10 @@ def describes(address: Address, prepared: Prepared) -> None:
     """Describes with 200 wildcards over instances with 50 tags, each as soon as one is answered."""
 
     def act() -> None:
-        with closing(_connected(address)) as link:
+        with closing(connected(address)) as link:
             while True:
                 link.sendall(prepared.describe)
-                _read_reply(link)
+                read_reply(link)
 
     _in_threads(DESCRIBES, act)
 
@@ -118,7 +121,7 @@ def listings(address: Address, prepared: Prepared) -> None:
     """Whole listings that nobody reads."""
 
     def act() -> None:
-        with closing(_connected(address)) as link:
+        with closing(connected(address)) as link:
             link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             link.sendall(prepared.listing)
             time.sleep(_PATIENCE_SECONDS)
@@ -132,7 +135,7 @@ def idle(address: Address, prepared: Prepared) -> None:
     while True:
         with suppress(OSError):
             if len(held) < IDLE:
-                held.append(_connected(address))
+                held.append(connected(address))
         if len(held) >= IDLE:
             time.sleep(0.1)
 
@@ -146,10 +149,10 @@ def bodies(address: Address, prepared: Prepared) -> None:
     )
 
     def act() -> None:
-        with closing(_connected(address)) as link:
+        with closing(connected(address)) as link:
             while True:
                 link.sendall(request)
-                _read_reply(link)
+                read_reply(link)
 
     _in_threads(SENDERS, act)
 
@@ -180,7 +183,7 @@ def attacked(attacks: Sequence[Attack], address: Address, prepared: Prepared) ->
 
 @dataclass(slots=True)
 class Course:
-    """What the other account met meanwhile."""
+    """Requests of the other account meanwhile, and what the server was seen to be."""
 
     seconds: list[float] = field(default_factory=list)
     refused: int = 0
@@ -209,7 +212,7 @@ def course(
             request = signer.request("RunInstances", {**LAUNCH, "ClientToken": uuid.uuid4().hex})
         began = time.perf_counter()
         caller.sendall(request)
-        status = _read_reply(caller)[9:12]
+        status = read_reply(caller)[0][9:12]
         found.seconds.append(time.perf_counter() - began)
         found.refused += status != b"200"
     stop.set()
@@ -231,33 +234,20 @@ def _watch(server: Server, found: Course, stop: threading.Event) -> None:
                 found.probes.append(False)
 
 
-def _prepare(folder: Path) -> tuple[Database, Key, Key]:
+def make_database(folder: Path) -> tuple[Database, Key, Key]:
     """Make a database with two accounts and no limits."""
     database = database_of(folder / "attacked.db")
     with open_store(database, RealWorld()) as store:
         prepared(store, database, RealWorld())
         assert database.key_file is not None, "a file's key is beside it"
         sealer = load_sealer(database.key_file, create=False)
-        keys = [
-            Key(*store.run(lambda tx, name=name: add_key(tx, sealer, name, access="full")))  # type: ignore[misc]
-            for name in ("caller", "hostile")
-        ]
-        for key in keys:
-            store.run(lambda tx, account=key.account: default_vpc.seed(tx, account, REGION))  # type: ignore[misc]
+        keys = []
+        for name in ("caller", "hostile"):
+            key = Key(*store.run(partial(add_key, sealer=sealer, account_name=name, access="full")))
+            store.run(partial(default_vpc.seed, account=key.account, region=REGION))
+            keys.append(key)
         lift_limits(store)
     return database, keys[0], keys[1]
-
-
-def _ask(server: Server, request: bytes) -> bytes:
-    with closing(_connected(server.address)) as link:
-        link.sendall(request)
-        data = b""
-        while b"</RunInstancesResponse>" not in data and b"</Response>" not in data:
-            piece = link.recv(1 << 20)
-            if not piece:
-                break
-            data += piece
-    return data
 
 
 def _launch(server: Server, signer: Signer, count: int, *, tags: int = 0) -> str:
@@ -268,7 +258,9 @@ def _launch(server: Server, signer: Signer, count: int, *, tags: int = 0) -> str
     for number in range(1, tags + 1):
         fields[f"TagSpecification.1.Tag.{number}.Key"] = f"key-{number}"
         fields[f"TagSpecification.1.Tag.{number}.Value"] = "abcdefgh" * 30
-    data = _ask(server, signer.request("RunInstances", fields))
+    with closing(connected(server.address)) as link:
+        link.sendall(signer.request("RunInstances", fields))
+        _, data = read_reply(link)
     assert b"<instanceId>" in data, data[-500:]
     return data.split(b"<instanceId>")[1].split(b"<")[0].decode()
 
@@ -290,7 +282,7 @@ def main() -> int:
     asked = words.parse_args()
     body, missed = [], 0
     with tempfile.TemporaryDirectory() as folder:
-        database, calm_key, hostile_key = _prepare(Path(folder))
+        database, calm_key, hostile_key = make_database(Path(folder))
         with ours(database, Path(folder) / "server.log") as server:
             signer, hostile = signer_of(server, calm_key), signer_of(server, hostile_key)
             id = _launch(server, signer, 1)
@@ -300,7 +292,7 @@ def main() -> int:
             for name, attacks in ATTACKS.items():
                 if name not in asked.only:
                     continue
-                with closing(_connected(server.address)) as caller:
+                with closing(connected(server.address)) as caller:
                     calm = course(server, caller, signer, id, asked.seconds / 2)
                     with attacked(attacks, server.address, _hostile(hostile)):
                         time.sleep(1.0)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from admitting import admit
 from sametoken import faults
@@ -35,7 +35,7 @@ from sametoken.store.group_commit import run_batch
 from sametoken.store.jobs import JobQueue
 from sametoken.store.port import Tx, WouldWait
 from sametoken.workflow.backlog import Backlog
-from sametoken.workflow.loop import Ripener
+from sametoken.workflow.loop import Duty, Ripener
 from sametoken.workflow.ports import Service
 from sametoken.workflow.runner import Runner
 from simulation.database import Database, Session
@@ -81,15 +81,6 @@ _CHANNELS = (Runner.channel, Ripener.channel)
 
 def _run(action: Read, request: Request, tx: Tx) -> Document:
     return action.run(tx, request)
-
-
-class Duty(Protocol):
-    """Background work that is done when it is due."""
-
-    @property
-    def channel(self) -> str: ...
-
-    def run_once(self) -> bool: ...
 
 
 class Node:
