@@ -37,7 +37,7 @@ from sametoken.settings import Database
 
 CONNECTIONS = 8
 ENDED_SECONDS_MAX, TIMES_USUAL_MAX, ACCEPTED_MIN = 30.0, 3.0, 0.8
-# What can be driven is measured so long, and another's usual launch so often.
+# Seconds for which driving is measured, and launches by which the usual time of one is.
 _DRIVING_SECONDS, _USUAL = 8.0, 9
 # A repeat of what was refused is tried for so long; its server has little else to do then.
 _REPEAT_SECONDS = 60.0
