@@ -287,6 +287,10 @@ class Store(Protocol):
         """
         ...
 
+    def check(self) -> None:
+        """Raise `Broken` if a thread of the store has died, or its file is not what it was."""
+        ...
+
     def listen(self, channel: str) -> threading.Event:
         """Return an event that each commit waking `channel` sets. The listener clears it."""
         ...
