@@ -31,7 +31,7 @@ PLACES = {
 
 @dataclass(frozen=True)
 class Call:
-    """One answer of EC2's. `params` is None where the recording has no request.
+    """Hold an answer of EC2's. `params` is None where the recording has no request.
 
     `code` is "" for a success, and `text` the message of a refusal. `pause` is how many seconds
     passed since the call before.
@@ -68,7 +68,7 @@ def lacking(source: str) -> str:
     """Say what is missing before recordings of the source can be read; "" if nothing is."""
     found = folder()
     if found is None:
-        return f"{FOLDER_VARIABLE} names no folder: docs/development.md says how to fill one"
+        return f"{FOLDER_VARIABLE} names no folder: tests/README.md says how to fill one"
     place = found / source / PLACES[source]
     return "" if place.is_dir() else f"{place} is not there: copy that folder of {source} to it"
 
@@ -119,11 +119,16 @@ def of_custodian(place: Path) -> Iterator[Tape]:
         named = _RECORDED_BY_ACTION.match(path.name)
         if named is None:
             continue
-        data = json.loads(path.read_text()).get("data") or {}
+        data = json.loads(path.read_text(), object_hook=_dated).get("data") or {}
         data.pop("ResponseMetadata", None)
         error = data.pop("Error", {})
         call = Call(named[1], data, error.get("Code", ""), error.get("Message", ""))
         yield Tape("cloud-custodian", f"{path.parent.name}/{path.stem}", (call,))
+
+
+def _dated(found: Document) -> Any:
+    """Read a moment, which placebo writes as a document, as a text."""
+    return "a moment" if found.get("__class__") == "datetime" else found
 
 
 def of_localstack(place: Path) -> Iterator[Tape]:

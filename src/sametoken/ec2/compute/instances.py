@@ -106,7 +106,7 @@ def _show_one(row: Row, attached: list[Row]) -> Shown:
         "ProductCodes": [],
         "Operator": {"Managed": False},
         "NetworkPerformanceOptions": {"BandwidthWeighting": "default"},
-        # Nothing here ever changes what an instance is billed as.
+        # UsageOperation never changes here.
         "UsageOperationUpdateTime": row.created_at,
         "MaintenanceOptions": {
             "RebootMigration": "default",
