@@ -224,6 +224,7 @@ def test_a_change_of_a_row_as_it_was_before_its_tags_is_stale(plane: Plane) -> N
         tags.set_all(tx, read, {"a": "1"})
         with pytest.raises(Stale):
             rows.change(tx, VPC, read, InstanceTenancy="dedicated")
+            tx.see()
 
     plane.run(overtaken)
     assert of(client, vpc) == {"a": "1"}
