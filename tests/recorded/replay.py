@@ -19,12 +19,19 @@ _WAIT_SECONDS = 1.5
 
 
 class Here:
-    """The accounts in which a tape is replayed: clients by caller, and how time passes."""
+    """The accounts in which a tape is replayed: clients by caller, and how time passes.
+
+    `instead` makes what a call of another service made, by EC2's actions; None of what it cannot.
+    """
 
     def __init__(
-        self, client: Callable[[str], Any], account: Callable[[str], str], later: Callable[[], None]
+        self,
+        client: Callable[[str], Any],
+        account: Callable[[str], str],
+        later: Callable[[], None],
+        instead: Callable[[Call], Document | None] = lambda call: None,
     ) -> None:
-        self.client, self.account, self.later = client, account, later
+        self.client, self.account, self.later, self.instead = client, account, later, instead
 
 
 def replay(tape: Tape, here: Here) -> Iterator[str]:
@@ -38,6 +45,9 @@ def replay(tape: Tape, here: Here) -> Iterator[str]:
         ids |= {tape.account: here.account(call.caller)} if tape.account else {}
         if call.pause >= _WAIT_SECONDS:
             here.later()
+        if not call.of_ec2:
+            made = here.instead(call)
+            list(differences("", call.answer, made or {}, ids))
         if not is_driven(call, ids):
             continue
         asked = translated(call.params, ids)

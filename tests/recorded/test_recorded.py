@@ -72,6 +72,7 @@ def of_stackd(plane: Plane) -> Iterator[str]:
             lambda caller: ground(caller).client,
             lambda caller: ground(caller).account,
             ground("").later,
+            lambda call: scenes.instead(call, ground(call.caller)),
         )
         yield from replay(tape, here)
 
