@@ -40,9 +40,11 @@ def replay(tape: Tape, here: Here) -> Iterator[str]:
     A call is left out if its action is not served, or if it names a resource that a call made
     which was left out.
     """
-    ids: dict[str, str] = {}
+    # Ids, and accounts: the tape's own is that of its first caller, others tell who they are.
+    ids = {tape.account: here.account(tape.calls[0].caller)} if tape.account else {}
     for call in tape.calls:
-        ids |= {tape.account: here.account(call.caller)} if tape.account else {}
+        if call.action == "GetCallerIdentity" and not call.code:
+            ids.setdefault(call.answer["Account"], here.account(call.caller))
         if call.pause >= _WAIT_SECONDS:
             here.later()
         if not call.of_ec2:
