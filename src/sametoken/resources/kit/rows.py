@@ -77,7 +77,8 @@ RESOURCE = sa.Table(
     ),
 )
 
-# EDGE: the rows that stand under others, that is, are attached to or inside them. See `endings`.
+# EDGE: the rows that stand under others, that is, are attached to or inside them (see `endings`),
+# or under a list of rows that has no row itself (`account_images`).
 EDGE = sa.Table(
     "resource_edge",
     metadata,
