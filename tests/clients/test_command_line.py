@@ -376,3 +376,22 @@ def test_the_stores_clock_is_told_with_how_far_it_is_ahead(new: str) -> None:
     _, ahead, leapt = sametoken("clock", database=new).splitlines()
     assert re.match(r"(23:59|1 day, 0:00):\d\d ahead of its host's clock", ahead)
     assert leapt.endswith("did not pass by it: tokens are kept so much longer")
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("srve",), "serve"),
+        (("tokens", "explian"), "explain"),
+        (("serve", "--prot"), "--port"),
+        (("limits", "set", "capacity/us-east-1a/t3.mico", "1"), "t3.micro"),
+    ],
+)
+def test_a_word_that_is_misspelt_is_answered_with_the_one_that_was_meant(
+    words: tuple[str, ...], meant: str, new: str
+) -> None:
+    sametoken("accounts", "create", "anyone", database=new)
+    done = CliRunner().invoke(main, words, env={DATABASE_VARIABLE: new})
+    assert done.exit_code != 0
+    assert "id you mean" in done.stderr
+    assert meant in done.stderr

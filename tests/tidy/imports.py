@@ -35,7 +35,7 @@ RINGS: tuple[tuple[str, ...], ...] = (
     ("__init__",),
     ("idempotency",),
     ("store",),
-    ("retry", "faults"),
+    ("retry", "faults", "patience"),
     ("errors", "nearest", "world"),
 )
 RING = {unit: number for number, ring in enumerate(RINGS) for unit in ring}
@@ -117,6 +117,7 @@ COMMANDS_KNOW: Mapping[str, set[str] | None] = {
     "testing": None,
     "faults": None,
     "errors": None,
+    "nearest": None,
     "world": None,
     "server": {"choices", "throttling"},
     "services": {"simulated_machines"},

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from sametoken.errors import SametokenError
+from sametoken.nearest import did_you_mean
 from sametoken.operate.collecting import uncollected
 
 # Imports a command's module. Its docstring is the command's line in `sametoken --help`.
@@ -46,6 +47,15 @@ class Commands(click.Group):
             return None
         with uncollected():
             return loader()
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name the one that was meant: click looks among loaded ones."""
+        name = args[0]
+        if name not in self._loaders and not name.startswith("-"):
+            ctx.fail(f"No such command {name!r}.{did_you_mean(name, self._loaders)}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         lines = [(name, self._loaders[name].__doc__ or "") for name in self.list_commands(ctx)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sametoken.ec2.catalog import QUOTAS
 from sametoken.errors import Misconfigured
+from sametoken.nearest import did_you_mean
 from sametoken.operate.opened import Opened
 from sametoken.resources.catalogues.geography import REGIONS, zone_by_name
 from sametoken.resources.catalogues.instance_types import INSTANCE_TYPES
@@ -50,7 +51,10 @@ def _check_capacity(zone: str, instance_type: str) -> None:
     if zone != "*" and zone_by_name(zone) is None:
         raise Misconfigured(f"{zone!r} is no zone; use one, such as us-east-1a, or *")
     if instance_type != "*" and instance_type not in INSTANCE_TYPES:
-        raise Misconfigured(f"{instance_type!r} is no instance type served here; use one, or *")
+        hint = did_you_mean(instance_type, INSTANCE_TYPES)
+        raise Misconfigured(
+            f"{instance_type!r} is no instance type served here; use one, or *.{hint}"
+        )
 
 
 def _check_quota(account: str, region: str) -> None:

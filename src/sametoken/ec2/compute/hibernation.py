@@ -27,14 +27,14 @@ def _configured(params: Mapping[str, Any]) -> bool:
     return bool(params.get("HibernationOptions", {}).get("Configured"))
 
 
-def check_launch(blueprint: Blueprint, volumes: Sequence[Mapping[str, Any]]) -> None:
+def check_launch(blueprint: Blueprint) -> None:
     """Refuse a launch prepared for hibernation on a type, or with a root volume, that has none."""
     if not _configured(blueprint.params):
         return
     kind = blueprint.instance_type
     if not instance_types.describe(kind)["HibernationSupported"]:
         raise _unsupported(f"Instances of type {kind.name} do not support hibernation.")
-    roots = [one for one in volumes if one["Device"] == blueprint.image["RootDeviceName"]]
+    roots = [one for one in blueprint.volumes if one["Device"] == blueprint.image["RootDeviceName"]]
     if not all(one["Encrypted"] for one in roots):
         raise _unsupported("The root volume must be encrypted for hibernation.")
 

@@ -257,10 +257,13 @@ _CHANGED_WITH: Accepted = {
 }  # fmt: skip
 
 
+def _validate_change(request: Request) -> None:
+    refuse_unsupported("", request.params, _CHANGED_WITH)
+
+
 def modify(tx: Tx, request: Request) -> Document:
     """Change the policy, the route tables, the subnets, the groups or the names of an endpoint."""
     params = request.params
-    refuse_unsupported("", params, _CHANGED_WITH)
     row = named(tx, request, ENDPOINT, "VpcEndpointId", lock=True)
     vpc = rows.by_ids(tx, [row.doc["VpcId"]])[row.doc["VpcId"]]
     _refuse_strange(row.doc["VpcEndpointType"], params)
@@ -336,6 +339,6 @@ ACTIONS: tuple[Action, ...] = (
         + conflicts("InvalidParameter", "FLD", way="with private names"),
     ),
     describing(ENDPOINTS),
-    Change("ModifyVpcEndpoint", modify, repeats=same("DER")),
+    Change("ModifyVpcEndpoint", modify, validate=_validate_change, repeats=same("DER")),
     Change("DeleteVpcEndpoints", delete, repeats=conflicts("InvalidVpcEndpointId.NotFound", "MEM")),
 )
