@@ -101,6 +101,11 @@ def test_an_endpoint_leaves_subnets_and_enters_others(ec2: Any, endpoint: dict[s
         VpcEndpointId=endpoint["VpcEndpointId"], AddSubnetIds=[entered], RemoveSubnetIds=[left]
     )
     assert set(interfaces_of(ec2, endpoint)) == {entered}
+    unknown = refusal(
+        ec2.modify_vpc_endpoint, VpcEndpointId=endpoint["VpcEndpointId"],
+        RemoveSubnetIds=["subnet-00000000"],
+    )  # fmt: skip
+    assert unknown.code == "InvalidSubnetID.NotFound"
     gone = ec2.describe_network_interfaces(Filters=by_filter("subnet-id", left))
     assert gone["NetworkInterfaces"] == []
 

@@ -22,9 +22,9 @@ REASON = (
 )
 
 
-def _configured(params: Mapping[str, Any]) -> bool:
-    """Return whether a launch asks for instances that can hibernate."""
-    return bool(params.get("HibernationOptions", {}).get("Configured"))
+def _configured(document: Mapping[str, Any]) -> bool:
+    """Return whether a launch asks for hibernation, or an instance was launched for it."""
+    return bool(document.get("HibernationOptions", {}).get("Configured"))
 
 
 def check_launch(blueprint: Blueprint) -> None:
@@ -42,7 +42,7 @@ def check_launch(blueprint: Blueprint) -> None:
 def check_stop(found: Sequence[Row]) -> None:
     """Refuse to hibernate an instance that was not launched for it."""
     for row in found:
-        if not row.doc["HibernationOptions"]["Configured"]:
+        if not _configured(row.doc):
             raise _unsupported(f"The instance '{row.id}' is not enabled for hibernation.")
 
 

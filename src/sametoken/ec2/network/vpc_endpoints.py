@@ -303,7 +303,8 @@ def modify(tx: Tx, request: Request) -> Document:
 
 def _change_subnets(tx: Tx, request: Request, row: Row, vpc: Row) -> None:
     """Leave subnets and enter others; an interface that stays keeps its address."""
-    params, left = request.params, request.params.get("RemoveSubnetIds", [])
+    params = request.params
+    left = [one.id for one in _of_vpc(tx, request, SUBNET, params.get("RemoveSubnetIds", []), vpc)]
     entered = _of_vpc(tx, request, SUBNET, params.get("AddSubnetIds", []), vpc)
     stays = [id for id in row.doc["SubnetIds"] if id not in left]
     new = [subnet for subnet in entered if subnet.id not in stays]
