@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
+from sametoken.ec2.kit import rehearsals
 from sametoken.ec2.kit.actions import Read
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
@@ -26,6 +27,7 @@ from sametoken.ec2.protocol.query import split_form
 from sametoken.ec2.protocol.signing import Signature, read_signature
 from sametoken.errors import ServiceError, Transient
 from sametoken.server import admission, identity, invocations, request_log
+from sametoken.server.admission import Admitted
 from sametoken.server.brief import Brief
 from sametoken.server.choices import Choices
 from sametoken.server.credentials import Credentials, Principal
@@ -100,9 +102,9 @@ class Pipeline:
             Stage("throttle", self._spend),
             Stage("parse", self._parse),
             Stage("authorise", self._authorise),
+            Stage("seed", self._seed),
             Stage("dry run", self._answer_dry_run),
             Stage("invocation", self._find_stand_in),
-            Stage("seed", self._seed),
             Stage("prepare", self._prepare),
             # Stages above look no token up, so none of their refusals can bind one.
             Stage("transaction", self._transact),
@@ -238,8 +240,23 @@ class Pipeline:
         admission.authorise(known(exchange.admitted))
         return exchange
 
-    def _answer_dry_run(self, exchange: Exchange) -> Exchange:
-        return exchange._replace(admitted=admission.answer_dry_run(known(exchange.admitted)))
+    def _answer_dry_run(self, exchange: Exchange) -> Exchange | Awaitable[Exchange]:
+        admitted = known(exchange.admitted)
+        if not admission.is_dry_run(admitted):
+            return exchange._replace(admitted=admission.without_dry_run(admitted))
+        if isinstance(admitted.action, Read):
+            raise refusals.dry_run()
+        return self._rehearse(admitted)
+
+    async def _rehearse(self, admitted: Admitted) -> Exchange:
+        """Raise DryRunOperation, or the refusal of what the request names and is not there."""
+        action, request = admitted.action, admitted.request
+
+        def look() -> None:
+            self._store.read(lambda tx: rehearsals.rehearse(tx, action, request))
+
+        await self._pools.read(look)
+        raise refusals.dry_run()
 
     def _find_stand_in(self, exchange: Exchange) -> Exchange:
         """Let the SDK's invocation id stand in for a missing token, if an operator chose that."""

@@ -78,6 +78,14 @@ def perform(tx: Tx, request: Request) -> Made:
     return Made({"reservation": reservation, "instances": ids}, resources=ids)
 
 
+def rehearse(tx: Tx, request: Request) -> None:
+    """Look up what a launch needs, and leave it at that."""
+    resolved, origin = launch_templates.laid_under(tx, request)
+    if resolved is not request:
+        launch_parameters.validate(resolved)
+    _blueprint(tx, resolved, origin)
+
+
 def _blueprint(tx: Tx, request: Request, origin: list[Document]) -> Blueprint:
     params = request.params
     image = _find_image(tx, request)
@@ -315,5 +323,6 @@ ACTIONS: tuple[Action, ...] = (
         rules=(_RULES,),
         repeats=doubles("DER"),
         shares=True,
+        rehearse=rehearse,
     ),
 )
