@@ -23,11 +23,13 @@ from sametoken.ec2.kit.actions import Read
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.ec2.protocol.model import ServiceModel
-from sametoken.ec2.protocol.query import split_form
-from sametoken.ec2.protocol.signing import Signature, read_signature
+from sametoken.ec2.protocol.query import Form, split_form
+from sametoken.ec2.protocol.signing import Signature, claimed_key, read_signature
+from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.errors import ServiceError, Transient
 from sametoken.server import admission, identity, invocations, request_log
 from sametoken.server.admission import Admitted
+from sametoken.server.bounds import KIB
 from sametoken.server.brief import Brief
 from sametoken.server.choices import Choices
 from sametoken.server.credentials import Credentials, Principal
@@ -52,6 +54,9 @@ log = logging.getLogger("sametoken.requests")
 # ones would only wait for it; refused at once, they leave the other half of the connections to
 # callers who come back.
 REQUESTS_MAX = 256
+
+# A larger body is proven to be somebody's before it is parsed; parsing less takes under a ms.
+UNPROVEN_BYTES_MAX = 8 * KIB
 
 # Returns an exchange with more fields set, or raises the refusal. A step that has to wait for
 # another thread returns an awaitable, and only for those requests that do wait.
@@ -96,6 +101,7 @@ class Pipeline:
         self._in_work: set[asyncio.Task[Exchange]] = set()
         self.stages: tuple[Stage, ...] = (
             Stage("path", self._check_path),
+            Stage("proof", self._prove_large),
             Stage("form", self._split_form),
             Stage("signature", self._authenticate),
             Stage("identity", self._say_who_calls),
@@ -184,6 +190,38 @@ class Pipeline:
             raise ServiceError("InvalidRequest", "EC2's API is at the path /.", http_status=404)
         return exchange
 
+    def _prove_large(self, exchange: Exchange) -> Exchange | Awaitable[Exchange]:
+        """Refuse a large body of nobody's before it is parsed, which takes the loop for long.
+
+        A signature in a header is checked over the raw bytes; of any other, that its key exists.
+        """
+        wire = known(exchange.wire)
+        if len(wire.body) <= UNPROVEN_BYTES_MAX:
+            return exchange
+        if wire.only("authorization") is not None:
+            signature = self._signature(wire, {})
+            prove = partial(_verified, exchange, signature)
+            return self._with_principal(signature.access_key_id, prove, exchange)
+        key = claimed_key(wire.query) or claimed_key(wire.body)
+        if key is None:
+            raise refusals.missing_parameter("AWSAccessKeyId")
+        return self._with_principal(key, lambda _: exchange, exchange)
+
+    def _with_principal(
+        self, key: str, prove: Callable[[Principal], object], exchange: Exchange
+    ) -> Exchange | Awaitable[Exchange]:
+        """Return `exchange` once `prove` has not refused the key's principal."""
+        principal = self._credentials.remembered(key)
+        if principal is not None:
+            prove(principal)
+            return exchange
+
+        async def look_up() -> Exchange:
+            prove(await self._find_principal(key))
+            return exchange
+
+        return look_up()
+
     def _split_form(self, exchange: Exchange) -> Exchange:
         wire = known(exchange.wire)
         form = split_form(wire.query, wire.body, wire.last("content-type"), wire.method)
@@ -191,26 +229,33 @@ class Pipeline:
 
     def _authenticate(self, exchange: Exchange) -> Exchange | Awaitable[Exchange]:
         """Prove who is calling: read the signature, look its key up, verify with the secret."""
+        signature = self._signature(known(exchange.wire), known(exchange.form))
+        principal = self._credentials.remembered(signature.access_key_id)
+        if principal is None:
+            return self._look_up(exchange, signature)
+        return _verified(exchange, signature, principal)
+
+    def _signature(self, wire: WireRequest, form: Form) -> Signature:
         signature = read_signature(
-            known(exchange.wire),
-            known(exchange.form),
+            wire,
+            form,
             now=self._world.now(),
             default_region=self._choices.default_region,
             allow_v2=self._choices.allow_signature_v2,
             allow_sha1=self._choices.allow_sha1,
         )
         admission.check_place(signature)
-        principal = self._credentials.remembered(signature.access_key_id)
-        if principal is None:
-            return self._look_up(exchange, signature)
-        return _verified(exchange, signature, principal)
+        return signature
 
     async def _look_up(self, exchange: Exchange, signature: Signature) -> Exchange:
-        key = signature.access_key_id
-        principal = await self._pools.read(partial(self._credentials.look_up, key))
+        principal = await self._find_principal(signature.access_key_id)
+        return _verified(exchange, signature, principal)
+
+    async def _find_principal(self, key: str) -> Principal:
+        principal = await self._pools.look_up(partial(self._credentials.look_up, key))
         if principal is None:
             raise refusals.auth_failure("The access key does not exist.")
-        return _verified(exchange, signature, principal)
+        return principal
 
     def _say_who_calls(self, exchange: Exchange) -> Exchange:
         """Answer a request to STS, whose one action needs only a signature."""
@@ -242,20 +287,14 @@ class Pipeline:
 
     def _answer_dry_run(self, exchange: Exchange) -> Exchange | Awaitable[Exchange]:
         admitted = known(exchange.admitted)
-        if not admission.is_dry_run(admitted):
-            return exchange._replace(admitted=admission.without_dry_run(admitted))
-        if isinstance(admitted.action, Read):
-            raise refusals.dry_run()
-        return self._rehearse(admitted)
+        if admission.is_dry_run(admitted):
+            return self._rehearse(admitted)
+        return exchange._replace(admitted=admission.without_dry_run(admitted))
 
     async def _rehearse(self, admitted: Admitted) -> Exchange:
         """Raise DryRunOperation, or the refusal of what the request names and is not there."""
-        action, request = admitted.action, admitted.request
-
-        def look() -> None:
-            self._store.read(lambda tx: rehearsals.rehearse(tx, action, request))
-
-        await self._pools.read(look)
+        look = partial(rehearsals.rehearse, action=admitted.action, request=admitted.request)
+        await self._pools.read(admitted.request.account, lambda: self._store.read(look))
         raise refusals.dry_run()
 
     def _find_stand_in(self, exchange: Exchange) -> Exchange:
@@ -302,7 +341,7 @@ class Pipeline:
     async def _look_apart(self, exchange: Exchange, action: Read) -> Exchange:
         """Read and render in a reader's thread: a list may be megabytes long."""
         look = partial(self._look, exchange, action, self._store.read)
-        answered = await self._pools.read(look)
+        answered = await self._pools.read(known(exchange.principal).account, look)
         if action.hurries:
             self._brief.note(answered)
         return answered

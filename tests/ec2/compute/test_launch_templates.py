@@ -173,3 +173,14 @@ def test_a_template_keeps_no_data_that_no_launch_could_use(
     version = {"LaunchTemplateId": id, "LaunchTemplateData": data}
     assert code(ec2.create_launch_template_version, **version) == expected
     assert numbers(ec2.describe_launch_template_versions(LaunchTemplateId=id)) == [1]
+
+
+def test_a_version_shows_the_image_that_its_alias_stands_for_where_asked(ec2: Any) -> None:
+    id = template(ec2, "web", 1)
+    shown = [
+        ec2.describe_launch_template_versions(LaunchTemplateId=id, ResolveAlias=resolved)[
+            "LaunchTemplateVersions"
+        ][0]["LaunchTemplateData"]["ImageId"]
+        for resolved in (False, True)
+    ]
+    assert shown[0] == IMAGE and shown[1].startswith("ami-")

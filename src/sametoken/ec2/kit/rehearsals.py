@@ -28,7 +28,9 @@ _WORDS = frozenset({"default"})
 
 
 def rehearse(tx: Tx, action: Action, request: Request) -> None:
-    """Raise the refusal of a request that names what is not there."""
+    """Raise the refusal of a request that would change something, and names what is not there."""
+    if not action.mutates:
+        return
     for kind, id in _named(request.params):
         if id not in _WORDS and id.partition("-")[0] in ("", id, kind.prefix):
             rows.get(tx, kind, *request.place, [id])
