@@ -56,8 +56,8 @@ REQUESTS_MAX = 256
 
 # A larger body is proven to be somebody's before it is parsed; parsing less takes under a ms.
 UNPROVEN_BYTES_MAX = 8 * KIB
-# Names of the fields in which a signature that is not in a header names its key, and such a key.
-_KEY_FIELDS = (b"AWSAccessKeyId=", b"X-Amz-Credential=")
+# Fields in which a signature that is not in a header names its key, and the spelling of a key.
+_IN_FORM, _IN_QUERY = b"AWSAccessKeyId=", b"X-Amz-Credential="
 _KEY = re.compile(rb"[A-Za-z0-9_]{1,128}")
 
 # Returns an exchange with more fields set, or raises the refusal. A step that has to wait for
@@ -204,7 +204,11 @@ class Pipeline:
             signature = self._signature(wire, {})
             prove = partial(_verified, exchange, signature)
             return self._with_principal(signature.access_key_id, prove, exchange)
-        key = _claimed_key(wire.query) or _claimed_key(wire.body)
+        key = (
+            _claimed_key(wire.query, _IN_QUERY)
+            or _claimed_key(wire.query, _IN_FORM)
+            or _claimed_key(wire.body, _IN_FORM)
+        )
         if key is None:
             raise refusals.missing_parameter("AWSAccessKeyId")
         return self._with_principal(key, lambda _: exchange, exchange)
@@ -360,14 +364,11 @@ class Pipeline:
         return exchange.answered(codec.render(known(executed.result), exchange.request_id))
 
 
-def _claimed_key(form: bytes) -> str | None:
-    """Return the key that a form's signature names, without a parse of the form."""
-    for name in _KEY_FIELDS:
-        at = form.find(name)
-        found = None if at < 0 else _KEY.match(form, at + len(name))
-        if found is not None:
-            return found[0].decode("ascii")
-    return None
+def _claimed_key(form: bytes, field: bytes) -> str | None:
+    """Return the key that a form names in a field, without a parse of the form."""
+    at = form.find(field)
+    found = None if at < 0 else _KEY.match(form, at + len(field))
+    return None if found is None else found[0].decode("ascii")
 
 
 def _verified(exchange: Exchange, signature: Signature, principal: Principal) -> Exchange:
