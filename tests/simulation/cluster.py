@@ -36,12 +36,13 @@ from sametoken.store.jobs import JobQueue
 from sametoken.store.port import Tx, WouldWait
 from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.loop import Ripener
-from sametoken.workflow.ports import Service
+from sametoken.workflow.ports import Local, Service
 from sametoken.workflow.runner import Runner
 from simulation.database import Database, Session
 from simulation.fairness import WatchedRunner
 from simulation.hazards import (
     HazardousDriver,
+    HazardousLocal,
     HazardousService,
     Hazards,
     hazardous,
@@ -115,7 +116,7 @@ class Node:
         self.engine = sql_engine(b"simulated", records_attempts=True)
         simulation = SimulationSettings(boot_failure_odds=cluster.hazards.swarm.boot_fails)
         self.services = {
-            name: HazardousService(name, self._expose(service), cluster.hazards, self._detach)
+            name: self._hazardous(name, service)
             for name, service in wire_services(
                 self.store, self.engine, self.world, simulation
             ).items()
@@ -135,7 +136,14 @@ class Node:
         ripener = Ripener(self.store)
         scheduler.spawn(f"{self.name}/ripener", partial(self._drive, ripener), self.group)
 
-    def _expose(self, service: Service) -> Service:
+    def _hazardous(self, name: str, service: Service) -> HazardousService:
+        hazards = self.cluster.hazards
+        inner = self._expose(service)
+        if hazards.happens(hazards.swarm.service_called):
+            return HazardousService(name, inner, hazards, self._detach)
+        return HazardousLocal(name, inner, hazards, self._detach)
+
+    def _expose(self, service: Service) -> Local:
         """Let a step's effect fail for one instance, and the driver's caller be stopped."""
         hazards = self.cluster.hazards
         if isinstance(service, Steps):

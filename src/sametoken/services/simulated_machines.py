@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sametoken.errors import ServiceError
 from sametoken.services.machines import Wanted
 from sametoken.store.columns import Moment
+from sametoken.store.dialects import among
 from sametoken.store.port import Store, Tx
 from sametoken.workflow.ports import Done, Fate, Later, StaleOwner
 
@@ -32,7 +33,7 @@ MACHINE = sa.Table(
 
 _LOCK = (
     sa.select(MACHINE)
-    .where(MACHINE.c.instance.in_(sa.bindparam("instances", expanding=True)))
+    .where(among(MACHINE.c.instance, "instances"))
     .order_by(MACHINE.c.instance)
     .with_for_update()
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -54,6 +54,43 @@ def _joined(element: Joined, compiler: Any, **rest: Any) -> str:
 @compiles(Joined, POSTGRESQL)
 def _joined_on_postgresql(element: Joined, compiler: Any, **rest: Any) -> str:
     return f"string_agg({compiler.process(element.clauses, **rest)}, ' ')"
+
+
+class Texts(sa.types.TypeDecorator[Sequence[str]]):
+    """A list of texts in one value, so that a statement is the same for every length."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Sequence[str] | None, dialect: Any) -> str | None:
+        return None if value is None else codec.dumps(list(value))
+
+
+class _Among(sa.sql.functions.FunctionElement[Any]):
+    """Is the first of two clauses one of the texts that the second has?"""
+
+    inherit_cache = True
+    # Not Boolean: where a database has no such type, `= 1` would follow, and no index be used.
+    type = sa.types.NullType()
+
+
+@compiles(_Among)
+def _among(element: _Among, compiler: Any, **rest: Any) -> str:
+    column, texts = (compiler.process(one, **rest) for one in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({texts}))"  # noqa: S608 - names alone
+
+
+@compiles(_Among, POSTGRESQL)
+def _among_on_postgresql(element: _Among, compiler: Any, **rest: Any) -> str:
+    column, texts = (compiler.process(one, **rest) for one in element.clauses)
+    # An array that is made once: with it the look-up in an index is planned, however long it is.
+    return f"{column} = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST({texts} AS jsonb))))"
+
+
+def among(column: sa.Column[str], name: str) -> sa.ColumnElement[bool]:
+    """Is the column one of the texts that the parameter `name` lists?"""
+    found: Any = _Among(column, sa.bindparam(name, type_=Texts))
+    return cast(sa.ColumnElement[bool], found)
 
 
 # Drivers, as SQLAlchemy calls them, that mark values as the stores' own drivers do.

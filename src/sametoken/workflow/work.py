@@ -8,7 +8,7 @@ that drives it. Taking a lease raises the generation. A former owner can then ne
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -104,6 +104,10 @@ class Work:
     @property
     def is_last_step(self) -> bool:
         return self.step + 1 == len(self.the_plan.steps)
+
+    def at(self, step: int) -> Work:
+        """Return the work once it has come to that step of its plan, not tried yet."""
+        return replace(self, step=step, attempt=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,11 +251,13 @@ def forget(tx: Tx, instances: Sequence[str]) -> None:
         tx.execute(_FORGET, {"instances": list(instances)})
 
 
-def read_work(row: Any) -> Work:
-    """Make a `Work` of a row of `WORK`."""
+def read_work(row: Any, *, leased: bool = False) -> Work:
+    """Make a `Work` of a row of `WORK`; with `leased`, as its next owner is going to hold it."""
+    (
+        instance, account, region, zone, plan, epoch, step, attempt, generation, due_at, _,
+        deadline_at, spec, failure, token_form,
+    ) = row  # fmt: skip
     return Work(
-        row.instance, row.account, row.region, row.zone, row.plan, row.epoch, row.step,
-        row.attempt, row.generation, row.due_at, row.deadline_at, row.spec,
-        None if row.failure is None else (row.failure[0], row.failure[1]),
-        row.token_form,
+        instance, account, region, zone, plan, epoch, step, attempt, generation + leased, due_at,
+        deadline_at, spec, None if failure is None else (failure[0], failure[1]), token_form,
     )  # fmt: skip

@@ -22,7 +22,7 @@ from sametoken.resources.kit.regions import Place
 from sametoken.resources.kit.written import written_by
 from sametoken.store.codec import Encoded
 from sametoken.store.columns import Moment
-from sametoken.store.dialects import inserting, plain
+from sametoken.store.dialects import among, inserting, plain
 from sametoken.store.port import Stale, Tx
 
 metadata = sa.MetaData()
@@ -124,14 +124,14 @@ _COLUMNS = [one.name for one in fields(Row) if one.name in RESOURCE.c]
 _VALUES = attrgetter(*_COLUMNS)
 # The columns that every selection of rows begins with.
 STORED = sa.select(*(RESOURCE.c[name] for name in _COLUMNS))
-_IN_IDS = RESOURCE.c.id.in_(sa.bindparam("ids", expanding=True))
+_IN_IDS = among(RESOURCE.c.id, "ids")
 _BY_IDS = STORED.where(_IN_IDS).order_by(RESOURCE.c.id)
 _EXISTING = sa.select(RESOURCE.c.id).where(_IN_IDS)
 _LOCK_IDS = _BY_IDS.with_for_update()
 _CHILDREN = (
     STORED.add_columns(EDGE.c.parent)
     .join(EDGE, EDGE.c.child == RESOURCE.c.id)
-    .where(EDGE.c.parent.in_(sa.bindparam("parents", expanding=True)))
+    .where(among(EDGE.c.parent, "parents"))
     .order_by(RESOURCE.c.id)
 )
 _CHILDREN_OF_KIND = _CHILDREN.where(RESOURCE.c.kind == sa.bindparam("kind"))
@@ -147,11 +147,15 @@ _UNLINK = sa.delete(EDGE).where(
     EDGE.c.parent == sa.bindparam("parent"), EDGE.c.child == sa.bindparam("child")
 )
 _UNDER_NOBODY = sa.delete(EDGE).where(EDGE.c.child == sa.bindparam("e_child"))
-_CHANGED = ("state", "doc", "gone_at", "name", "zone", "version")
-_CHANGE = (
+
+# A column that is set is written to each index that has it, whether it changes or not. Most changes
+# leave the last two as they are.
+_CHANGED = ("id", "doc", "version", "state", "gone_at", "name")
+_CHANGE_ALL, _CHANGE_MOST = (
     sa.update(RESOURCE)
     .where(RESOURCE.c.id == sa.bindparam("r_id"), RESOURCE.c.version == sa.bindparam("r_read"))
-    .values({name: sa.bindparam(f"r_{name}") for name in _CHANGED})
+    .values({name: sa.bindparam(f"r_{name}") for name in columns})
+    for columns in (_CHANGED[1:], _CHANGED[1:-2])
 )
 
 
@@ -286,12 +290,16 @@ def children(tx: Tx, parents: Sequence[str], kind: Kind | None = None) -> dict[s
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A change of a row: members of its document, and its state; `state` None leaves the state."""
+    """A change of a row: members of its document, and its state; `state` None leaves the state.
+
+    `renames`: its natural key is that of `row` from now on, not the one that was read.
+    """
 
     row: Row
     doc: dict[str, Any]
     state: str | None = None
     cause: str = ""
+    renames: bool = False
 
     @property
     def target(self) -> str:
@@ -325,14 +333,15 @@ def write(tx: Tx, kind: Kind, moves: Sequence[Move]) -> list[Row]:
     if not moves:
         return []
     changed = [_changed(tx, kind, one) for one in moves]
+    whole = any(one.renames or _ends(kind, one) for one in moves)
+    columns = _CHANGED if whole else _CHANGED[:-2]
     values = [
-        {f"r_{name}": getattr(row, name) for name in ("id", *_CHANGED)}
-        | {"r_read": one.row.version}
+        {f"r_{name}": getattr(row, name) for name in columns} | {"r_read": one.row.version}
         for one, row in zip(moves, changed, strict=True)
     ]
     tx.alone()
     read = [(one.row.id, one.row.state, one.row.version) for one in moves[:5]]
-    done = tx.execute(_CHANGE, values)
+    done = tx.execute(_CHANGE_ALL if whole else _CHANGE_MOST, values)
     tx.expect(done, len(moves), lambda: Stale(f"not as it was read (state, version): {read}"))
     written = written_by(tx)
     for one, row in zip(moves, changed, strict=True):
