@@ -147,6 +147,13 @@ class Ledger:
             values = (now_us, attempt.value, told, request_id, entry.id, entry.id)
             tx.send(statements.NOTE, values)
 
+    def note_replays(self, tx: Tx, repeats: Sequence[tuple[Entry, str]]) -> None:
+        """Write replays down as `note` does, each of another entry, with its request's id."""
+        if self._records_attempts and repeats:
+            rows = dumps([[entry.id, request_id] for entry, request_id in repeats])
+            now_us = to_microseconds(tx.now)
+            tx.send(statements.NOTE_MANY, (now_us, Attempt.REPLAY.value, dumps([]), rows))
+
     def ended(self, tx: Tx, resources: Collection[str]) -> None:
         """Note that `resources` have ended. An entry's retention starts when its last one ends."""
         gone = dumps(list(resources))

@@ -65,9 +65,10 @@ def pass_fence(
     statement = _PASS_CLOSED if verb in (Verb.CLOSE, Verb.RELEASE) else _PASS
     closes = verb is Verb.CLOSE
     asking = given((call.instance, service, call.generation, closes) for call in calls)
-    passed = {row.instance for row in tx.execute(statement, asking)}
+    told = tx.execute(statement, asking)
     # Look after passing: a sweep that was under way has then removed the rows.
-    living = rows.existing(tx, passed)
+    living = rows.existing(tx, [call.instance for call in calls])
+    passed = {row.instance for row in told}
     forget(tx, sorted(passed - living))
     refused = {}
     for call in calls:

@@ -119,13 +119,23 @@ class Text:
 
 def inserting(table: sa.Table, *columns: str) -> Text:
     """Write the insertion of a row, for `Tx.write`, of values in the order of `columns`."""
-    json = [isinstance(table.c[name].type, sa.JSON) for name in columns]
     into = ", ".join(f'"{name}"' for name in columns)
-    untyped, typed = (
-        ", ".join(cast if is_json else "?" for is_json in json) for cast in ("?", "CAST(? AS json)")
-    )
+    untyped = ", ".join("?" for _ in columns)
+    # With its types told, PostgreSQL's store makes it the insertion of many rows (`of_columns`).
+    typed = ", ".join(f"CAST(? AS {_spelled(table.c[name].type)})" for name in columns)
     insert = f"INSERT INTO {table.name} ({into}) VALUES"
     return Text(f"{insert} ({untyped})", f"{insert} ({typed})")
+
+
+def _spelled(type: sa.types.TypeEngine[Any]) -> str:
+    """Spell a column's type for PostgreSQL. Texts have no length: a cast to one would cut them."""
+    for kind, name in (
+        (sa.JSON, "json"), (sa.Boolean, "boolean"), (sa.BigInteger, "bigint"),
+        (sa.Integer, "integer"),
+    ):  # fmt: skip
+        if isinstance(getattr(type, "impl", type), kind):
+            return name
+    return "text"
 
 
 def _named(sql: str) -> sa.TextClause:

@@ -35,6 +35,12 @@ log = logging.getLogger(__name__)
 # work at once. A stretch of so many takes a SQLite writer for about a tenth of a second.
 LEASED_MAX = 256
 
+# Seconds from one lease to the next, unless the one before had much: what is accepted meanwhile
+# goes together, since a few launches cost as many transactions as many do. A node that has nothing
+# to do begins at once, and a launch takes seconds to boot.
+GATHERING_SECONDS = 0.05
+MUCH = 64
+
 # So many releases take a SQLite writer for less than a tenth of a second too.
 RELEASED_MAX = 32
 
@@ -53,6 +59,8 @@ class Runner:
     )
     # The account that was last to get its share of a lease.
     turn: str = ""
+    # When the next lease is to be taken, by the monotonic clock.
+    rests_until: float = 0.0
 
     channel = works.CHANNEL
 
@@ -69,6 +77,7 @@ class Runner:
         self.turn = turns.last_turn(leased, self.turn)
         if not leased:
             return False
+        self.gather(len(leased))
         faults.reach(Point.WORK_LEASED)
         self._drive(leased)
         return True
@@ -76,6 +85,14 @@ class Runner:
     def lease(self, tx: Tx) -> tuple[datetime, list[Work]]:
         """Lease due work, in the turns of its accounts; returns the moment as well."""
         return tx.now, turns.lease(tx, self.leased_max, self.turn)
+
+    def gather(self, leased: int) -> None:
+        """After a lease of so many, let more gather before the next one, unless it was much."""
+        if leased < MUCH:
+            self.rests_until = self.world.monotonic() + GATHERING_SECONDS
+
+    def rest_seconds(self) -> float:
+        return max(0.0, self.rests_until - self.world.monotonic())
 
     def next_due(self, tx: Tx) -> datetime | None:
         return turns.next_due(tx)

@@ -8,7 +8,7 @@ that drives it. Taking a lease raises the generation. A former owner can then ne
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -107,7 +107,11 @@ class Work:
 
     def at(self, step: int) -> Work:
         """Return the work once it has come to that step of its plan, not tried yet."""
-        return replace(self, step=step, attempt=0)
+        return Work(
+            self.instance, self.account, self.region, self.zone, self.plan, self.epoch, step, 0,
+            self.generation, self.due_at, self.deadline_at, self.spec, self.failure,
+            self.token_form,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ version that was read (`Stale`), and the rows that stand under a row that ends (
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -373,15 +373,12 @@ def _changed(tx: Tx, kind: Kind, move: Move) -> Row:
         f"{row.id}: no way from {row.state} to {target}"
     )
     ending = _ends(kind, move)
-    return replace(
-        row,
-        state=target,
-        doc=Encoded({**row.doc, **move.doc}),
-        gone_at=tx.now if ending else row.gone_at,
-        name=None if ending else row.name,
-        version=row.version + 1,
-        parents=(),
-    )
+    doc = Encoded({**row.doc, **move.doc})
+    return Row(
+        row.id, row.kind, row.account, row.region, target, doc, row.created_at, row.zone,
+        None if ending else row.name, row.client_token, tx.now if ending else row.gone_at,
+        row.version + 1,
+    )  # fmt: skip
 
 
 def link(tx: Tx, parent: str, child: str) -> None:
