@@ -7,12 +7,11 @@ Statements are module constants. A statement that each database spells different
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.compiler import compiles
 
 from sametoken.store import codec
@@ -23,20 +22,33 @@ SQLITE, POSTGRESQL = "sqlite", "postgresql"
 # An auto-incremented key. SQLite increments only columns whose type is exactly INTEGER.
 BIG = sa.BigInteger().with_variant(sa.Integer, SQLITE)
 
-_INSERTS: Mapping[str, Callable[[sa.Table], Any]] = {
-    SQLITE: sqlite.insert,
-    POSTGRESQL: postgresql.insert,
-}
 
-
-@dataclass(frozen=True, slots=True, eq=False)
 class ByDialect:
-    """A statement in the spelling of each database."""
+    """A statement in the spelling of each database, made when it is first asked for.
 
-    statements: Mapping[str, sa.Executable]
+    SQLAlchemy's part for PostgreSQL takes a tenth of a start, so only who uses it imports it.
+    """
+
+    __slots__ = ("_build", "_made")
+
+    def __init__(self, build: Callable[[str], sa.Executable]) -> None:
+        self._build = build
+        self._made: dict[str, sa.Executable] = {}
 
     def written_for(self, dialect: str) -> sa.Executable:
-        return self.statements[dialect]
+        """Return the statement, the same object to all who ask. Raises KeyError."""
+        if dialect not in (SQLITE, POSTGRESQL):
+            raise KeyError(dialect)
+        found = self._made.get(dialect)
+        return self._made.setdefault(dialect, self._build(dialect)) if found is None else found
+
+
+def _insert(dialect: str, table: sa.Table) -> Any:
+    if dialect == SQLITE:
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
 
 
 class Joined(sa.sql.functions.FunctionElement[str]):
@@ -153,10 +165,7 @@ def locks_rows(dialect: str) -> bool:
 def insert_or_ignore(table: sa.Table, *, returning: sa.Column[Any]) -> ByDialect:
     """Insert a row unless its key is taken. Returns the column `returning` if it was inserted."""
     return ByDialect(
-        {
-            dialect: insert(table).on_conflict_do_nothing().returning(returning)
-            for dialect, insert in _INSERTS.items()
-        }
+        lambda dialect: _insert(dialect, table).on_conflict_do_nothing().returning(returning)
     )
 
 
@@ -174,10 +183,7 @@ def upsert(
     is, and no row is returned.
     """
     return ByDialect(
-        {
-            dialect: _upsert(insert(table), table, change, where, returning)
-            for dialect, insert in _INSERTS.items()
-        }
+        lambda dialect: _upsert(_insert(dialect, table), table, change, where, returning)
     )
 
 
@@ -210,9 +216,7 @@ def of_many(columns: Mapping[str, Any], build: Callable[[str, Any], sa.Executabl
     `build` gets the dialect's name and the columns of the given rows, as those of a table. The
     statement is executed with the parameters that `given` makes.
     """
-    return ByDialect(
-        {dialect: build(dialect, _given(dialect, columns)) for dialect in (SQLITE, POSTGRESQL)}
-    )
+    return ByDialect(lambda dialect: build(dialect, _given(dialect, columns)))
 
 
 def given(rows: Iterable[Sequence[Any]], **more: Any) -> dict[str, Any]:
@@ -254,7 +258,7 @@ def _insert_all(dialect: str, table: sa.Table, rows: Any) -> Any:
     key = [rows[column.name] for column in table.primary_key]
     # Without WHERE, SQLite takes ON CONFLICT for the condition of a join.
     found = sa.select(*rows).where(sa.true()).order_by(*key)
-    return _INSERTS[dialect](table).from_select(list(_types(table)), found)
+    return _insert(dialect, table).from_select(list(_types(table)), found)
 
 
 def plain(value: Any) -> Any:
@@ -281,6 +285,8 @@ def _given(dialect: str, columns: Mapping[str, Any]) -> Any:
             for number, (name, type) in enumerate(columns.items())
         ]
     else:
+        from sqlalchemy.dialects import postgresql
+
         each = sa.func.jsonb_array_elements(sa.cast(document, postgresql.JSONB)).table_valued(
             "value"
         )

@@ -75,7 +75,7 @@ def _due(dialect: str) -> sa.Executable:
     return text.bindparams(*moments).columns(*WORK.c)
 
 
-_DUE = ByDialect({dialect: _due(dialect) for dialect in (SQLITE, POSTGRESQL)})
+_DUE = ByDialect(_due)
 _TAKE = of_many(
     {"instance": sa.String},
     lambda dialect, one: (
