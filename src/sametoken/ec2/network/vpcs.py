@@ -92,6 +92,11 @@ VPCS = Noun(
 )
 
 
+def _made(row: Row) -> Document:
+    """The result of a create, which alone shows lists that are empty."""
+    return {"Vpc": {"Ipv6CidrBlockAssociationSet": [], "Tags": [], **VPCS.shown(row)}}
+
+
 def get_vpc(tx: Tx, request: Request, *, lock: bool = False) -> Row:
     """Return the VPC that the request names."""
     return named(tx, request, VPC, "VpcId", lock=lock)
@@ -133,7 +138,7 @@ def modify_vpc_attribute(tx: Tx, request: Request) -> Document:
 
 
 ACTIONS: tuple[Action, ...] = (
-    creating(VPCS, "CreateVpc", validate=_validate),
+    creating(VPCS, "CreateVpc", validate=_validate, result=_made),
     describing(VPCS),
     deleting(VPCS, "DeleteVpc"),
     Change(
