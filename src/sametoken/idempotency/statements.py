@@ -89,6 +89,12 @@ LOCK_MANY = _written(
     " AND account = {text_of[1]} AND region = {text_of[2]} AND action = {text_of[3]}"
     "{lock_in_order}"
 )
+# The keys that have entries, of those that are listed.
+TAKEN = _written(
+    "SELECT client_token, account, region, action"
+    " FROM {elements} JOIN idempotency_entry ON client_token = {text_of[0]}"
+    " AND account = {text_of[1]} AND region = {text_of[2]} AND action = {text_of[3]}"
+)
 FIND_OTHERS = _written(
     "SELECT {outcome} FROM idempotency_other_zone WHERE entry_id = ? ORDER BY zone"
 )

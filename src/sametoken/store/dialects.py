@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.util import PopulateDict
 
 from sametoken.store import codec
 from sametoken.store.columns import to_microseconds
@@ -49,6 +51,28 @@ def _insert(dialect: str, table: sa.Table) -> Any:
     from sqlalchemy.dialects import postgresql
 
     return postgresql.insert(table)
+
+
+class IndexWhere(sa.Index):
+    """An index of the rows that meet the condition `where`, on each database.
+
+    SQLAlchemy imports a whole dialect to check an option of it; for PostgreSQL's, only once the
+    option is asked for, which no node on SQLite does.
+    """
+
+    def __init__(self, name: str, *columns: str, where: str, unique: bool = False) -> None:
+        self.where = where
+        super().__init__(name, *columns, unique=unique, sqlite_where=sa.text(where))
+
+    @cached_property
+    def dialect_options(self) -> PopulateDict[str, Any]:
+        def options(dialect: str) -> Any:
+            made = self._kw_reg_for_dialect_cls(dialect)
+            if dialect == "postgresql":
+                made["where"] = sa.text(self.where)
+            return made
+
+        return PopulateDict(options)
 
 
 class Joined(sa.sql.functions.FunctionElement[str]):

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sametoken.resources.kit.rows import Row
 from sametoken.store.codec import dumps
 from sametoken.store.columns import Moment
-from sametoken.store.dialects import given, inserting, of_many, plain
+from sametoken.store.dialects import IndexWhere, given, inserting, of_many, plain
 from sametoken.store.port import Tx
 from sametoken.workflow.plans import PLANS, Plan, Step
 from sametoken.workflow.tokens import TokenForm, step_token
@@ -52,18 +52,16 @@ WORK = sa.Table(
     sa.Column("failure", sa.JSON(none_as_null=True)),
     # Rows that release 0.1.0 wrote have HASHED tokens until their next plan.
     sa.Column("token_form", sa.String(8), nullable=False, server_default=TokenForm.HASHED.value),
-    sa.Index(
+    IndexWhere(
         "work_due",
         "due_at",
-        sqlite_where=sa.text("due_at IS NOT NULL"),
-        postgresql_where=sa.text("due_at IS NOT NULL"),
+        where="due_at IS NOT NULL",
     ),
-    sa.Index(
+    IndexWhere(
         "work_turn",
         "account",
         "due_at",
-        sqlite_where=sa.text("due_at IS NOT NULL"),
-        postgresql_where=sa.text("due_at IS NOT NULL"),
+        where="due_at IS NOT NULL",
     ),
 )
 

@@ -22,7 +22,7 @@ from sametoken.resources.kit.regions import Place
 from sametoken.resources.kit.written import written_by
 from sametoken.store.codec import Encoded
 from sametoken.store.columns import Moment
-from sametoken.store.dialects import among, inserting, plain
+from sametoken.store.dialects import IndexWhere, among, inserting, plain
 from sametoken.store.port import Stale, Tx
 
 metadata = sa.MetaData()
@@ -47,33 +47,30 @@ RESOURCE = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     # Both have `gone_at`, so that a listing skips tombstones without reading their rows.
     sa.Index("resource_listing", "account", "region", "kind", "id", "gone_at"),
-    sa.Index(
+    IndexWhere(
         "resource_name",
         "account",
         "region",
         "kind",
         "name",
         unique=True,
-        sqlite_where=sa.text("name IS NOT NULL"),
-        postgresql_where=sa.text("name IS NOT NULL"),
+        where="name IS NOT NULL",
     ),
     sa.Index("resource_state", "account", "region", "kind", "state", "id", "gone_at"),
     # Ends with `id`, so that the rows of a token come in the order of a listing.
-    sa.Index(
+    IndexWhere(
         "resource_client_token",
         "account",
         "region",
         "kind",
         "client_token",
         "id",
-        sqlite_where=sa.text("client_token IS NOT NULL"),
-        postgresql_where=sa.text("client_token IS NOT NULL"),
+        where="client_token IS NOT NULL",
     ),
-    sa.Index(
+    IndexWhere(
         "resource_tombstone",
         "gone_at",
-        sqlite_where=sa.text("gone_at IS NOT NULL"),
-        postgresql_where=sa.text("gone_at IS NOT NULL"),
+        where="gone_at IS NOT NULL",
     ),
 )
 
