@@ -24,7 +24,7 @@ Document = dict[str, Any]
 PAGED = paged()
 # Least size of a page where the model sets none: known of some of EC2's lists, assumed of others.
 LEAST = 5
-# Lists of AWS's own resources that no action makes; they are empty here.
+# Lists of AWS's own resources that no action makes; each is shorter than a page.
 NOBODYS = frozenset({"DescribePrefixLists"})
 
 
@@ -61,7 +61,7 @@ def test_a_paginator_shows_each_once_and_the_same_as_one_answer(still: Plane, na
         for page in paginator.paginate(**asked, PaginationConfig={"PageSize": size})
     ]
     if name in NOBODYS:
-        assert whole == [] and pages == [[]]
+        assert whole and pages == [whole]
         return
     assert len(whole) >= max(LEAST, size + 1), "there is more than one page of them"
     assert [len(page) for page in pages[:-1]] == [size] * (len(pages) - 1), "pages are full"

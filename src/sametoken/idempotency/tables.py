@@ -65,11 +65,7 @@ ENTRY = sa.Table(
     *_outcome(nullable=True),
     # The token comes first, because `tokens explain` looks for a token in all scopes.
     sa.UniqueConstraint("client_token", "account", "region", "action", name="one_claim"),
-    IndexWhere(
-        "idempotency_entry_expiry",
-        "expires_at",
-        where="expires_at IS NOT NULL",
-    ),
+    IndexWhere("idempotency_entry_expiry", "expires_at", where="expires_at IS NOT NULL"),
 )
 
 # OTHER_ZONE has the outcomes in zones other than that of the entry's first outcome. Few entries

@@ -31,7 +31,7 @@ from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 
 from sametoken.store.pgconnect import Connection
 from sametoken.store.pgvalues import array, numbered, of_columns, written
-from sametoken.store.statements import Key, Parameters, Prepared, Rows, Sent, Straight
+from sametoken.store.statements import Parameters, Prepared, Rows, Sent, Straight
 
 # A connection's prepared statements: more than the program has, each with a few lengths of lists.
 # Beyond this many, the oldest is forgotten.
@@ -317,7 +317,7 @@ class Piped(Straight):
         columns = [array(column) for column in zip(*rows, strict=True)]
         return [self.pipe.send(together.sql, columns)]
 
-    def _write(self, sql: str, rows: Sequence[Sequence[Any]], keys: Sequence[Key] | None) -> None:
+    def _write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         self._send_many(sql, rows)
 
     def _send(self, sql: str, values: Sequence[Any]) -> Any:

@@ -52,17 +52,8 @@ WORK = sa.Table(
     sa.Column("failure", sa.JSON(none_as_null=True)),
     # Rows that release 0.1.0 wrote have HASHED tokens until their next plan.
     sa.Column("token_form", sa.String(8), nullable=False, server_default=TokenForm.HASHED.value),
-    IndexWhere(
-        "work_due",
-        "due_at",
-        where="due_at IS NOT NULL",
-    ),
-    IndexWhere(
-        "work_turn",
-        "account",
-        "due_at",
-        where="due_at IS NOT NULL",
-    ),
+    IndexWhere("work_due", "due_at", where="due_at IS NOT NULL"),
+    IndexWhere("work_turn", "account", "due_at", where="due_at IS NOT NULL"),
 )
 
 

@@ -7,13 +7,15 @@ accounts share come last, so that these rows are locked only until the commit th
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sametoken.ec2.compute import launch_parameters, launch_templates, placement_groups
 from sametoken.ec2.compute.instances import view
 from sametoken.ec2.compute.launch_capacity import insufficient_capacity, refuse_late
-from sametoken.ec2.compute.launch_documents import Blueprint, instance_document
+from sametoken.ec2.compute.launch_documents import Blueprint, instance_document, tags
 from sametoken.ec2.kit.actions import NOT_INTENT, Action, Tokened
 from sametoken.ec2.kit.repeats import doubles
 from sametoken.ec2.kit.request import Request
@@ -28,10 +30,12 @@ from sametoken.resources.compute import instances, key_pairs
 from sametoken.resources.compute.instances import INSTANCE
 from sametoken.resources.kit import counters, rows
 from sametoken.resources.kit.ids import mint
+from sametoken.resources.kit.regions import Place
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import default_vpc, interfaces, vpcs
 from sametoken.resources.network.interfaces import INTERFACE
 from sametoken.resources.storage import account_images
+from sametoken.store.codec import Encoded
 from sametoken.store.port import Tx
 from sametoken.workflow import work
 
@@ -65,20 +69,85 @@ def perform(tx: Tx, request: Request) -> Made:
     resolved, origin = launch_templates.laid_under(tx, request)
     if resolved is not request:
         launch_parameters.validate(resolved)
-    blueprint = _blueprint(tx, resolved, origin)
-    reservation = mint(tx, "r")
-    launched = [_lay_out(tx, blueprint, reservation, index) for index in range(blueprint.count)]
+    blueprint, count = _plan(tx, resolved, origin)
+    reservation, token = mint(tx, "r"), request.params.get("ClientToken")
+    launched = [_lay_out(tx, blueprint, reservation, index, token) for index in range(count)]
     # Insert only new interfaces: they are pending until the network service brings them up. An
     # existing one is in use as soon as it is attached.
     new = [row for _, attached, _ in launched for row in attached if row.state == "pending"]
     rows.insert(tx, [*(row for row, _, _ in launched), *new])
     work.enqueue_launches(tx, [(row, spec) for row, _, spec in launched])
-    instances.hold(tx, launched[0][0], count=blueprint.count)
+    instances.hold(tx, launched[0][0], count=count)
     ids = [row.id for row, _, _ in launched]
     return Made({"reservation": reservation, "instances": ids}, resources=ids)
 
 
-def _blueprint(tx: Tx, request: Request, origin: list[Document]) -> Blueprint:
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Subnets by zone, of which a launch takes one, and the counter of each zone's capacity.
+
+    `counters` are all that tell whether there is room, the account's vCPUs first.
+    """
+
+    image: Document
+    instance_type: InstanceType
+    subnets: dict[str, Row]
+    capacity: dict[str, str]
+    counters: tuple[str, ...]
+
+
+def _plan(tx: Tx, request: Request, origin: list[Document]) -> tuple[Blueprint, int]:
+    """Return the blueprint of a launch, and how many instances it makes.
+
+    Launches that ask for the same share what they look up, as long as the Region's stamp stays. If
+    they name what may change without the stamp, each looks it up for itself.
+    """
+    place = request.place
+    params = {name: value for name, value in request.params.items() if name != "ClientToken"}
+    # The tags of a template are no parameters.
+    asked = None if origin else _asked(request.region, params)
+
+    def choose() -> _Choice:
+        return _choice(tx, request)
+
+    choice = choose() if asked is None else tx.cached_form(place, asked, choose)
+    zone, count = _choose_zone(tx, request, choice)
+
+    def draw() -> Blueprint:
+        subnet = choice.subnets[zone]
+        groups = _groups(tx, place, params, subnet, _primary(params).get("Groups"))
+        volumes = block_devices.plan_volumes(tx, request, choice.image, tags(params, "volume"))
+        return Blueprint(
+            *place, params, choice.image, choice.instance_type, zone, subnet, groups, volumes,
+            origin,
+        )  # fmt: skip
+
+    return (draw() if asked is None else tx.cached_form(place, (asked, zone), draw)), count
+
+
+# Parameters by which a launch looks up what may change although the Region's stamp stays.
+_CHANGING = frozenset({"BlockDeviceMappings", "KeyName", "NetworkInterfaces"})
+# A longer request is worth its look-ups, rather than the memory.
+_ASKED_BYTES_MAX = 2_048
+# A version without references: equal values are written alike.
+_MARSHALLED = 2
+
+
+def _asked(region: str, params: Mapping[str, Any]) -> bytes | None:
+    """Return what tells a launch from others of its Region that look up something else.
+
+    None for a launch that must look up for itself. Values of different types are never alike.
+    """
+    if not _CHANGING.isdisjoint(params) or "GroupName" in params.get("Placement", ()):
+        return None
+    image_id = params["ImageId"]
+    if not image_id.startswith("resolve:") and images.find_described(region, image_id) is None:
+        return None
+    asked = marshal.dumps(dict(params), _MARSHALLED)
+    return asked if len(asked) <= _ASKED_BYTES_MAX else None
+
+
+def _choice(tx: Tx, request: Request) -> _Choice:
     params = request.params
     image = _find_image(tx, request)
     instance_type = instance_types.INSTANCE_TYPES[params.get("InstanceType", DEFAULT_TYPE)]
@@ -94,11 +163,10 @@ def _blueprint(tx: Tx, request: Request, origin: list[Document]) -> Blueprint:
     group = params.get("Placement", {}).get("GroupName")
     if group is not None:
         placement_groups.require(tx, request.account, request.region, group)
-    candidates = _candidate_subnets(tx, request)
-    zone, count = _choose_zone(tx, request, instance_type, candidates)
-    subnet = candidates[zone]
-    groups = _groups(tx, request, subnet, _primary(params).get("Groups"))
-    return Blueprint(request, image, instance_type, zone, subnet, groups, count, origin)
+    subnets = _candidate_subnets(tx, request)
+    capacity = {zone: counters.capacity_name(zone, instance_type.name) for zone in subnets}
+    vcpus = counters.vcpus_name(request.account, request.region)
+    return _Choice(image, instance_type, subnets, capacity, (vcpus, *capacity.values()))
 
 
 def _find_image(tx: Tx, request: Request) -> Document:
@@ -162,14 +230,12 @@ def _candidate_subnets(tx: Tx, request: Request) -> dict[str, Row]:
     )
 
 
-def _choose_zone(
-    tx: Tx, request: Request, instance_type: InstanceType, candidates: Mapping[str, Row]
-) -> tuple[str, int]:
+def _choose_zone(tx: Tx, request: Request, choice: _Choice) -> tuple[str, int]:
     """The zone, and the number of instances: as many as fit, from MinCount to MaxCount."""
     least, most = request.params["MinCount"], request.params["MaxCount"]
-    vcpus = counters.vcpus_name(request.account, request.region)
-    names = {zone: counters.capacity_name(zone, instance_type.name) for zone in candidates}
-    free = counters.free(tx, request.place, [vcpus, *names.values()])
+    instance_type, names = choice.instance_type, choice.capacity
+    vcpus = choice.counters[0]
+    free = counters.free(tx, request.place, choice.counters)
     allowed = free[vcpus] // instance_type.vcpus
     if allowed < least:
         raise ServiceError(
@@ -197,13 +263,19 @@ def _zones_with(tx: Tx, request: Request, instance_type: str, least: int) -> lis
     return [zone for zone, name in names.items() if free[name] >= least]
 
 
-def _groups(tx: Tx, request: Request, subnet: Row, interface_groups: list[str] | None) -> list[Row]:
+def _groups(
+    tx: Tx,
+    place: Place,
+    params: Mapping[str, Any],
+    subnet: Row,
+    interface_groups: list[str] | None,
+) -> list[Row]:
     """The security groups: by id, by name, those of the interface, else the VPC's default."""
-    account, region, vpc = request.account, request.region, subnet.doc["VpcId"]
-    ids = interface_groups or request.params.get("SecurityGroupIds", [])
-    found = rows.get(tx, vpcs.SECURITY_GROUP, account, region, ids) if ids else []
-    for name in request.params.get("SecurityGroups", []):
-        group = rows.find_named(tx, vpcs.SECURITY_GROUP, account, region, f"{vpc}/{name}")
+    vpc = subnet.doc["VpcId"]
+    ids = interface_groups or params.get("SecurityGroupIds", [])
+    found = rows.get(tx, vpcs.SECURITY_GROUP, *place, ids) if ids else []
+    for name in params.get("SecurityGroups", []):
+        group = rows.find_named(tx, vpcs.SECURITY_GROUP, *place, f"{vpc}/{name}")
         if group is None:
             raise ServiceError(
                 "InvalidGroup.NotFound",
@@ -216,11 +288,11 @@ def _groups(tx: Tx, request: Request, subnet: Row, interface_groups: list[str] |
                 "InvalidParameter",
                 f"Security group {group.id} and subnet {subnet.id} belong to different networks.",
             )
-    return found or [vpcs.default_group(tx, account, region, vpc)]
+    return found or [vpcs.default_group(tx, *place, vpc)]
 
 
 def _lay_out(
-    tx: Tx, blueprint: Blueprint, reservation: str, index: int
+    tx: Tx, blueprint: Blueprint, reservation: str, index: int, token: str | None
 ) -> tuple[Row, list[Row], dict[str, Any]]:
     """Lay out an instance: its row, its interfaces' rows, and the pinned spec of its launch."""
     id = mint(tx, INSTANCE.prefix)
@@ -229,19 +301,17 @@ def _lay_out(
     row = Row(
         id,
         INSTANCE.name,
-        blueprint.request.account,
-        blueprint.request.region,
+        blueprint.account,
+        blueprint.region,
         "pending",
-        instance_document(blueprint, reservation, index, primary, id),
+        Encoded(instance_document(blueprint, reservation, index, primary, id, token)),
         tx.now,
         blueprint.zone,
-        client_token=blueprint.params.get("ClientToken"),
+        client_token=token,
     )
     spec = {
         "instance_type": blueprint.instance_type.name,
-        "volumes": block_devices.plan_volumes(
-            tx, blueprint.request, blueprint.image, blueprint.tags("volume")
-        ),
+        "volumes": block_devices.mint_volumes(tx, blueprint.volumes),
         "interfaces": [interface.id for interface in attached],
     }
     return row, attached, spec
@@ -255,7 +325,7 @@ def _interfaces(tx: Tx, blueprint: Blueprint, instance: str) -> list[Row]:
 
 
 def _interface(tx: Tx, blueprint: Blueprint, instance: str, asked: Mapping[str, Any]) -> Row:
-    account, region = blueprint.request.account, blueprint.request.region
+    account, region = blueprint.account, blueprint.region
     device = asked.get("DeviceIndex", 0)
     if "NetworkInterfaceId" in asked:
         given = rows.get(tx, INTERFACE, account, region, [asked["NetworkInterfaceId"]], lock=True)
@@ -268,7 +338,7 @@ def _interface(tx: Tx, blueprint: Blueprint, instance: str, asked: Mapping[str, 
         if subnet.zone != blueprint.zone:
             raise refusals.invalid_combination("All interfaces must be in one Availability Zone")
     if device != 0:
-        groups = _groups(tx, blueprint.request, subnet, asked.get("Groups"))
+        groups = _groups(tx, (account, region), blueprint.params, subnet, asked.get("Groups"))
     public = asked.get(
         "AssociatePublicIpAddress", subnet.doc["MapPublicIpOnLaunch"] and device == 0
     )
@@ -286,7 +356,7 @@ def _interface(tx: Tx, blueprint: Blueprint, instance: str, asked: Mapping[str, 
             "DeviceIndex": device,
             "DeleteOnTermination": asked.get("DeleteOnTermination", True),
             "PublicIp": public,
-            "Tags": blueprint.tags("network-interface"),
+            "Tags": blueprint.interface_tags,
         },
     )
 

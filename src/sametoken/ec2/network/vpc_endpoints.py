@@ -238,10 +238,13 @@ _CHANGED_WITH = (
 )  # fmt: skip
 
 
+def _validate_change(request: Request) -> None:
+    refuse_unsupported("", request.params, dict.fromkeys(_CHANGED_WITH))
+
+
 def modify(tx: Tx, request: Request) -> Document:
     """Change the policy, the route tables or the groups of an endpoint."""
     params = request.params
-    refuse_unsupported("", params, dict.fromkeys(_CHANGED_WITH))
     row = named(tx, request, ENDPOINT, "VpcEndpointId", lock=True)
     vpc = rows.by_ids(tx, [row.doc["VpcId"]])[row.doc["VpcId"]]
     changes: Document = {}
@@ -286,6 +289,6 @@ ACTIONS: tuple[Action, ...] = (
         + conflicts("InvalidParameter", "FLD", way="with private names"),
     ),
     describing(ENDPOINTS),
-    Change("ModifyVpcEndpoint", modify, repeats=same("DER")),
+    Change("ModifyVpcEndpoint", modify, validate=_validate_change, repeats=same("DER")),
     Change("DeleteVpcEndpoints", delete, repeats=conflicts("InvalidVpcEndpointId.NotFound", "MEM")),
 )

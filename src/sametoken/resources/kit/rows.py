@@ -20,9 +20,9 @@ from sametoken.resources.kit import regions, traits, transitions
 from sametoken.resources.kit.kinds import KINDS, Kind
 from sametoken.resources.kit.regions import Place
 from sametoken.resources.kit.written import written_by
-from sametoken.store.codec import Encoded
-from sametoken.store.columns import Moment
-from sametoken.store.dialects import IndexWhere, among, inserting, plain
+from sametoken.store.codec import Encoded, dumps
+from sametoken.store.columns import Moment, to_microseconds
+from sametoken.store.dialects import IndexWhere, among, inserting
 from sametoken.store.port import Stale, Tx
 
 metadata = sa.MetaData()
@@ -48,13 +48,7 @@ RESOURCE = sa.Table(
     # Both have `gone_at`, so that a listing skips tombstones without reading their rows.
     sa.Index("resource_listing", "account", "region", "kind", "id", "gone_at"),
     IndexWhere(
-        "resource_name",
-        "account",
-        "region",
-        "kind",
-        "name",
-        unique=True,
-        where="name IS NOT NULL",
+        "resource_name", "account", "region", "kind", "name", unique=True, where="name IS NOT NULL"
     ),
     sa.Index("resource_state", "account", "region", "kind", "state", "id", "gone_at"),
     # Ends with `id`, so that the rows of a token come in the order of a listing.
@@ -67,14 +61,11 @@ RESOURCE = sa.Table(
         "id",
         where="client_token IS NOT NULL",
     ),
-    IndexWhere(
-        "resource_tombstone",
-        "gone_at",
-        where="gone_at IS NOT NULL",
-    ),
+    IndexWhere("resource_tombstone", "gone_at", where="gone_at IS NOT NULL"),
 )
 
-# EDGE: the rows that stand under others, that is, are attached to or inside them. See `endings`.
+# EDGE: the rows that stand under others, that is, are attached to or inside them (see `endings`),
+# or under a list of rows that has no row itself (`account_images`).
 EDGE = sa.Table(
     "resource_edge",
     metadata,
@@ -119,6 +110,8 @@ class Row:
 # Columns in the order of the fields of `Row`, as `from_record` needs them.
 _COLUMNS = [one.name for one in fields(Row) if one.name in RESOURCE.c]
 _VALUES = attrgetter(*_COLUMNS)
+_DOC = _COLUMNS.index("doc")
+_CREATED, _GONE = _COLUMNS.index("created_at"), _COLUMNS.index("gone_at")
 # The columns that every selection of rows begins with.
 STORED = sa.select(*(RESOURCE.c[name] for name in _COLUMNS))
 _IN_IDS = among(RESOURCE.c.id, "ids")
@@ -159,7 +152,7 @@ _CHANGE_ALL, _CHANGE_MOST = (
 def insert(tx: Tx, rows: Sequence[Row]) -> None:
     """Insert new rows with their traits, and put each under its parents."""
     stored = [_encoded(row) for row in rows]
-    tx.write(_INSERT, [[plain(value) for value in _VALUES(row)] for row in stored])
+    tx.write(_INSERT, [_written(row) for row in stored])
     traits.added(tx, stored)
     written = written_by(tx)
     written.rows |= {row.id: row for row in stored}
@@ -175,9 +168,21 @@ def insert(tx: Tx, rows: Sequence[Row]) -> None:
 
 def _encoded(row: Row) -> Row:
     """Return a new row as it will be read back."""
+    if type(row.doc) is Encoded:
+        return row
     values = list(_VALUES(row))
-    values[_COLUMNS.index("doc")] = Encoded(row.doc)
+    values[_DOC] = Encoded(row.doc)
     return Row(*values)
+
+
+def _written(row: Row) -> list[Any]:
+    """Return the values of `_COLUMNS` as drivers take them."""
+    values = list(_VALUES(row))
+    values[_DOC] = dumps(row.doc)
+    values[_CREATED] = to_microseconds(row.created_at)
+    if row.gone_at is not None:
+        values[_GONE] = to_microseconds(row.gone_at)
+    return values
 
 
 def by_ids(tx: Tx, ids: Iterable[str], *, lock: bool = False) -> dict[str, Row]:
