@@ -42,9 +42,8 @@ from simulation.database import Database, Session
 from simulation.fairness import WatchedRunner
 from simulation.hazards import (
     HazardousDriver,
-    HazardousLocal,
-    HazardousService,
     Hazards,
+    exposed,
     hazardous,
     log_uniform,
 )
@@ -109,7 +108,7 @@ class Node:
         self.engine = sql_engine(b"simulated", records_attempts=True)
         simulation = SimulationSettings(boot_failure_odds=cluster.hazards.swarm.boot_fails)
         self.services = {
-            name: self._hazardous(name, service)
+            name: exposed(name, self._expose(service), cluster.hazards, self._detach)
             for name, service in wire_services(
                 self.store, self.engine, self.world, simulation
             ).items()
@@ -130,13 +129,6 @@ class Node:
             self.parts.all.append(scheduler.spawn(name, partial(self._drive, runner), self.group))
         ripener = partial(self._drive, Ripener(self.store))
         self.parts.all.append(scheduler.spawn(f"{self.name}/ripener", ripener, self.group))
-
-    def _hazardous(self, name: str, service: Service) -> HazardousService:
-        hazards = self.cluster.hazards
-        inner = self._expose(service)
-        if hazards.happens(hazards.swarm.service_called):
-            return HazardousService(name, inner, hazards, self._detach)
-        return HazardousLocal(name, inner, hazards, self._detach)
 
     def _expose(self, service: Service) -> Local:
         """Let a step's effect fail for one instance, and the driver's caller be stopped."""

@@ -220,6 +220,15 @@ class HazardousLocal(HazardousService):
         return answers
 
 
+def exposed(
+    name: str, inner: Local, hazards: Hazards, detach: Callable[[str, Callable[[], None]], None]
+) -> HazardousService:
+    """Return a service of a node under hazards: called, or else taken in the runner's own."""
+    if hazards.happens(hazards.swarm.service_called):
+        return HazardousService(name, inner, hazards, detach)
+    return HazardousLocal(name, inner, hazards, detach)
+
+
 @dataclass(frozen=True, slots=True)
 class HazardousDriver:
     """A driver whose caller may be stopped after it took the step, before it asks the driver."""
