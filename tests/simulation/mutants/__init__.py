@@ -59,6 +59,7 @@ _ALL: tuple[Mutant, ...] = (
     batches.account_starves_others,
     batches.late_launch_binds_its_token,
     batches.batch_acknowledged_before_its_commit,
+    batches.stretch_acknowledged_before_its_commit,
 )
 _LAUNCHES = {"palette": ("RunInstances",)}
 _UP = {"crash": 0.0, "crash_node": 0.0}
@@ -101,7 +102,12 @@ ODDS: Mapping[Mutant, dict[str, Any]] = {
     },
     batches.account_starves_others: {**_LAUNCHES, "gather_work": 1.0},
     batches.late_launch_binds_its_token: {**_LAUNCHES, "stall": 0.06},
-    batches.batch_acknowledged_before_its_commit: {**_LAUNCHES, "commit_fails": 0.05},
+    batches.batch_acknowledged_before_its_commit: {
+        **_LAUNCHES, "commit_fails": 0.05, "service_called": 1.0,
+    },
+    batches.stretch_acknowledged_before_its_commit: {
+        **_LAUNCHES, "commit_fails": 0.05, "service_called": 0.0,
+    },
     holdings.callers_end_what_others_stand_on: {
         "palette": ("CreateVpc", "CreateSubnet", "CreateNetworkInterface"),
     },

@@ -139,11 +139,15 @@ def attach(
     rows.link(tx, instance, row.id)
     attachment = _attachment(tx, row.account, instance, device_index, deletes=False)
     attachment["Status"] = status
-    # Store the attachment's id as the row's name: callers find an attached interface by either id.
-    row = replace(row, name=attachment["AttachmentId"])
-    return rows.change(
-        tx, INTERFACE, row, state="in-use", cause=f"attached to {instance}", Attachment=attachment
-    )
+    return _rename(tx, row, attachment, "in-use", f"attached to {instance}")
+
+
+def _rename(tx: Tx, row: Row, attachment: dict[str, Any] | None, state: str, cause: str) -> Row:
+    """Write an attachment, with its id as the row's name: callers find the row by either id."""
+    row = replace(row, name=None if attachment is None else attachment["AttachmentId"])
+    move = Move(row, {"Attachment": attachment}, state, cause, renames=True)
+    [changed] = rows.change_many(tx, INTERFACE, [move])
+    return changed
 
 
 def is_served(row: Row) -> bool:
@@ -171,9 +175,9 @@ def detach(tx: Tx, row: Row, *, cause: str) -> Row:
     """Detach an interface from its instance. The row must be locked. Elastic addresses stay."""
     attachment = row.doc["Attachment"]
     rows.unlink(tx, attachment["InstanceId"], row.id)
-    row = replace(close_public(tx, row), name=None)
+    row = close_public(tx, row)
     was = {**attachment, "Status": "detached", **kept_moment("detached", tx.now)}
-    row = rows.change(tx, INTERFACE, row, state="available", cause=cause, Attachment=None)
+    row = _rename(tx, row, None, "available", cause)
     return set_private(tx, row, Detached=was)
 
 
