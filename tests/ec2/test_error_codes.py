@@ -22,6 +22,7 @@ BESIDE = {
     # Terraform's provider and EBS' CSI driver look for these; answers of EC2 are shown in issues.
     "InvalidTrafficMirrorTargetId.NotFound": "FLD",
     "InvalidTransitGatewayID.NotFound": "FLD",
+    "InvalidUserData.Malformed": "FLD",
     "InvalidVolumeModification.NotFound": "FLD",
     "InvalidVpc.Range": "FLD",
     "PrefixListVersionMismatch": "FLD",

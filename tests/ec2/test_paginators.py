@@ -18,7 +18,7 @@ from ec2.ground import Ground
 from exercises.catalogue import own, paged, pages_of
 from exercises.requests import lists
 from plane import Plane
-from sametoken.ec2.kit import unpaged
+from sametoken.ec2 import unpaged
 
 Document = dict[str, Any]
 
