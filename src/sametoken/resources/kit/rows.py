@@ -109,7 +109,7 @@ class Row:
 # Columns in the order of the fields of `Row`, as `from_record` needs them.
 _COLUMNS = [one.name for one in fields(Row) if one.name in RESOURCE.c]
 _VALUES = attrgetter(*_COLUMNS)
-_DOC, *_MOMENTS = (_COLUMNS.index(name) for name in ("doc", "created_at", "gone_at"))
+_NOT_PLAIN = [_COLUMNS.index(name) for name in ("doc", "created_at", "gone_at")]
 # The columns that every selection of rows begins with.
 STORED = sa.select(*(RESOURCE.c[name] for name in _COLUMNS))
 _IN_IDS = among(RESOURCE.c.id, "ids")
@@ -166,17 +166,13 @@ def insert(tx: Tx, rows: Sequence[Row]) -> None:
 
 def _encoded(row: Row) -> Row:
     """Return a new row as it will be read back."""
-    if type(row.doc) is Encoded:
-        return row
-    values = list(_VALUES(row))
-    values[_DOC] = Encoded(row.doc)
-    return Row(*values)
+    return row if type(row.doc) is Encoded else replace(row, doc=Encoded(row.doc), parents=())
 
 
 def _written(row: Row) -> list[Any]:
     """Return the values of `_COLUMNS` as drivers take them."""
     values = list(_VALUES(row))
-    for place in (_DOC, *_MOMENTS):
+    for place in _NOT_PLAIN:
         values[place] = plain(values[place])
     return values
 
