@@ -196,7 +196,8 @@ def test_a_replay_after_deletion_is_refused_and_makes_nothing(
         ({"SecondaryPrivateIpAddressCount": 50}, "PrivateIpAddressLimitExceeded"),
         ({"SecondaryPrivateIpAddressCount": -1}, "InvalidParameterValue"),
         ({"Groups": ["sg-0123456789abcdef0"]}, "InvalidGroup.NotFound"),
-        ({"Ipv6AddressCount": 1}, "UnsupportedOperation"),
+        ({"Ipv6AddressCount": 1}, "InvalidParameterValue"),
+        ({"Ipv6PrefixCount": 1}, "UnsupportedOperation"),
         (
             {
                 "PrivateIpAddress": "172.31.0.9",

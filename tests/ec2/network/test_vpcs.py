@@ -44,6 +44,7 @@ def test_a_vpc_has_a_main_table_a_default_acl_and_a_default_group(ec2: Any) -> N
     )["Vpc"]
     assert (made["CidrBlock"], made["IsDefault"]) == ("10.9.0.0/16", False), "host bits cleared"
     assert made["Tags"] == [{"Key": "k", "Value": "v"}]
+    assert made.pop("Ipv6CidrBlockAssociationSet") == [], "which only the create's answer shows"
     assert ec2.describe_vpcs(VpcIds=[made["VpcId"]])["Vpcs"] == [made]
     [table], [acl], [group], subnets = fixtures(ec2, made["VpcId"]).values()
     assert [one["Main"] for one in table["Associations"]] == [True]
@@ -128,7 +129,7 @@ def test_a_vpc_is_not_deleted_while_anything_else_stands_in_it(
         ({"CidrBlock": "10.0.0.0/29"}, "InvalidVpc.Range"),
         ({"CidrBlock": "ten"}, "InvalidParameterValue"),
         ({"CidrBlock": "10.0.0.0/16", "InstanceTenancy": "shared"}, "InvalidParameterValue"),
-        ({"CidrBlock": "10.0.0.0/16", "AmazonProvidedIpv6CidrBlock": True}, "UnsupportedOperation"),
+        ({"CidrBlock": "10.0.0.0/16", "Ipv6Pool": "ipv6pool-ec2-1"}, "UnsupportedOperation"),
         ({"CidrBlock": "10.0.0.0/16", "Ipv4IpamPoolId": "ipam-pool-1"}, "UnsupportedOperation"),
     ],
 )

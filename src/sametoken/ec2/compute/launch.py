@@ -10,7 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sametoken.ec2.compute import launch_parameters, launch_templates, placement_groups
+from sametoken.ec2.compute import (
+    launch_addresses,
+    launch_parameters,
+    launch_templates,
+    placement_groups,
+)
 from sametoken.ec2.compute.instances import view
 from sametoken.ec2.compute.launch_capacity import insufficient_capacity, refuse_late
 from sametoken.ec2.compute.launch_documents import Blueprint, instance_document
@@ -89,6 +94,7 @@ def _blueprint(tx: Tx, request: Request, origin: list[Document]) -> Blueprint:
             f"type does not match the architecture '{image['Architecture']}' of the specified AMI. "
             "Specify an instance type and an AMI that have matching architectures, and try again.",
         )
+    launch_addresses.check_room(instance_type, params.get("NetworkInterfaces", []))
     if "KeyName" in params:
         key_pairs.require(tx, request.account, request.region, params["KeyName"])
     group = params.get("Placement", {}).get("GroupName")
@@ -260,6 +266,9 @@ def _interface(tx: Tx, blueprint: Blueprint, instance: str, asked: Mapping[str, 
     public = asked.get(
         "AssociatePublicIpAddress", subnet.doc["MapPublicIpOnLaunch"] and device == 0
     )
+    address, addresses = launch_addresses.of(
+        blueprint.params, asked, subnet, blueprint.instance_type
+    )
     return interfaces.plan_row(
         tx,
         id=mint(tx, INTERFACE.prefix),
@@ -267,7 +276,7 @@ def _interface(tx: Tx, blueprint: Blueprint, instance: str, asked: Mapping[str, 
         region=region,
         subnet=subnet,
         groups=groups,
-        address=asked.get("PrivateIpAddress", blueprint.params.get("PrivateIpAddress")),
+        address=address,
         instance=instance,
         spec={
             "Description": asked.get("Description", ""),
@@ -275,6 +284,7 @@ def _interface(tx: Tx, blueprint: Blueprint, instance: str, asked: Mapping[str, 
             "DeleteOnTermination": asked.get("DeleteOnTermination", True),
             "PublicIp": public,
             "Tags": blueprint.tags("network-interface"),
+            **addresses,
         },
     )
 

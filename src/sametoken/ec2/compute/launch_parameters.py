@@ -11,6 +11,7 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
+from sametoken.ec2.compute import launch_addresses
 from sametoken.ec2.kit.parameters import Accepted, check_tag_specifications, refuse_unsupported
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.zones import check_zone
@@ -43,12 +44,15 @@ ACCEPTED: Accepted = {
     "DisableApiTermination": None,
     "DryRun": None,
     "EbsOptimized": None,
+    "EnablePrimaryIpv6": None,
     "EnclaveOptions": {"Enabled": None},
     "HibernationOptions": {"Configured": None},
     "IamInstanceProfile": {"Arn": None, "Name": None},
     "ImageId": None,
     "InstanceInitiatedShutdownBehavior": None,
     "InstanceType": None,
+    "Ipv6AddressCount": None,
+    "Ipv6Addresses": {"Ipv6Address": None},
     "KeyName": None,
     "LaunchTemplate": dict.fromkeys(("LaunchTemplateId", "LaunchTemplateName", "Version")),
     "MaintenanceOptions": {"AutoRecovery": None},
@@ -69,9 +73,14 @@ ACCEPTED: Accepted = {
         "DeviceIndex": None,
         "Groups": None,
         "InterfaceType": None,
+        "Ipv6AddressCount": None,
+        "Ipv6Addresses": {"Ipv6Address": None},
         "NetworkCardIndex": None,
         "NetworkInterfaceId": None,
+        "PrimaryIpv6": None,
         "PrivateIpAddress": None,
+        "PrivateIpAddresses": {"Primary": None, "PrivateIpAddress": None},
+        "SecondaryPrivateIpAddressCount": None,
         "SubnetId": None,
     },
     "Placement": {
@@ -163,6 +172,8 @@ def _check_network(params: Mapping[str, Any]) -> None:
         ("SecurityGroupIds", "security groups"),
         ("SecurityGroups", "security groups"),
         ("PrivateIpAddress", "private IP address"),
+        ("Ipv6AddressCount", "IPv6 address count"),
+        ("Ipv6Addresses", "IPv6 addresses"),
     ):
         if interfaces and name in params:
             raise refusals.invalid_combination(
@@ -177,10 +188,7 @@ def _check_network(params: Mapping[str, Any]) -> None:
             )
     for group in params.get("SecurityGroupIds", []):
         SECURITY_GROUP.check_id(group)
-    if "PrivateIpAddress" in params and params["MaxCount"] > 1:
-        raise refusals.invalid_combination(
-            "A private IP address can be given only when one instance is launched"
-        )
+    launch_addresses.check(params, params["MaxCount"])
     _check_interfaces(interfaces, params["MaxCount"])
 
 
@@ -196,8 +204,9 @@ def _check_interfaces(interfaces: list[Document], most: int) -> None:
 
 # Members that EC2 takes only for an interface that the launch makes.
 _NEW_INTERFACES_ONLY = (
-    "SubnetId", "Groups", "PrivateIpAddress", "AssociatePublicIpAddress", "DeleteOnTermination",
-    "Description",
+    "SubnetId", "Groups", "PrivateIpAddress", "PrivateIpAddresses", "AssociatePublicIpAddress",
+    "DeleteOnTermination", "Description", "Ipv6AddressCount", "Ipv6Addresses", "PrimaryIpv6",
+    "SecondaryPrivateIpAddressCount",
 )  # fmt: skip
 
 
@@ -225,10 +234,9 @@ def _check_interface(interface: Document, most: int, *, alone: bool) -> None:
                 raise refusals.invalid_combination(
                     f"{name} cannot be given for the existing interface {given}"
                 )
-    if most > 1 and (given is not None or "PrivateIpAddress" in interface):
-        raise refusals.invalid_combination(
-            "An existing interface or a fixed private address serves one instance only"
-        )
+    if most > 1 and given is not None:
+        raise refusals.invalid_combination("An existing interface serves one instance only")
+    launch_addresses.check(interface, most)
 
 
 def check_user_data(encoded: str | None) -> None:

@@ -47,8 +47,8 @@ _DESTINATIONS = ("DestinationCidrBlock", "DestinationIpv6CidrBlock", "Destinatio
 
 def _build(tx: Tx, request: Request, parents: Parents) -> Document:
     vpc = parents["VpcId"]
-    local = vpcs.route(vpc.doc["CidrBlock"], route_targets.LOCAL, _OF_THE_VPC)
-    return {"VpcId": vpc.id, "Routes": [local], "Associations": [], "PropagatingVgws": []}
+    routes = vpcs.local_routes(vpc)
+    return {"VpcId": vpc.id, "Routes": routes, "Associations": [], "PropagatingVgws": []}
 
 
 ROUTE_TABLES = Noun(
