@@ -25,7 +25,7 @@ from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.ec2.protocol.query import split_form
 from sametoken.ec2.protocol.signing import Signature, read_signature
 from sametoken.errors import ServiceError, Transient
-from sametoken.server import admission, identity, invocations, request_log
+from sametoken.server import admission, identity, invocations, other_services, request_log
 from sametoken.server.brief import Brief
 from sametoken.server.choices import Choices
 from sametoken.server.credentials import Credentials, Principal
@@ -93,6 +93,7 @@ class Pipeline:
         self._ec2, self._sts = ServiceModel.load("ec2"), ServiceModel.load("sts")
         self._in_work: set[asyncio.Task[Exchange]] = set()
         self.stages: tuple[Stage, ...] = (
+            Stage("service", self._refuse_others),
             Stage("path", self._check_path),
             Stage("form", self._split_form),
             Stage("signature", self._authenticate),
@@ -176,6 +177,10 @@ class Pipeline:
         return after if isinstance(after, Exchange) else await after
 
     # The stages, in their order.
+
+    def _refuse_others(self, exchange: Exchange) -> Exchange:
+        reply = other_services.refusal_of(known(exchange.wire), exchange.request_id)
+        return exchange if reply is None else exchange._replace(reply=reply)
 
     def _check_path(self, exchange: Exchange) -> Exchange:
         if known(exchange.wire).path != b"/":

@@ -16,11 +16,13 @@ INSTANCE_FILTERS: dict[str, str] = {
     "block-device-mapping.status": "BlockDeviceMappings[].Ebs.Status",
     "block-device-mapping.volume-id": "BlockDeviceMappings[].Ebs.VolumeId",
     "boot-mode": "BootMode",
-    "capacity-reservation-id": "",
+    "capacity-reservation-id": "CapacityReservationId",
     "capacity-reservation-specification.capacity-reservation-preference": (
         "CapacityReservationSpecification.CapacityReservationPreference"
     ),
-    "capacity-reservation-specification.capacity-reservation-target.capacity-reservation-id": "",
+    "capacity-reservation-specification.capacity-reservation-target.capacity-reservation-id": (
+        "CapacityReservationSpecification.CapacityReservationTarget.CapacityReservationId"
+    ),
     "capacity-reservation-specification.capacity-reservation-target."
     "capacity-reservation-resource-group-arn": "",
     "client-token": "ClientToken",

@@ -15,10 +15,12 @@ from sametoken.ec2.compute import (
     launch_parameters,
     launch_templates,
     placement_groups,
+    reserved_capacity,
 )
 from sametoken.ec2.compute.instances import view
 from sametoken.ec2.compute.launch_capacity import insufficient_capacity, refuse_late
 from sametoken.ec2.compute.launch_documents import Blueprint, instance_document
+from sametoken.ec2.compute.reserved_capacity import Usable
 from sametoken.ec2.kit.actions import NOT_INTENT, Action, Tokened
 from sametoken.ec2.kit.repeats import doubles
 from sametoken.ec2.kit.request import Request
@@ -30,6 +32,7 @@ from sametoken.idempotency import Made, Rules
 from sametoken.resources.catalogues import geography, images, instance_types
 from sametoken.resources.catalogues.instance_types import InstanceType
 from sametoken.resources.compute import instances, key_pairs
+from sametoken.resources.compute.capacity_reservations import Fit
 from sametoken.resources.compute.instances import INSTANCE
 from sametoken.resources.kit import counters, rows
 from sametoken.resources.kit.ids import mint
@@ -78,7 +81,8 @@ def perform(tx: Tx, request: Request) -> Made:
     new = [row for _, attached, _ in launched for row in attached if row.state == "pending"]
     rows.insert(tx, [*(row for row, _, _ in launched), *new])
     work.enqueue_launches(tx, [(row, spec) for row, _, spec in launched])
-    instances.hold(tx, launched[0][0], count=blueprint.count)
+    reserved_capacity.take(tx, blueprint.reserved)
+    instances.hold(tx, [row for row, _, _ in launched])
     ids = [row.id for row, _, _ in launched]
     return Made({"reservation": reservation, "instances": ids}, resources=ids)
 
@@ -101,10 +105,19 @@ def _blueprint(tx: Tx, request: Request, origin: list[Document]) -> Blueprint:
     if group is not None:
         placement_groups.require(tx, request.account, request.region, group)
     candidates = _candidate_subnets(tx, request)
-    zone, count = _choose_zone(tx, request, instance_type, candidates)
+    usable = _usable(tx, request, instance_type, image)
+    zone, count = _choose_zone(tx, request, instance_type, candidates, usable)
     subnet = candidates[zone]
     groups = _groups(tx, request, subnet, _primary(params).get("Groups"))
-    return Blueprint(request, image, instance_type, zone, subnet, groups, count, origin)
+    reserved = usable.assigned(zone, count)
+    return Blueprint(request, image, instance_type, zone, subnet, groups, count, origin, reserved)
+
+
+def _usable(tx: Tx, request: Request, instance_type: InstanceType, image: Document) -> Usable:
+    tenancy = request.params.get("Placement", {}).get("Tenancy", "default")
+    fit = Fit(instance_type.name, image["PlatformDetails"], tenancy)
+    specification = request.params.get("CapacityReservationSpecification", {})
+    return reserved_capacity.usable(tx, request, specification, fit)
 
 
 def _find_image(tx: Tx, request: Request) -> Document:
@@ -166,13 +179,19 @@ def _candidate_subnets(tx: Tx, request: Request) -> dict[str, Row]:
 
 
 def _choose_zone(
-    tx: Tx, request: Request, instance_type: InstanceType, candidates: Mapping[str, Row]
+    tx: Tx,
+    request: Request,
+    instance_type: InstanceType,
+    candidates: Mapping[str, Row],
+    usable: Usable,
 ) -> tuple[str, int]:
     """The zone, and the number of instances: as many as fit, from MinCount to MaxCount."""
     least, most = request.params["MinCount"], request.params["MaxCount"]
     vcpus = counters.vcpus_name(request.account, request.region)
     names = {zone: counters.capacity_name(zone, instance_type.name) for zone in candidates}
     free = counters.free(tx, request.place, [vcpus, *names.values()])
+    for zone, name in names.items():
+        free[name] = usable.room(zone) + (0 if usable.only else free[name])
     allowed = free[vcpus] // instance_type.vcpus
     if allowed < least:
         raise ServiceError(
@@ -185,6 +204,8 @@ def _choose_zone(
         zone = fitting[int(tx.world.random() * len(fitting))]
     else:
         zone = max(names, key=lambda zone: free[names[zone]])
+    if free[names[zone]] < least and usable.only:
+        raise reserved_capacity.exceeded()
     if free[names[zone]] < least:
         others = [one for one in geography.zones_of(request.region) if one.name != zone]
         raise insufficient_capacity(instance_type.name, zone, [one.name for one in others])

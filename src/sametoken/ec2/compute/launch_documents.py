@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sametoken.ec2.compute import reserved_capacity
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol.documents import Document
 from sametoken.resources.catalogues.instance_types import InstanceType
@@ -32,6 +33,8 @@ class Blueprint:
     groups: list[Row]
     count: int
     origin: list[Document]
+    # The reservations in which the first of the instances run; the others have none.
+    reserved: list[str]
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -79,8 +82,10 @@ def instance_document(
         "Tags": [*blueprint.tags("instance"), *blueprint.origin],
         "StateTransitionReason": "",
         **_options(blueprint),
-        "private": _private(blueprint, reservation),
+        "private": _private(blueprint, reservation, index),
     }
+    if index < len(blueprint.reserved):
+        doc["CapacityReservationId"] = blueprint.reserved[index]
     for name in ("ClientToken", "KeyName"):
         if name in params:
             doc[name] = params[name]
@@ -136,11 +141,9 @@ def _options(blueprint: Blueprint) -> dict[str, Any]:
             "CoreCount": cores.get("CoreCount", kind.cores),
             "ThreadsPerCore": cores.get("ThreadsPerCore", kind.threads_per_core),
         },
-        "CapacityReservationSpecification": {
-            "CapacityReservationPreference": params.get("CapacityReservationSpecification", {}).get(
-                "CapacityReservationPreference", "open"
-            )
-        },
+        "CapacityReservationSpecification": reserved_capacity.shown(
+            params.get("CapacityReservationSpecification", {})
+        ),
         "HibernationOptions": {"Configured": False},
         "EnclaveOptions": {"Enabled": False},
         "MaintenanceOptions": {
@@ -154,7 +157,7 @@ def _options(blueprint: Blueprint) -> dict[str, Any]:
     }
 
 
-def _private(blueprint: Blueprint, reservation: str) -> dict[str, Any]:
+def _private(blueprint: Blueprint, reservation: str, index: int) -> dict[str, Any]:
     """Members that DescribeInstances does not show: attributes, and the capacity held."""
     params, kind = blueprint.params, blueprint.instance_type
     credits_default = "standard" if kind.name.startswith("t2.") else "unlimited"
@@ -177,6 +180,7 @@ def _private(blueprint: Blueprint, reservation: str) -> dict[str, Any]:
             blueprint.zone,
             kind.name,
             kind.vcpus,
+            reservation=blueprint.reserved[index] if index < len(blueprint.reserved) else None,
         ),
     }
 

@@ -11,7 +11,7 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-from sametoken.ec2.compute import launch_addresses
+from sametoken.ec2.compute import launch_addresses, reserved_capacity
 from sametoken.ec2.kit.parameters import Accepted, check_tag_specifications, refuse_unsupported
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.zones import check_zone
@@ -36,7 +36,7 @@ ACCEPTED: Accepted = {
             )
         ),
     },
-    "CapacityReservationSpecification": {"CapacityReservationPreference": None},
+    "CapacityReservationSpecification": reserved_capacity.ACCEPTED,
     "ClientToken": None,
     "CpuOptions": {"CoreCount": None, "ThreadsPerCore": None},
     "CreditSpecification": {"CpuCredits": None},
@@ -132,6 +132,7 @@ def validate(request: Request) -> None:
 
 
 def _check_options(params: Mapping[str, Any]) -> None:
+    reserved_capacity.check(params.get("CapacityReservationSpecification", {}))
     if params.get("HibernationOptions", {}).get("Configured"):
         raise refusals.unsupported("HibernationOptions.Configured=true")
     if params.get("EnclaveOptions", {}).get("Enabled"):
