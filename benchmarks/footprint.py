@@ -178,7 +178,7 @@ def _instances(plane: Plane) -> list[str]:
 
 
 def _let_all_expire(tx: Tx) -> None:
-    clock.advance(tx.connection, RETENTION + timedelta(minutes=1))
+    clock.advance(tx, RETENTION + timedelta(minutes=1))
 
 
 def _print_lives(lives: Lives, count: int) -> None:

@@ -29,6 +29,7 @@ from sametoken.server.sealing import load_sealer
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import Database, Settings, database_of, read_database
 from sametoken.store.clock import CLOCK
+from sametoken.store.leaps import LEAP
 from sametoken.store.nodes import NODE
 from sametoken.store.port import Store, Tx
 from sametoken.store.reading import Reads
@@ -94,7 +95,11 @@ def everything(store: Reads) -> dict[str, list[str]]:
     """Read every row of every table, except the clock's and the nodes', which change by time."""
 
     def read(tx: Tx) -> dict[str, list[str]]:
-        names = set(sa.inspect(tx.connection).get_table_names()) - {CLOCK.name, NODE.name}
+        names = set(sa.inspect(tx.connection).get_table_names()) - {
+            CLOCK.name,
+            LEAP.name,
+            NODE.name,
+        }
         return {
             name: sorted(repr(row) for row in tx.execute(sa.text(f'SELECT * FROM "{name}"')))
             for name in names

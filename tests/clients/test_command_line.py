@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,24 @@ from click.testing import CliRunner
 from clients.commands import commands, inside
 from clients.process import Server, closing_server, identity, launch, prepare
 from sametoken.cli import main
+from sametoken.cli.database import named_database
 from sametoken.cli.tables import visible
+from sametoken.idempotency import RETENTION
 from sametoken.migrations.upgrade import head
+from sametoken.operate.opening import making
 from sametoken.settings import DATABASE_VARIABLE
+from sametoken.store import leaps
+from sametoken.world import RealWorld
 from sdk import Keys
 
 SECRET = "0123456789abcdef0123456789abcdef01234567"
+
+
+class FastWorld(RealWorld):
+    """A machine whose clock is a day ahead."""
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
@@ -336,3 +349,15 @@ def test_an_account_is_held_to_signature_version_4_by_a_command(served: Server) 
     assert "no account 'nobody'" in refused(
         "accounts", "signatures", "nobody", "--v2", database=database
     )
+
+
+def test_the_stores_clock_is_told_with_how_far_it_is_ahead(new: str) -> None:
+    with making(named_database(new), RealWorld()):
+        pass
+    told = sametoken("clock", database=new)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC by the store's clock\n", told)
+    with making(named_database(new), FastWorld()) as here:
+        here.store.run(lambda tx: leaps.over(tx, RETENTION))
+    _, ahead, leapt = sametoken("clock", database=new).splitlines()
+    assert re.match(r"(23:59|1 day, 0:00):\d\d ahead of its host's clock", ahead)
+    assert leapt.endswith("did not pass by it: tokens are kept so much longer")

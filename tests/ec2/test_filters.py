@@ -104,7 +104,7 @@ def test_wildcards_and_escapes_mean_what_ec2_says(pattern: str, text: str, expec
 LETTERS = st.text(alphabet="ab*?", max_size=12)
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, max_examples=300)
 @given(pattern=LETTERS, text=st.text(alphabet="ab", max_size=14))
 def test_patterns_agree_with_shell_patterns_where_both_mean_the_same(
     pattern: str, text: str
@@ -112,7 +112,7 @@ def test_patterns_agree_with_shell_patterns_where_both_mean_the_same(
     assert passes({"names": [text]}, f("name", pattern)) is fnmatch.fnmatchcase(text, pattern)
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, max_examples=200)
 @given(text=st.text(max_size=20))
 def test_an_escaped_text_matches_itself_and_counts_as_exact(text: str) -> None:
     escaped = re.sub(r"([*?\\])", r"\\\1", text)
@@ -186,7 +186,7 @@ FILTER_LISTS = st.lists(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, max_examples=300)
 @given(filters=FILTER_LISTS, name=st.text(alphabet="ab*?\\", max_size=3))
 def test_every_match_has_one_of_the_exact_values(filters: list[Document], name: str) -> None:
     values = exact_values(filters, "name")

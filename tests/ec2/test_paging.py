@@ -53,7 +53,7 @@ def walk(items: list[str], size: int) -> list[str]:
     raise AssertionError("the pages never end")
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, max_examples=200)
 @given(items=st.sets(st.text(min_size=1, max_size=8), max_size=30), size=st.integers(1, 12))
 def test_the_pages_together_are_the_whole_list_in_order(items: set[str], size: int) -> None:
     assert walk(list(items), size) == sorted(items)
@@ -114,13 +114,13 @@ def hostile(token: str) -> None:
     assert len(caught.value.message) < TOKEN_CHARACTERS_MAX + 200
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, max_examples=300)
 @given(token=st.text(min_size=1, max_size=60))
 def test_any_text_as_a_token_is_refused(token: str) -> None:
     hostile(token)
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, max_examples=300)
 @given(raw=st.binary(min_size=1, max_size=60))
 def test_any_bytes_as_a_token_are_refused(raw: bytes) -> None:
     hostile(base64.urlsafe_b64encode(raw).decode().rstrip("="))

@@ -102,6 +102,7 @@ EXERCISES = (
         end="DeregisterImage",
         changes={
             "ModifyImageAttribute": of("image", "ImageId", Description={"Value": "of mine"}),
+            "ResetImageAttribute": of("image", "ImageId", Attribute="launchPermission"),
         },
     ),
     Exercise(kind="image", make="CreateImage", ask=_image_of_instance),

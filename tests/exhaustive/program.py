@@ -131,7 +131,7 @@ class Program:
         self.disk = Disk(self.world)
         if prepare is not None:
             prepare(Tx(self.disk.reader, EPOCH, self.world))
-        self.session = SqliteSession(self.disk.engine, self.world)
+        self.session = SqliteSession(self.disk.engine, self.world, clock.Pace(self.world))
         self._calls = calls
         self._machines = machines
         self._values: list[Any] = []
@@ -194,14 +194,16 @@ class Program:
             fn = self._asks(told).fn
             assert fn is not None and self.reads_next(told), "it reads"
             self._enter(state, age)
-            now = clock.read(self.disk.reader, self.world.now())
-            self._looks[key] = self._keep(fn(Tx(self.disk.reader, now, self.world)))
+            now, leapt = clock.read(self.disk.reader, self.session.pace)
+            self._looks[key] = self._keep(fn(Tx(self.disk.reader, now, self.world, leapt)))
         return self._looks[key]
 
     # -- commits ------------------------------------------------------------------------------
 
     def _enter(self, state: int, age: Age) -> None:
         self.disk.load(state)
+        # Another state may be an earlier one.
+        self.session.pace = clock.Pace(self.world)
         self.world.past = work.LEASE if age.lease_over else work.LEASE * 0
 
     def commit(self, state: int, age: Age, members: tuple[Member, ...]) -> Ran:

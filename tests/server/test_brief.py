@@ -1,4 +1,4 @@
-"""Requests whose repeats are tried at once: those that were answered lately, in few bytes."""
+"""Requests whose repeats are tried at once, unparsed: those answered lately, in few bytes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from admitting import admit
 from sametoken.ec2.protocol.wire import Signature, WireRequest
 from sametoken.server import brief
 from sametoken.server.brief import Brief
+from sametoken.server.credentials import Principal
 from sametoken.server.exchange import Exchange, Reply
 
 
@@ -24,10 +26,24 @@ SIGNED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 SIGNED = Signature("AKIA", "us-east-1", "ec2", SIGNED_AT, 4, Unproven())
 
 
-def asked(body: bytes, *, key: str = "AKIA", region: str = "us-east-1", size: int = 10) -> Exchange:
-    signed = replace(SIGNED, access_key_id=key, region=region)
-    wire = WireRequest("POST", b"/", b"", (), body)
-    return Exchange("r-1", wire, signature=signed, reply=Reply(200, b"x" * size))
+FORM = {"Action": "DescribeInstances", "Version": "2016-11-15"}
+CALLER = Principal("AKIA", "000000000001", "full", "secret")
+OTHERS = (
+    replace(CALLER, access_key_id="AKIB"),
+    replace(CALLER, account="000000000002"),
+    replace(CALLER, access="read-only"),
+)
+
+
+def asked(
+    body: bytes, *, caller: Principal = CALLER, region: str = "us-east-1", size: int = 10,
+    method: str = "POST", query: bytes = b"", id: str = "r-1",
+) -> Exchange:  # fmt: skip
+    wire = WireRequest(method, b"/", query, (), body)
+    return Exchange(
+        id, wire, signature=replace(SIGNED, region=region), principal=caller,
+        admitted=admit(FORM, caller, region, id), reply=Reply(200, b"x" * size),
+    )  # fmt: skip
 
 
 def test_only_the_same_request_of_the_same_caller_in_the_same_region_is_expected() -> None:
@@ -35,11 +51,22 @@ def test_only_the_same_request_of_the_same_caller_in_the_same_region_is_expected
     known.note(asked(b"Action=A"))
     assert known.expects(asked(b"Action=A"))
     for other in (
-        asked(b"Action=B"), asked(b"Action=A", key="AKIB"), asked(b"Action=A", region="eu-west-1"),
-    ):  # fmt: skip
-        assert not known.expects(other)
+        asked(b"Action=B"),
+        asked(b"Action=A", region="eu-west-1"),
+        asked(b"Action=A", method="GET"),
+        asked(b"Action=A", query=b"MaxResults=5"),
+        *(asked(b"Action=A", caller=one) for one in OTHERS),
+    ):
+        assert not known.expects(other) and known.find(other) is None
     known.forget(asked(b"Action=A"))
     assert not known.expects(asked(b"Action=A"))
+
+
+def test_what_is_known_of_a_request_has_the_id_of_its_repeat() -> None:
+    known = Brief()
+    known.note(asked(b"Action=A", id="r-1"))
+    repeat = asked(b"Action=A", id="r-2")
+    assert known.find(repeat) == repeat.admitted
 
 
 def test_long_answers_and_long_requests_are_not_expected() -> None:

@@ -9,7 +9,7 @@ judges the answers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,10 +35,12 @@ _ENDING = ("shutting-down", "deleting")
 @dataclass(slots=True)
 class Bound:
     """The binding of a token in one zone: `intent` was the first there, `made` are the ids it made,
-    and `told` those that its first accepted answer named."""
+    `told` those that its first accepted answer named, `since_us` when its last outcome was
+    recorded, by the time that has passed."""
 
     intent: str
     last: OutcomeRow
+    since_us: int
     made: tuple[str, ...] = ()
     told: tuple[str, ...] | None = None
 
@@ -62,6 +64,8 @@ class Auditor:
 
     database: Database
     history: History
+    # Returns the time that has passed, which nobody's clock may know.
+    elapsed_us: Callable[[], int]
     seen: Snapshot = field(init=False)
     usage: Usage = field(init=False)
     eras: dict[tuple[int, int], Era] = field(default_factory=dict)
@@ -79,6 +83,8 @@ class Auditor:
     # Resources that existed before the first request.
     fixtures: dict[str, None] = field(init=False)
     _last: dict[str, ResourceRow] = field(default_factory=dict)
+    # When each resource that has ended did so, by the time that has passed.
+    _ended_us: dict[str, int] = field(default_factory=dict)
     # Resources that each intent without a token made, by the part that each request makes once.
     _unprotected: dict[str, dict[str, dict[str, None]]] = field(default_factory=dict)
     _commits: int = 0
@@ -111,11 +117,11 @@ class Auditor:
             for id in touched.get("entries", ())
             if (entry := seen.entries.get(id)) is not None and entry.account != INTERNAL
         ]
-        news = self._forget(now)
+        news = self._forget()
         for entry in callers:
             news |= self._bind(entry)
         for id in touched.get("resource", ()):
-            self._follow(id, now)
+            self._follow(id)
         self.usage.check(seen, touched)
         invariants.check_touched(seen, touched)
         if news or self._commits % _ALL_ROWS_COMMITS == 0:
@@ -131,14 +137,14 @@ class Auditor:
         self.observe()
         answers.judge(self, delivery)
 
-    def _forget(self, now: int) -> bool:
+    def _forget(self) -> bool:
         """P7: an entry that is gone has outlived all it made by the retention. Tell if one went."""
         present = {entry.key for entry in self.seen.entries.values()}
         gone = [key for key in self.eras if key not in present]
         for key in gone:
             era = self.eras.pop(key)
             for zone, bound in era.bound.items():
-                age = now - bound.last.recorded_at
+                age = self.elapsed_us() - bound.since_us
                 require(
                     age >= RETENTION_US,
                     "P7",
@@ -150,13 +156,14 @@ class Auditor:
                 for id in bound.made:
                     del self.named[id]
             for id in era.kept:
-                self._require_over(self._last.get(id), now, f"{era.entry} was forgotten")
+                self._require_over(self._last.get(id), f"{era.entry} was forgotten")
         return bool(gone)
 
-    def _require_over(self, row: ResourceRow | None, now: int, what: str) -> None:
+    def _require_over(self, row: ResourceRow | None, what: str) -> None:
         assert row is not None, "what an outcome names was seen when it was recorded"
-        over = row.gone_at is not None and now - row.gone_at >= RETENTION_US
-        require(over, "P7", "{}, but {} was not over for long enough at {}", what, row, now)
+        now_us = self.elapsed_us()
+        over = row.gone_at is not None and now_us - self._ended_us[row.id] >= RETENTION_US
+        require(over, "P7", "{}, but {} was not over for long enough at {}", what, row, now_us)
 
     def _bind(self, entry: EntryRow) -> bool:
         """P1, P4, P5: a binding never changes while its entry lives. Tell if one is new."""
@@ -175,7 +182,7 @@ class Auditor:
             require(scope == asked, "P10", "{} was recorded in {}", call, entry)
             before = era.bound.get(outcome.zone)
             if before is None:
-                before = era.bound[outcome.zone] = Bound(call.intent, outcome)
+                before = era.bound[outcome.zone] = Bound(call.intent, outcome, self.elapsed_us())
                 news = True
             require(
                 before.intent == call.intent,
@@ -190,7 +197,8 @@ class Auditor:
                 require(same, "P1", "{}: {} became {}", entry, before.last, outcome)
             elif outcome.identities is not None:
                 self.tokens[entry.action, "failed, then made"] += before.last is not outcome
-            before.last = outcome
+            if before.last != outcome:
+                before.last, before.since_us = outcome, self.elapsed_us()
             if outcome.identities is not None and not before.made:
                 self._name(era, before)
                 news = True
@@ -209,12 +217,13 @@ class Auditor:
             require(id not in self.named, "P1", "{} is named by two outcomes", id)
             self.named[id] = (era.entry.key, bound.last.zone)
 
-    def _follow(self, id: str, now: int) -> None:
+    def _follow(self, id: str) -> None:
         """Check a resource that was made or changed, or has ended, or whose row was removed."""
         row, before = self.seen.resources.get(id), self._last.pop(id, None)
         if row is None:
             if before is not None:
-                self._require_over(before, now, "a tombstone is gone")
+                self._require_over(before, "a tombstone is gone")
+                self._ended_us.pop(id, None)
             return
         self._last[id] = row
         self.usage.follow(before, row)
@@ -224,6 +233,7 @@ class Auditor:
             same = (row.state, row.gone_at) == (before.state, before.gone_at)
             require(same, "P8", "{} had ended and is now {}", id, row)
         if row.gone_at is not None and (before is None or before.gone_at is None):
+            self._ended_us[id] = self.elapsed_us()
             require(self._may_end(row), "P9", "nobody asked for the end of {}", row)
         if id in self.ended:
             ending = row.gone_at is not None or row.state in _ENDING

@@ -30,7 +30,7 @@ from sametoken.services.housekeeping import sweep
 from sametoken.services.machines import Machines, OneByOne
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.services.steps import Steps
-from sametoken.store.columns import to_microseconds
+from sametoken.store.clock import Pace
 from sametoken.store.group_commit import run_batch
 from sametoken.store.jobs import JobQueue
 from sametoken.store.port import Tx, WouldWait
@@ -110,7 +110,8 @@ class Node:
         self.is_up = True
         self.starts += 1
         self.jobs = JobQueue()
-        self.session = Session(cluster.database.engine, self.world, cluster.hazards)
+        self.pace = Pace(self.world)
+        self.session = Session(cluster.database.engine, self.world, self.pace, cluster.hazards)
         self.store = Store(self)
         self.engine = sql_engine(b"simulated", records_attempts=True)
         simulation = SimulationSettings(boot_failure_odds=cluster.hazards.swarm.boot_fails)
@@ -344,7 +345,7 @@ class Cluster:
             self._dues = changes, row
         *dues, offset, high = self._dues[1]
         now_us = self.scheduler.now_us
-        ahead_us = {node.group.name: _wall_us(node.world) - now_us + offset for node in self.nodes}
+        ahead_us = {node.group.name: _moment_us(node.pace, offset) - now_us for node in self.nodes}
         return [
             (
                 now_us if due <= high else max(now_us, due - ahead_us[actor.group.name]),
@@ -377,5 +378,6 @@ class Cluster:
         self.scheduler.spawn(f"{node.name}/init", restart, self.init, after_us=after_us)
 
 
-def _wall_us(world: SimulatedWorld) -> int:
-    return to_microseconds(world.now())
+def _moment_us(pace: Pace, offset_us: int) -> int:
+    """Return the moment of a node's next transaction, unless another has raised the mark."""
+    return max(pace.goes_on().moment_us, pace.host_us() + offset_us)

@@ -148,8 +148,10 @@ def database() -> Database:
 class Session(SqliteSession):
     """The program's session that writes, on a disk that may fail at COMMIT."""
 
-    def __init__(self, engine: sa.Engine, world: SimulatedWorld, hazards: Hazards) -> None:
-        super().__init__(engine, world)
+    def __init__(
+        self, engine: sa.Engine, world: SimulatedWorld, pace: clock.Pace, hazards: Hazards
+    ) -> None:
+        super().__init__(engine, world, pace)
         self._hazards = hazards
 
     def command(self, sql: str) -> None:

@@ -20,6 +20,7 @@ _TICK_US_MIN, _TICK_US_MAX = 2_000, 20 * MINUTE
 _TICKS_MAX = 40
 _FREEZE_US_MIN, _FREEZE_US_MAX = 10_000, 10 * MINUTE
 _BACK_US_MAX = 2 * MINUTE
+_AHEAD_US_MAX = 72 * HOUR
 
 
 @dataclass(slots=True)
@@ -56,6 +57,8 @@ class Operator:
                 self._on(node, "limits", partial(self._set_limit, node))
             elif hazards.happens(swarm.clock_back):
                 node.world.behind_us += log_uniform(self.rng, SECOND, _BACK_US_MAX)
+            elif hazards.happens(swarm.clock_ahead):
+                self._on(node, "clock", partial(self._be_ahead, node))
 
     def keep_house(self) -> None:
         """Sweep from time to time, also in long breaks, when little else happens."""
@@ -64,6 +67,14 @@ class Operator:
             for node in self.cluster.up()[:1]:
                 self._on(node, "housekeeper", node.sweep)
                 self.ticks += 1
+
+    def _be_ahead(self, node: Node) -> None:
+        """Have a node's clock be ahead for a while, long enough to make everything expire."""
+        ahead_us = log_uniform(self.rng, MINUTE, _AHEAD_US_MAX)
+        self.cluster.scheduler.note(f"{node.name}'s clock is ahead by {ahead_us} us")
+        node.world.ahead_us = ahead_us
+        self.cluster.scheduler.block(log_uniform(self.rng, SECOND, MINUTE))
+        node.world.ahead_us = 0
 
     def _on(self, node: Node, name: str, run: Callable[[], None]) -> None:
         self.cluster.scheduler.spawn(f"{node.name}/{name}-{self.ticks}", run, node.group)

@@ -50,7 +50,9 @@ class Stage:
             self.database, self.scheduler, random.Random("world"), self.hazards, nodes=2
         )
         self.history = History()
-        self.auditor = Auditor(self.database, self.history, refused=self.hazards.refused)
+        self.auditor = Auditor(
+            self.database, self.history, lambda: self.scheduler.now_us, refused=self.hazards.refused
+        )
         self.network = Network(self.cluster, self.hazards, self.history, self.auditor.answered)
         self.cluster.after_commit = self.auditor.look
         self._callers = Group("callers")

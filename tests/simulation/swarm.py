@@ -47,6 +47,7 @@ class Swarm:
     sweep: float = 0.5
     limits: float = 0.4
     clock_back: float = 0.1
+    clock_ahead: float = 0.15
     # Clocks: odds for each node, from the start.
     clock_skewed: float = 1.0
     # Callers: odds between two requests.

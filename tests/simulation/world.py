@@ -1,8 +1,8 @@
 """World of a node: its clock, and the program's randomness, both replayable from the seed.
 
 Each node's wall clock is wrong by an amount of its own, and the schedule may set it back, as an
-operator or NTP does. The store's own clock may then run fast or stand still for a while, but must
-never go back.
+operator or NTP does, or ahead for a while. The store's own clock may then leap or run fast,
+but must neither go back nor stand still.
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ class SimulatedWorld:
         self._scheduler = scheduler
         self._rng = rng
         self.behind_us = behind_us
+        # By how much it is ahead for a while, beside that.
+        self.ahead_us = 0
 
     def now(self) -> datetime:
-        return EPOCH + timedelta(microseconds=self._scheduler.now_us - self.behind_us)
+        return EPOCH + timedelta(
+            microseconds=self._scheduler.now_us - self.behind_us + self.ahead_us
+        )
 
     def monotonic(self) -> float:
         return self._scheduler.now_us / 1e6

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -125,9 +126,9 @@ class SteppedLedger(Ledger):
         self.session.stop_before("fail")
         super().fail(tx, entry, outcome)
 
-    def sweep(self, tx: Tx, limit: int) -> int:
+    def sweep(self, tx: Tx, limit: int, until: datetime | None = None) -> int:
         self.session.stop_before("sweep")
-        return super().sweep(tx, limit)
+        return super().sweep(tx, limit, until)
 
 
 @dataclass(slots=True)

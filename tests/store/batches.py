@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from sametoken.store.clock import Pace
 from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.group_commit import run_batch
 from sametoken.store.jobs import Job
@@ -48,7 +49,9 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.path = SqliteDatabase(folder).path
         self.announced: list[set[str]] = []
-        self.session = SqliteSession(engine_for(SQLITE, lambda: small_disk(self.path)), SetWorld())
+        world = SetWorld()
+        engine = engine_for(SQLITE, lambda: small_disk(self.path))
+        self.session = SqliteSession(engine, world, Pace(world))
 
     def run(self, fns: Sequence[Fn], session: Any = None) -> list[Future[Any]]:
         """Run a batch; return its futures, all settled."""
@@ -119,6 +122,7 @@ def meets_an_io_error(tx: Tx) -> None:
 
 def loses_its_savepoint(tx: Tx) -> None:
     """End the transaction, and open a savepoint of the same name in its place."""
+    write("guilty-before")(tx)
     raw = dbapi(tx.connection)
     raw.execute("ROLLBACK")
     raw.execute("SAVEPOINT member")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sametoken.store.port import Store
+from store.batches import Bench
 from store.stores import DATABASES, Database
 from store.worlds import SetWorld
 
@@ -29,3 +30,10 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 def store(database: Database, world: SetWorld) -> Iterator[Store]:
     with database.open(world) as opened:
         yield opened
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.session.reopen()

@@ -59,7 +59,7 @@ def _migrated_file() -> bytes:
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "plane.db"
-        with open_store(database_of(path), RealWorld()) as store:
+        with open_store(database_of(path), SetWorld()) as store:
             store.run(lambda tx: metadata.create_all(tx.connection))
         return path.read_bytes()
 
@@ -111,7 +111,7 @@ class PostgresqlDatabase:
 
     @contextmanager
     def open(self, world: World) -> Iterator[PostgresqlStore]:
-        store = PostgresqlStore(self.url, world, wall=world.now)
+        store = PostgresqlStore(self.url, world, host=world)
         try:
             yield store
         finally:
@@ -124,8 +124,7 @@ class PostgresqlDatabase:
 @contextmanager
 def opened(url: str, world: SetWorld | None = None) -> Iterator[PostgresqlStore]:
     """Open a PostgreSQL store with the clock of `world`, but with real waits."""
-    wall = (world or SetWorld()).now
-    store = PostgresqlStore(url, RealWorld(), wall=wall)
+    store = PostgresqlStore(url, RealWorld(), host=world or SetWorld())
     try:
         yield store
     finally:

@@ -226,7 +226,7 @@ def _judge(order: Order, book: _Book, caller: Caller) -> None:
 def bench() -> Iterator[Bench]:
     url = migrated_database()
     world = SetWorld()
-    store = PostgresqlStore(f"{url}?options={_PATIENT}", world, wall=world.now)
+    store = PostgresqlStore(f"{url}?options={_PATIENT}", world, host=world)
     try:
         with psycopg.connect(url, autocommit=True) as raw:
             yield Bench(store, world, raw)

@@ -6,72 +6,31 @@ Each history goes with the bug that it finds, which is planted to prove it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from sametoken.errors import Transient
-from sametoken.resources.kit import counters, regions
 from sametoken.store import gathering
-from sametoken.store.dialects import Text, inserting
+from sametoken.store.dialects import Text
 from sametoken.store.gathering import Gathering
 from sametoken.store.port import Tx
 from sametoken.store.sqlite import dbapi
+from sametoken.store.statements import Straight
 from store.batches import Bench, Fn
-from store.stores import NOTE
-
-PUT = inserting(NOTE, "name", "body")
-PUT_OTHERWISE = Text("INSERT INTO test_note (body, name) VALUES (?, ?)")
-LOOK = Text("SELECT name FROM test_note ORDER BY name")
-PLACE = ("000000000001", "us-east-1")
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.session.reopen()
-
-
-def puts(*names: str) -> Fn:
-    return lambda tx: tx.write(PUT, [(name, "") for name in names])
-
-
-def looks(tx: Tx) -> list[str]:
-    return [name for (name,) in tx.send(LOOK)]
-
-
-def looks_by_sqlalchemy(tx: Tx) -> list[str]:
-    return [row.name for row in tx.execute(sa.select(NOTE.c.name).order_by(NOTE.c.name))]
-
-
-def fails(*before: Fn) -> Fn:
-    def run(tx: Tx) -> None:
-        for fn in before:
-            fn(tx)
-        raise Transient("refused")
-
-    return run
-
-
-def told(bench: Bench, *fns: Fn) -> list[Any]:
-    """Run a batch; return the value, or the type of the error, of each member."""
-    futures = bench.run(fns)
-    return [type(one.exception()) if one.exception() else one.result() for one in futures]
-
-
-@contextmanager
-def watched(bench: Bench) -> Iterator[list[str]]:
-    sent: list[str] = []
-    bench.run([lambda tx: dbapi(tx.connection).set_trace_callback(sent.append)])
-    sent.clear()
-    yield sent
-    bench.run([lambda tx: dbapi(tx.connection).set_trace_callback(None)])
-
+from store.gathered import (
+    PUT,
+    PUT_OTHERWISE,
+    fails,
+    looks,
+    looks_by_sqlalchemy,
+    puts,
+    told,
+    watched,
+)
+from store.stores import NOTE, write
 
 # -- gathered rows are there for everybody ------------------------------------------------------
 
@@ -99,10 +58,9 @@ def test_rows_of_all_members_go_by_one_statement_unless_somebody_looks(bench: Be
         bench.run(members)
         commit = sent.index("COMMIT")
         between = [one for one in sent[:commit] if one.startswith("INSERT")]
-        # The first insert comes behind the last member.
-        assert sent[sent.index(between[0]) - 1] == "RELEASE member"
         assert len(between) == 8
-        assert "RELEASE member" not in sent[sent.index(between[0]) : commit]
+        # Members that only gather need no savepoint.
+        assert not any("SAVEPOINT" in one for one in sent[:commit])
     assert bench.names() == [f"note-{number}" for number in range(8)]
 
 
@@ -119,12 +77,125 @@ def test_two_statements_for_one_table_keep_their_order(bench: Bench) -> None:
     assert bench.names() == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("sql", ["UPDATE test_note SET body = ?", "INSERT INTO a SELECT ?"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE test_note SET body = ?", "INSERT INTO a SELECT ?",
+        "INSERT INTO test_note (name) SELECT ? FROM other",
+    ],
+)  # fmt: skip
 def test_only_values_are_gathered(bench: Bench, sql: str) -> None:
     assert told(bench, lambda tx: tx.write(Text(sql), [("x",)])) == [AssertionError]
 
 
+# -- looking at one row -------------------------------------------------------------------------
+
+LOOK_AT_ONE = Text("SELECT name FROM test_note WHERE name = ?")
+
+
+def puts_by_key(*names: str) -> Fn:
+    rows, keys = [(name, "") for name in names], [(NOTE.name, name) for name in names]
+    return lambda tx: tx.write(PUT, rows, keys)
+
+
+def finds(name: str) -> Fn:
+    return lambda tx: bool(tx.look(LOOK_AT_ONE, (name,), (NOTE.name, name)))
+
+
+def look_at_a_gathered_row(bench: Bench) -> bool:
+    return told(bench, puts_by_key("a"), finds("a")) == [None, True]
+
+
+def look_at_a_row_without_a_key(bench: Bench) -> bool:
+    return told(bench, puts_by_key("b"), puts("a"), finds("a")) == [None, None, True]
+
+
+def look_at_an_undone_row(bench: Bench) -> bool:
+    members = puts_by_key("a"), fails(puts_by_key("b")), finds("a"), finds("b")
+    return told(bench, *members) == [None, Transient, True, False]
+
+
+def look_at_a_row_that_was_written_and_undone(bench: Bench) -> bool:
+    """A member has a row of another written, and fails: the row must still be found."""
+    members = puts_by_key("a"), fails(looks), finds("a")
+    return told(bench, *members) == [None, Transient, True]
+
+
+def test_a_look_leaves_rows_with_other_keys_where_they_are(bench: Bench) -> None:
+    with watched(bench) as sent:
+        assert told(bench, puts_by_key("a", "b"), finds("c"), finds("d")) == [None, False, False]
+        inserts = [number for number, one in enumerate(sent) if one.startswith("INSERT")]
+        assert min(inserts) > max(n for n, one in enumerate(sent) if one.startswith("SELECT"))
+    assert told(bench, finds("a"), finds("c")) == [True, False]
+
+
+def test_a_look_that_does_more_is_refused(bench: Bench) -> None:
+    removes = Text("DELETE FROM test_note WHERE name = ? RETURNING name")
+
+    def removing(tx: Tx) -> None:
+        tx.look(removes, ("a",), (NOTE.name, "a"))
+
+    assert told(bench, removing) == [AssertionError]
+
+
 # -- undoing ------------------------------------------------------------------------------------
+
+
+def puts_at_once(name: str) -> Fn:
+    return lambda tx: tx.send(PUT, (name, ""))
+
+
+def failing_member_that_wrote_at_once(bench: Bench) -> bool:
+    members = fails(puts_at_once("guilty")), puts("a")
+    return told(bench, *members) == [Transient, None] and bench.names() == ["a"]
+
+
+def failing_member_that_wrote_inside_a_savepoint(bench: Bench) -> bool:
+    """A member's own savepoint is not all that must be undone."""
+
+    def member(tx: Tx) -> None:
+        with tx.savepoint():
+            write("guilty")(tx)
+        raise Transient("refused")
+
+    members = write("a"), member, write("b")
+    return told(bench, *members) == ["a", Transient, "b"] and bench.names() == ["a", "b"]
+
+
+def failing_member_that_wrote_by_sqlalchemy(bench: Bench) -> bool:
+    def writes(tx: Tx) -> None:
+        tx.execute(sa.text("INSERT INTO test_note (name, body) VALUES ('guilty', '')"))
+
+    return told(bench, fails(writes), puts("a")) == [Transient, None] and bench.names() == ["a"]
+
+
+def lost_transaction_that_nobody_notices(bench: Bench) -> bool:
+    """The transaction is lost in a read, the error is swallowed, and only rows are gathered."""
+
+    def loses(tx: Tx) -> None:
+        puts("b")(tx)
+        dbapi(tx.connection).execute("ROLLBACK")
+
+    found = told(bench, puts("a"), loses)
+    return found == [None, Transient] and bench.names() == ["a"]
+
+
+def test_savepoints_are_sent_only_where_something_could_be_undone(bench: Bench) -> None:
+    def member(tx: Tx) -> None:
+        with tx.savepoint():
+            looks(tx)
+        with tx.savepoint():
+            write("a")(tx)
+
+    bench.run([write("warm")])
+    with watched(bench) as sent:
+        bench.run([looks, member, looks])
+        savepoints = [one for one in sent if "SAVEPOINT" in one or "RELEASE" in one]
+    assert savepoints == [
+        "SAVEPOINT member", "SAVEPOINT effects", "RELEASE SAVEPOINT effects", "RELEASE member",
+        # Of the end of watching.
+        *savepoints[4:],
+    ]  # fmt: skip
 
 
 def failing_member_that_looked(bench: Bench) -> bool:
@@ -196,6 +267,14 @@ def member_that_sees_another_as_guilty(bench: Bench) -> bool:
 
 
 HISTORIES = (
+    look_at_a_gathered_row,
+    look_at_a_row_without_a_key,
+    look_at_an_undone_row,
+    look_at_a_row_that_was_written_and_undone,
+    failing_member_that_wrote_at_once,
+    failing_member_that_wrote_inside_a_savepoint,
+    failing_member_that_wrote_by_sqlalchemy,
+    lost_transaction_that_nobody_notices,
     member_that_looks,
     failing_member_that_looked,
     failing_member,
@@ -216,9 +295,26 @@ def test_what_is_gathered_is_undone_and_refused_with_its_own_member(
 def _nothing(*_given: Any) -> None: ...
 
 
-def _undone_alone(self: Gathering, gathered: int, written: int) -> None:
-    del self._rows[gathered:]
-    self._written = min(self._written, gathered)
+def _undone_alone(self: Gathering, mark: Any) -> None:
+    del self._rows[mark.gathered :]
+    self._written = min(self._written, mark.gathered)
+
+
+def _keeps_no_keys(self: Gathering, mark: Any) -> None:
+    take_back(self, mark)
+    self._keys.clear()
+
+
+def _looks_past_all(self: Gathering, sql: str, values: Any, key: Any) -> Any:
+    return Straight._send(self, sql, values)
+
+
+def _flushes_unseen(self: Gathering) -> None:
+    check, self._check = self._check, None
+    try:
+        flush(self)
+    finally:
+        self._check = check
 
 
 def _forgets(self: Gathering) -> None:
@@ -226,7 +322,7 @@ def _forgets(self: Gathering) -> None:
     flush(self)
 
 
-flush = Gathering.flush
+flush, take_back = Gathering.flush, Gathering._take_back
 BUGS: dict[str, tuple[Callable[[Bench], bool], Any, str, Any]] = {
     "tables are not found in texts": (
         member_that_looks, gathering, "_words", lambda sql: frozenset(),
@@ -237,6 +333,25 @@ BUGS: dict[str, tuple[Callable[[Bench], bool], Any, str, Any]] = {
     "what is undone is kept": (failing_member, Gathering, "_take_back", _nothing),
     "a failure is forgotten": (
         refused_row_whose_error_is_swallowed, Gathering, "flush", _forgets,
+    ),
+    "keys of what is gathered again are forgotten": (
+        look_at_a_row_that_was_written_and_undone, Gathering, "_take_back", _keeps_no_keys,
+    ),
+    "gathered rows are looked past": (look_at_a_gathered_row, Gathering, "_look", _looks_past_all),
+    "rows without a key are looked past": (
+        look_at_a_row_without_a_key, Gathering, "_look", _looks_past_all,
+    ),
+    "savepoints are never sent": (
+        failing_member_that_wrote_at_once, Gathering, "_protect", _nothing,
+    ),
+    "all statements are taken for reads": (
+        failing_member_that_wrote_at_once, gathering, "_changes", lambda sql: False,
+    ),
+    "SQLAlchemy writes beyond all savepoints": (
+        failing_member_that_wrote_by_sqlalchemy, Gathering, "_make_way", flush,
+    ),
+    "rows are written without a transaction": (
+        lost_transaction_that_nobody_notices, Gathering, "flush", _flushes_unseen,
     ),
     "effects are kept": (effects_undone, Gathering, "_take_back", _nothing),
 }  # fmt: skip
@@ -263,46 +378,6 @@ def test_a_closed_connection_holds_no_lock_for_the_traceback_of_an_error(bench: 
 
     assert told(bench, keeps, puts("a")) == [Transient, None]
     assert bench.names() == ["a"]
-
-
-# -- transactions of one commit know of each other ----------------------------------------------
-
-
-def test_a_member_does_not_use_what_an_undone_one_kept(bench: Bench) -> None:
-    def keeps(value: str) -> Fn:
-        def run(tx: Tx) -> str:
-            regions.lock_region(tx, *PLACE)
-            return tx.cached(PLACE, "key", lambda: value)
-
-        return run
-
-    def renews(tx: Tx) -> None:
-        regions.renew_stamp(tx, *PLACE)
-
-    bench.run([lambda tx: regions.mark_seeded(tx, *PLACE)])
-    guilty = fails(renews, keeps("undone"))
-    assert told(bench, keeps("kept"), guilty, keeps("read")) == ["kept", Transient, "read"]
-    assert told(bench, renews, keeps("new"), keeps("newer")) == [None, "new", "new"]
-
-
-def test_debits_of_one_commit_know_of_each_other_but_not_of_undone_ones(bench: Bench) -> None:
-    name = counters.capacity_name("us-east-1a", "t3.micro")
-
-    def takes(amount: int) -> Fn:
-        def run(tx: Tx) -> int:
-            regions.lock_region(tx, *PLACE)
-            counters.debit(tx, PLACE, {name: amount})
-            return counters.free(tx, PLACE, [name])[name]
-
-        return run
-
-    bench.run([lambda tx: counters.set_maximum(tx, name, 5)])
-    members = takes(2), fails(takes(3)), takes(2), takes(2), takes(1)
-    with watched(bench) as sent:
-        assert told(bench, *members) == [3, Transient, 1, Transient, 0]
-        reads = [one for one in sent if one.startswith("SELECT counter.name, counter.used")]
-    # At first, and after each undoing.
-    assert len(reads) == 3
 
 
 def test_no_more_texts_are_remembered_than_there_may_be() -> None:

@@ -7,8 +7,7 @@ own, and a simulated I/O error rolls everything back, as a real one does.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -47,13 +46,6 @@ LOSE_ALL = [fn for fn, _ in GUILTY if "disk" in fn.__name__ and "rows" not in fn
     batches.is_interrupted_in_a_write,
     batches.is_interrupted_inside_a_savepoint,
 ]
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.session.reopen()
 
 
 def innocent(number: int) -> Fn:

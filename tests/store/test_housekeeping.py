@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from sametoken.idempotency import RETENTION
@@ -30,3 +32,21 @@ def test_no_tombstone_is_looked_for_while_entries_are_due(
     assert swept == [BATCH, REST + BATCH, REST, 0]
     assert store.read(lambda tx: rows.by_ids(tx, made)) == {}
     assert not any(caller.rows_kept().values())
+
+
+def test_a_clock_that_was_ahead_expires_no_token(store: Store, world: SetWorld) -> None:
+    caller = Caller(store)
+    id = caller.create(call("token", P=1))
+    move(store, put(store, id=id), "deleted")
+
+    def swept() -> int:
+        return store.run(lambda tx: housekeeping.sweep(tx, ENGINE))
+
+    world.set_clock(RETENTION)
+    assert swept() == 0
+    world.set_clock(-RETENTION)
+    world.pass_time(RETENTION - timedelta(seconds=1))
+    assert swept() == 0
+    assert caller.create(call("token", P=1)) == id
+    world.pass_time(timedelta(seconds=1))
+    assert swept() == 2

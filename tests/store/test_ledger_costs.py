@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from sametoken.idempotency import Answer, Call, Made, Operation, Together, creat
 from sametoken.idempotency import sql_engine as library
 from sametoken.store.dialects import Text
 from sametoken.store.port import Store, Tx
+from sametoken.store.sqlite import SqliteStore
 from sametoken.store.statements import Straight
 from store.creating import CAPACITY, CREATE, ENGINE, Caller, call, refusing
 from store.stores import notes
@@ -41,7 +42,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ):
             found.append(" ".join(statement.split()[:3]))
 
-    for name in ("execute", "send", "write", "exec_driver_sql"):
+    for name in ("execute", "send", "look", "write", "exec_driver_sql"):
         door = getattr(Straight, name)
 
         def through(self: Any, statement: Any, *rest: Any, _door: Any = door, **more: Any) -> Any:
@@ -63,56 +64,86 @@ def making(made: Made) -> Operation[str]:
 
 CLAIM, RECORD = "INSERT INTO idempotency_entry", "UPDATE idempotency_entry SET"
 LOOK, NOTE = "SELECT id, has_other_zones,", "INSERT INTO idempotency_attempt"
+KEEP = "INSERT INTO idempotency_resource"
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Statements of the first request with a token, before its effects and after, and of others.
+
+    Where a transaction alone writes, it looks first, and inserts the entry with its outcome.
+    """
+
+    first: Sequence[str]
+    settled: Sequence[str]
+    repeated: Sequence[str]
+
+
+@pytest.fixture
+def costs(store: Store) -> Costs:
+    if isinstance(store, SqliteStore):
+        return Costs([LOOK, "SELECT coalesce(max(id), 0)"], [CLAIM], [LOOK])
+    return Costs([CLAIM], [RECORD], [CLAIM, LOOK])
 
 
 def test_a_create_costs_two_statements_and_a_replay_or_a_mismatch_two(
-    store: Store, sent: list[str]
+    store: Store, sent: list[str], costs: Costs
 ) -> None:
     ask(store, LIBRARY, call(P=1))
-    assert sent == [CLAIM, RECORD]
+    assert sent == [*costs.first, *costs.settled]
     for asked in (call(P=1), call(P=2)):
         sent.clear()
         ask(store, LIBRARY, asked)
-        assert sent == [CLAIM, LOOK]
+        assert sent == costs.repeated
+
+
+def test_creates_of_one_commit_count_their_entries_by_themselves(
+    store: Store, sent: list[str]
+) -> None:
+    store.run(lambda tx: [LIBRARY.execute_once(tx, call(f"t{n}"), NOTHING) for n in range(8)])
+    assert sum(one.startswith("SELECT coalesce(max") for one in sent) <= 1
+    assert len(sent) <= 17
 
 
 def test_a_resource_to_outlive_costs_one_more_however_many_there_are(
-    store: Store, sent: list[str]
+    store: Store, sent: list[str], costs: Costs
 ) -> None:
     for number, count in enumerate((1, 3)):
         sent.clear()
         made = Made({"id": "n"}, [f"r-{number}-{one}" for one in range(count)])
         ask(store, LIBRARY, call(f"t{number}"), making(made))
-        assert sent == [CLAIM, "INSERT INTO idempotency_resource", RECORD]
+        assert sent == [*costs.first, *costs.settled, KEEP]
 
 
-def test_to_write_a_repeat_down_costs_one_more(store: Store, sent: list[str]) -> None:
+def test_to_write_a_repeat_down_costs_one_more(store: Store, sent: list[str], costs: Costs) -> None:
     ask(store, ENGINE, call(P=1))
     for asked in (call(P=1), call(P=2)):
         sent.clear()
         ask(store, ENGINE, asked)
-        assert sent == [CLAIM, LOOK, NOTE]
+        assert sent == [*costs.repeated, NOTE]
 
 
 def test_a_failure_costs_two_and_its_retry_no_more_than_look_and_record(
-    store: Store, sent: list[str]
+    store: Store, sent: list[str], costs: Costs
 ) -> None:
     ask(store, LIBRARY, call(P=1), FAILING)
-    assert sent == [CLAIM, "INSERT INTO test_note", RECORD]
+    assert sent == [*costs.first, "INSERT INTO test_note", *costs.settled]
     sent.clear()
     ask(store, LIBRARY, call(P=1))
-    assert sent == [CLAIM, LOOK, RECORD]
+    assert sent == [*costs.repeated, RECORD]
 
 
-def test_only_tokens_with_other_zones_look_for_them(store: Store, sent: list[str]) -> None:
+def test_only_tokens_with_other_zones_look_for_them(
+    store: Store, sent: list[str], costs: Costs
+) -> None:
     ask(store, LIBRARY, call(zone="a", Zone="a"))
     sent.clear()
     ask(store, LIBRARY, call(zone="b", Zone="b"))
     other = "INSERT INTO idempotency_other_zone"
-    assert sent == [CLAIM, LOOK, other, RECORD]
+    assert sent == [*costs.repeated, other, RECORD]
     sent.clear()
     ask(store, LIBRARY, call(zone="b", Zone="b"))
-    assert sent == [CLAIM, LOOK, "SELECT zone, state,"]
+    assert sent == [*costs.repeated, "SELECT zone, state,"]
 
 
 @pytest.mark.parametrize("count", [1, 64])

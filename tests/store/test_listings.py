@@ -193,7 +193,7 @@ def derived(tx: Tx, account: str) -> set[tuple[object, ...]]:
 
 
 @settings(
-    derandomize=True, deadline=None, max_examples=60,
+    derandomize=True, max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 @given(

@@ -259,8 +259,8 @@ def test_a_node_counts_until_it_has_not_been_heard_of_for_long(shared: OnPostgre
     with open_store(shared.database, RealWorld()) as store:
         store.run(partial(nodes.beat, node=node))
         shared.change(look)
-        store.run(lambda tx: clock.advance(tx.connection, nodes.FRESH))
-        store.run(lambda tx: clock.advance(tx.connection, nodes.FRESH))
+        store.run(lambda tx: clock.advance(tx, nodes.FRESH))
+        store.run(lambda tx: clock.advance(tx, nodes.FRESH))
         shared.change(look)
         store.run(partial(nodes.beat, node=node))
         store.run(partial(nodes.leave, node=node))

@@ -10,10 +10,11 @@ START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 class SetWorld:
-    """See `sametoken.world.World`. Time passes only by `pass_time`, and `wait` returns at once."""
+    """See `sametoken.world.World`. Time passes by `pass_time` alone, and `wait` returns at once."""
 
     def __init__(self, seed: int = 1) -> None:
         self._now = START
+        self.passed = timedelta(0)
         self._dice = random.Random(seed)
         self._lock = threading.Lock()
 
@@ -21,7 +22,7 @@ class SetWorld:
         return self._now
 
     def monotonic(self) -> float:
-        return (self._now - START).total_seconds()
+        return self.passed.total_seconds()
 
     def random(self) -> float:
         with self._lock:
@@ -35,5 +36,11 @@ class SetWorld:
         return signal.is_set()
 
     def pass_time(self, by: timedelta) -> None:
-        """Move the machine's clock forward, or back, as may happen to real clocks."""
+        """Let time pass: both of the machine's clocks move forward."""
+        assert by >= timedelta(0), "time does not pass backwards"
+        self._now += by
+        self.passed += by
+
+    def set_clock(self, by: timedelta) -> None:
+        """Move the machine's clock forward or back, as may happen to real clocks, in no time."""
         self._now += by

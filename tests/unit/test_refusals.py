@@ -64,4 +64,8 @@ def test_one_missing_id_and_several_are_told_in_ec2s_grammar() -> None:
 
 def test_no_capacity_anywhere_suggests_no_zone() -> None:
     message = insufficient_capacity("t3.micro", "us-east-1a", []).message
-    assert message.endswith("in your request.")
+    assert message.endswith("additional capacity.")
+
+
+def test_a_launch_that_asked_for_no_zone_hears_of_none() -> None:
+    assert "Zone" not in insufficient_capacity("t3.micro", "", []).message

@@ -133,6 +133,14 @@ def _limits() -> click.Command:
     return limits
 
 
+@main.later("clock")
+def _clock() -> click.Command:
+    """Tell the store's clock, how far it is ahead of its host's, and what it leapt over."""
+    from sametoken.cli.clock import clock
+
+    return clock
+
+
 @main.later("migrate")
 def _migrate() -> click.Command:
     """Bring the database to this version's schema."""

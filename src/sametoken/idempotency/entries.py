@@ -1,7 +1,8 @@
 """The ledger: entries, read and written in the transaction of the `tx` that each call is given.
 
 A new create costs two statements: the claim and the record of its outcome. A repeat costs two as
-well: the claim that fails and the look at the row.
+well: the claim that fails and the look at the row. Where a transaction is the only one that writes,
+its lock is all that a claim needs: both look first, and a create then inserts the whole entry.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from sametoken.idempotency.ledger import (
     OutcomeState,
     Scope,
 )
-from sametoken.idempotency.tables import FIELDS_NOTED_MAX
+from sametoken.idempotency.tables import ENTRY, FIELDS_NOTED_MAX
 from sametoken.store.codec import dumps, loads
 from sametoken.store.columns import from_microseconds, to_microseconds
 from sametoken.store.dialects import Text
@@ -31,6 +32,8 @@ from sametoken.store.port import Tx
 
 _SECOND = timedelta(seconds=1)
 _US = 1_000_000
+# The key of `Tx.known` for the number that the next entry has.
+_NEXT_ID = f"{ENTRY.name}.id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,11 @@ class Ledger:
     def claim(self, tx: Tx, scope: Scope, client_token: str) -> Entry:
         """Insert the entry, or lock the existing one. Waits for a concurrent claim."""
         key = (client_token, scope.account, scope.region, scope.action)
+        if tx.only_writer:
+            found = tx.look(statements.FIND, key, (ENTRY.name, *key))
+            if found:
+                return _entry(tx, scope, client_token, found[0])
+            return Entry(_next_id(tx), scope, client_token, fresh=True)
         row = (*key, to_microseconds(tx.now), self._retention_seconds)
         while True:
             claimed = tx.send(statements.CLAIM, row)
@@ -80,6 +88,7 @@ class Ledger:
         now_us = to_microseconds(tx.now)
         times = (now_us, now_us, self._retention_seconds, now_us + self._retention_us)
         claimed = tx.send(statements.CLAIM_SETTLED, (*times, dumps(rows)))
+        tx.known.pop(_NEXT_ID, None)
         return {(Scope(*scope), client_token) for client_token, *scope in claimed}
 
     def lock_many(
@@ -106,31 +115,42 @@ class Ledger:
     def settle(self, tx: Tx, entry: Entry, outcome: Outcome, resources: Sequence[str]) -> None:
         """Record a settled outcome. `resources` are the ids that the entry must outlive."""
         assert outcome.state is OutcomeState.SETTLED, "fail() records failures"
-        tx.write(statements.KEEP, [(resource, entry.id) for resource in resources])
-        self._record(tx, entry, outcome, is_held=bool(resources))
+        kept = [(resource, entry.id) for resource in resources]
+        if entry.fresh:
+            self._record_first(tx, entry, outcome, is_held=bool(kept))
+            tx.write(statements.KEEP, kept)
+        else:
+            # The end of the retention is told by what is kept.
+            tx.write(statements.KEEP, kept)
+            self._record_later(tx, entry, outcome)
 
     def fail(self, tx: Tx, entry: Entry, outcome: Outcome) -> None:
         """Bind the token to the outcome's parameters, although no resource was made."""
         assert outcome.state is OutcomeState.FAILED, "settle() records successes"
-        self._record(tx, entry, outcome, is_held=False)
-
-    def _record(self, tx: Tx, entry: Entry, outcome: Outcome, *, is_held: bool) -> None:
-        """Write the outcome, with the end of the retention that follows from it.
-
-        `is_held`: a resource of this outcome holds the entry.
-        """
-        kept = outcome.fingerprint
-        now_us = to_microseconds(tx.now)
-        row = (
-            outcome.zone, outcome.state.value, kept.rules_version, kept.key_id,
-            dumps(kept.digests), dumps(kept.plain),
-            None if outcome.identities is None else dumps(outcome.identities),
-            outcome.request_id, now_us,
-        )  # fmt: skip
         if entry.fresh:
-            expires_us = None if is_held else now_us + self._retention_us
+            self._record_first(tx, entry, outcome, is_held=False)
+        else:
+            self._record_later(tx, entry, outcome)
+
+    def _record_first(self, tx: Tx, entry: Entry, outcome: Outcome, *, is_held: bool) -> None:
+        """Write the first outcome of an entry. `is_held`: a resource holds the entry."""
+        now_us = to_microseconds(tx.now)
+        expires_us = None if is_held else now_us + self._retention_us
+        row = _outcome_row(outcome, now_us)
+        if tx.only_writer:
+            scope = entry.scope
+            key = (entry.client_token, scope.account, scope.region, scope.action)
+            whole = (entry.id, *key, now_us, self._retention_seconds, *row, expires_us)
+            tx.write(statements.ENTER, [whole], [(ENTRY.name, *key)])
+        else:
             recorded = tx.send(statements.RECORD_FIRST, (*row, expires_us, entry.id))
-        elif entry.first_zone in (None, outcome.zone):
+            tx.expect(recorded, 1, _claim_is_lost)
+
+    def _record_later(self, tx: Tx, entry: Entry, outcome: Outcome) -> None:
+        """Write an outcome beside others, or in place of a failure."""
+        now_us = to_microseconds(tx.now)
+        row = _outcome_row(outcome, now_us)
+        if entry.first_zone in (None, outcome.zone):
             recorded = tx.send(statements.RECORD, (*row, now_us, entry.id))
         else:
             tx.send(statements.RECORD_OTHER, (*row, entry.id))
@@ -145,7 +165,7 @@ class Ledger:
             told = dumps(list(fields[:FIELDS_NOTED_MAX]))
             now_us = to_microseconds(tx.now)
             values = (now_us, attempt.value, told, request_id, entry.id, entry.id)
-            tx.send(statements.NOTE, values)
+            tx.write(statements.NOTE, [values])
 
     def ended(self, tx: Tx, resources: Collection[str]) -> None:
         """Note that `resources` have ended. An entry's retention starts when its last one ends."""
@@ -158,14 +178,37 @@ class Ledger:
         tx.send(statements.END, (now_us, gone))
         tx.send(statements.EXPIRE, (now_us, entries))
 
-    def sweep(self, tx: Tx, limit: int) -> int:
-        """Remove at most `limit` entries whose retention is over; returns how many."""
-        found = tx.send(statements.EXPIRED, (to_microseconds(tx.now), limit))
+    def sweep(self, tx: Tx, limit: int, until: datetime | None = None) -> int:
+        """Remove at most `limit` entries whose retention is over; returns how many.
+
+        It is over if it ends by `until`, which is now unless the clock may have leapt.
+        """
+        found = tx.send(statements.EXPIRED, (to_microseconds(until or tx.now), limit))
         expired = [row[0] for row in found]
         if expired:
             for forget in statements.FORGET:
                 tx.send(forget, (dumps(expired),))
         return len(expired)
+
+
+def _next_id(tx: Tx) -> int:
+    """Return the number of a new entry, as SQLite would give it: nobody else gives any now."""
+    id: int | None = tx.known.get(_NEXT_ID)
+    if id is None:
+        id = tx.send(statements.NEXT_ID)[0][0]
+    tx.known[_NEXT_ID] = id + 1
+    return id
+
+
+def _outcome_row(outcome: Outcome, now_us: int) -> tuple[Any, ...]:
+    """Return the values of an outcome's columns."""
+    kept = outcome.fingerprint
+    return (
+        outcome.zone, outcome.state.value, kept.rules_version, kept.key_id,
+        dumps(kept.digests), dumps(kept.plain),
+        None if outcome.identities is None else dumps(outcome.identities),
+        outcome.request_id, now_us,
+    )  # fmt: skip
 
 
 def _claim_is_lost() -> AssertionError:

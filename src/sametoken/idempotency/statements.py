@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sametoken.idempotency.ledger import RETENTION
-from sametoken.idempotency.tables import ATTEMPTS_KEPT, RETAINED
+from sametoken.idempotency.tables import ATTEMPTS_KEPT, ENTRY, RETAINED
 from sametoken.store.dialects import Text, inserting
 
 # Words in braces, as SQLite and as PostgreSQL spell them. PostgreSQL must be told the types of
@@ -93,6 +93,13 @@ FIND_OTHERS = _written(
     "SELECT {outcome} FROM idempotency_other_zone WHERE entry_id = ? ORDER BY zone"
 )
 KEEP = inserting(RETAINED, "resource_id", "entry_id")
+# Claim and outcome in one row, where nobody else could have claimed meanwhile.
+ENTER = inserting(
+    ENTRY, "id", "client_token", "account", "region", "action", "claimed_at", "retention_seconds",
+    "zone", "state", "rules_version", "key_id", "digests", "plain", "identities", "request_id",
+    "recorded_at", "expires_at",
+)  # fmt: skip
+NEXT_ID = Text("SELECT coalesce(max(id), 0) + 1 FROM idempotency_entry")
 # The first outcome, of an entry that nothing but what it makes holds.
 RECORD_FIRST = _written(
     "UPDATE idempotency_entry SET zone = ?, state = ?, rules_version = ?, key_id = ?,"

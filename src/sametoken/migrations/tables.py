@@ -10,12 +10,13 @@ from sametoken.resources.account import accounts
 from sametoken.resources.kit import counters, regions, ripening, rows, traits, transitions
 from sametoken.resources.network import addresses, public_addresses
 from sametoken.services import fence, simulated_machines
-from sametoken.store import clock, nodes
+from sametoken.store import clock, leaps, nodes
 from sametoken.workflow import work
 
 METADATA: tuple[sa.MetaData, ...] = (
     history.metadata,
     clock.metadata,
+    leaps.metadata,
     nodes.metadata,
     idempotency.metadata,
     rows.metadata,

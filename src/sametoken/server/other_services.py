@@ -1,7 +1,7 @@
 """Calls of AWS's other services, which come here by a general endpoint: refused so that it shows.
 
-Each client shows only errors in its own service's form, and would print nothing of EC2's. What a
-call is for is read from its headers, before anything of it is parsed or proven. Pure.
+Each client shows only errors in its own service's form, and would print nothing of EC2's. Headers
+tell what a call is for, before anything of it is parsed or proven. Pure.
 """
 
 from __future__ import annotations

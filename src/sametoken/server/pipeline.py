@@ -230,7 +230,7 @@ class Pipeline:
         return exchange if spent is None else _after(spent, exchange)
 
     def _parse(self, exchange: Exchange) -> Exchange:
-        admitted = admission.parse(
+        admitted = self._brief.find(exchange) or admission.parse(
             known(exchange.form),
             self._ec2,
             principal=known(exchange.principal),
@@ -299,7 +299,11 @@ class Pipeline:
         self, exchange: Exchange, action: Read, read: Callable[[Callable[[Tx], Document]], Document]
     ) -> Exchange:
         admitted = known(exchange.admitted)
-        result = read(lambda tx: action.run(tx, admitted.request))
+        request = admitted.request
+        if action.prepare is not None and request.prepared is None:
+            request = replace(request, prepared=action.prepare(request))
+            exchange = exchange._replace(admitted=replace(admitted, request=request))
+        result = read(lambda tx: action.run(tx, request))
         body = admitted.codec.render(result, exchange.request_id)
         return exchange.answered(body, Executed("read", result))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sametoken.idempotency import Engine
+from sametoken.idempotency import RETENTION, Engine
 from sametoken.resources.kit import tombstones
 from sametoken.services import fence, simulated_machines
+from sametoken.store import leaps
 from sametoken.store.port import Tx
 from sametoken.workflow import work
 
@@ -15,13 +16,14 @@ SWEEP_ROWS_MAX = 50
 
 def sweep(tx: Tx, engine: Engine) -> int:
     """Remove one batch in this transaction. Returns how many rows; 0 means nothing is due."""
-    entries = engine.ledger.sweep(tx, SWEEP_ROWS_MAX)
+    until = leaps.over(tx, RETENTION)
+    entries = engine.ledger.sweep(tx, SWEEP_ROWS_MAX, until)
     if entries == SWEEP_ROWS_MAX:
         # Leave tombstones until all expired entries are gone. Before that most tombstones are still
         # named by entries, and the search for one that is not would walk past them all, in every
         # transaction of a sweep that has fallen behind.
         return entries
-    gone = tombstones.sweep(tx, SWEEP_ROWS_MAX)
+    gone = tombstones.sweep(tx, SWEEP_ROWS_MAX, until)
     work.forget(tx, gone)
     fence.forget(tx, gone)
     simulated_machines.forget(tx, gone)

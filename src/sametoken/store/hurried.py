@@ -21,8 +21,8 @@ from sametoken.store.statements import Straight
 
 T = TypeVar("T")
 
-# A read is given up after one to two times so many instructions of SQLite's, a few milliseconds. A
-# page of 100 instances takes a quarter of them.
+# A read is given up after one to three times so many instructions of SQLite's, a few milliseconds.
+# A page of 100 instances takes a quarter of them.
 STEPS_MAX = 20_000
 
 
@@ -31,8 +31,9 @@ class HurriedReader:
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._is_free = threading.Lock()
-        # Calls of SQLite's, each after so many instructions of a statement, that are let pass. The
-        # first may come early: it also counts instructions of the statement's earlier runs.
+        # Calls of SQLite's, each after so many instructions of a statement, that are let pass. Two
+        # may come early, of the clock's statement and of the one that follows: they also count
+        # instructions of a statement's earlier runs.
         self._calls_left = 0
         self._is_reading = False
         self._connection = Straight(engine_for(SQLITE, lambda: self._bounded(connect())))
@@ -44,7 +45,7 @@ class HurriedReader:
             raise WouldWait
         try:
             self._raw.execute("BEGIN")
-            self._calls_left, self._is_reading = 1, True
+            self._calls_left, self._is_reading = 2, True
             try:
                 return fn(self._connection)
             finally:

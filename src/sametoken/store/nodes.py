@@ -74,9 +74,8 @@ def lock(connection: sa.Connection) -> list[Heartbeat]:
     change, because it checks the schema after it has written its row.
     """
     connection.exec_driver_sql(f"LOCK TABLE {NODE.name} IN SHARE ROW EXCLUSIVE MODE")
-    return _heard_of(
-        connection, clock.Pace().moment(connection.exec_driver_sql(clock.READ_WITH_HOST).one())
-    )
+    row = connection.exec_driver_sql(clock.READ_WITH_HOST).one()
+    return _heard_of(connection, clock.host_moment(row))
 
 
 def _heard_of(connection: sa.Connection, now: datetime) -> list[Heartbeat]:

@@ -36,8 +36,9 @@ class PostgresqlReader:
                 # Closing the connection ends the transaction.
                 connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 self._check(connection)
-                moment = connection.exec_driver_sql(clock.READ_WITH_HOST).one()
-                return fn(Tx(connection, clock.Pace().moment(moment), self._world))
+                row = connection.exec_driver_sql(clock.READ_WITH_HOST).one()
+                moment = clock.Pace(self._world).moment(row)
+                return fn(Tx(connection, moment.now, self._world, moment.leapt))
         except DatabaseErrors as error:
             raise Misconfigured(
                 f"cannot read {self._name}: {told(error)}. Name another database with --database "

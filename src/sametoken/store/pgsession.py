@@ -91,10 +91,13 @@ class PostgresqlSession:
         [read] = pipe.send(clock.READ_WITH_HOST).fetchall()
         if begun.warned:
             raise _error("BEGIN", "a transaction was left open")
-        now = self._pace.moment(read)
+        moment = self._pace.moment(read)
         near = mint_neighbourhood(self._world)
-        self.life = read[3]
-        return Tx(connection, now, self._world, near=near, cache=self._cache, checks=[])
+        self.life = read[4]
+        return Tx(
+            connection, moment.now, self._world, moment.leapt,
+            near=near, cache=self._cache, checks=[],
+        )  # fmt: skip
 
     def check_stands(self) -> None:
         """Raise if the connection broke and the function that used it swallowed the error."""

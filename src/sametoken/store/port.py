@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ from sametoken.errors import SametokenError, Transient
 from sametoken.store.cache import Cache
 from sametoken.store.dialects import TAKES_TEXT, ByDialect, Text, locks_rows
 from sametoken.store.kept import Kept
-from sametoken.store.statements import Found, Sent, Straight
+from sametoken.store.statements import Found, Key, Sent, Straight
 from sametoken.world import World, mint_uuid
 
 T = TypeVar("T")
@@ -66,7 +66,8 @@ class Tx:
     """An open transaction: its connection, its moment, and the channels to wake after its commit.
 
     `now` is the store's clock, read once, so that everything in a transaction happens at the same
-    moment and no node's own clock is ever persisted. Ids minted here share the digits `near`.
+    moment and no node's own clock is ever persisted; `leapt` is how much of it never passed (see
+    `leaps`). Ids minted here share the digits `near`.
 
     `written` is for owners of tables: what this transaction wrote, so that it need not be read
     back, by a key of the owner's. `cache` and `stamps` are for `cached`. `kept` is for transactions
@@ -76,6 +77,9 @@ class Tx:
     Transactions that share a commit share `stamps` and `known`, in which owners of tables keep what
     they have read or written there. An undoing, of any part of any of them, empties both.
 
+    `only_writer`: nobody else can write before this transaction has ended, so what it has looked up
+    stays so.
+
     `is_shared`: several functions run one after another, and all are undone if one of them raises;
     each then gets a transaction of its own. `checks` is for `expect`, None where statements do not
     travel together, and `endings` for `at_end`.
@@ -84,6 +88,7 @@ class Tx:
     connection: sa.Connection
     now: datetime
     world: World
+    leapt: timedelta = timedelta(0)
     channels: set[str] = field(default_factory=set)
     near: str = ""
     written: dict[Hashable, Any] = field(default_factory=dict)
@@ -92,6 +97,7 @@ class Tx:
     known: dict[Hashable, Any] = field(default_factory=dict)
     kept: Kept | None = None
     hurried: bool = False
+    only_writer: bool = False
     is_shared: bool = False
     checks: list[Callable[[], None]] | None = None
     endings: list[Callable[[], None]] = field(default_factory=list)
@@ -114,17 +120,30 @@ class Tx:
         named = {f"v{place}": value for place, value in enumerate(values)}
         return Sent.of(connection.execute(statement.for_any[dialect], named))
 
-    def write(self, statement: Text, rows: Sequence[Sequence[Any]]) -> None:
+    def look(self, statement: Text, values: Sequence[Any], key: Key) -> Found:
+        """Run a SELECT as `send` does, which of a table reads one row alone.
+
+        That is the row with the unique `key`: the table's name, and the values of its columns.
+        """
+        connection = self.connection
+        if isinstance(connection, Straight):
+            return connection.look(statement.for_driver[connection.dialect.name], values, key)
+        return self.send(statement, values)
+
+    def write(
+        self, statement: Text, rows: Sequence[Sequence[Any]], keys: Sequence[Key] | None = None
+    ) -> None:
         """Insert rows by a statement written by hand, of which nothing is to be known.
 
-        A store may insert them later, but before another statement looks at their table. A row that
-        is refused is an error of the transaction, perhaps not of this call.
+        A store may insert them later, but before another statement looks at their table, or `look`
+        at one of their `keys`. A row that is refused is an error of the transaction, perhaps not of
+        this call.
         """
         connection = self.connection
         if not rows:
             return
         if isinstance(connection, Straight):
-            connection.write(statement.for_driver[connection.dialect.name], rows)
+            connection.write(statement.for_driver[connection.dialect.name], rows, keys)
         else:
             for values in rows:
                 self.send(statement, values)

@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from datetime import datetime
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -57,7 +56,7 @@ _SCHEMA_LOCK = 0x5A3E70C3
 class PostgresqlSnapshots:
     """Snapshots of a database, each in a session of a pool. See `reading.Snapshots`.
 
-    `wall` replaces the clock of the database's host, in tests only.
+    `host` stands for the database's host, whose clock it replaces, in tests only.
     """
 
     def __init__(
@@ -66,12 +65,13 @@ class PostgresqlSnapshots:
         world: World,
         *,
         sessions: int = READERS,
-        wall: Callable[[], datetime] | None = None,
+        host: World | None = None,
     ) -> None:
         self._count = sessions
         self._sessions: queue.LifoQueue[PostgresqlSession] = queue.LifoQueue()
         engine = engine_for(POSTGRESQL, lambda: connect(url))
-        pace, cache, self._lives = clock.Pace(wall), Cache(), Lives()
+        pace = clock.Pace(host or world, is_host=host is not None)
+        cache, self._lives = Cache(), Lives()
         for _ in range(sessions):
             self._sessions.put(PostgresqlSession(engine, world, pace, cache))
 
@@ -116,10 +116,8 @@ class PostgresqlSnapshots:
 class PostgresqlStore(PostgresqlSnapshots):
     """`Store` on a PostgreSQL database. See `store.port`."""
 
-    def __init__(
-        self, url: str, world: World, *, wall: Callable[[], datetime] | None = None
-    ) -> None:
-        super().__init__(url, world, sessions=SESSIONS, wall=wall)
+    def __init__(self, url: str, world: World, *, host: World | None = None) -> None:
+        super().__init__(url, world, sessions=SESSIONS, host=host)
         self._channels = Channels()
         self._lanes = Lanes()
         self._closing = threading.Event()

@@ -94,8 +94,8 @@ class FileReader:
         try:
             with _snapshot(self._path, ways) as connection:
                 self._check(connection)
-                now = clock.read(connection, self._world.now())
-                return fn(Tx(connection, now, self._world))
+                moment = clock.read(connection, clock.Pace(self._world))
+                return fn(Tx(connection, moment.now, self._world, moment.leapt))
         except DatabaseErrors as error:
             raise Misconfigured(
                 f"cannot use {self._path} as the database: {told(error)}. Name another with "

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -90,11 +91,12 @@ def dbapi(connection: sa.Connection) -> sqlite3.Connection:
 class SqliteSession:
     """The only writing connection, reopened after a failure that may have damaged it."""
 
-    def __init__(self, engine: sa.Engine, world: World) -> None:
+    def __init__(self, engine: sa.Engine, world: World, pace: clock.Pace) -> None:
         self._engine = engine
         self._world = world
+        self.pace = pace
         self._connection: Gathering | None = None
-        self._now = world.now()
+        self._moment = clock.Reading(world.now(), timedelta(0))
         self._near = ""
         self._cache = Cache()
         self._stamps: dict[Hashable, str | None] = {}
@@ -106,7 +108,7 @@ class SqliteSession:
         self._connection.start()
         self._stamps, self._known = {}, {}
         self.command("BEGIN IMMEDIATE")
-        self._now = clock.tick(self._connection, self._world.now())
+        self._moment = clock.tick(self._connection, self.pace)
         # The whole batch shares the leading digits of its ids. In a store of 100,000 instances,
         # scattered ids would touch a separate page in each of ten indexes, for each launch, and
         # every touched page is logged whole.
@@ -116,12 +118,14 @@ class SqliteSession:
         assert self._connection is not None, "begin() comes first"
         return Tx(
             self._connection,
-            self._now,
+            self._moment.now,
             self._world,
+            self._moment.leapt,
             near=self._near,
             cache=self._cache,
             stamps=self._stamps,
             known=self._known,
+            only_writer=True,
         )
 
     def command(self, sql: str) -> None:
@@ -167,9 +171,12 @@ class SqliteSnapshots:
     Opened and closed with the gate held, as the file's last connection folds the log.
     """
 
-    def __init__(self, path: Path, world: World, gate: Gate, *, readers: int = READERS) -> None:
+    def __init__(
+        self, path: Path, world: World, gate: Gate, pace: clock.Pace, *, readers: int = READERS
+    ) -> None:
         self._path = path
         self._world = world
+        self._pace = pace
         self._gate = gate
         self._count = readers
         self._readers: queue.LifoQueue[sa.Connection] = queue.LifoQueue()
@@ -198,8 +205,10 @@ class SqliteSnapshots:
 
     def _looking(self, connection: sa.Connection, *, hurried: bool = False) -> Tx:
         """Return a transaction that only reads, begun on that connection."""
-        now = clock.read(connection, self._world.now())
-        return Tx(connection, now, self._world, kept=self._kept, hurried=hurried)
+        moment = clock.read(connection, self._pace)
+        return Tx(
+            connection, moment.now, self._world, moment.leapt, kept=self._kept, hurried=hurried
+        )
 
     @contextmanager
     def _snapshot(self) -> Iterator[sa.Connection]:
@@ -225,7 +234,7 @@ class SqliteSnapshots:
 def snapshots(path: Path, world: World) -> Iterator[SqliteSnapshots]:
     """Snapshots of a file that another process writes to, for the block."""
     gate = Gate(path)
-    opened = SqliteSnapshots(path, world, gate)
+    opened = SqliteSnapshots(path, world, gate, clock.Pace(world))
     try:
         yield opened
     finally:
@@ -242,8 +251,10 @@ class SqliteStore:
         self._channels = Channels()
         self._jobs = JobQueue()
         engine = engine_for(SQLITE, lambda: connect(path, cache_kib=WRITER_CACHE_KIB))
-        self._session = SqliteSession(engine, world)
-        self._snapshots = SqliteSnapshots(path, world, self._gate, readers=readers)
+        # Shared, so that what is due for a reader is due for the writer too.
+        pace = clock.Pace(world)
+        self._session = SqliteSession(engine, world, pace)
+        self._snapshots = SqliteSnapshots(path, world, self._gate, pace, readers=readers)
         self._writer = threading.Thread(target=self._write_batches, name="sqlite-writer")
         self._writer.start()
 

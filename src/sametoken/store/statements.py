@@ -39,6 +39,8 @@ _CONSTANT = (sa.Select, sa.TextualSelect, sa.Insert, sa.Update, sa.Delete)
 
 Convert = Callable[[Any], Any]
 Parameters = Mapping[str, Any]
+# A table, and values that one of its rows has at most.
+Key = tuple[Any, ...]
 
 
 class Rows(list[sa.Row[Any]]):
@@ -292,6 +294,12 @@ class Straight(sa.Connection):
             return Sent.of(super().exec_driver_sql(sql, tuple(values)))
         return self._send(sql, values)
 
+    def look(self, sql: str, values: Sequence[Any], key: Key) -> Found:
+        """Run a SELECT as `send` does, which of the table of `key` reads that row alone."""
+        if self._check is not None:
+            self._check(self._raw)
+        return self.send(sql, values) if self._is_listened_to() else self._look(sql, values, key)
+
     def exec_driver_sql(self, statement: str, *rest: Any, **more: Any) -> Any:
         if self._check is not None:
             self._check(self._raw)
@@ -300,10 +308,13 @@ class Straight(sa.Connection):
             return super().exec_driver_sql(statement, *rest, **more)
         return self._command(statement)
 
-    def write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+    def write(
+        self, sql: str, rows: Sequence[Sequence[Any]], keys: Sequence[Key] | None = None
+    ) -> None:
         """Run a statement of `send` for each row of values. It returns nothing and counts nothing.
 
-        It may be run later, but before it matters to any other statement, or to the commit.
+        It may be run later, but before it matters to any other statement, or to the commit. `keys`
+        are those of the rows, by which `look` finds them.
         """
         if self._check is not None:
             self._check(self._raw)
@@ -312,7 +323,7 @@ class Straight(sa.Connection):
             for values in rows:
                 super().exec_driver_sql(sql, tuple(values))
         else:
-            self._write(sql, rows)
+            self._write(sql, rows, keys)
 
     # Overridden by connections that put statements off: see `store.gathering`.
 
@@ -339,7 +350,10 @@ class Straight(sa.Connection):
         except self._driver_error as error:
             raise self._translated(sql, error) from error
 
-    def _write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+    def _look(self, sql: str, values: Sequence[Any], key: Key) -> Found:
+        return self._send(sql, values)
+
+    def _write(self, sql: str, rows: Sequence[Sequence[Any]], keys: Sequence[Key] | None) -> None:
         for values in rows:
             self._send(sql, values)
 

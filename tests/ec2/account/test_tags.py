@@ -125,6 +125,9 @@ def test_only_what_a_launch_makes_is_tagged_by_it(plane: Plane) -> None:
         ("sg-00000000000000000", "InvalidGroup.NotFound"),
         ("rtb-00000000000000000", "InvalidRouteTableID.NotFound"),
         ("acl-00000000000000000", "InvalidNetworkAclID.NotFound"),
+        ("igw-00000000000000000", "InvalidInternetGatewayID.NotFound"),
+        ("snap-00000000000000000", "InvalidSnapshot.NotFound"),
+        ("ami-00000000000000000", "InvalidAMIID.NotFound"),
         ("i-1", "InvalidID"),
         ("nonsense", "InvalidID"),
     ],
@@ -221,6 +224,7 @@ def test_a_change_of_a_row_as_it_was_before_its_tags_is_stale(plane: Plane) -> N
         tags.set_all(tx, read, {"a": "1"})
         with pytest.raises(Stale):
             rows.change(tx, VPC, read, InstanceTenancy="dedicated")
+            tx.see()
 
     plane.run(overtaken)
     assert of(client, vpc) == {"a": "1"}

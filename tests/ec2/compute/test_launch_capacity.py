@@ -70,6 +70,20 @@ def test_below_min_count_nothing_is_launched_and_the_answer_is_a_500(plane: Plan
     assert left(plane, name) == 1
 
 
+def test_the_advice_names_zones_with_room_and_no_zone_that_was_not_asked_for(plane: Plane) -> None:
+    client = plane.client()
+    zones = [f"{REGION}{letter}" for letter in "abcdef"]
+    for zone in zones:
+        room(plane, "c6g.large", 3 if zone == zones[2] else 0, zone)
+    params = {**LAUNCH, "InstanceType": "c6g.large", "ImageId": str(LAUNCH["ImageId"]).replace(
+        "x86_64", "arm64")}  # fmt: skip
+    here = refusal(client.run_instances, **params, **HERE).message
+    assert ZONE in here and here.endswith(f"or choosing {zones[2]}.")
+    room(plane, "c6g.large", 0, zones[2])
+    message = refusal(client.run_instances, **params).message
+    assert not any(zone in message for zone in zones)
+
+
 def test_a_failed_launch_binds_its_token_until_an_equal_retry_settles_it(plane: Plane) -> None:
     client = plane.client()
     room(plane, "c5.2xlarge", 0)

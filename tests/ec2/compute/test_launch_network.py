@@ -297,6 +297,9 @@ def test_without_default_subnets_a_launch_must_name_one(plane: Plane) -> None:
     for subnet in client.describe_subnets()["Subnets"]:
         end(plane, vpcs.SUBNET, subnet["SubnetId"])
     assert code(client.run_instances, **LAUNCH) == "MissingInput"
+    [vpc] = client.describe_vpcs()["Vpcs"]
+    end(plane, vpcs.VPC, vpc["VpcId"])
+    assert code(client.run_instances, **LAUNCH) == "VPCIdNotSpecified"
 
 
 def test_interfaces_are_found_by_what_they_are(plane: Plane) -> None:

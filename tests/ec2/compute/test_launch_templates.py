@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ec2.asking import code
+from ec2.asking import code, refusal
 from plane import IMAGE, Plane
 
 
@@ -89,3 +89,26 @@ def test_numbers_need_a_template(ec2: Any) -> None:
     for versions in (["1"], ["$Latest", "1"], []):
         asked = {"Versions": versions} if versions else {}
         assert code(ec2.describe_launch_template_versions, **asked) == "MissingParameter"
+
+
+def test_templates_by_name_are_filtered_and_paged_as_others(ec2: Any) -> None:
+    ids = [template(ec2, name, 1) for name in ("web", "data", "cache")]
+    names = {"LaunchTemplateNames": ["web", "data", "cache"]}
+    passing = [{"Name": "launch-template-name", "Values": ["d*"]}]
+    found = ec2.describe_launch_templates(**names, Filters=passing)["LaunchTemplates"]
+    assert [one["LaunchTemplateId"] for one in found] == [ids[1]]
+    pages = ec2.get_paginator("describe_launch_templates").paginate(
+        **names, PaginationConfig={"PageSize": 2}
+    )
+    shown = [[one["LaunchTemplateId"] for one in page["LaunchTemplates"]] for page in pages]
+    assert [len(page) for page in shown] == [2, 1]
+    assert sorted(id for page in shown for id in page) == sorted(ids)
+
+
+def test_a_version_that_is_not_there_is_named_as_ec2_names_it(ec2: Any) -> None:
+    id = template(ec2, "web", 1)
+    told = refusal(ec2.describe_launch_template_versions, LaunchTemplateId=id, Versions=["3"])
+    assert told.code == "InvalidLaunchTemplateId.VersionNotFound"
+    assert told.message == (
+        f"Could not find the specified version 3 for the launch template with ID {id}."
+    )

@@ -65,6 +65,18 @@ def test_the_block_of_an_entry_is_kept_without_host_bits(ec2: Any, vpc: str) -> 
     assert entry["CidrBlock"] == "10.0.0.0/8"
 
 
+def test_the_equal_entry_again_succeeds_and_another_of_its_number_is_refused(
+    ec2: Any, vpc: str
+) -> None:
+    acl = new_acl(ec2, vpc)
+    for _ in range(2):
+        ec2.create_network_acl_entry(NetworkAclId=acl, CidrBlock="10.0.0.0/8", **ALLOW)
+    assert len(entries(ec2, acl)) == 1
+    other = {**ALLOW, "CidrBlock": "10.0.0.0/9"}
+    refused = code(ec2.create_network_acl_entry, NetworkAclId=acl, **other)
+    assert refused == "NetworkAclEntryAlreadyExists"
+
+
 def test_a_subnet_moves_only_to_an_acl_of_its_vpc(ec2: Any, vpc: str) -> None:
     ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")
     [default] = ec2.describe_network_acls(Filters=by_filter("vpc-id", vpc))["NetworkAcls"]

@@ -27,7 +27,7 @@ CODES = {
         "rtb", "InvalidRouteTableID.NotFound", "InvalidRouteTableId.Malformed",
     ),
     "describe_network_acls": (
-        "acl", "InvalidNetworkAclID.NotFound", "InvalidNetworkAclID.Malformed",
+        "acl", "InvalidNetworkAclID.NotFound", "InvalidNetworkAclId.Malformed",
     ),
 }  # fmt: skip
 

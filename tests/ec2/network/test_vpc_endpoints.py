@@ -66,3 +66,77 @@ def test_what_a_change_cannot_do_is_refused_by_name(
     assert (refused.code, member in refused.message) == ("UnsupportedOperation", True)
     found = ec2.describe_vpc_endpoints(Filters=by_filter("vpc-endpoint-type", "Interface"))
     assert found["VpcEndpoints"] == [endpoint]
+
+
+@pytest.fixture
+def gateway(ec2: Any) -> dict[str, Any]:
+    """Make a gateway endpoint in the main route table of the default VPC."""
+    tables = ec2.describe_route_tables(Filters=by_filter("association.main", "true"))
+    made: dict[str, Any] = ec2.create_vpc_endpoint(
+        VpcId=default_vpc(ec2),
+        ServiceName="com.amazonaws.us-east-1.s3",
+        RouteTableIds=[tables["RouteTables"][0]["RouteTableId"]],
+    )["VpcEndpoint"]
+    return made
+
+
+def routes(ec2: Any, table: str) -> list[dict[str, Any]]:
+    [shown] = ec2.describe_route_tables(RouteTableIds=[table])["RouteTables"]
+    return [one for one in shown["Routes"] if "DestinationPrefixListId" in one]
+
+
+def test_a_gateway_endpoint_is_a_route_to_the_list_of_its_service(
+    ec2: Any, gateway: dict[str, Any]
+) -> None:
+    table, id = gateway["RouteTableIds"][0], gateway["VpcEndpointId"]
+    [listed] = ec2.describe_prefix_lists(Filters=by_filter("prefix-list-name", "*.s3"))[
+        "PrefixLists"
+    ]
+    destination = {"DestinationPrefixListId": listed["PrefixListId"]}
+    route = {**destination, "GatewayId": id, "Origin": "CreateRoute", "State": "active"}
+    assert routes(ec2, table) == [route]
+    found = ec2.describe_route_tables(Filters=by_filter("route.gateway-id", id))["RouteTables"]
+    assert [one["RouteTableId"] for one in found] == [table]
+    refused = refusal(ec2.delete_route, RouteTableId=table, **destination)
+    assert refused.code == "InvalidParameterValue", "the endpoint's route goes with the endpoint"
+    ec2.modify_vpc_endpoint(VpcEndpointId=id, RemoveRouteTableIds=[table])
+    assert routes(ec2, table) == []
+    ec2.modify_vpc_endpoint(VpcEndpointId=id, AddRouteTableIds=[table])
+    ec2.delete_vpc_endpoints(VpcEndpointIds=[id])
+    assert routes(ec2, table) == []
+
+
+def test_the_prefix_lists_of_aws_have_blocks_and_can_be_named(
+    ec2: Any, gateway: dict[str, Any]
+) -> None:
+    listed = ec2.describe_prefix_lists()["PrefixLists"]
+    names = {one["PrefixListName"].rpartition(".")[2]: one for one in listed}
+    assert set(names) == {"s3", "dynamodb"}
+    s3, dynamodb = names["s3"], names["dynamodb"]["PrefixListId"]
+    managed = ec2.describe_managed_prefix_lists(PrefixListIds=[s3["PrefixListId"]])
+    [shown] = managed["PrefixLists"]
+    assert (shown["OwnerId"], shown["PrefixListName"]) == ("AWS", s3["PrefixListName"])
+    entries = ec2.get_managed_prefix_list_entries(PrefixListId=s3["PrefixListId"])["Entries"]
+    assert sorted(one["Cidr"] for one in entries) == sorted(s3["Cidrs"])
+    only = ec2.describe_prefix_lists(PrefixListIds=[dynamodb])["PrefixLists"]
+    assert [one["PrefixListId"] for one in only] == [dynamodb]
+    missing = refusal(ec2.describe_prefix_lists, PrefixListIds=["pl-00000000"])
+    assert missing.code == "InvalidPrefixListID.NotFound"
+    rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
+    ec2.authorize_security_group_egress(
+        GroupId=new_group(ec2, "to-s3"),
+        IpPermissions=[{**rule, "PrefixListIds": [{"PrefixListId": s3["PrefixListId"]}]}],
+    )
+
+
+def test_an_interface_endpoint_has_names(ec2: Any, endpoint: dict[str, Any]) -> None:
+    names = [one["DnsName"] for one in endpoint["DnsEntries"]]
+    id = endpoint["VpcEndpointId"]
+    assert all(one["HostedZoneId"].startswith("Z") for one in endpoint["DnsEntries"])
+    regional, zonal, private = names
+    assert regional.startswith(f"{id}-") and regional.endswith(".ssm.us-east-1.vpce.amazonaws.com")
+    assert "-us-east-1" in zonal.removesuffix(regional.partition(".")[2])
+    assert private == "ssm.us-east-1.amazonaws.com"
+    ec2.modify_vpc_endpoint(VpcEndpointId=id, PrivateDnsEnabled=False)
+    [shown] = ec2.describe_vpc_endpoints(VpcEndpointIds=[id])["VpcEndpoints"]
+    assert [one["DnsName"] for one in shown["DnsEntries"]] == names[:2]

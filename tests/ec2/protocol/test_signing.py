@@ -62,7 +62,7 @@ def test_what_botocore_signs_is_verified(sign: Signer, params: Mapping[str, str]
     assert signature.region == (DEFAULT_REGION if signature.signature_version == 2 else REGION)
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(derandomize=True, max_examples=60)
 @given(
     st.dictionaries(
         st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(

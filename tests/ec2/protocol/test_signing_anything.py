@@ -62,7 +62,7 @@ QUERIES = st.one_of(
 )
 
 
-@settings(derandomize=True, max_examples=400, deadline=None)
+@settings(derandomize=True, max_examples=400)
 @given(
     method=st.one_of(st.sampled_from(["GET", "POST"]), ANY_TEXT),
     path=st.one_of(st.just(b"/"), st.binary(max_size=30), ANY_TEXT.map(raw)),
@@ -87,7 +87,7 @@ def test_whatever_is_sent_without_a_signature_is_refused_in_few_words(
     assert len(caught.value.message) < 400
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(derandomize=True, max_examples=300)
 @given(data=st.data())
 def test_one_byte_changed_anywhere_is_refused_or_changes_nothing(data: st.DataObject) -> None:
     received = SCHEMES[data.draw(st.sampled_from(sorted(SCHEMES)))]()

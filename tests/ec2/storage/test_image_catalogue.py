@@ -9,7 +9,7 @@ import pytest
 
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol.documents import Document
-from sametoken.ec2.storage.image_forms import describe_images
+from sametoken.ec2.storage.image_forms import Candidate, describe_images
 from sametoken.errors import ServiceError
 from sametoken.resources.catalogues import images
 from sametoken.resources.catalogues.geography import REGIONS
@@ -38,8 +38,9 @@ def f(name: str, *values: str) -> Document:
 
 
 def ask(region: str = "us-east-1", own: tuple[Document, ...] = (), **params: Any) -> Document:
+    registered = [Candidate(one, ("all",) if one["Public"] else ()) for one in own]
     return describe_images(
-        Request(ACCOUNT, region, "DescribeImages", params, "r-1", "AKIA", "full"), own
+        Request(ACCOUNT, region, "DescribeImages", params, "r-1", "AKIA", "full"), registered
     )
 
 

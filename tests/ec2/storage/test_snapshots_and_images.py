@@ -78,7 +78,9 @@ def test_a_deregistered_image_is_gone_but_its_token_still_replays(plane: Plane, 
     assert whole.code == "UnsupportedOperation"
     ec2.deregister_image(ImageId=image)
     ec2.delete_snapshot(SnapshotId=used)
-    assert refusal(ec2.describe_images, ImageIds=[image]).code == "InvalidAMIID.NotFound"
+    assert ec2.describe_images(ImageIds=[image])["Images"] == [], "as EC2 answers a waiting client"
+    never = "ami-00000000000000000"
+    assert refusal(ec2.describe_images, ImageIds=[never]).code == "InvalidAMIID.NotFound"
     again = ec2.run_instances(**launch)
     assert again["ReservationId"] == first["ReservationId"]
     launch["ClientToken"] = "another"

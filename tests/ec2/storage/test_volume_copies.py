@@ -54,7 +54,7 @@ def test_a_copy_stands_in_the_zone_of_its_source_and_outlives_it(plane: Plane, e
 def test_an_encrypted_source_has_encrypted_copies(plane: Plane, ec2: Any) -> None:
     id = source(plane, ec2, Encrypted=True, KmsKeyId=KEY)
     made = copy(ec2, id, Encrypted=False)
-    assert (made["Encrypted"], made["KmsKeyId"]) == (True, KEY)
+    assert made["Encrypted"] and made["KmsKeyId"].endswith(f":key/{KEY}")
     plain = source(plane, ec2)
     assert copy(ec2, plain, Encrypted=True)["Encrypted"] is True
 

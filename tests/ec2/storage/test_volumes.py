@@ -191,7 +191,10 @@ def test_modifying_a_volume_is_told(plane: Plane, ec2: Any) -> None:
     volume = available(plane, ec2)
     told = ec2.modify_volume(VolumeId=volume, Size=10, VolumeType="gp3")["VolumeModification"]
     assert (told["OriginalSize"], told["TargetSize"]) == (8, 10)
-    assert told["ModificationState"] == "optimizing" and "EndTime" not in told
+    assert told["ModificationState"] == "modifying" and "EndTime" not in told
+    plane.advance(timedelta(seconds=1))
+    [later] = ec2.describe_volumes_modifications(VolumeIds=[volume])["VolumesModifications"]
+    assert (later["ModificationState"], later["Progress"] > 0) == ("optimizing", True)
     early = refusal(ec2.modify_volume, VolumeId=volume, Size=11)
     assert early.code == "IncorrectModificationState", "one at a time"
     plane.advance(timedelta(seconds=5))

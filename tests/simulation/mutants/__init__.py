@@ -45,6 +45,8 @@ _ALL: tuple[Mutant, ...] = (
     tokens.account_ignored,
     tokens.refusal_keeps_the_claim,
     commits.clock_of_each_node,
+    commits.time_stands_still,
+    commits.leap_makes_tokens_expire,
     holdings.address_moves_without_leaving,
     holdings.capacity_split_off_is_not_taken,
     holdings.place_is_not_taken,
@@ -87,6 +89,10 @@ ODDS: Mapping[Mutant, dict[str, Any]] = {
     tokens.other_zones_not_looked_for: {"palette": ("CreateVolume",)},
     tokens.refusal_keeps_the_claim: {"limits": 0.6},
     commits.clock_of_each_node: {"clock_skewed": 1.0},
+    commits.time_stands_still: {
+        **_LAUNCHES, "clock_ahead": 0.9, "crash_node": 0.0, "freeze_node": 0.0,
+    },
+    commits.leap_makes_tokens_expire: {"clock_ahead": 0.9, "sweep": 0.5},
     holdings.address_moves_without_leaving: {
         "palette": ("CreateNetworkInterface", "AllocateAddress"),
     },

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
 import sqlalchemy as sa
 
-from sametoken.store import clock, group_commit
-from sametoken.store.columns import from_microseconds, to_microseconds
+from sametoken.store import clock, group_commit, leaps
+from sametoken.store.columns import from_microseconds
 from simulation.database import Session
 
 
@@ -61,10 +61,29 @@ def failed_commit_acknowledged() -> Iterator[None]:
 def clock_of_each_node() -> Iterator[None]:
     """P7: a node whose clock is behind would count a retention from before it began."""
 
-    def mutated(connection: sa.Connection, wall: datetime) -> datetime:
+    def mutated(connection: sa.Connection, pace: clock.Pace) -> clock.Reading:
         clocks = clock.CLOCK.c
-        own = sa.update(clock.CLOCK).values(high_us=clocks.offset_us + to_microseconds(wall))
-        return from_microseconds(connection.execute(own.returning(clocks.high_us)).scalar_one())
+        own = sa.update(clock.CLOCK).values(high_us=clocks.offset_us + pace.host_us())
+        moment = connection.execute(own.returning(clocks.high_us)).scalar_one()
+        return clock.Reading(from_microseconds(moment), timedelta(0))
 
     with patch.object(clock, "tick", mutated):
+        yield
+
+
+def time_stands_still() -> Iterator[None]:
+    """LIVE: a clock that was ahead would stand until its host's has caught up."""
+    tick, read = clock.tick, clock.read
+
+    def still(look: Callable[[sa.Connection, clock.Pace], clock.Reading]) -> Any:
+        # A clock that has seen nothing before knows but the mark and its host's clock.
+        return lambda connection, pace: look(connection, clock.Pace(pace.world))
+
+    with patch.object(clock, "tick", still(tick)), patch.object(clock, "read", still(read)):
+        yield
+
+
+def leap_makes_tokens_expire() -> Iterator[None]:
+    """P7: a clock that is ahead for a moment would end every retention."""
+    with patch.object(leaps, "over", lambda tx, retention: tx.now):
         yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
@@ -24,9 +24,13 @@ def claim_in_its_own_transaction() -> Iterator[None]:
 
     def mutated(self: Ledger, tx: Tx, scope: Scope, client_token: str) -> Entry:
         entry = claim(self, tx, scope, client_token)
+        if not entry.fresh:
+            return entry
+        claimed = {"client_token": client_token, **asdict(scope), "claimed_at": tx.now}
+        tx.execute(sa.insert(tables.ENTRY), {"id": entry.id, **claimed})
         for command in ("RELEASE member", "COMMIT", "BEGIN IMMEDIATE", "SAVEPOINT member"):
             tx.connection.connection.cursor().execute(command)
-        return entry
+        return replace(entry, fresh=False)
 
     with patch.object(Ledger, "claim", mutated):
         yield

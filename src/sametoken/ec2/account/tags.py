@@ -13,17 +13,12 @@ from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.resources.account import tags
-from sametoken.resources.compute.instances import INSTANCE
 from sametoken.resources.compute.launch_templates import VERSION
 from sametoken.resources.compute.placements import PLACEMENT
 from sametoken.resources.kit import rows
-from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.kinds import KINDS
 from sametoken.resources.kit.rows import Row
-from sametoken.resources.network import vpcs
 from sametoken.resources.network.elastic_addresses import ASSOCIATION
-from sametoken.resources.network.interfaces import INTERFACE
-from sametoken.resources.network.security_groups import RULE
-from sametoken.resources.storage.volumes import VOLUME
 from sametoken.store.port import Tx
 
 # Source: EC2 API reference, DescribeTags, "Filters". `tag:KEY` is made for each key asked for.
@@ -39,25 +34,6 @@ def _as_tags(shown: Document) -> dict[str, str]:
     return {shown["Key"]: shown["Value"]}
 
 
-# Kinds for which EC2 returns a NotFound of their own; for any other missing id it returns
-# InvalidID.
-_KINDS: dict[str, Kind] = {
-    kind.prefix: kind
-    for kind in (
-        INSTANCE,
-        VOLUME,
-        INTERFACE,
-        vpcs.VPC,
-        vpcs.SUBNET,
-        vpcs.SECURITY_GROUP,
-        vpcs.ROUTE_TABLE,
-        vpcs.NETWORK_ACL,
-        vpcs.INTERNET_GATEWAY,
-        vpcs.DHCP_OPTIONS,
-        RULE,
-    )
-}
-
 # A placement is a kind of our own, unknown to callers; EC2 tags neither associations nor the
 # versions of a template.
 _UNTAGGED = frozenset({PLACEMENT.name, ASSOCIATION.name, VERSION.name})
@@ -67,7 +43,7 @@ _FILTERS = {**getters(TAG_FILTERS), **tag_filters(_as_tags)}
 
 def validate_create(request: Request) -> None:
     if not request.params["Resources"]:
-        raise refusals.missing_parameter("ResourceId")
+        raise refusals.missing_parameter("resourceIdSet")
     check_tags(request.params["Tags"])
 
 
@@ -155,8 +131,9 @@ def _lock(tx: Tx, request: Request) -> list[Row]:
 
 
 def _missing(id: str) -> ServiceError:
-    kind = _KINDS.get(id.rpartition("-")[0])
-    if kind is None:
+    prefix = id.rpartition("-")[0]
+    kind = next((one for one in KINDS.values() if one.prefix == prefix), None)
+    if kind is None or kind.name in _UNTAGGED:
         return _invalid_id(id)
     try:
         kind.check_id(id)

@@ -44,12 +44,14 @@ def terminate_instances(tx: Tx, request: Request) -> Document:
     """
     found = _lock(tx, request)
     for row in found:
-        if row.private["DisableApiTermination"] and row.gone_at is None:
-            raise ServiceError(
-                "OperationNotPermitted",
-                f"The instance '{row.id}' may not be terminated. Modify its "
-                "'disableApiTermination' instance attribute and try again.",
-            )
+        # Stop protection guards termination too (captured).
+        for attribute in ("disableApiTermination", "disableApiStop"):
+            if row.private[attribute[0].upper() + attribute[1:]] and row.gone_at is None:
+                raise ServiceError(
+                    "OperationNotPermitted",
+                    f"The instance '{row.id}' may not be terminated. Modify its '{attribute}' "
+                    "instance attribute and try again.",
+                )
     return {"TerminatingInstances": [_change(tx, row, _terminate) for row in found]}
 
 

@@ -1,4 +1,4 @@
-"""Which capacity reservations a stopped instance may use when it starts again."""
+"""Capacity reservations that a stopped instance may use when it starts again."""
 
 from __future__ import annotations
 

@@ -106,11 +106,17 @@ def _show_one(row: Row, attached: list[Row]) -> Shown:
         "BlockDeviceMappings": mappings,
         "NetworkInterfaces": [instance_interface(one) for one in interfaces],
         "ProductCodes": [],
+        "Operator": {"Managed": False},
+        "NetworkPerformanceOptions": {"BandwidthWeighting": "default"},
+        # The moment of the launch: no action served here changes how an instance is billed.
+        "UsageOperationUpdateTime": row.created_at,
+        "MaintenanceOptions": {
+            "RebootMigration": "default",
+            **row.doc.get("MaintenanceOptions", {}),
+        },
     }
-    if not document["Tags"]:
-        # Omit Tags where there are none, as EC2 does (from memory): code that reads them fails
-        # there, so it must fail here too.
-        del document["Tags"]
+    if row.state == InstanceState.PENDING:
+        document["StateReason"] = {"Code": "pending", "Message": "pending"}
     if leaving:
         for name in ("PrivateIpAddress", "SubnetId", "VpcId"):
             document.pop(name, None)
@@ -131,22 +137,37 @@ def _reservation(id: str, account: str, instances: list[Document] | Rendered) ->
     return {"ReservationId": id, "OwnerId": account, "Groups": [], "Instances": instances}
 
 
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """The test of DescribeInstances' filters, their digest, and wishes that narrow the listing."""
+
+    matches: Callable[[Document], bool]
+    asked: bytes
+    wishes: list[Wish]
+
+
+def sought(request: Request) -> Sought:
+    given = request.params.get("Filters")
+    return Sought(
+        compile_filters(given, _FILTERS),
+        fragments.digest(given),
+        narrowing.wishes(given, INSTANCE_FILTERS, INSTANCE, columns=_COLUMNS),
+    )
+
+
 def describe_instances(tx: Tx, request: Request) -> Document:
     """Return reservations, each with those of its instances that were asked for."""
-    given = request.params.get("Filters")
-    matches = compile_filters(given, _FILTERS)
-    wishes = narrowing.wishes(given, INSTANCE_FILTERS, INSTANCE, columns=_COLUMNS)
-    asked = fragments.digest(given)
+    seek: Sought = request.prepared or sought(request)
 
     def passing(ids: Sequence[str]) -> list[Shown]:
-        return [one for one in show(tx, ids) if matches(_tested(one))]
+        return [one for one in show(tx, ids) if seek.matches(_tested(one))]
 
     def found(after: str) -> Iterator[Fragment]:
-        if given and not wishes:
-            yield from _scanned(tx, request, after, matches)
+        if seek.asked and not seek.wishes:
+            yield from _scanned(tx, request, after, seek.matches)
             return
-        for piece in _pieces(tx, OUTLINE, request, after, wishes):
-            yield from fragments.of(tx, piece, asked, passing, render)
+        for piece in _pieces(tx, OUTLINE, request, after, seek.wishes):
+            yield from fragments.of(tx, piece, seek.asked, passing, render)
 
     listed = _page(request, found)
     return {"Reservations": fragments.together(listed.items), "NextToken": listed.next_token}
@@ -270,7 +291,7 @@ def get_console_output(tx: Tx, request: Request) -> Document:
 
 
 ACTIONS: tuple[Action, ...] = (
-    Read("DescribeInstances", describe_instances, validate=validate, hurries=True),
+    Read("DescribeInstances", describe_instances, validate, prepare=sought, hurries=True),
     Read("DescribeInstanceStatus", describe_instance_status, validate=validate),
     Read("GetConsoleOutput", get_console_output),
 )

@@ -169,13 +169,16 @@ def _candidate_subnets(tx: Tx, request: Request) -> dict[str, Row]:
     found = {row.zone: row for row in default_vpc.subnets(tx, account, region)}
     if wanted_zone:
         found = {zone: row for zone, row in found.items() if zone == wanted_zone}
-    if not found:
-        raise ServiceError(
-            "MissingInput",
-            f"No default subnet{f' for {wanted_zone}' if wanted_zone else ''} was found in "
-            f"{region}. Name a subnet with SubnetId.",
-        )
-    return found
+    if found:
+        return found
+    vpc = default_vpc.find(tx, account, region)
+    if vpc is None:
+        raise ServiceError("VPCIdNotSpecified", "No default VPC for this user.")
+    where = f" in {wanted_zone}" if wanted_zone else ""
+    raise ServiceError(
+        "MissingInput",
+        f"No subnets found for the default VPC '{vpc.id}'{where}. Please specify a subnet.",
+    )
 
 
 def _choose_zone(
@@ -207,9 +210,18 @@ def _choose_zone(
     if free[names[zone]] < least and usable.only:
         raise reserved_capacity.exceeded()
     if free[names[zone]] < least:
-        others = [one for one in geography.zones_of(request.region) if one.name != zone]
-        raise insufficient_capacity(instance_type.name, zone, [one.name for one in others])
+        asked = zone_of(tx, request)
+        others = _zones_with(tx, request, instance_type.name, least) if asked else []
+        raise insufficient_capacity(instance_type.name, asked, others)
     return zone, min(most, allowed, free[names[zone]])
+
+
+def _zones_with(tx: Tx, request: Request, instance_type: str, least: int) -> list[str]:
+    """The zones of the Region that have room for at least so many."""
+    zones = [one.name for one in geography.zones_of(request.region)]
+    names = {zone: counters.capacity_name(zone, instance_type) for zone in zones}
+    free = counters.free(tx, request.place, list(names.values()))
+    return [zone for zone, name in names.items() if free[name] >= least]
 
 
 def _groups(tx: Tx, request: Request, subnet: Row, interface_groups: list[str] | None) -> list[Row]:

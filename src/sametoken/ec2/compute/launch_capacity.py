@@ -18,14 +18,21 @@ def refuse_late(request: Request) -> None:
 
 
 def insufficient_capacity(instance_type: str, zone: str, others: list[str]) -> ServiceError:
-    """HTTP 500, as EC2 answers it; binds the token to its parameters (promise P5)."""
-    hint = f" or choosing {', '.join(others)}" if others else ""
+    """HTTP 500, as EC2 answers it; binds the token to its parameters (promise P5).
+
+    `zone` is the one that was asked for, "" if none was; `others` have capacity.
+    """
+    where = f" in the Availability Zone you requested ({zone})" if zone else ""
+    hint = (
+        f" You can currently get {instance_type} capacity by not specifying an Availability Zone "
+        f"in your request or choosing {', '.join(others)}."
+        if others
+        else ""
+    )
     return ServiceError(
         "InsufficientInstanceCapacity",
-        f"We currently do not have sufficient {instance_type} capacity in the Availability Zone "
-        f"you requested ({zone}). Our system will be working on provisioning additional capacity. "
-        f"You can currently get {instance_type} capacity by not specifying an Availability Zone "
-        f"in your request{hint}.",
+        f"We currently do not have sufficient {instance_type} capacity{where}. Our system will be "
+        f"working on provisioning additional capacity.{hint}",
         http_status=500,
         binds_token=True,
     )

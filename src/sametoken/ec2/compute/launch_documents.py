@@ -60,7 +60,7 @@ def instance_document(
         "AmiLaunchIndex": index,
         "Architecture": image["Architecture"],
         "EbsOptimized": params.get("EbsOptimized", False),
-        "EnaSupport": True,
+        "EnaSupport": image.get("EnaSupport", False),
         # "The value xen is used for both Xen and Nitro hypervisors" (EC2 API reference, Instance).
         "Hypervisor": "xen",
         "CurrentInstanceBootMode": _boot_mode(blueprint),

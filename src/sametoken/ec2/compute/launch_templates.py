@@ -21,7 +21,7 @@ from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.idempotency import Identities, Made, TokenGrammar
 from sametoken.resources.compute import launch_templates as stored
-from sametoken.resources.compute.launch_templates import TEMPLATE, VERSION
+from sametoken.resources.compute.launch_templates import NUMBER_DIGITS_MAX, TEMPLATE, VERSION
 from sametoken.resources.kit import endings, listings, quotas, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
@@ -52,9 +52,7 @@ VERSION_FILTERS = {
     "network-card-index": "LaunchTemplateData.NetworkInterfaces[].NetworkCardIndex",
     "ram-disk-id": "LaunchTemplateData.RamDiskId",
 }
-# No template has a version number of more digits, so a longer bound is cut to this many.
-_VERSION_DIGITS_MAX = 18
-_VERSION_MAX = 10**_VERSION_DIGITS_MAX - 1
+_VERSION_MAX = 10**NUMBER_DIGITS_MAX - 1
 # Names that stand for a version of any template.
 _STANDING_FOR = {"$Latest", "$Default"}
 # Least and most items of a page, of templates and of versions.
@@ -198,13 +196,15 @@ def delete_versions(tx: Tx, request: Request) -> Document:
 
 
 def describe_templates(tx: Tx, request: Request) -> Document:
-    account, region = request.account, request.region
-    names = request.params.get("LaunchTemplateNames")
-    if names:
-        found = [stored.find(tx, account, region, id=None, name=name) for name in names]
-        return {"LaunchTemplates": [show(row) for row in found]}
-    for id in request.params.get("LaunchTemplateIds", ()):
-        stored.find(tx, account, region, id=id, name=None)
+    """Return the templates that are named, by id or by name, that pass the filters."""
+    params, place = request.params, request.place
+    found = [
+        stored.find(tx, *place, id=id, name=None) for id in params.get("LaunchTemplateIds", ())
+    ]
+    for name in params.get("LaunchTemplateNames", ()):
+        found.append(stored.find(tx, *place, id=None, name=name))
+    if found:
+        request = request.with_params(LaunchTemplateIds=[row.id for row in found])
     return describe(
         tx, request, TEMPLATE, show, "LaunchTemplates", FILTERS, ids="LaunchTemplateIds",
         sizes=_PAGES,
@@ -230,8 +230,7 @@ def describe_versions(tx: Tx, request: Request) -> Document:
         (one for one in shown if matches(one)),
         # Sort by template, then the newest version first, as EC2 lists them.
         lambda one: (
-            f"{one['LaunchTemplateId']}:"
-            f"{_VERSION_MAX - one['VersionNumber']:0{_VERSION_DIGITS_MAX}}"
+            f"{one['LaunchTemplateId']}:{_VERSION_MAX - one['VersionNumber']:0{NUMBER_DIGITS_MAX}}"
         ),
         max_results=params.get("MaxResults"),
         next_token=params.get("NextToken"),
@@ -267,7 +266,8 @@ def _bound(params: Mapping[str, Any], name: str, default: int | None) -> int | N
         return default
     if not (given.isascii() and given.isdigit()):
         raise refusals.invalid_value(name, given[:200], "Give the number of a version.")
-    return int(given[:_VERSION_DIGITS_MAX])
+    # No version has a number of more digits, so that a longer bound is cut to so many.
+    return int(given[:NUMBER_DIGITS_MAX])
 
 
 def _template(tx: Tx, request: Request, *, lock: bool = False) -> Row:
@@ -294,7 +294,7 @@ def laid_under(tx: Tx, request: Request) -> tuple[Request, list[Document]]:
     version = stored.version(tx, template, specification.get("Version"))
     data = unpacked(version.doc["LaunchTemplateData"])
     own = {name: value for name, value in request.params.items() if name != "LaunchTemplate"}
-    tags = [*data.get("TagSpecifications", []), *own.get("TagSpecifications", [])]
+    tags = _together(data.get("TagSpecifications", []), own.get("TagSpecifications", []))
     if tags:
         own["TagSpecifications"] = tags
     origin = [
@@ -302,6 +302,15 @@ def laid_under(tx: Tx, request: Request) -> tuple[Request, list[Document]]:
         {"Key": "aws:ec2launchtemplate:version", "Value": str(version.doc["VersionNumber"])},
     ]
     return replace(request, params={**data, **own}), origin
+
+
+def _together(under: list[Document], over: list[Document]) -> list[Document]:
+    """Merge specifications by type of resource: of two tags with one key, that of `over` counts."""
+    merged: dict[str, dict[str, Document]] = {}
+    for specification in (*under, *over):
+        tags = merged.setdefault(specification["ResourceType"], {})
+        tags |= {tag["Key"]: tag for tag in specification.get("Tags", ())}
+    return [{"ResourceType": one, "Tags": list(tags.values())} for one, tags in merged.items()]
 
 
 ACTIONS: tuple[Action, ...] = (

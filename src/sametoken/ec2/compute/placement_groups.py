@@ -24,6 +24,8 @@ PLACEMENT_GROUP = Kind(
     "pg",
     "InvalidPlacementGroup",
     "placement group",
+    malformed="InvalidPlacementGroupId.Malformed",
+    missing="InvalidPlacementGroup.Unknown",
     quota=Quota(500, "PlacementGroupLimitExceeded"),
 )
 # Filters of DescribePlacementGroups whose names are not their paths.

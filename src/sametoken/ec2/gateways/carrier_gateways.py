@@ -12,6 +12,7 @@ CARRIER_GATEWAYS = Noun(
         "cagw",
         "InvalidCarrierGatewayID",
         "carrierGateway",
+        malformed=None,
         quota=Quota(1, per="VpcId"),
     ),
     parents={"VpcId": VPC},

@@ -21,6 +21,7 @@ EGRESS_ONLY = Noun(
         "eigw",
         "InvalidGatewayID",
         "egress-only gateway",
+        malformed="InvalidEgressOnlyInternetGatewayId.Malformed",
         quota=Quota(5),
     ),
     parents={"VpcId": VPC},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sametoken.ec2.kit.actions import Action, Change
-from sametoken.ec2.kit.nouns import Noun, Parents
+from sametoken.ec2.kit.nouns import Noun, Parents, shown_members
 from sametoken.ec2.kit.repeats import doubles, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, describing
@@ -52,13 +52,15 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
 def _furnish(tx: Tx, row: Row) -> None:
     """Give the new gateway its interface, and associate the Elastic address with it.
 
-    An address that has an association already is no refusal: EC2 answers with the gateway, which
-    ends `failed` (terraform-provider-aws, issue 709).
+    A reason why it cannot come up is no refusal: EC2 answers with the gateway, which ends `failed`
+    (terraform-provider-aws, issue 709).
     """
     elastic = _address_of(tx, row)
-    if elastic is not None and elastic.doc.get("AssociationId") is not None:
-        _fail(tx, row, elastic.id)
-        return
+    if elastic is not None:
+        failure = _failure(tx, row, elastic)
+        if failure is not None:
+            _fail(tx, row, elastic.id, failure)
+            return
     interface = _new_interface(tx, row)
     address: Document = {
         "NetworkInterfaceId": interface.id,
@@ -103,12 +105,27 @@ def _new_interface(tx: Tx, row: Row) -> Row:
     return interface
 
 
-def _fail(tx: Tx, row: Row, allocation: str) -> None:
+def _failure(tx: Tx, row: Row, elastic: Row) -> Document | None:
+    """The reason why a public gateway cannot come up; None if it can.
+
+    Source: VPC user guide, "Troubleshoot NAT gateways".
+    """
+    vpc = row.doc["VpcId"]
+    if elastic.doc.get("AssociationId") is not None:
+        return {
+            "FailureCode": "Resource.AlreadyAssociated",
+            "FailureMessage": f"Elastic IP address [{elastic.id}] is already associated",
+        }
+    if not rows.children(tx, [vpc], vpcs.INTERNET_GATEWAY)[vpc]:
+        return {
+            "FailureCode": "Gateway.NotAttached",
+            "FailureMessage": f"Network {vpc} has no Internet gateway attached",
+        }
+    return None
+
+
+def _fail(tx: Tx, row: Row, allocation: str, failure: Document) -> None:
     """Let the gateway end `failed`, without interface or address; its subnet can be deleted."""
-    failure = {
-        "FailureCode": "Resource.AlreadyAssociated",
-        "FailureMessage": f"Elastic IP address [{allocation}] is already associated",
-    }
     addresses = [{"AllocationId": allocation, "IsPrimary": True}]
     private = {**row.private, "failure": failure}
     rows.change(tx, NAT_GATEWAY, row, NatGatewayAddresses=addresses, private=private)
@@ -116,13 +133,10 @@ def _fail(tx: Tx, row: Row, allocation: str) -> None:
     ripening.plan(tx, row, "failed", CHANGE_SECONDS, cause=failure["FailureMessage"])
 
 
-# Members of the document that EC2 does not show.
-_HIDDEN = ("private", "AvailabilityZone")
-
-
 def show(row: Row) -> Document:
     """EC2's NatGateway."""
-    document = {name: value for name, value in row.doc.items() if name not in _HIDDEN}
+    shown_here = shown_members(row).items()
+    document = {name: value for name, value in shown_here if name != "AvailabilityZone"}
     shown: Document = {
         **document,
         "NatGatewayId": row.id,

@@ -187,6 +187,12 @@ def disable_propagation(tx: Tx, request: Request) -> Document:
     return {}
 
 
+def _made(tx: Tx, row: Row) -> Document:
+    """The result of a create, which leaves out tags if there are none, unlike a Describe."""
+    shown = VPN_GATEWAYS.shown(row)
+    return {"VpnGateway": {name: shown[name] for name in shown if name != "Tags" or shown[name]}}
+
+
 ACTIONS: tuple[Action, ...] = (
     creating(
         CUSTOMER_GATEWAYS,
@@ -197,7 +203,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     describing(CUSTOMER_GATEWAYS),
     deleting(CUSTOMER_GATEWAYS, "DeleteCustomerGateway", check=_refuse_connected),
-    creating(VPN_GATEWAYS, "CreateVpnGateway", validate=_validate_gateway),
+    creating(VPN_GATEWAYS, "CreateVpnGateway", validate=_validate_gateway, result=_made),
     describing(VPN_GATEWAYS),
     deleting(VPN_GATEWAYS, "DeleteVpnGateway", check=_refuse_attached),
     Change(

@@ -188,7 +188,7 @@ def _free_inside(tx: Tx, taken: set[str]) -> str:
         block = f"{ipaddress.IPv4Address(number)}/{_INSIDE_PREFIX}"
         if block not in taken and block not in _RESERVED:
             return block
-    raise ServiceError("InsufficientCidrBlocks", "No inside CIDR is free at this gateway.")
+    raise ServiceError("InvalidCidr.InUse", "No inside CIDR is free at this gateway.")
 
 
 def without_keys(tunnels: Sequence[Document]) -> list[Document]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from sametoken.ec2.kit.repeats import Repeats
 from sametoken.ec2.kit.request import Request
@@ -33,11 +34,14 @@ class Read:
     """An action that changes nothing: `run` on a snapshot.
 
     If it `hurries`, it raises `WouldWait` rather than read much in a hurried transaction.
+    `prepare` works on the parameters alone; its result is kept for repeats of the request, and
+    `run` finds it as `request.prepared`, or makes it.
     """
 
     name: str
     run: Callable[[Tx, Request], Document]
     validate: Validate = _accept
+    prepare: Callable[[Request], Any] | None = None
     hurries: bool = False
     mutates: bool = False
 

@@ -21,7 +21,7 @@ from sametoken.ec2.protocol.documents import Document
 from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.resources.kit import quotas, rows
 from sametoken.resources.kit.ids import mint
-from sametoken.resources.kit.kinds import Kind
+from sametoken.resources.kit.kinds import KINDS, Kind
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
@@ -154,12 +154,18 @@ def _model() -> ServiceModel:
     return ServiceModel.load("ec2")
 
 
+def _tags(row: Row) -> list[Document] | None:
+    """The tags that EC2 shows; None where it shows no such member."""
+    tags: list[Document] = row.doc.get("Tags", [])
+    return None if not tags and KINDS[row.kind].hides_no_tags else tags
+
+
 # Members that many shapes have and no document stores.
 _COMPUTED: Mapping[str, Callable[[Row], Any]] = {
     "OwnerId": lambda row: row.account,
     "State": lambda row: row.state,
-    "Tags": lambda row: row.doc.get("Tags", []),
-    "TagSet": lambda row: row.doc.get("Tags", []),
+    "Tags": _tags,
+    "TagSet": _tags,
     "AvailabilityZone": lambda row: row.zone or None,
     "CreateTime": lambda row: row.created_at,
 }
@@ -167,7 +173,8 @@ _COMPUTED: Mapping[str, Callable[[Row], Any]] = {
 
 def shown_members(row: Row) -> Document:
     """The members of the document that EC2 shows, as they are stored."""
-    return {name: value for name, value in row.doc.items() if name != "private"}
+    hidden = ("private",) if _tags(row) is not None else ("private", "Tags")
+    return {name: value for name, value in row.doc.items() if name not in hidden}
 
 
 def arn(row: Row) -> str:

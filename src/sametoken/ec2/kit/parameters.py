@@ -59,6 +59,9 @@ def exactly_one(*names: str) -> Callable[[Request], None]:
 
 def check_tag_specifications(params: Mapping[str, Any], taggable: Sequence[str]) -> None:
     """The tags a create gives what it makes: only kinds it makes, at least one tag each."""
+    given = [one.get("ResourceType") for one in params.get("TagSpecifications", ())]
+    for twice in sorted({str(one) for one in given if given.count(one) > 1}):
+        raise refusals.invalid_value("tagSpecification", twice, "It is given twice.")
     for specification in params.get("TagSpecifications", ()):
         resource_type = specification.get("ResourceType")
         if resource_type not in taggable:

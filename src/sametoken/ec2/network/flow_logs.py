@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sametoken.ec2.kit.actions import Action, Change, Read, Tokened
 from sametoken.ec2.kit.describing import describe
@@ -16,7 +17,7 @@ from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.idempotency import Identities, Made
 from sametoken.resources.kit import endings, listings, quotas, rows
-from sametoken.resources.kit.ids import mint
+from sametoken.resources.kit.ids import digits_of, mint
 from sametoken.resources.kit.kinds import Kind, Quota
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network.interfaces import INTERFACE
@@ -28,6 +29,7 @@ FLOW_LOG = Kind(
     "fl",
     "InvalidFlowLogId",
     "flow log",
+    malformed=None,
     quota=Quota(2, "FlowLogsLimitExceeded", per="ResourceId"),
 )
 # Source: EC2 API reference, DescribeFlowLogs, "Filters".
@@ -54,6 +56,9 @@ _FORMAT = (
     "${protocol} ${packets} ${bytes} ${start} ${end} ${action} ${log-status}"
 )
 _INTERVAL = 600
+_CLOUD_WATCH = "cloud-watch-logs"
+# EC2's defaults for the files of a flow log in a bucket.
+_FILES = {"FileFormat": "plain-text", "HiveCompatiblePartitions": False, "PerHourPartition": False}
 
 
 def validate(request: Request) -> None:
@@ -67,8 +72,21 @@ def validate(request: Request) -> None:
         kind.check_id(id)
     if "TrafficType" not in params:
         raise refusals.missing_parameter("TrafficType")
-    if "LogGroupName" not in params and "LogDestination" not in params:
-        raise refusals.missing_parameter("LogDestination")
+    _check_destination(params)
+
+
+def _check_destination(params: Mapping[str, Any]) -> None:
+    """Refuse a destination that is missing or told twice, in EC2's words."""
+    refused = ""
+    if "LogGroupName" not in params:
+        if "LogDestination" not in params:
+            refused = "LogDestination can't be empty if LogGroupName is not provided."
+    elif params.get("LogDestinationType", _CLOUD_WATCH) != _CLOUD_WATCH:
+        refused = "LogDestination type must be cloud-watch-logs if LogGroupName is provided."
+    elif "LogDestination" in params:
+        refused = "Please only provide LogGroupName or only provide LogDestination."
+    if refused:
+        raise ServiceError("InvalidParameter", refused)
 
 
 def perform(tx: Tx, request: Request) -> Made:
@@ -120,13 +138,16 @@ def view(tx: Tx, request: Request, identities: Identities) -> Document:
     if any(found[id].gone_at is not None for id in identities["ids"]):
         raise ServiceError("IdempotentParameterMismatch", DELETED)
     result: Document = {"FlowLogIds": identities["ids"], "Unsuccessful": []}
-    token = request.params.get("ClientToken")
-    return result if token is None else {**result, "ClientToken": token}
+    # EC2 makes a token for a request that has none, and tells it.
+    made = digits_of("flow-logs", *identities["ids"])
+    return {**result, "ClientToken": request.params.get("ClientToken", made)}
 
 
 def show(row: Row) -> Document:
     """EC2's FlowLog."""
+    files = {"DestinationOptions": _FILES} if row.doc["LogDestinationType"] == "s3" else {}
     return {
+        **files,
         **row.doc,
         "FlowLogId": row.id,
         "FlowLogStatus": "ACTIVE",

@@ -21,7 +21,7 @@ INTERFACE_PATHS = {
     "operator.managed": "=false",
     "operator.principal": "",
     "private-ip-address": "PrivateIpAddress",
-    "requester-id": "",
+    "requester-id": "RequesterId",
     "attachment.nat-gateway-id": "",
     "group-name": "Groups[].GroupName",
 }
@@ -50,6 +50,9 @@ def show(row: Row) -> Document:
         "Status": "in-use" if document.get("Attachment") or is_served(row) else row.state,
         "PrivateIpAddresses": addresses_of(row),
         "TagSet": row.doc.get("Tags", []),
+        # Every request here is signed by the account itself.
+        "RequesterId": row.account,
+        "Operator": {"Managed": False},
     }
 
 
@@ -82,4 +85,5 @@ def instance_interface(row: Row) -> Document:
         "OwnerId": row.account,
         "PrivateIpAddresses": private,
         "Status": "in-use",
+        "Operator": {"Managed": False},
     }  # fmt: skip

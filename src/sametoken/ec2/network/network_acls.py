@@ -72,8 +72,12 @@ def _refuse_used(tx: Tx, row: Row) -> None:
 
 
 def create_entry(tx: Tx, request: Request) -> Document:
+    """Add an entry. The equal entry again succeeds (captured); another of its number is refused."""
     acl, entry = _acl(tx, request), _asked_entry(request)
-    if _entry_at(acl, entry) is not None:
+    existing = _entry_at(acl, entry)
+    if existing == entry:
+        return {}
+    if existing is not None:
         raise ServiceError(
             "NetworkAclEntryAlreadyExists",
             f"The network acl entry identified by {entry['RuleNumber']} already exists.",
@@ -218,7 +222,7 @@ ACTIONS: tuple[Action, ...] = (
     Change(
         "CreateNetworkAclEntry",
         create_entry,
-        repeats=conflicts("NetworkAclEntryAlreadyExists", "ERR"),
+        repeats=same("NAT"),
     ),
     Change("ReplaceNetworkAclEntry", replace_entry, repeats=same("DER")),
     Change(

@@ -1,20 +1,25 @@
-"""Managed prefix lists: versions of a list of blocks."""
+"""Prefix lists: managed ones, which are versions of a list of blocks, and those of AWS itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sametoken.ec2.kit.actions import Action, Read
+from sametoken.ec2.kit.filters import Getter, compile_filters, tag_filters, tags_of_document
 from sametoken.ec2.kit.nouns import Noun, Parents, arn, named, shown_members
 from sametoken.ec2.kit.paging import page, scope_of
+from sametoken.ec2.kit.paths import getters
 from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
-from sametoken.ec2.kit.verbs import changing, creating, deleting, describing
+from sametoken.ec2.kit.spelling import PAGE_SIZES, PageSizes
+from sametoken.ec2.kit.verbs import changing, creating, deleting
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.idempotency import TokenGrammar
+from sametoken.resources.catalogues import prefix_lists as service_lists
+from sametoken.resources.catalogues.prefix_lists import ServiceList
 from sametoken.resources.kit import listings, rows
 from sametoken.resources.kit.kinds import Kind, Quota, states
 from sametoken.resources.kit.rows import Row
@@ -26,10 +31,13 @@ PREFIX_LIST = Kind(
     "pl",
     "InvalidPrefixListID",
     "prefix list",
+    malformed="InvalidPrefixListId.Malformed",
     transitions=states(create_complete="modify-complete deleted", modify_complete="deleted",
                        deleted=""),
     quota=Quota(100),
 )  # fmt: skip
+# Source: EC2 API reference, DescribePrefixLists, "Filters".
+SERVICE_FILTERS = {"prefix-list-id": "PrefixListId", "prefix-list-name": "PrefixListName"}
 # Least and most entries of a page.
 PAGES = (1, 100)
 # CreateManagedPrefixList documents up to 255 characters; here they are ASCII, as in every action.
@@ -118,16 +126,90 @@ def _refuse_routed(tx: Tx, row: Row) -> None:
         if any(one.get("DestinationPrefixListId") == row.id for one in table.doc["Routes"]):
             raise ServiceError(
                 "DependencyViolation",
-                PREFIX_LIST.in_use.format(noun=PREFIX_LIST.noun, id=row.id, names=table.id),
+                PREFIX_LIST.in_use.format(noun=PREFIX_LIST.noun, id=row.id),
             )
 
 
-def get_entries(tx: Tx, request: Request) -> Document:
-    row = named(tx, request, PREFIX_LIST, "PrefixListId")
-    if request.params.get("TargetVersion", row.doc["Version"]) != row.doc["Version"]:
-        raise refusals.unsupported("TargetVersion of an earlier version")
+def is_known(tx: Tx, account: str, region: str, id: str) -> bool:
+    """Tell whether the account may name the list: its own, or one of AWS's."""
+    if service_lists.find(region, id) is not None:
+        return True
+    return rows.find_living(tx, PREFIX_LIST, account, region, id) is not None
+
+
+def describe_managed(tx: Tx, request: Request) -> Document:
+    """Return the account's lists and those of AWS, which have neither versions nor a maximum."""
+    params = request.params
+    own = listings.every(tx, PREFIX_LIST, *request.place)
+    known = {one.id: show(one) for one in own}
+    known |= {one.id: _show_service(one) for one in service_lists.lists_of(request.region)}
+    for id in params.get("PrefixListIds", ()):
+        PREFIX_LIST.check_id(id)
+        if id not in known:
+            raise PREFIX_LIST.not_found([id])
+    return _listed(request, known, LISTS.filters, PAGES, tag_filters(tags_of_document))
+
+
+def describe_of_services(tx: Tx, request: Request) -> Document:
+    """Return AWS's lists, with their blocks."""
+    lists = service_lists.lists_of(request.region)
+    known: dict[str, Document] = {
+        one.id: {"PrefixListId": one.id, "PrefixListName": one.name, "Cidrs": list(one.blocks)}
+        for one in lists
+    }
+    for id in request.params.get("PrefixListIds", ()):
+        PREFIX_LIST.check_id(id)
+        if id not in known:
+            raise PREFIX_LIST.not_found([id])
+    return _listed(request, known, SERVICE_FILTERS, PAGE_SIZES, {})
+
+
+def _listed(
+    request: Request,
+    known: Mapping[str, Document],
+    filters: Mapping[str, str],
+    sizes: PageSizes,
+    more: Mapping[str, Getter[Document]],
+) -> Document:
+    params = request.params
+    matches = compile_filters(params.get("Filters"), {**getters(filters), **more})
+    wanted = params.get("PrefixListIds") or known
     listed = page(
-        row.private["entries"],
+        (known[id] for id in dict.fromkeys(wanted) if matches(known[id])),
+        lambda one: str(one["PrefixListId"]),
+        max_results=params.get("MaxResults"),
+        next_token=params.get("NextToken"),
+        scope=scope_of(request),
+        minimum=sizes[0],
+        maximum=sizes[1],
+    )
+    return {"PrefixLists": listed.items, "NextToken": listed.next_token}
+
+
+def _show_service(one: ServiceList) -> Document:
+    """EC2's ManagedPrefixList of a list of AWS."""
+    return {
+        "PrefixListId": one.id,
+        "PrefixListArn": f"arn:aws:ec2:{one.name.split('.')[2]}:aws:prefix-list/{one.id}",
+        "PrefixListName": one.name,
+        "AddressFamily": "IPv4",
+        "OwnerId": "AWS",
+        "State": "create-complete",
+        "Tags": [],
+    }
+
+
+def get_entries(tx: Tx, request: Request) -> Document:
+    of_service = service_lists.find(request.region, request.params["PrefixListId"])
+    if of_service is not None:
+        entries: list[Document] = [{"Cidr": block} for block in of_service.blocks]
+    else:
+        row = named(tx, request, PREFIX_LIST, "PrefixListId")
+        if request.params.get("TargetVersion", row.doc["Version"]) != row.doc["Version"]:
+            raise refusals.unsupported("TargetVersion of an earlier version")
+        entries = row.private["entries"]
+    listed = page(
+        entries,
         lambda one: str(one["Cidr"]),
         max_results=request.params.get("MaxResults"),
         next_token=request.params.get("NextToken"),
@@ -140,7 +222,8 @@ def get_entries(tx: Tx, request: Request) -> Document:
 
 ACTIONS: tuple[Action, ...] = (
     creating(LISTS, "CreateManagedPrefixList", grammar=GRAMMAR, validate=_validate),
-    describing(LISTS),
+    Read(LISTS.describe, describe_managed),
+    Read("DescribePrefixLists", describe_of_services),
     deleting(LISTS, "DeleteManagedPrefixList", check=_refuse_routed),
     changing(
         LISTS,

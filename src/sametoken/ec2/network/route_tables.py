@@ -12,8 +12,9 @@ from sametoken.ec2.kit.parameters import asked_block
 from sametoken.ec2.kit.repeats import conflicts, doubles, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, deleting, describing
-from sametoken.ec2.network import route_targets
+from sametoken.ec2.network import prefix_lists, route_targets
 from sametoken.ec2.network.prefix_lists import PREFIX_LIST
+from sametoken.ec2.network.vpc_endpoints import ENDPOINT
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
@@ -71,7 +72,7 @@ def create_route(tx: Tx, request: Request) -> Document:
     """Add a route. The same route again succeeds; another target for it is refused."""
     table = _table(tx, request)
     new = _asked_route(tx, request, table)
-    existing = _route_to(table, new)
+    existing = _route_to(table, new) or _endpoint_route(tx, table, new)
     if existing is not None and _target(existing) != _target(new):
         destination = _destination(new)
         raise ServiceError(
@@ -114,6 +115,11 @@ def replace_route(tx: Tx, request: Request) -> Document:
 def delete_route(tx: Tx, request: Request) -> Document:
     table, unwanted = _table(tx, request), _asked_destination(request)
     existing = _route_to(table, unwanted)
+    if _endpoint_route(tx, table, unwanted) is not None:
+        raise ServiceError(
+            "InvalidParameterValue",
+            f"cannot remove VPC endpoint route {_destination(unwanted)} in route table {table.id}",
+        )
     if existing is None:
         raise _no_route(table, unwanted)
     if existing["Origin"] == _OF_THE_VPC:
@@ -235,7 +241,9 @@ def _asked_route(tx: Tx, request: Request, table: Row) -> Document:
     destination = _asked_destination(request)
     if "DestinationPrefixListId" in destination:
         id = destination["DestinationPrefixListId"]
-        rows.get(tx, PREFIX_LIST, request.account, request.region, [id])
+        PREFIX_LIST.check_id(id)
+        if not prefix_lists.is_known(tx, request.account, request.region, id):
+            raise PREFIX_LIST.not_found([id])
     target = route_targets.asked(tx, request, table.doc["VpcId"])
     return {**destination, **target, "Origin": "CreateRoute", "State": "active"}
 
@@ -252,6 +260,13 @@ def _route_to(table: Row, wanted: Document) -> Document | None:
     routes: list[Document] = table.doc["Routes"]
     same = (one for one in routes if _destination(one) == _destination(wanted))
     return next(same, None)
+
+
+def _endpoint_route(tx: Tx, table: Row, wanted: Document) -> Document | None:
+    """The route to the same destination that a gateway endpoint makes."""
+    vpc = table.doc["VpcId"]
+    made = route_targets.routes_to(table, rows.children(tx, [vpc], ENDPOINT)[vpc])
+    return next((one for one in made if _destination(one) == _destination(wanted)), None)
 
 
 def _no_route(table: Row, wanted: Document) -> ServiceError:

@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.network.vpc_endpoints import ENDPOINT
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
+from sametoken.resources.catalogues import prefix_lists
 from sametoken.resources.compute.instances import INSTANCE, InstanceState
 from sametoken.resources.gateways import vpn
 from sametoken.resources.gateways.nat_gateways import NAT_GATEWAY
@@ -53,7 +55,7 @@ _TARGETS: Mapping[str, _Target] = {
         "InvalidGatewayID", "gateway", ("egress-only-internet-gateway",)
     ),
     "CarrierGatewayId": _Target("InvalidCarrierGatewayID", "carrierGateway", ("carrier-gateway",)),
-    "VpcEndpointId": _Target("InvalidVpcEndpointId", "vpcEndpoint", ("vpc-endpoint",)),
+    "VpcEndpointId": _Target("InvalidVpcEndpointId", "vpcEndpoint", (ENDPOINT.name,)),
     "TransitGatewayId": _Target("InvalidTransitGatewayID", "transitGateway"),
     "VpcPeeringConnectionId": _Target("InvalidVpcPeeringConnectionID", "vpcPeeringConnection"),
 }
@@ -79,7 +81,7 @@ def asked(tx: Tx, request: Request, vpc: str) -> Document:
     if name == "LocalTarget":
         return {"GatewayId": LOCAL}
     row = _find(tx, request, name)
-    if row.kind == "vpc-endpoint":
+    if row.kind == ENDPOINT.name:
         raise ServiceError(
             "InvalidVpcEndpointType",
             f"Routes lead to Gateway Load Balancer endpoints; {row.id} is a "
@@ -133,19 +135,36 @@ def _only_interface(tx: Tx, instance: Row) -> Row:
 
 
 def shown(tx: Tx, tables: Sequence[Row]) -> list[Document]:
-    """Return the routes of each table as they are now."""
+    """Return the routes of each table as they are now, with those that gateway endpoints make."""
+    endpoints = rows.children(tx, sorted({table.doc["VpcId"] for table in tables}), ENDPOINT)
     found = rows.by_ids(tx, {id for table in tables for id in _named(table)})
     held = (_holder(row) for row in found.values())
     instances = rows.by_ids(tx, {id for id in held if id is not None})
     return [
         {
             "Routes": [
-                _shown_route(route, table.doc["VpcId"], found, instances)
-                for route in table.doc["Routes"]
+                *(
+                    _shown_route(route, table.doc["VpcId"], found, instances)
+                    for route in table.doc["Routes"]
+                ),
+                *routes_to(table, endpoints[table.doc["VpcId"]]),
             ]
         }
         for table in tables
     ]
+
+
+def routes_to(table: Row, endpoints: Sequence[Row]) -> Iterator[Document]:
+    """Yield the routes of a table that gateway endpoints make: they are theirs, not the table's."""
+    for endpoint in endpoints:
+        listed = prefix_lists.of_service(table.region, endpoint.doc["ServiceName"])
+        if listed is not None and table.id in endpoint.doc["RouteTableIds"]:
+            yield {
+                "DestinationPrefixListId": listed.id,
+                "GatewayId": endpoint.id,
+                "Origin": "CreateRoute",
+                "State": "active",
+            }
 
 
 def _named(table: Row) -> Iterator[str]:

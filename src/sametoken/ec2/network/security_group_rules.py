@@ -13,6 +13,7 @@ from sametoken.ec2.kit.parameters import check_tag_specifications
 from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import describing
+from sametoken.ec2.network import prefix_lists
 from sametoken.ec2.network.prefix_lists import PREFIX_LIST
 from sametoken.ec2.network.rule_forms import (
     asked_permissions,
@@ -94,7 +95,7 @@ def _resolved(tx: Tx, group: Row, rule: Document) -> Document:
     """The rule with its peer looked up: a group of the same VPC by id, a prefix list there is."""
     if "PrefixListId" in rule:
         id = rule["PrefixListId"]
-        if rows.find_living(tx, PREFIX_LIST, group.account, group.region, id) is None:
+        if not prefix_lists.is_known(tx, group.account, group.region, id):
             raise PREFIX_LIST.not_found([id[:200]])
     if "ReferencedGroupInfo" not in rule:
         return rule

@@ -135,7 +135,8 @@ SECURITY_GROUPS = Noun(
 
 def _made(tx: Tx, row: Row) -> Document:
     form = _show(row)
-    return {name: form[name] for name in ("GroupId", "Tags", "SecurityGroupArn")}
+    told = ("GroupId", "Tags", "SecurityGroupArn")
+    return {name: form[name] for name in told if name in form}
 
 
 def find_group(tx: Tx, request: Request) -> Row:

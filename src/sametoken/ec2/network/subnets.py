@@ -145,7 +145,8 @@ def _leave_associations(tx: Tx, subnet: Row) -> None:
 
 def _show(row: Row) -> Document:
     form = SUBNETS.generic(row)
-    return {**form, "SubnetArn": arn(row)}
+    blocked = {"BlockPublicAccessStates": {"InternetGatewayBlockMode": "off"}}
+    return {**form, **blocked, "SubnetArn": arn(row)}
 
 
 def _free_addresses(tx: Tx, page: Sequence[Row]) -> list[Document]:
@@ -211,7 +212,7 @@ def _free_block(tx: Tx, vpc: Row) -> str:
     for block in default_vpc.subnet_blocks():
         if not any(ipaddress.IPv4Network(block).overlaps(one) for one in taken):
             return block
-    raise ServiceError("InsufficientCidrBlocks", f"{vpc.id} has no free block of that size.")
+    raise ServiceError("InvalidSubnet.Conflict", f"{vpc.id} has no free block of that size.")
 
 
 def modify_subnet_attribute(tx: Tx, request: Request) -> Document:

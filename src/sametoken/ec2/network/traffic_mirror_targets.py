@@ -29,6 +29,7 @@ TARGETS = Noun(
         "tmt",
         "InvalidTrafficMirrorTargetId",
         "traffic mirror target",
+        malformed=None,
         quota=Quota(10_000),
         outlives=frozenset({INTERFACE.name, ENDPOINT.name}),
     ),

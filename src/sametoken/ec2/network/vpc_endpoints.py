@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 
-from sametoken.ec2.kit.actions import Action, Change, Read
-from sametoken.ec2.kit.filters import compile_filters
+from sametoken.ec2.kit.actions import Action, Change
 from sametoken.ec2.kit.nouns import Noun, Parents, named, shown_members
 from sametoken.ec2.kit.parameters import refuse_unsupported
-from sametoken.ec2.kit.paths import getters
 from sametoken.ec2.kit.repeats import conflicts, doubles, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, describing
@@ -94,6 +93,7 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
         "RequesterManaged": False,
         "NetworkInterfaceIds": [],
         "DnsEntries": [],
+        **({"DnsOptions": {"DnsRecordIpType": "ipv4"}} if kind == _INTERFACE else {}),
         "ServiceRegion": request.region,
     }
     _refuse_conflict(tx, document)
@@ -157,8 +157,35 @@ def _furnish(tx: Tx, row: Row) -> None:
         )
         rows.insert(tx, [interface])
         ids.append(interface.id)
-    if ids:
-        rows.change(tx, ENDPOINT, row, NetworkInterfaceIds=ids)
+    if row.doc["VpcEndpointType"] == _INTERFACE:
+        zones = sorted({subnet.zone for subnet in subnets.values()})
+        entries = _dns_entries(row, zones, private=row.doc["PrivateDnsEnabled"])
+        rows.change(tx, ENDPOINT, row, NetworkInterfaceIds=ids, DnsEntries=entries)
+
+
+def _dns_entries(row: Row, zones: Sequence[str], *, private: bool) -> list[Document]:
+    """The names of an interface endpoint: its own, one in each zone, and the service's private one.
+
+    Source: answers of EC2; the word after the id and the ids of hosted zones are made up.
+    """
+    service = row.doc["ServiceName"].removeprefix("com.amazonaws.").removeprefix(f"{row.region}.")
+    word = row.id[-8:]
+    own = f"{row.id}-{word}"
+    within = f"{service.removeprefix('vpce.')}.{row.region}.vpce.amazonaws.com"
+    if service.startswith("vpce."):
+        within = f"{service.rpartition('.')[2]}.{row.region}.vpce.amazonaws.com"
+    names = [f"{own}.{within}", *(f"{own}-{zone}.{within}" for zone in zones)]
+    entries: list[Document] = [
+        {"DnsName": name, "HostedZoneId": _hosted_zone(row.region)} for name in names
+    ]
+    if private:
+        mine = {"DnsName": f"{service}.{row.region}.amazonaws.com"}
+        entries.append({**mine, "HostedZoneId": _hosted_zone(row.id)})
+    return entries
+
+
+def _hosted_zone(of: str) -> str:
+    return f"Z{hashlib.sha256(of.encode()).hexdigest()[:13].upper()}"
 
 
 def show(row: Row) -> Document:
@@ -223,8 +250,11 @@ def modify(tx: Tx, request: Request) -> Document:
     if "PolicyDocument" in params:
         _check_policy(params["PolicyDocument"])
         changes["PolicyDocument"] = params["PolicyDocument"]
-    if "PrivateDnsEnabled" in params:
-        changes["PrivateDnsEnabled"] = params["PrivateDnsEnabled"]
+    if "PrivateDnsEnabled" in params and row.doc["VpcEndpointType"] == _INTERFACE:
+        private = params["PrivateDnsEnabled"]
+        zones = sorted({one.zone for one in rows.by_ids(tx, row.doc["SubnetIds"]).values()})
+        changes["PrivateDnsEnabled"] = private
+        changes["DnsEntries"] = _dns_entries(row, zones, private=private)
     added = _of_vpc(tx, request, ROUTE_TABLE, params.get("AddRouteTableIds", []), vpc)
     removed = set(params.get("RemoveRouteTableIds", []))
     kept = [id for id in row.doc["RouteTableIds"] if id not in removed]
@@ -245,16 +275,6 @@ def modify(tx: Tx, request: Request) -> Document:
     return {"Return": True}
 
 
-# Source: EC2 API reference, DescribePrefixLists, "Filters".
-PREFIX_LIST_FILTERS = {"prefix-list-id": "", "prefix-list-name": ""}
-
-
-def describe_prefix_lists(tx: Tx, request: Request) -> Document:
-    """Return no lists: AWS's lists of its services' blocks do not exist here."""
-    compile_filters(request.params.get("Filters"), getters(PREFIX_LIST_FILTERS))
-    return {"PrefixLists": []}
-
-
 ACTIONS: tuple[Action, ...] = (
     creating(
         ENDPOINTS,
@@ -268,5 +288,4 @@ ACTIONS: tuple[Action, ...] = (
     describing(ENDPOINTS),
     Change("ModifyVpcEndpoint", modify, repeats=same("DER")),
     Change("DeleteVpcEndpoints", delete, repeats=conflicts("InvalidVpcEndpointId.NotFound", "MEM")),
-    Read("DescribePrefixLists", describe_prefix_lists),
 )

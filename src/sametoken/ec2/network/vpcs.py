@@ -88,12 +88,6 @@ def amazons_block(tx: Tx, region: str) -> Document:
     return {**made, "NetworkBorderGroup": region, "Ipv6Pool": "Amazon"}
 
 
-def _made(tx: Tx, row: Row) -> Document:
-    """The VPC as its create answers: a block of Amazon's is not told before it is associated."""
-    coming = [awaited(one) for one in cidr_blocks.listed(row, IPV6)]
-    return {"Vpc": {**VPCS.shown(row), IPV6: coming}}
-
-
 def awaited(one: Document) -> Document:
     """An association with a block of Amazon's while it is made, as EC2 shows it first."""
     return {**cidr_blocks.with_state(one, IPV6, "associating"), "Ipv6CidrBlock": ""}
@@ -121,6 +115,15 @@ VPCS = Noun(
     build=_build,
     created=_furnish,
 )  # fmt: skip
+
+
+def _made(tx: Tx, row: Row) -> Document:
+    """The result of a create, which alone shows lists that are empty.
+
+    A block of Amazon's is not told before it is associated.
+    """
+    coming = [awaited(one) for one in cidr_blocks.listed(row, IPV6)]
+    return {"Vpc": {"Tags": [], **VPCS.shown(row), IPV6: coming}}
 
 
 def get_vpc(tx: Tx, request: Request, *, lock: bool = False) -> Row:

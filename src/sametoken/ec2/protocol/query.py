@@ -278,10 +278,15 @@ def _read_members(
     return document
 
 
+# EC2's refusals call some parameters by other names than its requests do (captured).
+_CALLED = {"ResourceId": "resourceIdSet"}
+
+
 def _check_required(document: Document, prefix: str, required: Sequence[tuple[str, str]]) -> None:
     for member, step in required:
         if member not in document:
-            raise refusals.missing_parameter(shown(prefix + step))
+            name = shown(prefix + step)
+            raise refusals.missing_parameter(_CALLED.get(name, name))
 
 
 def _root_parser(

@@ -11,8 +11,10 @@ from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
+from sametoken.resources.kit import rows
 from sametoken.resources.kit.ids import mint
-from sametoken.resources.storage import snapshots
+from sametoken.resources.kit.regions import Place
+from sametoken.resources.storage import keys, snapshots
 from sametoken.resources.storage.volumes import VOLUME
 from sametoken.store.port import Tx
 
@@ -45,7 +47,7 @@ def plan_volumes(
     """
     return [
         {**volume, "VolumeId": mint(tx, VOLUME.prefix), "Tags": tags}
-        for volume in (_volume(mapping) for mapping in _merged(tx, request, image))
+        for volume in (_volume(tx, request, mapping) for mapping in _merged(tx, request, image))
         if volume is not None
     ]
 
@@ -85,8 +87,13 @@ def _merged_ebs(tx: Tx, request: Request, own: Document, given: Document) -> Doc
     ebs = {"SnapshotId": "", **own, **given}
     snapshot_gib: int = own.get("VolumeSize", 0)
     if ebs["SnapshotId"] != own.get("SnapshotId", ""):
-        snapshot_gib = snapshots.size_gib(tx, request.account, request.region, ebs["SnapshotId"])
+        source = snapshots.content(tx, request.place, ebs["SnapshotId"])
+        snapshot_gib = source.gib
         ebs.setdefault("VolumeSize", snapshot_gib)
+        ebs = encrypted_as(source.key, {**ebs, "Encrypted": given.get("Encrypted", False)})
+    elif own.get("Encrypted"):
+        # A volume from an encrypted snapshot is encrypted, whatever the request says.
+        ebs["Encrypted"] = True
     _check_size(ebs.get("VolumeSize", 0), ebs["SnapshotId"], snapshot_gib)
     return ebs
 
@@ -100,19 +107,27 @@ def _check_size(size: int, snapshot: str, snapshot_gib: int) -> None:
         )
 
 
-def _volume(mapping: Document) -> dict[str, Any] | None:
+def _volume(tx: Tx, request: Request, mapping: Document) -> dict[str, Any] | None:
     """The spec of an EBS volume; None for an instance-store device, which makes no volume."""
     if "VirtualName" in mapping:
         return None
     ebs, device = mapping["Ebs"], mapping["DeviceName"]
+    if ebs.get("Encrypted") and "KmsKeyId" not in ebs and ebs.get("SnapshotId"):
+        source = rows.find(tx, ebs["SnapshotId"])
+        ebs = encrypted_as(None if source is None else snapshots.key_of(source), ebs)
     return {
         "Device": device,
         "DeleteOnTermination": ebs.get("DeleteOnTermination", True),
-        **measured(ebs, whose=f"The device {device}"),
+        **measured(ebs, request.place),
     }
 
 
-def measured(ebs: Document, *, whose: str) -> dict[str, Any]:
+def encrypted_as(key: str | None, ebs: Document) -> Document:
+    """The members of a volume from a snapshot: encrypted if that is, by its key unless asked."""
+    return ebs if key is None else {"KmsKeyId": key, **ebs, "Encrypted": True}
+
+
+def measured(ebs: Document, place: Place) -> dict[str, Any]:
     """The members of a volume as asked for, with EC2's defaults, in EC2's names for a volume.
 
     `ebs` has VolumeSize, VolumeType, Iops, Throughput, Encrypted, KmsKeyId, SnapshotId. Raises
@@ -121,9 +136,7 @@ def measured(ebs: Document, *, whose: str) -> dict[str, Any]:
     kind = ebs.get("VolumeType", DEFAULT_TYPE)
     size = ebs.get("VolumeSize")
     if size is None:
-        raise ServiceError(
-            "MissingParameter", f"{whose} needs the parameter size or the parameter snapshotId."
-        )
+        raise refusals.missing_parameter("size/snapshot")
     least, most = SIZES_GIB[kind]
     if not least <= size <= most:
         raise refusals.invalid_value(
@@ -133,7 +146,7 @@ def measured(ebs: Document, *, whose: str) -> dict[str, Any]:
     return {
         "Encrypted": ebs.get("Encrypted", False),
         "Iops": ebs.get("Iops", _default_iops(kind, size)),
-        "KmsKeyId": ebs.get("KmsKeyId"),
+        "KmsKeyId": keys.arn_of(place, ebs.get("KmsKeyId")) if ebs.get("Encrypted") else None,
         "Size": size,
         "SnapshotId": ebs.get("SnapshotId", ""),
         "Throughput": ebs.get("Throughput", GP3_THROUGHPUT if kind == "gp3" else None),

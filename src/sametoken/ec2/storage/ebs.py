@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 
 from sametoken.ec2.kit.actions import Action, Change, Read
@@ -19,7 +18,7 @@ from sametoken.ec2.kit.zones import check_zone, zone_asked
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.ec2.storage import volumes as forms
-from sametoken.ec2.storage.block_devices import DEFAULT_TYPE, GP3_THROUGHPUT, measured
+from sametoken.ec2.storage.block_devices import DEFAULT_TYPE, GP3_THROUGHPUT, encrypted_as, measured
 from sametoken.errors import ServiceError
 from sametoken.idempotency.fingerprint import Only
 from sametoken.resources.catalogues import geography
@@ -28,7 +27,7 @@ from sametoken.resources.kit import listings, ripening, rows
 from sametoken.resources.kit.kinds import Kind
 from sametoken.resources.kit.moments import get_moment, kept_moment, without_moments
 from sametoken.resources.kit.rows import Row
-from sametoken.resources.storage import snapshots, volumes
+from sametoken.resources.storage import keys, snapshots, volumes
 from sametoken.resources.storage.volumes import VOLUME
 from sametoken.store.port import Tx
 
@@ -47,10 +46,9 @@ DEFAULTS = {
 # CREATING_SECONDS is long enough that callers see `creating`.
 CREATING_SECONDS = 1.0
 # MODIFYING is long enough that callers see `optimizing`, and that a repeat whose reply was lost
-# still hears it.
+# still hears it. A volume is `modifying` for the first part of it.
 MODIFYING = timedelta(seconds=2)
-_KEY_ID = re.compile(r"(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z")
-_DEFAULT_KEY = "alias/aws/ebs"
+_RESHAPING = timedelta(seconds=0.5)
 
 
 def zone_of(tx: Tx, request: Request) -> str:
@@ -70,12 +68,13 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
     if asked["VolumeSize"] is None:
         del asked["VolumeSize"]
     if "SnapshotId" in params:
-        least = snapshots.size_gib(tx, request.account, request.region, params["SnapshotId"])
-        if asked.setdefault("VolumeSize", least) < least:
+        source = snapshots.content(tx, request.place, params["SnapshotId"])
+        if asked.setdefault("VolumeSize", source.gib) < source.gib:
             raise refusals.invalid_value(
-                "size", params["Size"], f"{params['SnapshotId']} has {least} GiB."
+                "size", params["Size"], f"{params['SnapshotId']} has {source.gib} GiB."
             )
-    members = measured(asked, whose="The request")
+        asked = encrypted_as(source.key, asked)
+    members = measured(asked, request.place)
     document = volumes.document(
         {**members, "MultiAttachEnabled": params.get("MultiAttachEnabled", False)}
     )
@@ -89,15 +88,9 @@ def _created(tx: Tx, row: Row) -> None:
     issues 1951 and 3010).
     """
     key = row.doc.get("KmsKeyId")
-    usable = key is None or _is_usable(key, row)
+    usable = key is None or keys.is_usable(row.place, key)
     state, cause = ("available", "created") if usable else ("deleted", "its key is not usable")
     ripening.plan(tx, row, state, CREATING_SECONDS, cause=cause)
-
-
-def _is_usable(key: str, row: Row) -> bool:
-    """True for any key id and for ARNs of the caller's own keys: there is no key service here."""
-    own = f"arn:aws:kms:{row.region}:{row.account}:key/"
-    return key == _DEFAULT_KEY or _KEY_ID.match(key.removeprefix(own)) is not None
 
 
 VOLUMES = Noun(
@@ -181,7 +174,7 @@ def _attachment(row: Row, instance: str, state: str) -> Document:
 
 
 def modify_volume(tx: Tx, request: Request) -> Document:
-    """Change size, type or performance; the change is complete at once, as far as a caller can see.
+    """Change size, type or performance: `modifying`, then `optimizing`, at last `completed`.
 
     "You must wait for that modification to reach the completed state before you can initiate
     another modification for the same volume" (EC2 API reference).
@@ -210,12 +203,14 @@ def modify_volume(tx: Tx, request: Request) -> Document:
     asked = {name: value for name, value in params.items() if name != "VolumeId"}
     if "Size" in asked:
         asked["VolumeSize"] = asked.pop("Size")
-    members = measured({**kept, **asked}, whose="The request")
+    members = measured({**kept, **asked}, request.place)
     changes = {name: members[name] for name in ("Size", "VolumeType", "Iops", "Throughput")}
     modification = {
         **kept_moment("started", tx.now),
         **{f"Original{name}": row.doc.get(name) for name in changes},
         **{f"Target{name}": value for name, value in changes.items()},
+        "OriginalMultiAttachEnabled": row.doc["MultiAttachEnabled"],
+        "TargetMultiAttachEnabled": row.doc["MultiAttachEnabled"],
     }
     row = rows.change(tx, VOLUME, row, **changes, private={"modification": modification})
     return {"VolumeModification": _modification(tx, row)}
@@ -259,6 +254,8 @@ def _modification(tx: Tx, row: Row) -> Document:
         "VolumeId": row.id,
         "StartTime": started,
     }
+    if tx.now < started + _RESHAPING:
+        return {**shown, "ModificationState": "modifying", "Progress": 0}
     if tx.now < completed:
         done = int(100 * (tx.now - started) / MODIFYING)
         return {**shown, "ModificationState": "optimizing", "Progress": done}

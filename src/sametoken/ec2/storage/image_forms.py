@@ -1,13 +1,9 @@
-"""DescribeImages: the built-in images and those the account registered. No store of its own.
-
-Launch permissions are only "public" or not: an image shared with single accounts does not exist
-here, so `ExecutableUsers` finds nothing but public images.
-"""
+"""DescribeImages: built-in images and those of accounts, by their forms. No store of its own."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sametoken.ec2.kit.filters import (
@@ -19,26 +15,31 @@ from sametoken.ec2.kit.filters import (
 )
 from sametoken.ec2.kit.paging import page, scope_of
 from sametoken.ec2.kit.request import Request
+from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.resources.catalogues import images
 from sametoken.resources.kit import kinds
+from sametoken.resources.storage.account_images import IMAGE
 
 # EC2 documents no bounds for this action's pages. These are the bounds of its other actions, except
 # that EC2 takes smaller pages here.
 PAGE_MIN = 1
 PAGE_MAX = 1000
 
-_IMAGE_ID = re.compile(r"ami-(?:[0-9a-f]{17}|[0-9a-f]{8})")
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _OWNER_ALIASES = frozenset({"amazon", "aws-backup-vault", "aws-marketplace"})
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An image in its shown form, with members that select it but are not shown."""
+    """An image in its shown form, with members that select it but are not shown.
+
+    `permitted` are the accounts, and the group `all`, that its owner lets launch it.
+    """
 
     shown: Document
+    permitted: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
     deprecated: bool = False
 
@@ -126,39 +127,39 @@ IMAGE_FILTERS: Mapping[str, Getter[Candidate]] = {
 }
 
 
-def describe_images(request: Request, own: Sequence[Document] = ()) -> Document:
-    """Return the images that the account can launch; `own` are those it registered, in EC2's form.
+def describe_images(
+    request: Request, registered: Sequence[Candidate] = (), *, hidden: Collection[str] = ()
+) -> Document:
+    """Return the images that the account can launch; `registered` are those of accounts.
 
-    An image asked for by its id is shown even when it is deprecated or disabled. Raises
-    InvalidAMIID.Malformed and InvalidAMIID.NotFound when one of the ids is wrong.
+    An image asked for by its id is shown even when it is deprecated or disabled; one of `hidden` is
+    left out. Raises InvalidAMIID.Malformed and InvalidAMIID.NotFound for any other wrong id.
     """
     params = request.params
     passes = compile_filters(params.get("Filters"), IMAGE_FILTERS)
     owned = _owned_by(params.get("Owners") or [], request.account)
-    executable = _executable_by(params.get("ExecutableUsers") or [])
-    wanted = _chosen(_candidates(request.region, own), request)
-    found = [
-        one.shown for one in wanted if owned(one.shown) and executable(one.shown) and passes(one)
-    ]
+    executable = _executable_by(params.get("ExecutableUsers") or [], request.account)
+    wanted = _chosen([*_built_in(request.region), *registered], request, hidden)
+    found = [one.shown for one in wanted if owned(one.shown) and executable(one) and passes(one)]
     return _answer(request, found)
 
 
-def _candidates(region: str, own: Sequence[Document]) -> list[Candidate]:
-    built_in = (
-        Candidate(images.describe(image), (*image.family, *image.dated), image.deprecated)
-        for image in images.all_images(region)
-    )
-    return [*built_in, *(Candidate(one) for one in own)]
+def _built_in(region: str) -> Iterator[Candidate]:
+    for image in images.all_images(region):
+        parameters = (*image.family, *image.dated)
+        yield Candidate(images.describe(image), ("all",), parameters, image.deprecated)
 
 
-def _chosen(candidates: Sequence[Candidate], request: Request) -> Sequence[Candidate]:
+def _chosen(
+    candidates: Sequence[Candidate], request: Request, hidden: Collection[str]
+) -> Sequence[Candidate]:
     """The images with the ids asked for, else all that are neither deprecated nor disabled."""
     params = request.params
     ids: list[str] = params.get("ImageIds") or []
     if ids:
         by_id = {one.shown["ImageId"]: one for one in candidates}
-        _check_ids(ids, by_id)
-        return [by_id[image_id] for image_id in dict.fromkeys(ids)]
+        _check_ids(ids, by_id.keys() | hidden)
+        return [by_id[image_id] for image_id in dict.fromkeys(ids) if image_id in by_id]
     return [
         one
         for one in candidates
@@ -167,13 +168,11 @@ def _chosen(candidates: Sequence[Candidate], request: Request) -> Sequence[Candi
     ]
 
 
-def _check_ids(ids: Sequence[str], known: Mapping[str, Candidate]) -> None:
+def _check_ids(ids: Sequence[str], known: Collection[str]) -> None:
     for image_id in ids:
-        if not _IMAGE_ID.fullmatch(image_id):
-            raise ServiceError(
-                "InvalidAMIID.Malformed",
-                f'Invalid id: "{image_id[:200]}" (expecting "ami-" and 8 or 17 hex digits)',
-            )
+        if not image_id:
+            raise refusals.missing_parameter("ImageId")
+        IMAGE.check_id(image_id)
     unknown = [image_id for image_id in ids if image_id not in known]
     if unknown:
         listed = f"[{', '.join(unknown)}]"
@@ -196,11 +195,13 @@ def _owned_by(owners: Sequence[str], account: str) -> Callable[[Document], bool]
     )
 
 
-def _executable_by(users: Sequence[str]) -> Callable[[Document], bool]:
+def _executable_by(users: Sequence[str], account: str) -> Callable[[Candidate], bool]:
+    """True for an image with an explicit launch permission for one of `users`."""
     for user in users:
         if user not in ("self", "all") and not _ACCOUNT.fullmatch(user):
             raise kinds.malformed_id("InvalidUserID", "user", user[:200])
-    return lambda shown: not users or ("all" in users and shown.get("Public") is True)
+    wanted = {account if user == "self" else user for user in users}
+    return lambda one: not users or not wanted.isdisjoint(one.permitted)
 
 
 def _answer(request: Request, found: list[Document]) -> Document:

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sametoken.ec2.kit.actions import Action, Change, Read
-from sametoken.ec2.kit.nouns import Noun, Parents, requested_tags, shown_members
+from sametoken.ec2.kit.nouns import Build, LayOut, Noun, Parents, requested_tags, shown_members
 from sametoken.ec2.kit.parameters import Accepted
-from sametoken.ec2.kit.repeats import conflicts, same
+from sametoken.ec2.kit.repeats import conflicts
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.ec2.storage import image_forms as forms
-from sametoken.ec2.storage import snapshots as snapshot_forms
+from sametoken.ec2.storage import snapshots
 from sametoken.errors import ServiceError
-from sametoken.idempotency import TokenGrammar
 from sametoken.resources.compute.instances import INSTANCE
-from sametoken.resources.kit import endings, listings, quotas, ripening, rows
-from sametoken.resources.kit.ids import mint
+from sametoken.resources.kit import endings, listings, ripening, rows
 from sametoken.resources.kit.rows import Row
-from sametoken.resources.storage import account_images, snapshots
-from sametoken.resources.storage.account_images import IMAGE
+from sametoken.resources.storage import account_images
+from sametoken.resources.storage import snapshots as stored_snapshots
+from sametoken.resources.storage.account_images import IMAGE, is_seen
 from sametoken.resources.storage.snapshots import SNAPSHOT
 from sametoken.resources.storage.volumes import VOLUME
 from sametoken.store.port import Tx
 
 AVAILABLE_SECONDS = 2.0
-# CopyImage's ClientToken shape says `max: 128`.
-COPY_GRAMMAR = TokenGrammar(characters_max=128)
 
 _EBS: Accepted = dict.fromkeys(
     (
@@ -38,7 +33,9 @@ _EBS: Accepted = dict.fromkeys(
 )  # fmt: skip
 _DEVICES: Accepted = {"DeviceName": None, "NoDevice": None, "VirtualName": None, "Ebs": _EBS}
 # Members that an image of an instance inherits from the image it was launched from.
-_INHERITED = ("Architecture", "PlatformDetails", "UsageOperation", "BootMode", "Platform")
+INHERITED = (
+    "Architecture", "BootMode", "EnaSupport", "Platform", "PlatformDetails", "UsageOperation",
+)  # fmt: skip
 
 
 def _of_instance(tx: Tx, request: Request, parents: Parents) -> Document:
@@ -50,31 +47,21 @@ def _of_instance(tx: Tx, request: Request, parents: Parents) -> Document:
     devices = [
         _snapshot_of(tx, request, volume) for volume in attached if volume.kind == VOLUME.name
     ]
-    inherited = {name: instance.doc[name] for name in _INHERITED if name in instance.doc}
-    return _document(tx, request, instance.doc["RootDeviceName"], devices) | inherited
+    inherited = {name: instance.doc[name] for name in INHERITED if name in instance.doc}
+    shown = document(tx, request, instance.doc["RootDeviceName"], devices)
+    return {**shown, **inherited, "SourceInstanceId": instance.id}
 
 
 def _snapshot_of(tx: Tx, request: Request, volume: Row) -> Document:
     """Snapshot a volume of the instance; return the device of the image that it becomes."""
-    doc = {
-        "VolumeId": volume.id,
-        "VolumeSize": volume.doc["Size"],
-        "Encrypted": volume.doc["Encrypted"],
+    members = {
+        **snapshots.of_volume(volume),
         "Description": f"Created by CreateImage({request.params['InstanceId']})",
         "Tags": requested_tags(request, SNAPSHOT),
     }
-    row = Row(
-        mint(tx, SNAPSHOT.prefix), SNAPSHOT.name, request.account, request.region, "pending", doc,
-        tx.now,
-    )  # fmt: skip
-    quotas.check(tx, row)
-    rows.insert(tx, [row])
-    ripening.plan(
-        tx, row, "completed", snapshot_forms.COMPLETING_SECONDS, cause="copied to the end"
-    )
     attachment = volume.doc["Attachments"][0]
     ebs = {
-        "SnapshotId": row.id,
+        "SnapshotId": snapshots.add(tx, request.place, members),
         "VolumeSize": volume.doc["Size"],
         "VolumeType": volume.doc["VolumeType"],
         "DeleteOnTermination": attachment["DeleteOnTermination"],
@@ -92,40 +79,26 @@ def _of_snapshots(tx: Tx, request: Request, parents: Parents) -> Document:
     for given in params.get("BlockDeviceMappings", ()):
         ebs = dict(given.get("Ebs", {}))
         if "SnapshotId" in ebs:
-            size = snapshots.size_gib(tx, request.account, request.region, ebs["SnapshotId"])
-            ebs.setdefault("VolumeSize", size)
+            source = stored_snapshots.content(tx, request.place, ebs["SnapshotId"])
+            ebs.setdefault("VolumeSize", source.gib)
+            ebs["Encrypted"] = source.encrypted or ebs.get("Encrypted", False)
         ebs = {"DeleteOnTermination": True, "VolumeType": "gp2", "Encrypted": False, **ebs}
         devices.append({**given, "Ebs": ebs} if "Ebs" in given else dict(given))
-    return _document(tx, request, root, devices) | {
+    return document(tx, request, root, devices) | {
         "Architecture": params.get("Architecture", "i386"),
         "PlatformDetails": "Linux/UNIX",
         "UsageOperation": "RunInstances",
         **{
             name: params[name]
-            for name in ("BootMode", "ImdsSupport", "TpmSupport")
-            if name in params
+            for name in ("BootMode", "EnaSupport", "ImdsSupport", "SriovNetSupport", "TpmSupport")
+            # False is the same as nothing: EC2 shows no such member.
+            if params.get(name)
         },
     }
 
 
-def _of_image(tx: Tx, request: Request, parents: Parents) -> Document:
-    params = request.params
-    source = account_images.find_document(
-        tx, request.account, params["SourceRegion"], params["SourceImageId"]
-    )
-    if source is None:
-        raise ServiceError(
-            "InvalidAMIID.NotFound", f"The image id '[{params['SourceImageId']}]' does not exist"
-        )
-    document = {
-        name: source[name]
-        for name in (*_INHERITED, "RootDeviceName", "BlockDeviceMappings", "ImdsSupport")
-        if name in source
-    }
-    return {**_document(tx, request, source["RootDeviceName"], []), **document}
-
-
-def _document(tx: Tx, request: Request, root: str, devices: list[Document]) -> Document:
+def document(tx: Tx, request: Request, root: str, devices: list[Document]) -> Document:
+    """The members that every new image has."""
     params = request.params
     name = params["Name"]
     other = rows.find_named(tx, IMAGE, request.account, request.region, name)
@@ -135,21 +108,19 @@ def _document(tx: Tx, request: Request, root: str, devices: list[Document]) -> D
         )
     return {
         "Name": name,
-        "Description": params.get("Description", ""),
+        **({"Description": params["Description"]} if params.get("Description") else {}),
         "ImageLocation": f"{request.account}/{name}",
         "RootDeviceName": root,
         "RootDeviceType": "ebs",
         "BlockDeviceMappings": devices,
         "VirtualizationType": params.get("VirtualizationType", "hvm"),
-        "EnaSupport": True,
-        "SriovNetSupport": "simple",
         "Hypervisor": "xen",
         "ImageType": "machine",
         "Public": False,
     }
 
 
-def _created(tx: Tx, row: Row) -> None:
+def created(tx: Tx, row: Row) -> None:
     ripening.plan(tx, row, "available", AVAILABLE_SECONDS, cause="its snapshots are there")
 
 
@@ -157,24 +128,26 @@ def _only_id(row: Row) -> Document:
     return {"ImageId": row.id}
 
 
-def _noun(accepts: Accepted, build: Any) -> Noun:
+def noun(accepts: Accepted, build: Build | None = None, *, lay_out: LayOut | None = None) -> Noun:
+    """The noun of an action that makes an image, with what the action takes."""
     return Noun(
         IMAGE,
         spelled={"one": None},
         accepts=accepts,
         build=build,
+        lay_out=lay_out,
         show=_only_id,
         initial="pending",
-        created=_created,
+        created=created,
         name=lambda request, document: str(document["Name"]),
         also_tags=("snapshot",),
     )
 
 
-FROM_INSTANCE = _noun(
+FROM_INSTANCE = noun(
     {"InstanceId": None, "Name": None, "Description": None, "NoReboot": None}, _of_instance
 )
-FROM_SNAPSHOTS = _noun(
+FROM_SNAPSHOTS = noun(
     {
         **dict.fromkeys(
             (
@@ -186,105 +159,78 @@ FROM_SNAPSHOTS = _noun(
     },
     _of_snapshots,
 )  # fmt: skip
-FROM_IMAGE = _noun(
-    dict.fromkeys(
-        (
-            "CopyImageTags", "Description", "Encrypted", "KmsKeyId", "Name", "SourceImageId",
-            "SourceRegion",
-        )
-    ),
-    _of_image,
-)  # fmt: skip
 
 
 def deregister_image(tx: Tx, request: Request) -> Document:
     """Deregister an image; instances launched from it stay, and so do its snapshots."""
     if request.params.get("DeleteAssociatedSnapshots"):
         raise refusals.unsupported("DeleteAssociatedSnapshots")
-    row = _own(tx, request, lock=True)
+    row = owned(tx, request, lock=True)
     endings.end(tx, IMAGE, row, cause="DeregisterImage")
     return {"Return": True}
 
 
 def describe_images(tx: Tx, request: Request) -> Document:
-    own = [show(row) for row in listings.every(tx, IMAGE, request.account, request.region)]
-    return forms.describe_images(request, own)
+    """Return the images that the account may launch; its own, those of others, the built-in ones.
+
+    By id, an image that is another's or has ended is left out: only one that never was is missing.
+    """
+    ids = request.params.get("ImageIds")
+    if not ids:
+        own = listings.every(tx, IMAGE, *request.place)
+        shared = account_images.shared_with(tx, request.place)
+        return forms.describe_images(request, [_candidate(request, row) for row in [*own, *shared]])
+    named = [row for row in rows.by_ids(tx, ids).values() if row.kind == IMAGE.name]
+    here = [row for row in named if row.region == request.region]
+    seen = [row for row in here if row.gone_at is None and is_seen(row, request.place)]
+    return forms.describe_images(
+        request, [_candidate(request, row) for row in seen], hidden={row.id for row in here}
+    )
+
+
+def _candidate(request: Request, row: Row) -> forms.Candidate:
+    shown = show(row)
+    if row.account != request.account:
+        # EC2 shows these to nobody but the owner (captured).
+        shown = {name: value for name, value in shown.items() if name not in _OWNERS}
+    return forms.Candidate(shown, permitted=tuple(account_images.permitted(row)))
+
+
+_OWNERS = ("DeregistrationProtection", "Tags")
 
 
 def show(row: Row) -> Document:
-    """EC2's Image."""
+    """EC2's Image, as its owner is shown it."""
     return {
         **shown_members(row),
         "ImageId": row.id,
         "OwnerId": row.account,
         "State": row.state,
         "CreationDate": f"{row.created_at:%Y-%m-%dT%H:%M:%S}.000Z",
+        "DeregistrationProtection": "disabled",
+        "FreeTierEligible": True,
     }
 
 
-def describe_image_attribute(tx: Tx, request: Request) -> Document:
-    row = _own(tx, request)
-    result: Document = {"ImageId": row.id}
-    match request.params["Attribute"]:
-        case "description":
-            result["Description"] = {"Value": row.doc["Description"]}
-        case "launchPermission":
-            result["LaunchPermissions"] = row.private.get("LaunchPermissions", [])
-        case "blockDeviceMapping":
-            result["BlockDeviceMappings"] = row.doc["BlockDeviceMappings"]
-        case "productCodes":
-            result["ProductCodes"] = []
-        case other:
-            raise refusals.unsupported(f"Attribute={other}")
-    return result
-
-
-def modify_image_attribute(tx: Tx, request: Request) -> Document:
-    """Set the description, or the accounts that may launch the image. Repeats change nothing."""
-    params = request.params
-    row = _own(tx, request, lock=True)
-    by_name = params if params.get("Attribute") == "description" else {}
-    description = params.get("Description", by_name).get("Value")
-    if description is not None:
-        rows.change(tx, IMAGE, row, Description=description)
-        return {}
-    changes = params.get("LaunchPermission")
-    if changes is None:
-        raise refusals.unsupported(f"Attribute={params.get('Attribute')}")
-    kept = row.private.get("LaunchPermissions", [])
-    removed = changes.get("Remove", [])
-    added = [one for one in changes.get("Add", []) if one not in kept]
-    permissions = [one for one in kept if one not in removed] + added
-    public = any(one.get("Group") == "all" for one in permissions)
-    private = {**row.private, "LaunchPermissions": permissions}
-    rows.change(tx, IMAGE, row, private=private, Public=public)
-    return {}
-
-
-def _own(tx: Tx, request: Request, *, lock: bool = False) -> Row:
+def owned(tx: Tx, request: Request, *, lock: bool = False) -> Row:
     """Return the account's image that is named; a deregistered one is `Unavailable` (captured)."""
-    id, owner = request.params["ImageId"], (IMAGE.name, request.account, request.region)
+    id, place = request.params["ImageId"], request.place
     row = rows.find(tx, id)
-    if row is not None and row.gone_at and (row.kind, row.account, row.region) == owner:
-        raise ServiceError(
-            "InvalidAMIID.Unavailable", f"The image ID '{id}' is no longer available"
-        )
-    return rows.get(tx, IMAGE, request.account, request.region, [id], lock=lock)[0]
+    if row is not None and (row.kind, row.region) == (IMAGE.name, request.region):
+        if row.account != request.account:
+            raise ServiceError("AuthFailure", f"Not authorized for image:{id}")
+        if row.gone_at:
+            raise ServiceError(
+                "InvalidAMIID.Unavailable", f"The image ID '{id}' is no longer available"
+            )
+    return rows.get(tx, IMAGE, *place, [id], lock=lock)[0]
 
 
 ACTIONS: tuple[Action, ...] = (
     creating(FROM_INSTANCE, "CreateImage", repeats=conflicts("InvalidAMIName.Duplicate", "ERR")),
     creating(FROM_SNAPSHOTS, "RegisterImage", repeats=conflicts("InvalidAMIName.Duplicate", "ERR")),
-    creating(
-        FROM_IMAGE,
-        "CopyImage",
-        grammar=COPY_GRAMMAR,
-        repeats=conflicts("InvalidAMIName.Duplicate", "DER"),
-    ),
     Change(
         "DeregisterImage", deregister_image, repeats=conflicts("InvalidAMIID.Unavailable", "NAT")
     ),
     Read("DescribeImages", describe_images),
-    Read("DescribeImageAttribute", describe_image_attribute),
-    Change("ModifyImageAttribute", modify_image_attribute, repeats=same("DER")),
 )

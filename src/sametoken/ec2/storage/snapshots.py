@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
 from sametoken.ec2.kit.actions import Action, Read
 from sametoken.ec2.kit.describing import describe
 from sametoken.ec2.kit.nouns import Noun, Parents, named, shown_members
@@ -10,8 +14,11 @@ from sametoken.ec2.kit.verbs import creating, deleting
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
-from sametoken.resources.kit import listings, ripening, rows
+from sametoken.resources.kit import listings, quotas, ripening, rows
+from sametoken.resources.kit.ids import mint
+from sametoken.resources.kit.regions import Place
 from sametoken.resources.kit.rows import Row
+from sametoken.resources.storage import keys
 from sametoken.resources.storage.account_images import IMAGE
 from sametoken.resources.storage.snapshots import SNAPSHOT
 from sametoken.resources.storage.volumes import VOLUME
@@ -24,7 +31,7 @@ COMPLETING_SECONDS = 2.0
 SNAPSHOT_PATHS = {
     "owner-alias": "",
     "status": "State",
-    "transfer-type": "",
+    "transfer-type": "TransferType",
 }
 
 
@@ -38,23 +45,57 @@ def show(row: Row) -> Document:
         "StartTime": row.created_at,
         "Progress": "100%" if row.state == "completed" else "0%",
         "StorageTier": "standard",
+        "TransferType": "standard",
+        **_completed(row),
     }
+
+
+def _completed(row: Row) -> Document:
+    """The members that a snapshot has once it is complete; disks here have no content."""
+    if row.state != "completed":
+        return {}
+    ended_at = row.created_at + timedelta(seconds=COMPLETING_SECONDS)
+    return {"CompletionTime": ended_at, "FullSnapshotSizeInBytes": 0}
 
 
 def _of_volume(tx: Tx, request: Request, parents: Parents) -> Document:
     volume = rows.get(tx, VOLUME, request.account, request.region, [request.params["VolumeId"]])[0]
     if volume.state not in ("available", "in-use"):
         raise ServiceError("IncorrectState", f"Volume '{volume.id}' is '{volume.state}'.")
-    return _document(request, volume.id, volume.doc["Size"], encrypted=volume.doc["Encrypted"])
+    return {**of_volume(volume), "Description": request.params.get("Description", "")}
 
 
-def _document(request: Request, volume: str, gib: int, *, encrypted: bool) -> Document:
+def of_volume(volume: Row) -> Document:
+    """The members of a snapshot that follow from its volume."""
+    key = keys.arn_of(volume.place, volume.doc.get("KmsKeyId"))
     return {
-        "VolumeId": volume,
-        "VolumeSize": gib,
-        "Encrypted": encrypted,
-        "Description": request.params.get("Description", ""),
+        "VolumeId": volume.id,
+        "VolumeSize": volume.doc["Size"],
+        **_encryption(key if volume.doc["Encrypted"] else None),
     }
+
+
+def of_copy(place: Place, params: Mapping[str, Any], gib: int, *, encrypted: bool) -> Document:
+    """The members of a copy in the account's Region, encrypted if its source is, or as asked.
+
+    A copy has the key that the request names, else the account's own, whichever its source has.
+    """
+    key = keys.arn_of(place, params.get("KmsKeyId"))
+    wanted = encrypted or params.get("Encrypted", False) or "KmsKeyId" in params
+    return {"VolumeId": _NO_VOLUME, "VolumeSize": gib, **_encryption(key if wanted else None)}
+
+
+def _encryption(key: str | None) -> Document:
+    return {"Encrypted": False} if key is None else {"Encrypted": True, "KmsKeyId": key}
+
+
+def add(tx: Tx, place: Place, document: Document) -> str:
+    """Make a snapshot beside what the request asks for, such as an image's; return its id."""
+    row = Row(mint(tx, SNAPSHOT.prefix), SNAPSHOT.name, *place, "pending", document, tx.now)
+    quotas.check(tx, row)
+    rows.insert(tx, [row])
+    _created(tx, row)
+    return row.id
 
 
 # The volume that EC2 shows for a copy; no such volume exists.
@@ -68,8 +109,10 @@ def _of_snapshot(tx: Tx, request: Request, parents: Parents) -> Document:
     )[0]
     if source.state != "completed":
         raise ServiceError("IncorrectState", f"Snapshot {source.id} is {source.state}")
-    encrypted = params.get("Encrypted", source.doc["Encrypted"])
-    return _document(request, _NO_VOLUME, source.doc["VolumeSize"], encrypted=encrypted)
+    document = of_copy(
+        request.place, params, source.doc["VolumeSize"], encrypted=source.doc["Encrypted"]
+    )
+    return {**document, "Description": params.get("Description", "")}
 
 
 def _created(tx: Tx, row: Row) -> None:
@@ -77,7 +120,8 @@ def _created(tx: Tx, row: Row) -> None:
 
 
 def _copied(row: Row) -> Document:
-    return {"SnapshotId": row.id, "Tags": row.doc.get("Tags", [])}
+    tags = {name: value for name, value in shown_members(row).items() if name == "Tags"}
+    return {"SnapshotId": row.id, **tags}
 
 
 SNAPSHOTS = Noun(

@@ -38,7 +38,7 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
     asked = {**params, "VolumeSize": size, "Encrypted": encrypted}
     if source.doc["Encrypted"] and "KmsKeyId" in source.doc:
         asked.setdefault("KmsKeyId", source.doc["KmsKeyId"])
-    members = measured(asked, whose="The request")
+    members = measured(asked, request.place)
     multi = params.get("MultiAttachEnabled", False)
     return {
         **volumes.document({**members, "MultiAttachEnabled": multi}),

@@ -83,6 +83,7 @@ def show(row: Row) -> Document:
         "AvailabilityZone": row.zone,
         "AvailabilityZoneId": geography.zone_id_of(row.zone),
         "CreateTime": row.created_at,
+        "Operator": {"Managed": False},
     }
 
 
@@ -99,6 +100,7 @@ def volume_mapping(row: Row, attachment: dict[str, Any]) -> Document:
             "DeleteOnTermination": attachment["DeleteOnTermination"],
             "Status": attachment["State"],
             "VolumeId": row.id,
+            "EbsCardIndex": 0,
         },
     }
 

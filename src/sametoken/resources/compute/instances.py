@@ -53,6 +53,7 @@ INSTANCE = Kind(
         terminated="",
     ),
     ends=frozenset({"terminated"}),
+    hides_no_tags=True,
     leaving=frozenset({"shutting-down"}),
     # EC2 shows a terminated instance "usually less than one hour" (API reference,
     # DescribeInstances).

@@ -12,7 +12,12 @@ from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
 KEY_PAIR = Kind(
-    "key-pair", "key", "InvalidKeyPair", "key pair", quota=Quota(5_000, "KeyPairLimitExceeded")
+    "key-pair",
+    "key",
+    "InvalidKeyPair",
+    "key pair",
+    malformed=None,
+    quota=Quota(5_000, "KeyPairLimitExceeded"),
 )
 
 

@@ -24,8 +24,9 @@ TEMPLATE = Kind(
 VERSION = Kind(
     "launch-template-version",
     "ltv",
-    "InvalidLaunchTemplateId.VersionNotFound",
+    "InvalidLaunchTemplateId",
     "version",
+    missing="InvalidLaunchTemplateId.VersionNotFound",
     quota=Quota(10_000, "MaxTemplateVersionLimitExceeded", per="LaunchTemplateId"),
     goes_with={TEMPLATE.name: always},
 )
@@ -117,6 +118,7 @@ def version(tx: Tx, template: Row, wanted: str | None) -> Row:
     if row is None:
         raise ServiceError(
             "InvalidLaunchTemplateId.VersionNotFound",
-            f"Could not find launch template version {number} of {template.id}.",
+            f"Could not find the specified version {number} for the launch template with ID "
+            f"{template.id}.",
         )
     return row

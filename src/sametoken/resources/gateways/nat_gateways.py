@@ -13,6 +13,8 @@ NAT_GATEWAY = Kind(
     "nat",
     "InvalidNatGatewayID",
     "NAT gateway",
+    malformed="NatGatewayMalformed",
+    hides_no_tags=True,
     transitions=states(
         pending="available failed deleting",
         available="deleting",

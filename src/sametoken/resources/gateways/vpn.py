@@ -27,7 +27,7 @@ CUSTOMER_GATEWAY = Kind(
     transitions=_STATES,
     lingers=_LINGERS,
     quota=Quota(50, "CustomerGatewayLimitExceeded"),
-    malformed="InvalidCustomerGatewayId",
+    malformed="InvalidCustomerGatewayId.Malformed",
 )
 VPN_GATEWAY = Kind(
     "vpn-gateway",

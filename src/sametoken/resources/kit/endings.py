@@ -25,10 +25,7 @@ def end(tx: Tx, kind: Kind, row: Row, *, cause: str, state: str | None = None, *
     """
     going, staying = _under(tx, row)
     if staying:
-        names = ", ".join(sorted({child.id for _, child in staying})[:5])
-        raise ServiceError(
-            "DependencyViolation", kind.in_use.format(noun=kind.noun, id=row.id, names=names)
-        )
+        raise ServiceError("DependencyViolation", kind.in_use.format(noun=kind.noun, id=row.id))
     _end_all(tx, going, cause)
     [ended] = rows.write(tx, kind, [Move(row, doc, state or kind.end, cause)])
     return ended

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from sametoken.store.port import Tx
 from sametoken.world import World
 
@@ -23,3 +25,9 @@ def mint_id(world: World, prefix: str, *, near: str = "") -> str:
     the largest batch is one in 50,000, and the table's key then refuses the second id.
     """
     return f"{prefix}-0{near}{world.token_hex(16 - len(near))}"
+
+
+def digits_of(*names: str) -> str:
+    """Digits in the form of a UUID that follow from names, for what must be the same every time."""
+    digits = hashlib.sha256("/".join(names).encode()).hexdigest()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32]))

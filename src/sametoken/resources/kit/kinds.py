@@ -67,15 +67,20 @@ class Kind:
     """A noun of EC2's API.
 
     `name` is the word in tags and in `resource-type`. `prefix` starts its ids, `code` starts its
-    error codes (InvalidSubnetID), and `noun` is the word in their messages. `malformed` starts the
-    code for a malformed id, if EC2 spells it unlike `code` (InvalidGroupId). `missing` is the whole
-    code for a missing id, if EC2 does not build it from `code` (NatGatewayNotFound).
+    error codes (InvalidSubnetID), and `noun` is the word in their messages. `malformed` is the
+    whole code for a malformed id, if EC2 spells it unlike `code` (InvalidGroupId.Malformed); None:
+    EC2 has no such code, and calls a malformed id missing. `missing` is the whole code for a
+    missing id, if EC2 does not build it from `code` (NatGatewayNotFound), and `missing_text` its
+    text, with `{noun}`, `{ids}` and `{do}`, if EC2 says it otherwise.
     `transitions` has the successors of each state. States in `ends` are final: the row is a
     tombstone, and is shown for `lingers` more. States in `leaving` come before a final state, once
     the end has been requested.
 
     Resources of a `cached` kind are looked up by many requests and hardly ever changed, so that
     nodes keep them in memory (`Tx.cached`); each change makes every node read them again.
+
+    `hides_no_tags` says that EC2 leaves the member out of a resource without tags, where it returns
+    an empty list for other kinds.
 
     `quota` limits how many an account may have; `part_quotas` limit how many entries a document of
     the kind may list, by the names that `sametoken limits` uses.
@@ -88,7 +93,7 @@ class Kind:
     `goes_with` declares the opposite: kinds of parents whose end ends this row as well, each with a
     condition on the two rows. `outlives` names kinds of parents that the workflow may end while
     this row stands under them; this row then stays. `in_use` is the text of the refusal, with
-    `{noun}`, `{id}` and `{names}`.
+    `{noun}` and `{id}`: EC2 does not say what stands in the way.
     """
 
     name: str
@@ -100,16 +105,18 @@ class Kind:
     )
     ends: frozenset[str] = frozenset({"deleted"})
     lingers: timedelta = timedelta(0)
-    malformed: str = ""
+    malformed: str | None = ""
     missing: str = ""
+    missing_text: str = ""
     leaving: frozenset[str] = frozenset()
     cached: bool = False
+    hides_no_tags: bool = False
     quota: Quota | None = None
     part_quotas: Mapping[str, Quota] = field(default_factory=dict)
     traits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     goes_with: Mapping[str, Callable[[Any, Any], bool]] = field(default_factory=dict)
     outlives: frozenset[str] = frozenset()
-    in_use: str = "The {noun} '{id}' has dependencies and cannot be deleted: {names}."
+    in_use: str = "The {noun} '{id}' has dependencies and cannot be deleted."
 
     def __post_init__(self) -> None:
         states = self.transitions.keys()
@@ -124,7 +131,10 @@ class Kind:
         """Raise `Invalid….Malformed` if `value` does not have the form of this kind's ids."""
         prefix, dash, digits = value.rpartition("-")
         if prefix != self.prefix or not dash or not _DIGITS.match(digits):
-            raise malformed_resource_id(self.malformed or self.code, self.prefix, value[:200])
+            if self.malformed is None:
+                raise self.not_found([value[:200]])
+            code = self.malformed or f"{self.code}.Malformed"
+            raise malformed_resource_id(code, self.prefix, value[:200])
 
     @property
     def end(self) -> str:
@@ -149,7 +159,14 @@ class Kind:
         return [found[id] for id in asked]
 
     def not_found(self, ids: Iterable[str]) -> ServiceError:
-        return not_found(self.code, self.noun, *ids, whole_code=self.missing)
+        names = list(ids)
+        error = not_found(self.code, self.noun, *names, whole_code=self.missing)
+        if not self.missing_text:
+            return error
+        noun, do = (self.noun, "does") if len(names) == 1 else (f"{self.noun}s", "do")
+        return ServiceError(
+            error.code, self.missing_text.format(noun=noun, ids=", ".join(names), do=do)
+        )
 
 
 KINDS: dict[str, Kind] = {}
@@ -168,9 +185,12 @@ def malformed_id(code: str, noun: str, value: str) -> ServiceError:
 
 
 def malformed_resource_id(code: str, prefix: str, value: str) -> ServiceError:
-    """Like `malformed_id`, in the other wording that EC2 uses. `prefix` is that of valid ids."""
+    """Like `malformed_id`, in the other wording that EC2 uses. `prefix` is that of valid ids.
+
+    `code` is whole here.
+    """
     hint = "" if value.startswith(f"{prefix}-") else f' (expecting "{prefix}-...")'
-    return ServiceError(f"{code}.Malformed", f'Invalid id: "{value}"{hint}')
+    return ServiceError(code, f'Invalid id: "{value}"{hint}')
 
 
 def not_found(code: str, noun: str, *values: str, whole_code: str = "") -> ServiceError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import sqlalchemy as sa
 
 from sametoken.idempotency.ledger import RETENTION
@@ -22,9 +24,12 @@ _REMOVE_TRANSITIONS = sa.delete(TRANSITION).where(
 _REMOVE = sa.delete(RESOURCE).where(RESOURCE.c.id.in_(sa.bindparam("ids", expanding=True)))
 
 
-def sweep(tx: Tx, limit: int) -> list[str]:
-    """Remove at most `limit` tombstones that no entry names any more; returns their ids."""
-    found = tx.execute(_FORGOTTEN, {"before": tx.now - RETENTION, "limit": limit})
+def sweep(tx: Tx, limit: int, until: datetime | None = None) -> list[str]:
+    """Remove at most `limit` tombstones that no entry names any more; returns their ids.
+
+    Takes those whose retention ended by `until`, which is now unless the clock may have leapt.
+    """
+    found = tx.execute(_FORGOTTEN, {"before": (until or tx.now) - RETENTION, "limit": limit})
     ended = [rows.from_record(row) for row in found]
     ids = [row.id for row in ended]
     if ids:

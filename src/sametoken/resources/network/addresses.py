@@ -13,7 +13,7 @@ from functools import lru_cache
 import sqlalchemy as sa
 
 from sametoken.errors import ServiceError
-from sametoken.store.dialects import insert_or_ignore
+from sametoken.store.dialects import Text, insert_or_ignore, inserting
 from sametoken.store.port import Tx
 
 metadata = sa.MetaData()
@@ -37,6 +37,9 @@ RESERVED_LAST = 1
 _PROBES = 12
 
 _HOLD = insert_or_ignore(ADDRESS, returning=ADDRESS.c.number)
+# For a transaction that alone writes: what it sees as free stays so.
+_LOOK = Text("SELECT holder FROM address WHERE subnet = ? AND number = ?")
+_HOLD_FREE = inserting(ADDRESS, "subnet", "number", "holder")
 _NEXT = ADDRESS.alias()
 _IN_SUBNET = ADDRESS.c.subnet == sa.bindparam("subnet")
 _IS_HELD = sa.exists().where(_IN_SUBNET, ADDRESS.c.number == sa.bindparam("start"))
@@ -178,5 +181,12 @@ def taken(tx: Tx, subnets: list[str]) -> dict[str, int]:
 
 def try_hold(tx: Tx, subnet: str, number: int, holder: str) -> bool:
     """Give `holder` an address by its number in the table, unless it is held."""
+    if tx.only_writer:
+        place = (subnet, number)
+        key = (ADDRESS.name, *place)
+        is_free = not tx.look(_LOOK, place, key)
+        if is_free:
+            tx.write(_HOLD_FREE, [(*place, holder)], [key])
+        return is_free
     values = {"subnet": subnet, "number": number, "holder": holder}
     return tx.execute(_HOLD, values).first() is not None

@@ -21,6 +21,7 @@ ELASTIC_ADDRESS = Kind(
     "eipalloc",
     "InvalidAllocationID",
     "allocation",
+    hides_no_tags=True,
     transitions=states(available="released", released=""),
     ends=frozenset({"released"}),
     quota=Quota(5, "AddressLimitExceeded"),
@@ -31,6 +32,7 @@ ASSOCIATION = Kind(
     "eipassoc",
     "InvalidAssociationID",
     "association",
+    malformed=None,
     transitions=states(associated="disassociated", disassociated=""),
     ends=frozenset({"disassociated"}),
 )

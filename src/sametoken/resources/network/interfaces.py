@@ -30,7 +30,7 @@ INTERFACE = Kind(
         in_use="available deleted",
         deleted="",
     ),
-    malformed="InvalidNetworkInterfaceId",
+    malformed="InvalidNetworkInterfaceId.Malformed",
     quota=Quota(5_000, "NetworkInterfaceLimitExceeded"),
     traits={
         "VpcId": ("VpcId",),

@@ -19,15 +19,16 @@ VPC = Kind(
     "vpc",
     "InvalidVpcID",
     "vpc",
+    hides_no_tags=True,
     quota=Quota(5, "VpcLimitExceeded"),
     part_quotas={"vpc-cidr-block": Quota(5, "CidrLimitExceeded", per="VpcId")},
-    in_use="The vpc '{id}' has dependencies and cannot be deleted.",
 )
 SUBNET = Kind(
     "subnet",
     "subnet",
     "InvalidSubnetID",
     "subnet",
+    hides_no_tags=True,
     quota=Quota(200, "SubnetLimitExceeded", per="VpcId"),
     cached=True,
 )
@@ -38,7 +39,9 @@ SECURITY_GROUP = Kind(
     "sg",
     "InvalidGroup",
     "security group",
-    malformed="InvalidGroupId",
+    malformed="InvalidGroupId.Malformed",
+    hides_no_tags=True,
+    missing_text="The {noun} '{ids}' {do} not exist",
     cached=True,
     quota=Quota(2_500, "SecurityGroupLimitExceeded"),
     goes_with={VPC.name: lambda row, vpc: row.doc["GroupName"] == DEFAULT_GROUP},
@@ -49,7 +52,7 @@ ROUTE_TABLE = Kind(
     "rtb",
     "InvalidRouteTableID",
     "routeTable",
-    malformed="InvalidRouteTableId",
+    malformed="InvalidRouteTableId.Malformed",
     quota=Quota(200, "RouteTableLimitExceeded", per="VpcId"),
     part_quotas={"route": Quota(500, "RouteLimitExceeded", per="RouteTableId")},
     goes_with={VPC.name: lambda row, vpc: any(one["Main"] for one in row.doc["Associations"])},
@@ -59,6 +62,7 @@ NETWORK_ACL = Kind(
     "acl",
     "InvalidNetworkAclID",
     "networkAcl",
+    malformed="InvalidNetworkAclId.Malformed",
     quota=Quota(200, "NetworkAclLimitExceeded", per="VpcId"),
     part_quotas={
         "network-acl-entry": Quota(20, "NetworkAclEntryLimitExceeded", per="NetworkAclId")
@@ -70,7 +74,7 @@ INTERNET_GATEWAY = Kind(
     "igw",
     "InvalidInternetGatewayID",
     "internetGateway",
-    malformed="InvalidInternetGatewayId",
+    malformed="InvalidInternetGatewayId.Malformed",
     quota=Quota(5, "InternetGatewayLimitExceeded"),
 )
 # EC2 documents no quota for DHCP options.
@@ -79,8 +83,8 @@ DHCP_OPTIONS = Kind(
     "dopt",
     "InvalidDhcpOptionID",
     "dhcpOptions",
+    malformed="InvalidDhcpOptionsId.Malformed",
     quota=Quota(),
-    in_use="The dhcpOptions '{id}' has dependencies and cannot be deleted.",
 )
 # The natural key of the DHCP options that new VPCs have.
 DEFAULT_OPTIONS = "default"

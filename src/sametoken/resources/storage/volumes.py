@@ -27,7 +27,9 @@ VOLUME = Kind(
     ),
     leaving=frozenset({"deleting"}),
     quota=Quota(code="VolumeLimitExceeded"),
-    malformed="InvalidVolumeID",
+    malformed="InvalidVolumeID.Malformed",
+    hides_no_tags=True,
+    missing_text="The {noun} '{ids}' {do} not exist.",
 )
 
 
