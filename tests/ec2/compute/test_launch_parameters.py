@@ -226,7 +226,7 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"MetadataOptions": {"HttpPutResponseHopLimit": 0}}, "InvalidParameterValue"),
     ({"MetadataOptions": {"HttpPutResponseHopLimit": 65}}, "InvalidParameterValue"),
     ({"UserData": "x" * (16 * 1024 + 1)}, "InvalidParameterValue"),
-    ({"HibernationOptions": {"Configured": True}}, "UnsupportedOperation"),
+    ({"HibernationOptions": {"Configured": True}}, "UnsupportedHibernationConfiguration"),
     ({"EnclaveOptions": {"Enabled": True}}, "UnsupportedOperation"),
     ({"IamInstanceProfile": {"Arn": "arn:x", "Name": "n"}}, "InvalidParameterCombination"),
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sametoken.ec2.compute import reserved_capacity
+from sametoken.ec2.compute import hibernation, reserved_capacity
 from sametoken.ec2.compute.launch_capacity import insufficient_capacity, refuse_late
 from sametoken.ec2.kit.actions import Action, Change
 from sametoken.ec2.kit.repeats import same
@@ -69,9 +69,9 @@ def _terminate(tx: Tx, row: Row) -> Row:
 
 def stop_instances(tx: Tx, request: Request) -> Document:
     """Halt instances; their volumes and interfaces stay. `Force` changes nothing here."""
-    if request.params.get("Hibernate"):
-        raise refusals.unsupported("Hibernate")
     found = _lock(tx, request)
+    if request.params.get("Hibernate"):
+        hibernation.check_configured(found)
     for row in found:
         if row.private["DisableApiStop"] and row.state == InstanceState.RUNNING:
             raise ServiceError(

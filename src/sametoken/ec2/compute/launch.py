@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sametoken.ec2.compute import (
+    hibernation,
     launch_addresses,
     launch_parameters,
     launch_templates,
@@ -98,6 +99,7 @@ def _blueprint(tx: Tx, request: Request, origin: list[Document]) -> Blueprint:
             f"type does not match the architecture '{image['Architecture']}' of the specified AMI. "
             "Specify an instance type and an AMI that have matching architectures, and try again.",
         )
+    hibernation.check_type(params, instance_type)
     launch_addresses.check_room(instance_type, params.get("NetworkInterfaces", []))
     if "KeyName" in params:
         key_pairs.require(tx, request.account, request.region, params["KeyName"])
@@ -264,11 +266,13 @@ def _lay_out(
         blueprint.zone,
         client_token=blueprint.params.get("ClientToken"),
     )
+    volumes = block_devices.plan_volumes(
+        tx, blueprint.request, blueprint.image, blueprint.tags("volume")
+    )
+    hibernation.check_root(blueprint.params, blueprint.image, volumes)
     spec = {
         "instance_type": blueprint.instance_type.name,
-        "volumes": block_devices.plan_volumes(
-            tx, blueprint.request, blueprint.image, blueprint.tags("volume")
-        ),
+        "volumes": volumes,
         "interfaces": [interface.id for interface in attached],
     }
     return row, attached, spec

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sametoken.ec2.compute import reserved_capacity
+from sametoken.ec2.compute import hibernation, reserved_capacity
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol.documents import Document
 from sametoken.resources.catalogues.instance_types import InstanceType
@@ -144,7 +144,7 @@ def _options(blueprint: Blueprint) -> dict[str, Any]:
         "CapacityReservationSpecification": reserved_capacity.shown(
             params.get("CapacityReservationSpecification", {})
         ),
-        "HibernationOptions": {"Configured": False},
+        "HibernationOptions": {"Configured": hibernation.is_asked(params)},
         "EnclaveOptions": {"Enabled": False},
         "MaintenanceOptions": {
             "AutoRecovery": params.get("MaintenanceOptions", {}).get("AutoRecovery", "default")

@@ -11,7 +11,7 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-from sametoken.ec2.compute import launch_addresses, reserved_capacity
+from sametoken.ec2.compute import hibernation, launch_addresses, reserved_capacity
 from sametoken.ec2.kit.parameters import Accepted, check_tag_specifications, refuse_unsupported
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.zones import check_zone
@@ -133,8 +133,8 @@ def validate(request: Request) -> None:
 
 def _check_options(params: Mapping[str, Any]) -> None:
     reserved_capacity.check(params.get("CapacityReservationSpecification", {}))
-    if params.get("HibernationOptions", {}).get("Configured"):
-        raise refusals.unsupported("HibernationOptions.Configured=true")
+    if hibernation.is_asked(params) and params.get("EnclaveOptions", {}).get("Enabled"):
+        raise refusals.invalid_combination("Hibernation and enclaves exclude each other.")
     if params.get("EnclaveOptions", {}).get("Enabled"):
         raise refusals.unsupported("EnclaveOptions.Enabled=true")
     if len(params.get("IamInstanceProfile", {})) > 1:

@@ -49,6 +49,9 @@ _SHOWN = (
 _ACCEPTED: Accepted = {
     **ENVELOPE,
     **dict.fromkeys((*_SHOWN, "ResourceIds", "ResourceType")),
+    "DestinationOptions": dict.fromkeys(
+        ("FileFormat", "HiveCompatiblePartitions", "PerHourPartition")
+    ),
 }
 # EC2's default format and interval (seconds).
 _FORMAT = (
@@ -85,6 +88,8 @@ def _check_destination(params: Mapping[str, Any]) -> None:
         refused = "LogDestination type must be cloud-watch-logs if LogGroupName is provided."
     elif "LogDestination" in params:
         refused = "Please only provide LogGroupName or only provide LogDestination."
+    if params.get("DestinationOptions") and params.get("LogDestinationType") != "s3":
+        refused = "DestinationOptions are only for flow logs that are published to s3."
     if refused:
         raise ServiceError("InvalidParameter", refused)
 
@@ -99,6 +104,8 @@ def perform(tx: Tx, request: Request) -> Made:
     document = {"LogDestinationType": "cloud-watch-logs", "LogFormat": _FORMAT,
                 "MaxAggregationInterval": _INTERVAL}  # fmt: skip
     document |= {name: params[name] for name in _SHOWN if name in params}
+    if "DestinationOptions" in params:
+        document["DestinationOptions"] = {**_FILES, **params["DestinationOptions"]}
     _refuse_existing(tx, request, watched, document)
     _check_quota(tx, request, watched)
     made = [

@@ -171,6 +171,14 @@ def subnet_document(vpc: str, cidr: str, zone: geography.Zone) -> dict[str, Any]
     }
 
 
+def edge_table(tx: Tx, vpc: str, gateway: str) -> str | None:
+    """The route table that a gateway's inbound traffic is associated with, if there is one."""
+    for table in rows.children(tx, [vpc], ROUTE_TABLE)[vpc]:
+        if any(one.get("GatewayId") == gateway for one in table.doc["Associations"]):
+            return table.id
+    return None
+
+
 def local_routes(vpc: Row) -> list[dict[str, Any]]:
     """Make the routes that each table has to the VPC's own blocks."""
     return [
