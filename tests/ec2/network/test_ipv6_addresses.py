@@ -87,7 +87,7 @@ def test_addresses_are_assigned_and_unassigned(ec2: Any, vpc: str) -> None:
     ("asked", "expected"),
     [
         ({}, "InvalidParameterCombination"),
-        ({"Ipv6AddressCount": 51}, "PrivateIpAddressLimitExceeded"),
+        ({"Ipv6AddressCount": 65}, "PrivateIpAddressLimitExceeded"),
         ({"Ipv6AddressCount": -1}, "InvalidParameterValue"),
         ({"Ipv6Addresses": ["10.0.0.1"]}, "InvalidParameterValue"),
         ({"Ipv6Addresses": ["2001:db8::7"]}, "InvalidParameterValue"),

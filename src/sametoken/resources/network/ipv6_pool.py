@@ -24,12 +24,14 @@ _PROBES = 8
 
 
 def hold(tx: Tx, association: str) -> str:
-    """Give the association a block that nobody has."""
+    """Give the association a block that nobody has. Raises `InsufficientAddressCapacity`."""
     for _ in range(_PROBES):
         number = _FIRST + int(tx.world.random() * _COUNT)
         if public_addresses.try_hold(tx, number, association):
             return str(ipaddress.IPv6Network((number << _HOST_BITS, PREFIX)))
-    raise ServiceError("InsufficientCidrBlocks", "No IPv6 block of Amazon's is free.")
+    raise ServiceError(
+        "InsufficientAddressCapacity", "No IPv6 block of Amazon's is free.", http_status=500
+    )
 
 
 def free(tx: Tx, association: str) -> None:
