@@ -83,6 +83,24 @@ def test_addresses_are_assigned_and_unassigned(ec2: Any, vpc: str) -> None:
     assert ec2.assign_ipv6_addresses(**asked)["AssignedIpv6Addresses"] == made, "they were freed"
 
 
+def test_a_primary_address_stays(ec2: Any, vpc: str) -> None:
+    subnet = new_subnet(ec2, vpc)
+    interface = {"NetworkInterfaceId": new_interface(ec2, subnet)["NetworkInterfaceId"]}
+    modify = ec2.modify_network_interface_attribute
+    assert code(modify, **interface, EnablePrimaryIpv6=True) == "InvalidParameterValue"
+    made = ec2.assign_ipv6_addresses(**interface, Ipv6AddressCount=2)["AssignedIpv6Addresses"]
+    for _ in range(2):  # a repeat changes nothing
+        modify(**interface, EnablePrimaryIpv6=True)
+    [found] = ec2.describe_network_interfaces(NetworkInterfaceIds=[*interface.values()])[
+        "NetworkInterfaces"
+    ]
+    assert [one["IsPrimaryIpv6"] for one in found["Ipv6Addresses"]] == [True, False]
+    unassign = ec2.unassign_ipv6_addresses
+    assert code(unassign, **interface, Ipv6Addresses=made[:1]) == "OperationNotPermitted"
+    assert code(modify, **interface, EnablePrimaryIpv6=False) == "OperationNotPermitted"
+    unassign(**interface, Ipv6Addresses=made[1:])
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [

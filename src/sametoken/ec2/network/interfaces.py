@@ -47,7 +47,7 @@ _ATTACHED_WITH = (
     "DeviceIndex", "DryRun", "InstanceId", "NetworkCardIndex", "NetworkInterfaceId",
 )  # fmt: skip
 # Attributes that a request changes, one at a time.
-_CHANGEABLE = ("Attachment", "Description", "Groups", "SourceDestCheck")
+_CHANGEABLE = ("Attachment", "Description", "EnablePrimaryIpv6", "Groups", "SourceDestCheck")
 
 
 def _validate_create(request: Request) -> None:
@@ -207,6 +207,8 @@ def modify_attribute(tx: Tx, request: Request) -> Document:
     match asked[0]:
         case "Description":
             rows.change(tx, INTERFACE, row, Description=params["Description"].get("Value", ""))
+        case "EnablePrimaryIpv6":
+            ipv6_addresses.set_primary(tx, row, enabled=params["EnablePrimaryIpv6"])
         case "SourceDestCheck":
             _set_source_dest_check(tx, row, checks=params["SourceDestCheck"]["Value"])
         case "Groups":

@@ -123,6 +123,22 @@ def unassign(tx: Tx, request: Request) -> Document:
     return {"NetworkInterfaceId": row.id, "UnassignedIpv6Addresses": given_up}
 
 
+def set_primary(tx: Tx, row: Row, *, enabled: bool) -> None:
+    """Make the interface's first IPv6 address its primary one, for as long as it has it."""
+    addresses = row.doc["Ipv6Addresses"]
+    has_one = any(one["IsPrimaryIpv6"] for one in addresses)
+    if not enabled and has_one:
+        raise ServiceError(
+            "OperationNotPermitted", f"The primary IPv6 address of {row.id} cannot be given up."
+        )
+    if enabled and not addresses:
+        raise refusals.invalid_value("enablePrimaryIpv6", "true", f"{row.id} has no IPv6 address.")
+    if enabled and not has_one:
+        first, *others = addresses
+        primary = {**first, "IsPrimaryIpv6": True}
+        rows.change(tx, INTERFACE, row, Ipv6Addresses=[primary, *others])
+
+
 def _too_many(room: int) -> ServiceError:
     return ServiceError(
         "PrivateIpAddressLimitExceeded", f"The interface may have {room} IPv6 addresses."

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import orjson
 
-_FILE = "instance_types.jsonl"
+_FILE = Path(__file__).with_name("instance_types.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,7 @@ class _Catalogue(Mapping[str, InstanceType]):
     @cached_property
     def _lines(self) -> dict[str, bytes]:
         """The line of each family, as it stands in the file. The first line has no family."""
-        data = resources.files(__package__).joinpath(_FILE).read_bytes()
-        head, *lines = data.splitlines()
+        head, *lines = _FILE.read_bytes().splitlines()
         parts = (line.partition(b"\t") for line in lines)
         return {"": head} | {family.decode(): line for family, _, line in parts}
 
