@@ -42,17 +42,20 @@ def check_written(tx: Tx) -> None:
 @contextmanager
 def checked_cache() -> Iterator[None]:
     """For the block, read each value that a cache returns once more, and compare."""
-    get = Cache.get
 
-    def checked(
-        self: Cache, topic: Hashable, stamp: str | None, key: Hashable, read: Callable[[], Any]
-    ) -> Any:
-        kept = get(self, topic, stamp, key, read)
-        fresh = read()
-        assert kept == fresh, f"the cache has {kept} for {key} of {topic}, stored is {fresh}"
-        return kept
+    def checking(get: Callable[..., Any]) -> Callable[..., Any]:
+        def checked(
+            self: Cache, topic: Hashable, stamp: str | None, key: Hashable, read: Callable[[], Any]
+        ) -> Any:
+            kept = get(self, topic, stamp, key, read)
+            fresh = read()
+            assert kept == fresh, f"the cache has {kept} for {key} of {topic}, stored is {fresh}"
+            return kept
 
-    with patch.object(Cache, "get", checked):
+        return checked
+
+    get, get_form = checking(Cache.get), checking(Cache.get_form)
+    with patch.object(Cache, "get", get), patch.object(Cache, "get_form", get_form):
         yield
 
 

@@ -13,6 +13,7 @@ from sametoken.idempotency import Engine
 from sametoken.services.housekeeping import sweep
 from sametoken.store.nodes import BEAT_SECONDS
 from sametoken.store.port import Store, Tx
+from sametoken.store.roll import begin, call
 from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.loop import Duty, Ripener, run_duty
 from sametoken.workflow.ports import Services
@@ -79,24 +80,36 @@ class Background:
         self._threads.append(self._thread("heartbeat", partial(self._beat, life)))
 
     def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
+        """Start every thread, or none and raise `Broken` if the system has no more."""
+        threads, self._threads = self._threads, []
+        begin(threads, self._tell_to_end)
+        self._threads = threads
+
+    def check(self) -> None:
+        """Raise `Broken` if a thread has died."""
+        call(self._threads)
 
     def stop(self) -> None:
         """Stop every thread, and return once all have ended."""
-        self._stop.set()
-        for news in self._news:
-            news.set()
+        self._tell_to_end()
         for thread in self._threads:
             thread.join()
 
+    def _tell_to_end(self) -> None:
+        self._stop.set()
+        for news in self._news:
+            news.set()
+
     def _keep(self) -> None:
+        """Sweep now and then; a sweep that fails is tried again."""
         while not self._world.wait(self._stop, self._sweep_seconds):
             try:
                 while self._store.run(lambda tx: sweep(tx, self._engine)):
                     pass
             except Transient as busy:
                 log.warning("sweep: %s", busy)
+            except Exception:
+                log.exception("sweep: our bug")
 
     def _beat(self, life: Life) -> None:
         while not self._stop.is_set():
@@ -113,3 +126,7 @@ class Background:
             self._store.run(change)
         except Transient as busy:
             log.warning("heartbeat: %s", busy)
+        except Misconfigured:
+            raise
+        except Exception:
+            log.exception("heartbeat: our bug")

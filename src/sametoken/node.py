@@ -6,12 +6,15 @@ No other module knows the concrete services and drivers of machines.
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property, partial
 from importlib.metadata import version as installed_version
 from socket import socket
 
 from sametoken.background import Background, Life
-from sametoken.errors import Misconfigured
+from sametoken.errors import Broken, SametokenError
 from sametoken.idempotency import Engine
 from sametoken.migrations.upgrade import check, head
 from sametoken.server.app import App
@@ -56,6 +59,10 @@ def wire_services(
     }
 
 
+log = logging.getLogger(__name__)
+
+# A node looks after its parts so often; one that has died is to be missed within ten seconds.
+LOOK_SECONDS = 2.0
 # Edges that were told to stop get so much longer than their own drains take.
 _ENDING_SECONDS = 5.0
 
@@ -87,14 +94,43 @@ async def serve_edge(
         drains.append(drain)
         stop.set()
 
+    def give_up(broken: SametokenError) -> None:
+        log.error("%s", broken)
+        end(drain=False)
+
     loop = asyncio.get_running_loop()
     _, writer = await loop.create_connection(
         lambda: FarWriter(settings.choices, world, end), sock=line
     )
     app = _app(settings, store, writer, world, in_work)
+    watching = loop.create_task(_watch(app.check, stop, give_up))
     edge = Edge(app, bound, world=world, open=open)
     await Front(app, edge, settings.drain_seconds).serve(stop, lambda: all(drains))
+    watching.cancel()
     writer.end()
+
+
+async def _watch(
+    check: Callable[[], None], stop: asyncio.Event, give_up: Callable[[SametokenError], None]
+) -> None:
+    """Check every now and then until `stop`; give what `check` found broken to `give_up`."""
+    while not stop.is_set():
+        try:
+            check()
+        except Broken as broken:
+            give_up(broken)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await stop.wait()
+
+
+async def _apart(wait: Callable[[], None]) -> None:
+    """Wait in another thread, or in this one if the system has no more threads."""
+    try:
+        await asyncio.to_thread(wait)
+    except RuntimeError:
+        wait()
 
 
 class Node:
@@ -118,7 +154,7 @@ class Node:
         self.store = store
         self.world = world or RealWorld()
         # The error that made this node stop on its own; None while it runs.
-        self._outdated: Misconfigured | None = None
+        self._ended_by: SametokenError | None = None
         self.engine = engine
         self.backlog = Backlog(self.world, settings.lag_seconds)
         throttle = Throttle(settings.choices.rates, self.world)
@@ -143,23 +179,30 @@ class Node:
     async def serve(self, stop: asyncio.Event) -> None:
         """Answer requests and drive launches until `stop` is set; then drain, and end all threads.
 
-        Raises `Misconfigured` when the node stopped on its own, see `beat`.
+        Raises `Misconfigured` or `Broken` when the node stopped on its own, see `beat` and `check`.
         """
+        loop = asyncio.get_running_loop()
+
+        def give_up(error: SametokenError) -> None:
+            self._ended_by = self._ended_by or error
+            loop.call_soon_threadsafe(stop.set)
+
         if self.settings.database.file is None:
-            loop = asyncio.get_running_loop()
-
-            def give_up(outdated: Misconfigured) -> None:
-                self._outdated = outdated
-                loop.call_soon_threadsafe(stop.set)
-
             self.background.tell(Life(self.beat, self._leave, give_up))
         self.background.start()
+        watching = loop.create_task(_watch(self.check, stop, give_up))
         try:
             await self._answer(stop)
         finally:
-            await asyncio.to_thread(self.background.stop)
-        if self._outdated is not None:
-            raise self._outdated
+            watching.cancel()
+            await _apart(self.background.stop)
+        if self._ended_by is not None:
+            raise self._ended_by
+
+    def check(self) -> None:
+        """Raise `Broken` if a part of the node has died, or its database is not what it was."""
+        self.store.check()
+        self.background.check()
 
     @cached_property
     def _heartbeat(self) -> Heartbeat:
@@ -193,4 +236,4 @@ class Node:
                 serving = Desks(edges, self._jobs, self.world, patience)
             case bound:
                 serving = Front(self.app, Edge(self.app, bound, world=self.world), drain_seconds)
-        await serving.serve(stop, lambda: self._outdated is None)
+        await serving.serve(stop, lambda: self._ended_by is None)

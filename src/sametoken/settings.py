@@ -103,8 +103,25 @@ def read_database(url: str, key_file: Path | None = None) -> Database:
     if url.startswith(_POSTGRESQL):
         return Database(url, None, key_file)
     raise Misconfigured(
-        f"{url!r} is not a database served here. Use sqlite:///FILE, sqlite:////ABSOLUTE/FILE, or "
-        "postgresql://USER@HOST:PORT/NAME."
+        f"{without_password(url)!r} is not a database served here. Use sqlite:///FILE, "
+        "sqlite:////ABSOLUTE/FILE, or postgresql://USER@HOST:PORT/NAME."
+    )
+
+
+def without_password(url: str) -> str:
+    """Return a URL that may be wrong in any way, without what may be a password in it.
+
+    That is all between the first colon after the scheme and the last @, and what follows a ?.
+    """
+    shown, has_options, _ = url.partition("?")
+    scheme, has_scheme, rest = shown.partition("://")
+    if not has_scheme:
+        scheme, rest = "", shown
+    user, has_user, place = rest.rpartition("@")
+    name, has_password, _ = user.partition(":")
+    hidden = "…" if has_password else ""
+    return f"{scheme}{has_scheme}{name}{has_password}{hidden}{has_user}{place}" + (
+        "?…" if has_options else ""
     )
 
 

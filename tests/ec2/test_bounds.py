@@ -173,6 +173,12 @@ def test_the_name_of_a_vpn_device_has_255_characters_at_most(client: Any) -> Non
     assert code(client.create_customer_gateway, **asked, DeviceName="d" * (most + 1)) == WRONG
 
 
+def test_a_type_of_resource_is_tagged_once_in_a_request(client: Any) -> None:
+    tags = {"ResourceType": "volume", "Tags": [{"Key": "a", "Value": "b"}]}
+    asked = {"AvailabilityZone": "us-east-1a", "Size": 8}
+    assert code(client.create_volume, **asked, TagSpecifications=[tags, tags]) == WRONG
+
+
 def test_a_resource_has_fifty_tags_of_bounded_texts_at_most(client: Any) -> None:
     id = launch(client)["InstanceId"]
     key, value = (

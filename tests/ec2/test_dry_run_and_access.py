@@ -152,7 +152,7 @@ def test_a_dry_run_leaves_no_token_and_does_not_look_at_one(both: tuple[Any, Any
         ({"ClientToken": ""}, "InvalidParameterValue"),
         ({"InstanceType": "t9.huge"}, "InvalidParameterValue"),
         ({"MinCount": 2}, "InvalidParameterValue"),
-        ({"ImageId": "ami-1"}, "InvalidAMIID.Malformed"),
+        ({"ImageId": "ami-x"}, "InvalidAMIID.Malformed"),
         ({"KernelId": "aki-1"}, "UnsupportedOperation"),
     ],
     ids=str,

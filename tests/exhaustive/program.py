@@ -107,6 +107,9 @@ class _Retold:
     def submit(self, fn: Callable[[Tx], T], *, lane: str = "", shares: bool = False) -> Future[T]:
         raise AssertionError("a runner waits for each of its transactions")
 
+    def check(self) -> None:
+        raise AssertionError("no part dies here")
+
     def listen(self, channel: str) -> Event:
         raise AssertionError("runners are stepped")
 

@@ -1,7 +1,7 @@
 """Comparing an answer with a recorded one: members, kinds of values, and values that must be equal.
 
-Values that vary between two runs (ids, moments, addresses, names made up by a test) are equal to
-anything of their kind, and an id that stands where a recorded one stood is that id from then on.
+A value that varies between two runs (an id, a moment, an address, a name made up by a test) is
+equal to anything of its kind; an id that stands where a recorded one stood is that id from then on.
 """
 
 from __future__ import annotations

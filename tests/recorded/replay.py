@@ -19,12 +19,19 @@ _WAIT_SECONDS = 1.5
 
 
 class Here:
-    """The accounts in which a tape is replayed: clients by caller, and how time passes."""
+    """The accounts in which a tape is replayed: clients by caller, and how time passes.
+
+    `instead` makes what a call of another service made, by EC2's actions; None of what it cannot.
+    """
 
     def __init__(
-        self, client: Callable[[str], Any], account: Callable[[str], str], later: Callable[[], None]
+        self,
+        client: Callable[[str], Any],
+        account: Callable[[str], str],
+        later: Callable[[], None],
+        instead: Callable[[Call], Document | None] = lambda call: None,
     ) -> None:
-        self.client, self.account, self.later = client, account, later
+        self.client, self.account, self.later, self.instead = client, account, later, instead
 
 
 def replay(tape: Tape, here: Here) -> Iterator[str]:
@@ -33,11 +40,16 @@ def replay(tape: Tape, here: Here) -> Iterator[str]:
     A call is left out if its action is not served, or if it names a resource that a call made
     which was left out.
     """
-    ids: dict[str, str] = {}
+    # Ids, and accounts: the tape's own is that of its first caller, others tell who they are.
+    ids = {tape.account: here.account(tape.calls[0].caller)} if tape.account else {}
     for call in tape.calls:
-        ids |= {tape.account: here.account(call.caller)} if tape.account else {}
+        if call.action == "GetCallerIdentity" and not call.code:
+            ids.setdefault(call.answer["Account"], here.account(call.caller))
         if call.pause >= _WAIT_SECONDS:
             here.later()
+        if not call.of_ec2:
+            made = here.instead(call)
+            list(differences("", call.answer, made or {}, ids))
         if not is_driven(call, ids):
             continue
         asked = translated(call.params, ids)

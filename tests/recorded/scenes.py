@@ -220,3 +220,17 @@ def regional(value: Any, region: str) -> Any:
     if isinstance(value, str):
         return re.sub("<partition>", "aws", re.sub("<region>", region, value))
     return value
+
+
+def instead(call: Call, ground: Ground) -> Document | None:
+    """Make by EC2's actions what a call of EBS' direct ones made: a snapshot of some size."""
+    params = call.params or {}
+    if call.action != "StartSnapshot":
+        return None
+    zone = ground.zone()
+    volume = ground.call("CreateVolume", AvailabilityZone=zone, Size=params["VolumeSize"])
+    ground.later()
+    tags = {"ResourceType": "snapshot", "Tags": params["Tags"]}
+    made = ground.call("CreateSnapshot", VolumeId=volume["VolumeId"], TagSpecifications=[tags])
+    ground.later()
+    return {"SnapshotId": made["SnapshotId"]}

@@ -49,10 +49,11 @@ def test_an_id_stands_for_one_recorded_id_from_its_first_use() -> None:
 
 def test_shapes_tell_what_is_missing_and_what_is_left_out() -> None:
     full = {"Things": [{"Id": "a", "Owner": "b", "Tags": [1]}, {"Id": "a", "Owner": "b"}]}
-    recorded = shapes.of([("Describe", full)] * shapes.SEEN_MIN)
+    told = shapes.rules(shapes.of([("Describe", full)] * shapes.SEEN_MIN))
+    assert shapes.read(shapes.written(told)) == told
     here = shapes.of([("Describe", {"Things": [{"Id": "a", "Tags": []}]})])
-    assert list(shapes.missing(recorded, here)) == ["Describe Things[].Owner is missing"]
-    assert list(shapes.emptied(recorded, here)) == ["Describe Things[].Tags is returned empty"]
+    assert list(shapes.missing(told, here)) == ["Describe Things[].Owner is missing"]
+    assert list(shapes.emptied(told, here)) == ["Describe Things[].Tags is returned empty"]
 
 
 def test_a_format_of_each_source_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

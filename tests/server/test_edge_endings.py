@@ -5,16 +5,21 @@ A wait here is always for an event on a socket. Limits are tiny where a test wai
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from time import monotonic
+from typing import Any
 
 import pytest
 
 from sametoken.ec2.protocol.wire import WireRequest
-from sametoken.server.asgi import Message, Receive, Send, send_whole
+from sametoken.server.asgi import Application, Message, Receive, Send, send_whole
+from sametoken.server.connections import Connections
 from sametoken.server.replies import Answer
+from sametoken.server.tally import alone
 from sametoken.server.turns import Endpoint
+from sametoken.world import RealWorld
 from server.running import EdgeThread, running
 from server.wire import (
     GET,
@@ -29,6 +34,7 @@ from server.wire import (
     Door,
     Wire,
     assert_refused,
+    echo_by_asgi,
     exchange,
     wire,
 )
@@ -212,7 +218,7 @@ def test_bodies_sent_ahead_are_bounded_together(door: Door) -> None:
 
 
 def test_one_connection_too_many_gets_a_503_and_room_is_made_again(echo: Endpoint) -> None:
-    bounds = replace(UNHURRIED, connections_max=2)
+    bounds = replace(UNHURRIED, connections_max=2, spare_seconds_max=0.1)
     with running(echo, bounds) as where:
         with wire(where) as first, wire(where) as second:
             for client in (first, second):
@@ -221,6 +227,73 @@ def test_one_connection_too_many_gets_a_503_and_room_is_made_again(echo: Endpoin
             with wire(where) as third:
                 assert_refused(third.read_to_end(), 503, "Unavailable")
         assert_eventually_taken(where)
+
+
+class Probed:
+    """An endpoint that answers by itself, and has an application at one path."""
+
+    def route(self, path: str) -> Application | None:
+        return echo_by_asgi if path == "/health" else None
+
+    def answer(self, request: WireRequest, reply: Callable[[Answer], None]) -> None:
+        reply(Answer(200, b"", b"whole"))
+
+
+def test_a_probe_is_answered_in_a_full_house_and_nobody_else() -> None:
+    full = replace(UNHURRIED, connections_max=1, spare_connections_max=2)
+    probe = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
+    with running(Probed(), full) as where, wire(where) as first:
+        first.send(GET)
+        assert first.read_reply()[0] == 200
+        for _ in range(3):
+            with wire(where) as spare:
+                spare.send(probe)
+                assert spare.read_reply()[0] == 200
+                assert spare.read_to_end() == b"", "a spare connection is for one request"
+        with wire(where) as other:
+            other.send(GET)
+            assert_refused(other.read_to_end(), 503, "Unavailable")
+
+
+def test_spare_connections_are_bounded() -> None:
+    full = replace(UNHURRIED, connections_max=1, spare_connections_max=1)
+    with running(Probed(), full) as where, wire(where) as first:
+        first.send(GET)
+        assert first.read_reply()[0] == 200
+        with wire(where), wire(where) as third:
+            assert_refused(third.read_to_end(), 503, "Unavailable")
+
+
+class Unread:
+    """A connection, and how many bytes its caller has not read."""
+
+    def __init__(self, unsent: int) -> None:
+        self.unsent = unsent
+        self.is_cut = False
+        self.transport: Any = self
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def abort(self) -> None:
+        self.is_cut = True
+
+    def shut_down(self) -> None:
+        raise AssertionError("nobody stops the edge")
+
+
+def test_those_who_read_least_make_room_for_a_reply() -> None:
+    bounds = replace(UNHURRIED, unsent_bytes_max=100)
+    open = Connections(Probed(), bounds, RealWorld(), alone())
+    members = [Unread(unsent) for unsent in (40, 10, 0, 50)]
+    for member in members:
+        open.add(member)
+    open.make_room(0, members[2])
+    assert not any(one.is_cut for one in members)
+    open.make_room(30, members[2])
+    assert [one.is_cut for one in members] == [False, False, False, True]
+    open.make_room(200, members[0])
+    assert [one.is_cut for one in members] == [False, True, False, True]
 
 
 def assert_eventually_taken(where: tuple[str, int]) -> None:

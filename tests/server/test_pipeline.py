@@ -22,7 +22,7 @@ from sametoken.operate.opening import open_store
 from sametoken.operate.preparing import prepared
 from sametoken.server.choices import Choices
 from sametoken.server.exchange import Exchange
-from sametoken.server.pipeline import Pipeline, Stage
+from sametoken.server.pipeline import UNPROVEN_BYTES_MAX, Pipeline, Stage
 from sametoken.server.sealing import load_sealer
 from sametoken.server.throttling import Rate
 from sametoken.settings import Settings, database_of
@@ -186,3 +186,49 @@ def test_a_request_that_passes_every_stage_is_answered(served: Served) -> None:
     assert exchange.reply is not None and exchange.reply.status == 200
     assert exchange.executed is not None and exchange.executed.attempt == "new"
     assert exchange.admitted is not None and exchange.admitted.client_token == "flawed"
+
+
+def large(served: Served, sign: str) -> tuple[str, list[str]]:
+    """Send a large body; return the refusal, and the stages that it came to."""
+    form = "Action=DescribeInstances&Version=2016-11-15&" + "A=b&" * (UNPROVEN_BYTES_MAX // 4)
+    type = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+    if sign.startswith("AWSAccessKeyId"):
+        form += sign
+    request = AWSRequest("POST", "http://here/", headers=type, data=form)
+    _, key, secret = served.full
+    if sign == "rightly":
+        SigV4Auth(Credentials(key, secret), "ec2", REGION).add_auth(request)
+    elif sign == "wrongly":
+        SigV4Auth(Credentials(key, secret[::-1]), "ec2", REGION).add_auth(request)
+    elif sign == "by nobody":
+        SigV4Auth(Credentials("AKIANOBODY", secret), "ec2", REGION).add_auth(request)
+    came: list[str] = []
+
+    def note(exchange: Exchange) -> Exchange:
+        came.append("form")
+        return exchange
+
+    served.pipeline.insert(Stage("note", note), before="form")
+    reply = asyncio.run(served._answer(Exchange("a request", wire(request)))).reply
+    assert reply is not None
+    return reply.code, came
+
+
+@pytest.mark.parametrize(
+    ("sign", "code"),
+    [
+        ("not at all", "MissingParameter"),
+        ("by nobody", "AuthFailure"),
+        ("wrongly", "SignatureDoesNotMatch"),
+        ("AWSAccessKeyId=AKIANOBODY", "AuthFailure"),
+    ],
+)
+def test_a_large_body_of_nobodys_is_refused_before_it_is_parsed(
+    served: Served, sign: str, code: str
+) -> None:
+    assert large(served, sign) == (code, [])
+
+
+def test_a_large_body_that_is_proven_is_parsed(served: Served) -> None:
+    code, came = large(served, "rightly")
+    assert (code, came) == ("UnknownParameter", ["form"])

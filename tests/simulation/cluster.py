@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from admitting import admit
 from sametoken import faults
@@ -35,7 +35,7 @@ from sametoken.store.group_commit import run_batch
 from sametoken.store.jobs import JobQueue
 from sametoken.store.port import Tx, WouldWait
 from sametoken.workflow.backlog import Backlog
-from sametoken.workflow.loop import Ripener
+from sametoken.workflow.loop import Duty, Ripener
 from sametoken.workflow.ports import Service
 from sametoken.workflow.runner import Runner
 from simulation.database import Database, Session
@@ -49,6 +49,7 @@ from simulation.hazards import (
 )
 from simulation.history import ApiCall, Delivery, Fate
 from simulation.node_store import Store
+from simulation.parts import Parts
 from simulation.scheduler import SECOND, Actor, Group, Scheduler
 from simulation.world import SimulatedWorld
 
@@ -80,15 +81,6 @@ _CHANNELS = (Runner.channel, Ripener.channel)
 
 def _run(action: Read, request: Request, tx: Tx) -> Document:
     return action.run(tx, request)
-
-
-class Duty(Protocol):
-    """Background work that is done when it is due."""
-
-    @property
-    def channel(self) -> str: ...
-
-    def run_once(self) -> bool: ...
 
 
 class Node:
@@ -125,16 +117,18 @@ class Node:
         self._writer_waits = False
         self._batches = 0
         self._writer = scheduler.spawn(f"{self.name}/writer", self._write, self.group)
+        self._sweeper = scheduler.spawn(f"{self.name}/sweeper", self._keep, self.group)
+        self.parts = Parts(scheduler, self.group)
+        self.parts.all += [self._writer, self._sweeper]
         for number in range(self.runners):
             runner = WatchedRunner(
                 self.store, self.services, self.world, self.backlog,
                 leased_max=cluster.hazards.rng.choice(LEASED_MAX),
             )  # fmt: skip
-            scheduler.spawn(
-                f"{self.name}/runner-{number}", partial(self._drive, runner), self.group
-            )
-        ripener = Ripener(self.store)
-        scheduler.spawn(f"{self.name}/ripener", partial(self._drive, ripener), self.group)
+            name = f"{self.name}/runner-{number}"
+            self.parts.all.append(scheduler.spawn(name, partial(self._drive, runner), self.group))
+        ripener = partial(self._drive, Ripener(self.store))
+        self.parts.all.append(scheduler.spawn(f"{self.name}/ripener", ripener, self.group))
 
     def _expose(self, service: Service) -> Service:
         """Let a step's effect fail for one instance, and the driver's caller be stopped."""
@@ -225,8 +219,22 @@ class Node:
             self.cluster.idle[duty.channel].append(actor)
             scheduler.block()
 
+    def lose_part(self) -> None:
+        """Let a thread die, but no writer: it dies only by a bug, with the batch that met it."""
+        idle = list(self.cluster.idle.values())
+        self.parts.lose_one(self.cluster.hazards.rng, idle, but=self._writer)
+
+    def _keep(self) -> None:
+        while True:
+            self.cluster.scheduler.block()
+            self._sweep()
+
     def sweep(self) -> None:
-        """Sweep as the node's sweeper does, until nothing is left to remove."""
+        """Have the node's sweeper sweep, if it lives."""
+        self.cluster.scheduler.wake(self._sweeper)
+
+    def _sweep(self) -> None:
+        """Sweep until nothing is left to remove."""
         try:
             self.cluster.before_sweep()
             while self.store.run(lambda tx: sweep(tx, self.engine)):
@@ -287,7 +295,10 @@ class Node:
         if action.hurries:
             with suppress(WouldWait):
                 return self.store.read_now(lambda tx: action.run(tx, request))
-        return self.store.read(lambda tx: action.run(tx, request))
+        found = self.store.read(lambda tx: action.run(tx, request))
+        if self.cluster.hazards.happens(self.cluster.hazards.swarm.read_cut):
+            raise Transient("the read took too long (simulated)", ran=False)
+        return found
 
 
 class Cluster:
@@ -318,6 +329,10 @@ class Cluster:
         self.nodes = [Node(self, f"node-{number}", runners) for number in range(nodes)]
         for node in self.nodes:
             node.start()
+
+    def check_heard(self) -> None:
+        for node in self.up():
+            node.parts.check_heard()
 
     def up(self) -> list[Node]:
         return [node for node in self.nodes if node.is_up]

@@ -39,6 +39,7 @@ class Operator:
             if self.enough():
                 return
             scheduler.block(log_uniform(self.rng, _TICK_US_MIN, _TICK_US_MAX))
+            self.cluster.check_heard()
             nodes = self.cluster.up()
             if not nodes or self.enough():
                 continue
@@ -51,8 +52,10 @@ class Operator:
                 for_us = log_uniform(self.rng, _FREEZE_US_MIN, _FREEZE_US_MAX)
                 scheduler.note(f"{node.name} freezes for {for_us} us")
                 scheduler.freeze(node.group, for_us)
+            elif hazards.happens(swarm.part_dies):
+                node.lose_part()
             elif hazards.happens(swarm.sweep):
-                self._on(node, "sweeper", node.sweep)
+                node.sweep()
             elif hazards.happens(swarm.limits):
                 self._on(node, "limits", partial(self._set_limit, node))
             elif hazards.happens(swarm.clock_back):
@@ -65,7 +68,7 @@ class Operator:
         while not self.enough():
             self.cluster.scheduler.block(log_uniform(self.rng, HOUR, 12 * HOUR))
             for node in self.cluster.up()[:1]:
-                self._on(node, "housekeeper", node.sweep)
+                node.sweep()
                 self.ticks += 1
 
     def _be_ahead(self, node: Node) -> None:

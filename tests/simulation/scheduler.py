@@ -43,6 +43,9 @@ class Actor:
     ticket: int = 0
     is_ready: bool = False
 
+    def is_alive(self) -> bool:
+        return not self.greenlet.dead
+
 
 @dataclass(slots=True)
 class Scheduler:
@@ -61,6 +64,7 @@ class Scheduler:
     _timer_count: int = 0
     _hub: greenlet.greenlet = field(default_factory=greenlet.getcurrent)
     _crashed: list[Group] = field(default_factory=list)
+    _dying: list[Actor] = field(default_factory=list)
     _groups: dict[str, Group] = field(default_factory=dict)
 
     def note(self, event: str) -> None:
@@ -111,7 +115,7 @@ class Scheduler:
 
     def freeze(self, group: Group, for_us: int) -> None:
         """Stop every actor of `group` where it stands, as SIGSTOP or a long pause does."""
-        group.frozen_until_us = self.now_us + for_us
+        group.frozen_until_us = max(group.frozen_until_us, self.now_us + for_us)
         held = [actor for actor in self._ready if actor.group is group]
         self._ready = [actor for actor in self._ready if actor.group is not group]
         for actor in held:
@@ -121,6 +125,19 @@ class Scheduler:
     def crash(self, group: Group) -> None:
         """Have `on_crash` called for `group` as soon as the current actor waits."""
         self._crashed.append(group)
+
+    def let_die(self, actor: Actor) -> None:
+        """End an actor, of which its group is not told, as soon as the current one waits."""
+        self._dying.append(actor)
+
+    def _die(self, actor: Actor) -> None:
+        if actor.greenlet.dead:
+            return
+        if actor.is_ready:
+            self._ready.remove(actor)
+        actor.greenlet.throw(greenlet.GreenletExit)
+        actor.ticket += 1
+        actor.group.actors.remove(actor)
 
     def kill(self, group: Group) -> None:
         """End every actor of `group` where it stands. Must be called by the hub."""
@@ -158,6 +175,8 @@ class Scheduler:
             actor.greenlet.switch()
         finally:
             self.current = None
+        while self._dying:
+            self._die(self._dying.pop())
         while self._crashed:
             self.on_crash(self._crashed.pop())
 

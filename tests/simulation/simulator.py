@@ -224,6 +224,7 @@ class Simulation:
         done or undone the work that they held.
         """
         self.scheduler.note("faults stop")
+        self.cluster.check_heard()
         self.hazards.swarm = swarms.CALM
         for node in self.cluster.nodes:
             node.world.ahead_us = 0
@@ -237,6 +238,7 @@ class Simulation:
         # A node without requests may still be frozen: let its freeze end.
         thawed = [node.group.frozen_until_us for node in self.cluster.nodes]
         self.scheduler.now_us = max(self.scheduler.now_us, *thawed)
+        self.cluster.check_heard()
         self.auditor.check_settled()
 
     def _ask_again(self) -> None:
@@ -300,7 +302,7 @@ class Simulation:
     def _sweep(self) -> None:
         node = self.cluster.nodes[0]
         self.network.last_arrival_us = self.scheduler.now_us
-        self.scheduler.spawn(f"{node.name}/sweeper-last", node.sweep, node.group)
+        node.sweep()
         self._drain()
 
     def _living(self) -> list[ResourceRow]:

@@ -25,10 +25,13 @@ class Swarm:
     stall: float = 0.06
     crash_node: float = 0.3
     freeze_node: float = 0.3
+    part_dies: float = 0.15
     # Database: odds at each COMMIT, and at each transaction.
     commit_fails: float = 0.05
     commit_unknown: float = 0.05
     transaction_lost: float = 0.06
+    # Reads: odds that one is cut at its deadline.
+    read_cut: float = 0.1
     # Writer: it lets several transactions gather before it takes a batch.
     gather: float = 0.6
     # Runner: it lets several launches gather before it leases.

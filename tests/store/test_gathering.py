@@ -295,13 +295,13 @@ def test_what_is_gathered_is_undone_and_refused_with_its_own_member(
 def _nothing(*_given: Any) -> None: ...
 
 
-def _undone_alone(self: Gathering, mark: Any) -> None:
-    del self._rows[mark.gathered :]
-    self._written = min(self._written, mark.gathered)
+def _undone_alone(self: Gathering, gathered: int, written: int) -> None:
+    del self._rows[gathered:]
+    self._written = min(self._written, gathered)
 
 
-def _keeps_no_keys(self: Gathering, mark: Any) -> None:
-    take_back(self, mark)
+def _keeps_no_keys(self: Gathering, gathered: int, written: int) -> None:
+    take_back(self, gathered, written)
     self._keys.clear()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from sametoken.idempotency import Answer, Call, Made, Operation, Together, create_tables, join
 from sametoken.idempotency import sql_engine as library
 from sametoken.store.dialects import Text
+from sametoken.store.gathering import Gathering
 from sametoken.store.port import Store, Tx
 from sametoken.store.sqlite import SqliteStore
 from sametoken.store.statements import Straight
@@ -42,14 +44,16 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ):
             found.append(" ".join(statement.split()[:3]))
 
-    for name in ("execute", "send", "look", "write", "exec_driver_sql"):
-        door = getattr(Straight, name)
+    doors = ("execute", "send", "look", "write", "exec_driver_sql")
+    for owner, name in itertools.product((Straight, Gathering), doors):
+        door = vars(owner).get(name)
 
         def through(self: Any, statement: Any, *rest: Any, _door: Any = door, **more: Any) -> Any:
             noted(str(statement))
             return _door(self, statement, *rest, **more)
 
-        monkeypatch.setattr(Straight, name, through)
+        if door is not None:
+            monkeypatch.setattr(owner, name, through)
     return found
 
 

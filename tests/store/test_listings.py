@@ -21,8 +21,8 @@ from sametoken.resources.kit.listings import By, Wish
 from sametoken.resources.kit.looks import WHOLE
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.kit.traits import TRAIT
+from sametoken.store.dialects import Text
 from sametoken.store.port import Store, Tx
-from sametoken.store.statements import Straight
 from store.things import ACCOUNT, BRIEF, REGION, THING, put
 from store.worlds import SetWorld
 
@@ -268,13 +268,14 @@ def test_a_row_without_traits_writes_none_and_one_with_many_writes_them_at_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[str] = []
-    write = Straight.write
+    write = Tx.write
 
-    def noted(self: Straight, sql: str, values: Sequence[Sequence[Any]]) -> None:
-        sent.append(sql)
-        write(self, sql, values)
+    def noted(self: Tx, statement: Text, values: Sequence[Sequence[Any]]) -> None:
+        if values:
+            sent.append(statement.for_driver["sqlite"])
+        write(self, statement, values)
 
-    monkeypatch.setattr(Straight, "write", noted)
+    monkeypatch.setattr(Tx, "write", noted)
 
     def statements(doc: dict[str, object]) -> int:
         def run(tx: Tx) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from sametoken.errors import Misconfigured
 from sametoken.node import Node
 from sametoken.operate.accounts import add_key
-from sametoken.operate.keys import DIGEST_KEY
+from sametoken.operate.keys import DIGEST_KEY, rekey
+from sametoken.operate.opened import Opened
 from sametoken.operate.opening import open_store
 from sametoken.operate.preparing import prepare
 from sametoken.operate.serving import registered_node
@@ -29,6 +31,7 @@ from sametoken.settings import Settings, database_of
 from sametoken.store.gate import node_url, register_node
 from sametoken.store.port import Store
 from sametoken.world import RealWorld
+from store.stores import together
 from store.worlds import SetWorld
 
 
@@ -175,6 +178,20 @@ def test_all_secrets_can_be_sealed_anew(fresh: Store) -> None:
     assert prepare(fresh, Sealer([new]), SetWorld()).key == engine.key
     with pytest.raises(Misconfigured):
         prepare(fresh, Sealer([old]), SetWorld())
+
+
+def test_two_that_replace_the_key_at_once_leave_the_one_that_unseals(path: Path) -> None:
+    started(path)
+    database = database_of(path)
+    with open_store(database, RealWorld()) as store:
+        here = Opened(database, store)
+        done = together(4, lambda number: rekey(here)[0])
+        assert done == [done[0]] * 4
+        for name in (DIGEST_KEY,):
+            kept = store.read(partial(accounts.sealed_setting, name=name))
+            assert kept is not None
+            assert here.sealer.unseal(*kept)
+    assert len(key_file(path).read_text().split()) == 1
 
 
 # -- a single server per file -------------------------------------------------------------------

@@ -35,7 +35,7 @@ RINGS: tuple[tuple[str, ...], ...] = (
     ("__init__",),
     ("idempotency",),
     ("store",),
-    ("retry", "faults"),
+    ("retry", "faults", "patience"),
     ("errors", "nearest", "world"),
 )
 RING = {unit: number for number, ring in enumerate(RINGS) for unit in ring}

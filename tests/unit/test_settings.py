@@ -66,3 +66,21 @@ def test_two_names_of_one_file_are_one_database(tmp_path: Path) -> None:
     for name in ("linked.db", "folder/plane.db", "real/../real/plane.db"):
         found = database_of(tmp_path / name)
         assert (found.file, found.key_file) == (file, file.with_name("plane.db.key"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://user:swordfish@host/db",
+        "postgres:/user:swordfish@host/db",
+        "postgresq://user:sword:fish@host/db",
+        "user:sword@fish@host/db",
+        "mysql://host/db?password=swordfish",
+    ],
+)
+def test_a_wrong_url_is_not_repeated_with_its_password(url: str) -> None:
+    with pytest.raises(Misconfigured, match="is not a database served here") as refused:
+        read_database(url)
+    assert "sword" not in str(refused.value)
+    assert "fish" not in str(refused.value).replace("FISH", "")
+    assert "host/db" in str(refused.value)

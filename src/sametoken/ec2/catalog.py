@@ -10,6 +10,7 @@ from sametoken.ec2.compute import family as compute
 from sametoken.ec2.gateways import family as gateways
 from sametoken.ec2.kit.actions import Action, Read
 from sametoken.ec2.kit.repeats import Repeat
+from sametoken.ec2.kit.unserved import refusing
 from sametoken.ec2.network import family as network
 from sametoken.ec2.storage import family as storage
 from sametoken.resources.kit.quotas import QUOTAS
@@ -18,7 +19,9 @@ from sametoken.resources.kit.quotas import QUOTAS
 __all__ = ["ACTIONS", "QUOTAS", "REPEATS"]
 
 _FAMILIES = (account, network, gateways, storage, compute)
-_ACTIONS: tuple[Action, ...] = tuple(action for one in _FAMILIES for action in one.ACTIONS)
+_ACTIONS: tuple[Action, ...] = tuple(
+    refusing(action) for one in _FAMILIES for action in one.ACTIONS
+)
 
 ACTIONS: Mapping[str, Action] = {action.name: action for action in _ACTIONS}
 assert len(ACTIONS) == len(_ACTIONS), "an action is declared once"

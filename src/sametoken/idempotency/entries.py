@@ -25,7 +25,7 @@ from sametoken.idempotency.ledger import (
     Scope,
 )
 from sametoken.idempotency.tables import ENTRY, FIELDS_NOTED_MAX
-from sametoken.store.codec import dumps, loads
+from sametoken.store.codec import dumps, loads, loads_document
 from sametoken.store.columns import from_microseconds, to_microseconds
 from sametoken.store.dialects import Text
 from sametoken.store.port import Tx
@@ -251,7 +251,7 @@ def _outcome(
     """Make an outcome of its columns, and check again that they are complete."""
     found = OutcomeState(state)
     assert (found is OutcomeState.SETTLED) == (identities is not None), "half an outcome"
-    kept = Fingerprint(rules_version, loads(digests), loads(plain), key_id)
+    kept = Fingerprint(rules_version, loads_document(digests), loads_document(plain), key_id)
     made = None if identities is None else loads(identities)
     return Outcome(zone, found, kept, made, request_id, from_microseconds(recorded_us))
 

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import marshal
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, time
 from decimal import Decimal
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
+from sametoken.store.codec import Encoded
 from sametoken.world import UUID
 
 # 96 bits: two unequal values of one field collide once in 10^28 comparisons.
@@ -45,7 +47,7 @@ class Only:
         return f"{self.default} where {self.where}={self.equals}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rules:
     """Rules that turn an action's parameters into its intent.
 
@@ -86,8 +88,36 @@ def id_of_key(key: bytes) -> str:
 
 
 def fingerprint(parameters: Mapping[str, Any], rules: Rules, key: bytes) -> Fingerprint:
-    """Make the fingerprint of a request under `rules`; `key` is the deployment's own secret."""
+    """Make the fingerprint of a request under `rules`; `key` is the deployment's own secret.
+
+    The latest ones are remembered: callers ask for the same with one token after another, and
+    repeats for the same with one.
+    """
     intent = {name: value for name, value in parameters.items() if name not in rules.ignored}
+    try:
+        written = marshal.dumps(intent, _MARSHALLED)
+    except ValueError:
+        # It has values that only the usual way knows, or refuses.
+        return _made(intent, rules, key)
+    if len(written) > REMEMBERED_BYTES_MAX:
+        return _made(intent, rules, key)
+    return _remembered(written, rules, key)
+
+
+# A version without references: equal values of the same types are written alike, and values of
+# different types never are.
+_MARSHALLED = 2
+# Intents of a few kilobytes, a few megabytes in all. A longer one is worth the work.
+REMEMBERED_BYTES_MAX, REMEMBERED_MAX = 2_048, 500
+
+
+@lru_cache(maxsize=REMEMBERED_MAX)
+def _remembered(written: bytes, rules: Rules, key: bytes) -> Fingerprint:
+    made = _made(marshal.loads(written), rules, key)  # noqa: S302 - it was written a moment ago
+    return replace(made, digests=Encoded(made.digests), plain=Encoded(made.plain))
+
+
+def _made(intent: dict[str, Any], rules: Rules, key: bytes) -> Fingerprint:
     for name, value in rules.defaults.items():
         if not isinstance(value, Only):
             intent.setdefault(name, value)

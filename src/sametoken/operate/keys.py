@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from sametoken.operate.opened import Opened
 from sametoken.resources.account import accounts
 from sametoken.server import sealing
 from sametoken.server.sealing import KEY_VARIABLE, Sealer, load_sealer, write_keys
+from sametoken.store.gate import LockFile
 from sametoken.store.port import Store
 from sametoken.store.reading import Reads
 
@@ -51,15 +54,27 @@ def rekey(here: Opened[Store]) -> tuple[int, Path]:
             f"the key comes from {KEY_VARIABLE}: put the new key before the old one there "
             "(NEW,OLD), restart every node, then run this again with the file in place"
         )
-    old = file.read_text().split()
-    fresh = sealing.new_key()
-    # Both keys are in the file while either may be in the rows: a crash here loses nothing.
-    write_keys(file, [fresh, *old])
-    both = Sealer([fresh, *old])
+    with _alone_with(file):
+        old = file.read_text().split()
+        fresh = sealing.new_key()
+        # Both keys are in the file while either may be in the rows: a crash here loses nothing.
+        write_keys(file, [fresh, *old])
+        both = Sealer([fresh, *old])
 
-    def reseal(sealed: str, sealing_key: str) -> tuple[str, str]:
-        return both.seal(both.unseal(sealed, sealing_key))
+        def reseal(sealed: str, sealing_key: str) -> tuple[str, str]:
+            return both.seal(both.unseal(sealed, sealing_key))
 
-    count = here.store.run(lambda tx: accounts.reseal_all(tx, reseal))
-    write_keys(file, [fresh])
+        count = here.store.run(lambda tx: accounts.reseal_all(tx, reseal))
+        write_keys(file, [fresh])
     return count, file
+
+
+@contextmanager
+def _alone_with(file: Path) -> Iterator[None]:
+    """Hold the lock of a key file: of two that replace the key, one would destroy the other's."""
+    lock = LockFile(file.with_name(file.name + "-lock"))
+    try:
+        lock.lock()
+        yield
+    finally:
+        lock.close()

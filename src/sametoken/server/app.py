@@ -46,15 +46,21 @@ class App:
         self.store = store
         self._writer = writer
         self._world = world
-        self._pools = Pools()
+        self._pools = Pools(world)
         self.pipeline = Pipeline(store, writer, credentials, world, choices, self._pools, in_work)
         self.probes = Probes(self._look)
         self._routes: dict[str, Application] = {HEALTH: self.probes, READY: self.probes}
 
     async def _look(self) -> None:
         """Return if requests can be served: the database can be read, and the writer lives."""
-        await self._pools.read(lambda: self.store.read(lambda tx: tx.now))
+        self.check()
+        await self._pools.look_up(lambda: self.store.read(lambda tx: tx.now))
         await self._writer.look()
+
+    def check(self) -> None:
+        """Raise `Broken` if a thread has died, or the database is not what it was."""
+        self.store.check()
+        self._pools.check()
 
     def route(self, path: str) -> Application | None:
         """Return the application at `path`; None if the path is EC2's, or nobody's."""

@@ -35,6 +35,8 @@ class Bounds:
     body_bytes_max: int = 1024 * KIB
     # Half of the 1,024 open files a process usually has: the store, logs and tools need the rest.
     connections_max: int = 512
+    # Connections beyond that, for probes alone: a balancer must not take a busy node for dead.
+    spare_connections_max: int = 16
     # Requests sent ahead on one connection. No SDK sends ahead at all; some load tools do.
     pipelined_max: int = 16
 
@@ -49,6 +51,11 @@ class Bounds:
     idle_seconds_max: float = 100.0
     # Seconds for which a reply larger than the buffers may wait for its reader.
     reply_seconds_max: float = 60.0
+    # Seconds in which a spare connection has to send its request: probes send it at once.
+    spare_seconds_max: float = 1.0
+    # Bytes of replies that the callers of all connections together have not read yet: a list of a
+    # thousand instances. For a further one, the connections that have the most are cut.
+    unsent_bytes_max: int = 8 * 1024 * KIB
     # Seconds for requests in flight after the edge is told to stop: less than the 10 s after which
     # service managers commonly kill a process.
     drain_seconds_max: float = 8.0

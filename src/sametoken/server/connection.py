@@ -76,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._expects = False
         self._cause: Refusal | None = None
+        self._is_spare = False  # True if there is no room for it, unless it is for a probe
         self._reads = True  # False while the transport's reading is paused
         self._due = math.inf  # moment at which `_expire` acts, in the loop's time
         self._timer: asyncio.TimerHandle | None = None
@@ -90,6 +91,9 @@ class Connection(asyncio.Protocol):
         self.transport = transport
         if self._connections.add(self):
             self._arm(self._bounds.idle_seconds_max)
+        elif self._connections.is_spare():
+            self._is_spare = True
+            self._arm(self._bounds.spare_seconds_max)
         else:
             self._phase = _Phase.DISCARD
             self._write(TOO_MANY_CONNECTIONS)
@@ -186,13 +190,18 @@ class Connection(asyncio.Protocol):
         else:
             self._pause_reading()
         version = parser.get_http_version()
+        path, query, application = self._target()
+        if self._is_spare and application is None:
+            self._stop_parsing(TOO_MANY_CONNECTIONS)
         self._turns.add(
             Asked(
                 parser.get_method().decode("ascii"),
-                *self._target(),
+                path,
+                query,
+                application,
                 tuple(self._headers),
                 version,
-                keeps=version == "1.1" and parser.should_keep_alive(),
+                keeps=version == "1.1" and parser.should_keep_alive() and not self._is_spare,
                 expects=self._expects and version == "1.1",
             )
         )
@@ -232,6 +241,9 @@ class Connection(asyncio.Protocol):
 
     def is_last(self) -> bool:
         return self._connections.draining or self._phase is _Phase.DISCARD
+
+    def make_room(self, count: int) -> None:
+        self._connections.make_room(count, self)
 
     def turn_ended(self, *, keeps: bool) -> None:
         if not keeps or (not self._turns and self.is_last()):
@@ -362,5 +374,7 @@ class Connection(asyncio.Protocol):
             self._refuse(TOO_SLOW)
         elif self._turns:
             self._enter(_Phase.BETWEEN, None)  # blank lines after a request are no request
+        elif self._is_spare and self._phase is not _Phase.DISCARD:
+            self._refuse(TOO_MANY_CONNECTIONS)
         else:
             self._hang_up()

@@ -46,10 +46,26 @@ class Connections:
         self._stamp = b""
 
     def add(self, member: Member) -> bool:
-        """Take a connection; False if it is one too many, or comes too late, and has to close."""
+        """Take a connection; False if it is one too many, or comes too late."""
         self._open.add(member)
         self._tally.note(len(self._open))
         return not self.draining and self._tally.total() <= self.bounds.connections_max
+
+    def is_spare(self) -> bool:
+        """Return whether the connection that was added last may stay, for a probe."""
+        most = self.bounds.connections_max + self.bounds.spare_connections_max
+        return not self.draining and self._tally.total() <= most
+
+    def make_room(self, count: int, asking: Member) -> None:
+        """Make room for a reply of so many bytes: cut those who have read the least of theirs."""
+        unsent = {one: one.transport.get_write_buffer_size() for one in self._open}
+        beyond = sum(unsent.values()) + count - self.bounds.unsent_bytes_max
+        for member in sorted(unsent, key=unsent.__getitem__, reverse=True):
+            if beyond <= 0 or not unsent[member]:
+                return
+            if member is not asking:
+                member.transport.abort()
+                beyond -= unsent[member]
 
     def discard(self, member: Member) -> None:
         self._open.discard(member)

@@ -86,6 +86,7 @@ class Desk(LineEnd[FromEdge]):
                 return None
             case _:
                 assert ask.verb == "look", ask.verb
+                self._jobs.look()
                 return None
 
     def settle(self, number: int, job: Future[Any]) -> None:

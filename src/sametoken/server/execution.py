@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from sametoken.ec2.kit.actions import Change, Read, Tokened
 from sametoken.ec2.kit.packing import packed, unpacked
@@ -71,7 +72,7 @@ def _change_once(tx: Tx, engine: Engine, admitted: Admitted, action: Change) -> 
         return answer
 
     scope = Scope(request.account, request.region, request.action)
-    rules = _keeping_secrets((Rules(),), admitted)
+    rules = _keeping_secrets(_PLAIN_RULES, admitted.codec.secrets)
     call = Call(scope, admitted.client_token, request.params, rules, request_id=request.request_id)
     answer = engine.execute_once(tx, call, Operation(perform, view))
     return Executed(answer.attempt, answer.value, answer.error)
@@ -90,16 +91,20 @@ def _create_once(tx: Tx, engine: Engine, admitted: Admitted, action: Tokened) ->
         Scope(request.account, request.region, request.action),
         admitted.client_token,
         request.params,
-        _keeping_secrets(action.rules, admitted),
+        _keeping_secrets(action.rules, admitted.codec.secrets),
         action.zone(tx, request),
         request.request_id,
     )
     return _executed(action, engine.execute_once(tx, call, Operation(perform, view)))
 
 
-def _keeping_secrets(rules: tuple[Rules, ...], admitted: Admitted) -> tuple[Rules, ...]:
+_PLAIN_RULES = (Rules(),)
+
+
+# As many as there are actions, or nearly.
+@lru_cache(maxsize=1_000)
+def _keeping_secrets(rules: tuple[Rules, ...], secrets: frozenset[str]) -> tuple[Rules, ...]:
     """The rules with the model's sensitive parameters as secrets: no entry has their values."""
-    secrets = admitted.codec.secrets
     return tuple(replace(one, secrets=one.secrets | secrets) for one in rules) if secrets else rules
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,10 +23,12 @@ from sametoken.ec2.kit.actions import Read
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.ec2.protocol.model import ServiceModel
-from sametoken.ec2.protocol.query import split_form
+from sametoken.ec2.protocol.query import Form, split_form
 from sametoken.ec2.protocol.signing import Signature, read_signature
+from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.errors import ServiceError, Transient
 from sametoken.server import admission, identity, invocations, other_services, request_log
+from sametoken.server.bounds import KIB
 from sametoken.server.brief import Brief
 from sametoken.server.choices import Choices
 from sametoken.server.credentials import Credentials, Principal
@@ -50,6 +53,12 @@ log = logging.getLogger("sametoken.requests")
 # ones would only wait for it; refused at once, they leave the other half of the connections to
 # callers who come back.
 REQUESTS_MAX = 256
+
+# A larger body is proven to be somebody's before it is parsed; parsing less takes under a ms.
+UNPROVEN_BYTES_MAX = 8 * KIB
+# Names of the fields in which a signature that is not in a header names its key, and such a key.
+_KEY_FIELDS = (b"AWSAccessKeyId=", b"X-Amz-Credential=")
+_KEY = re.compile(rb"[A-Za-z0-9_]{1,128}")
 
 # Returns an exchange with more fields set, or raises the refusal. A step that has to wait for
 # another thread returns an awaitable, and only for those requests that do wait.
@@ -95,6 +104,7 @@ class Pipeline:
         self.stages: tuple[Stage, ...] = (
             Stage("service", self._refuse_others),
             Stage("path", self._check_path),
+            Stage("proof", self._prove_large),
             Stage("form", self._split_form),
             Stage("signature", self._authenticate),
             Stage("identity", self._say_who_calls),
@@ -187,6 +197,38 @@ class Pipeline:
             raise ServiceError("InvalidRequest", "EC2's API is at the path /.", http_status=404)
         return exchange
 
+    def _prove_large(self, exchange: Exchange) -> Exchange | Awaitable[Exchange]:
+        """Refuse a large body of nobody's before it is parsed, which takes the loop for long.
+
+        A signature in a header is checked over the raw bytes; of any other, that its key exists.
+        """
+        wire = known(exchange.wire)
+        if len(wire.body) <= UNPROVEN_BYTES_MAX:
+            return exchange
+        if wire.only("authorization") is not None:
+            signature = self._signature(wire, {})
+            prove = partial(_verified, exchange, signature)
+            return self._with_principal(signature.access_key_id, prove, exchange)
+        key = _claimed_key(wire.query) or _claimed_key(wire.body)
+        if key is None:
+            raise refusals.missing_parameter("AWSAccessKeyId")
+        return self._with_principal(key, lambda _: exchange, exchange)
+
+    def _with_principal(
+        self, key: str, prove: Callable[[Principal], object], exchange: Exchange
+    ) -> Exchange | Awaitable[Exchange]:
+        """Return `exchange` once `prove` has not refused the key's principal."""
+        principal = self._credentials.remembered(key)
+        if principal is not None:
+            prove(principal)
+            return exchange
+
+        async def look_up() -> Exchange:
+            prove(await self._find_principal(key))
+            return exchange
+
+        return look_up()
+
     def _split_form(self, exchange: Exchange) -> Exchange:
         wire = known(exchange.wire)
         form = split_form(wire.query, wire.body, wire.last("content-type"), wire.method)
@@ -194,26 +236,33 @@ class Pipeline:
 
     def _authenticate(self, exchange: Exchange) -> Exchange | Awaitable[Exchange]:
         """Prove who is calling: read the signature, look its key up, verify with the secret."""
+        signature = self._signature(known(exchange.wire), known(exchange.form))
+        principal = self._credentials.remembered(signature.access_key_id)
+        if principal is None:
+            return self._look_up(exchange, signature)
+        return _verified(exchange, signature, principal)
+
+    def _signature(self, wire: WireRequest, form: Form) -> Signature:
         signature = read_signature(
-            known(exchange.wire),
-            known(exchange.form),
+            wire,
+            form,
             now=self._world.now(),
             default_region=self._choices.default_region,
             allow_v2=self._choices.allow_signature_v2,
             allow_sha1=self._choices.allow_sha1,
         )
         admission.check_place(signature)
-        principal = self._credentials.remembered(signature.access_key_id)
-        if principal is None:
-            return self._look_up(exchange, signature)
-        return _verified(exchange, signature, principal)
+        return signature
 
     async def _look_up(self, exchange: Exchange, signature: Signature) -> Exchange:
-        key = signature.access_key_id
-        principal = await self._pools.read(partial(self._credentials.look_up, key))
+        principal = await self._find_principal(signature.access_key_id)
+        return _verified(exchange, signature, principal)
+
+    async def _find_principal(self, key: str) -> Principal:
+        principal = await self._pools.look_up(partial(self._credentials.look_up, key))
         if principal is None:
             raise refusals.auth_failure("The access key does not exist.")
-        return _verified(exchange, signature, principal)
+        return principal
 
     def _say_who_calls(self, exchange: Exchange) -> Exchange:
         """Answer a request to STS, whose one action needs only a signature."""
@@ -290,7 +339,7 @@ class Pipeline:
     async def _look_apart(self, exchange: Exchange, action: Read) -> Exchange:
         """Read and render in a reader's thread: a list may be megabytes long."""
         look = partial(self._look, exchange, action, self._store.read)
-        answered = await self._pools.read(look)
+        answered = await self._pools.read(known(exchange.principal).account, look)
         if action.hurries:
             self._brief.note(answered)
         return answered
@@ -314,6 +363,16 @@ class Pipeline:
             raise executed.error
         codec = known(exchange.admitted).codec
         return exchange.answered(codec.render(known(executed.result), exchange.request_id))
+
+
+def _claimed_key(form: bytes) -> str | None:
+    """Return the key that a form's signature names, without a parse of the form."""
+    for name in _KEY_FIELDS:
+        at = form.find(name)
+        found = None if at < 0 else _KEY.match(form, at + len(name))
+        if found is not None:
+            return found[0].decode("ascii")
+    return None
 
 
 def _verified(exchange: Exchange, signature: Signature, principal: Principal) -> Exchange:

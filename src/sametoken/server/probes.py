@@ -1,7 +1,7 @@
 """Probes of load balancers and supervisors: is the process alive, can it take requests?
 
 `/health` answers 200 as long as the process answers at all. `/ready` answers 200 while the database
-can be read and the node has not been told to stop, and 503 otherwise.
+can be read, no part of the node has died and the node has not been told to stop; 503 otherwise.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from sametoken.errors import Transient
+from sametoken.errors import Broken, Transient
 from sametoken.server.asgi import Message, Receive, Send, send_whole
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Probes:
         try:
             async with asyncio.timeout(READY_SECONDS_MAX):
                 await self._look()
-        except (Transient, TimeoutError) as error:
+        except (Transient, Broken, TimeoutError) as error:
             log.warning("not ready: %r", error)
             return 503, b"the database cannot be read\n"
         return 200, b"ready\n"

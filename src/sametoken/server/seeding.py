@@ -24,7 +24,7 @@ class Seeding:
     async def seed(self, account: str, region: str) -> None:
         """Return once the account has its default VPC in the Region. Asks the store."""
         place = (account, region)
-        if not await self._pools.read(lambda: self._is_seeded(place)):
+        if not await self._pools.look_up(lambda: self._is_seeded(place)):
             await self._writer.seed(account, region)
         self._seeded.add(place)
 

@@ -21,6 +21,9 @@ from sametoken.server.replies import Answer, whole
 
 log = logging.getLogger(__name__)
 
+# A smaller reply fits the system's own buffers.
+LARGE_BYTES = 64 * 1024
+
 
 class Endpoint(Protocol):
     """The program that answers."""
@@ -48,6 +51,10 @@ class Line(Protocol):
 
     def is_last(self) -> bool:
         """Return whether the connection closes once no reply is due."""
+        ...
+
+    def make_room(self, count: int) -> None:
+        """Make room for so many bytes of a reply, as far as others have not read theirs."""
         ...
 
     def turn_ended(self, *, keeps: bool) -> None:
@@ -210,6 +217,8 @@ class Turns:
         if not self._busy:
             return  # given up before its task could be cancelled
         asked, keeps = self._due[0], self.keeps()
+        if len(answer.body) > LARGE_BYTES:
+            self._line.make_room(len(answer.body))
         self.write(whole(answer, self.stamp(), keeps=keeps, to_head=asked.method == "HEAD"))
         self.finish(keeps=keeps)
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from sametoken.ec2.kit.actions import Tokened
-from sametoken.errors import Transient
+from sametoken.errors import Broken, Transient
 from sametoken.idempotency import Engine
 from sametoken.resources.network import default_vpc
 from sametoken.server.admission import Admitted
@@ -52,7 +52,7 @@ class Writer(Protocol):
         ...
 
     async def look(self) -> None:
-        """Return if the writer lives."""
+        """Return if the writer lives and is whole."""
         ...
 
 
@@ -81,6 +81,13 @@ class Jobs:
             until,
             shares=isinstance(action, Tokened) and action.shares,
         )
+
+    def look(self) -> None:
+        """Return if the store is whole. Raises `Transient`: this process is about to end."""
+        try:
+            self._store.check()
+        except Broken as broken:
+            raise Transient(str(broken), ran=False) from broken
 
     def seed(self, account: str, region: str, until: float) -> Future[None]:
         return self._submit(
@@ -117,7 +124,7 @@ class OwnWriter:
         await _in_time(self._jobs.seed(account, region, self._until()))
 
     async def look(self) -> None:
-        """Return at once: who asks lives in the same process."""
+        self._jobs.look()
 
     def _until(self) -> float:
         return self._world.monotonic() + ANSWER_SECONDS_MAX

@@ -17,16 +17,19 @@ V = TypeVar("V")
 TOPICS_MAX = 1_000
 # The values of one topic, such as subnets and groups; beyond so many, they are dropped likewise.
 VALUES_MAX = 1_000
+# Values that callers may ask for in any number of forms, of all topics together: a few megabytes.
+FORMS_MAX = 500
 
 
 class Cache:
     """The kept values of a store, shared by its threads. Values must not be changed in place.
 
-    `topics` has the stamp and the values of each topic.
+    `topics` has the stamp and the values of each topic, `forms` what `get_form` keeps.
     """
 
     def __init__(self) -> None:
         self.topics: dict[Hashable, tuple[str | None, dict[Hashable, Any]]] = {}
+        self.forms: dict[Hashable, tuple[str | None, Any]] = {}
 
     def get(self, topic: Hashable, stamp: str | None, key: Hashable, read: Callable[[], V]) -> V:
         """Return the value kept for `key` under `stamp`; if there is none, `read` and keep it.
@@ -46,4 +49,18 @@ class Cache:
         if len(values) >= VALUES_MAX:
             values.clear()
         values[key] = value
+        return value
+
+    def get_form(
+        self, topic: Hashable, stamp: str | None, key: Hashable, make: Callable[[], V]
+    ) -> V:
+        """Like `get`, where a caller chooses the key: only so many are kept, whosever they are."""
+        kept = self.forms.get((topic, key))
+        if kept is not None and kept[0] == stamp:
+            found: V = kept[1]
+            return found
+        value = make()
+        if len(self.forms) >= FORMS_MAX:
+            self.forms.clear()
+        self.forms[topic, key] = stamp, value
         return value

@@ -8,6 +8,7 @@ beyond 64 bits, and halves of surrogate pairs.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ _ENCODER = json.JSONEncoder()
 _DECODER = json.JSONDecoder()
 # Values of these types are errors here, as they are for the standard library.
 _REFUSED = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+# Digits of a number that 64 bits may not hold.
+_MAY_BE_LARGE = re.compile(r"\d{18}")
 # The beginning of a text by the standard library: orjson would read a large number as a fraction.
 _LEFT = " "
 
@@ -42,16 +45,18 @@ def dumps(value: Any) -> str:
         return _LEFT + _ENCODER.encode(value)
 
 
-def loads(text: str | bytes) -> Any:
+def loads(text: str) -> Any:
     """Decode any text. Release 0.1.0 wrote all of them by the standard library."""
-    return _DECODER.decode(text if isinstance(text, str) else text.decode())
+    if _MAY_BE_LARGE.search(text) is None:
+        return loads_document(text)
+    return _DECODER.decode(text)
 
 
 def loads_document(text: str | bytes) -> Any:
     """Decode the text of a row's document. Release 0.1.0 wrote no large numbers in these."""
-    if text[:1] in (_LEFT, _LEFT.encode()):
-        return loads(text)
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return loads(text)
+    if text[:1] not in (_LEFT, _LEFT.encode()):
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError:
+            pass
+    return _DECODER.decode(text if isinstance(text, str) else text.decode())

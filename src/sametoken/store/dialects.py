@@ -217,6 +217,8 @@ def plain(value: Any) -> Any:
     match value:
         case datetime():
             return to_microseconds(value)
+        case codec.Encoded():
+            return value.text
         case dict() | list():
             return codec.dumps(value)
         case _:

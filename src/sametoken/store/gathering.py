@@ -26,8 +26,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any
 
 from sametoken.store.statements import Found, Key, Prepared, Straight
 
@@ -60,22 +59,18 @@ def _table(sql: str) -> str:
     return table
 
 
-class _Mark(NamedTuple):
-    """A savepoint that is open; how many rows were gathered, and were in the database, before."""
-
-    sql: str
-    gathered: int
-    written: int
+# A savepoint that is open; how much was gathered, and was in the database, before.
+_Mark = tuple[str, int, int]
 
 
 class Gathering(Straight):
     """The connection of SQLite's writer. `flush` it before COMMIT."""
 
-    # Set by `start`, for each transaction: all rows that were gathered, each with its statement and
-    # its key; how many of them are in the database; of the others, the statements by their tables,
-    # the keys, and the tables of those without a key; the savepoints that are open, and how many
-    # of these were sent.
-    _rows: list[tuple[str, Sequence[Any], Key | None]]
+    # Set by `start`, for each transaction: all that was gathered, the rows of each call with their
+    # statement and keys; how much of that is in the database; of the rest, the statements by their
+    # tables, the keys, and the tables of rows without keys; the savepoints that are open, and how
+    # many of these were sent.
+    _rows: list[tuple[str, Sequence[Sequence[Any]], Sequence[Key] | None]]
     _written: int
     _waiting: dict[str, str]
     _keys: set[Key]
@@ -106,23 +101,23 @@ class Gathering(Straight):
             self._check(self._raw)
         self._protect()
         found: dict[str, list[Sequence[Any]]] = {sql: [] for sql in self._waiting.values()}
-        for sql, values, _ in self._rows[self._written :]:
-            found[sql].append(values)
+        for sql, rows, _ in self._rows[self._written :]:
+            found[sql] += rows
         self._written = len(self._rows)
         self._waiting.clear()
         self._keys.clear()
         self._keyless.clear()
-        for sql, rows in found.items():
+        for sql, every in found.items():
             try:
-                self._cursor.executemany(sql, rows)
+                self._cursor.executemany(sql, every)
             except self._driver_error as error:
                 self._broken = self._translated(sql, error)
                 raise self._broken from error
 
     def _protect(self) -> None:
         """Send the savepoints that are open, as something is about to be changed."""
-        for mark in self._marks[self._sent :]:
-            self._cursor.execute(mark.sql)
+        for sql, _, _ in self._marks[self._sent :]:
+            self._cursor.execute(sql)
             self._sent += 1
 
     def _make_way(self) -> None:
@@ -150,37 +145,54 @@ class Gathering(Straight):
             return self._send(sql, values)
         return super()._send(sql, values)
 
-    def _write(self, sql: str, rows: Sequence[Sequence[Any]], keys: Sequence[Key] | None) -> None:
+    def write(
+        self, sql: str, rows: Sequence[Sequence[Any]], keys: Sequence[Key] | None = None
+    ) -> None:
+        # A row that is gathered needs no transaction yet.
+        if self._is_listened_to():
+            super().write(sql, rows, keys)
+            return
         table = _table(sql)
         if self._waiting.setdefault(table, sql) != sql:
             self.flush()
             self._waiting[table] = sql
+        self._rows.append((sql, rows, keys))
         if keys is None:
             self._keyless.add(table)
-            self._rows += zip(repeat(sql), rows, repeat(None))
         else:
             self._keys.update(keys)
-            self._rows += zip(repeat(sql), rows, keys, strict=False)
+
+    def exec_driver_sql(self, statement: str, *rest: Any, **more: Any) -> Any:
+        # The shorter way for savepoints that are set and released without being sent: each member
+        # has some.
+        is_set = statement.startswith("SAVEPOINT ")
+        is_released = statement.startswith("RELEASE ") and self._sent < len(self._marks)
+        if not (is_set or is_released) or self._is_listened_to():
+            return super().exec_driver_sql(statement, *rest, **more)
+        if self._check is not None:
+            self._check(self._raw)
+        if is_set:
+            self._marks.append((statement, len(self._rows), self._written))
+        else:
+            self._marks.pop()
+        return None
 
     def _command(self, sql: str) -> Any:
-        if sql.startswith("SAVEPOINT"):
-            self._marks.append(_Mark(sql, len(self._rows), self._written))
-            return
-        if len(self._marks) <= self._sent:
+        if self._sent == len(self._marks):
             super()._command(sql)
         if sql.startswith("RELEASE"):
             self._marks.pop()
-            self._sent = min(self._sent, len(self._marks))
+            self._sent = len(self._marks)
         else:
-            self._take_back(self._marks[-1])
+            self._take_back(*self._marks[-1][1:])
 
-    def _take_back(self, mark: _Mark) -> None:
-        """Return to the rows as they were: so many gathered, of which so many were written."""
-        del self._rows[mark.gathered :]
-        self._written = mark.written
-        waiting = self._rows[mark.written :]
+    def _take_back(self, gathered: int, written: int) -> None:
+        """Return to what was there before: so much gathered, of which so much was written."""
+        del self._rows[gathered:]
+        self._written = written
+        waiting = self._rows[written:]
         self._waiting = {_table(sql): sql for sql, _, _ in waiting}
-        self._keys = {key for _, _, key in waiting if key is not None}
-        self._keyless = {_table(sql) for sql, _, key in waiting if key is None}
+        self._keys = {key for _, _, keys in waiting for key in keys or ()}
+        self._keyless = {_table(sql) for sql, _, keys in waiting if keys is None}
         if not self._rows:
             self._broken = None

@@ -51,6 +51,10 @@ class Session(Protocol):
         ...
 
     def in_transaction(self) -> bool: ...
+    def met(self, error: Exception) -> None:
+        """Take note of an error of the database."""
+        ...
+
     def reopen(self) -> None: ...
 
 
@@ -112,6 +116,7 @@ def _run_together(
     try:
         session.begin()
     except DatabaseErrors as error:
+        session.met(error)
         log.warning("cannot begin a transaction: %s", error)
         session.reopen()
         _settle_all(jobs, Transient(f"the database is not writable: {error}", ran=False))
@@ -126,6 +131,7 @@ def _run_together(
         faults.reach(Point.STORE_BEFORE_COMMIT)
         session.command("COMMIT")
     except DatabaseErrors as error:
+        session.met(error)
         log.warning("COMMIT failed: %s", error)
         session.reopen()
         _settle_all(jobs, Transient(f"the commit failed: {error}"))
@@ -147,6 +153,7 @@ def run_member(session: Session, job: Job, channels: set[str]) -> _Fate:
         value = job.fn(tx)
         session.command("RELEASE member")
     except Exception as error:  # noqa: BLE001 - a member's error is its caller's, whatever it is
+        session.met(error)
         undo_member(session, error)
         if isinstance(error, DatabaseErrors) and not isinstance(error, sa.exc.IntegrityError):
             return _Fate(error=Transient(f"the database refused: {error}"))

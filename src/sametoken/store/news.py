@@ -17,6 +17,7 @@ import psycopg
 from sametoken.errors import Misconfigured
 from sametoken.store.channels import Channels
 from sametoken.store.pgconnect import CONNECT_SECONDS, connect
+from sametoken.store.roll import begin
 from sametoken.world import World, mint_uuid
 
 log = logging.getLogger(__name__)
@@ -46,12 +47,11 @@ class News:
         self._to_tell = threading.Event()
         self._stop = threading.Event()
         self._listening = threading.Event()
-        self._threads = [
+        self.threads = [
             threading.Thread(target=self._keep_on, args=(work,), name=name)
             for name, work in (("news-teller", self._tell), ("news-listener", self._hear))
         ]
-        for thread in self._threads:
-            thread.start()
+        begin(self.threads, self._end)
         # Wait for LISTEN, so that users of the store miss no news. If it takes longer, they poll.
         self._listening.wait(CONNECT_SECONDS)
 
@@ -62,10 +62,13 @@ class News:
         self._to_tell.set()
 
     def close(self) -> None:
+        self._end()
+        for thread in self.threads:
+            thread.join()
+
+    def _end(self) -> None:
         self._stop.set()
         self._to_tell.set()
-        for thread in self._threads:
-            thread.join()
 
     def _keep_on(self, work: Any) -> None:
         """Do `work` on a connection; when the connection breaks, start over on a new one."""

@@ -81,10 +81,11 @@ def check_url(url: str) -> None:
 def _conninfo(url: str, *, bounded: bool) -> str:
     try:
         asked = conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
+    except psycopg.ProgrammingError:
+        # Its message repeats what it could not read, which may be the password.
         raise Misconfigured(
-            f"the database URL cannot be read ({str(error).strip()}). Write "
-            "postgresql://USER@HOST:PORT/NAME, with several HOST:PORT joined by commas."
+            "the database URL cannot be read. Write postgresql://USER@HOST:PORT/NAME, with several "
+            "HOST:PORT joined by commas, and %-encode what else is in a password."
         ) from None
     bounds = [f"-c {name}={seconds}s" for name, seconds in _BOUNDS.items()] if bounded else []
     options = " ".join([*bounds, str(asked.get("options") or "")]).strip()

@@ -215,6 +215,15 @@ class Tx:
             return read()
         return self.cache.get(topic, self.stamps[topic], key, read)
 
+    def cached_form(self, topic: Hashable, key: Hashable, make: Callable[[], T]) -> T:
+        """Like `cached`, for values of which callers choose the keys.
+
+        The value follows from the key, and from what `make` reads by `cached`, alone.
+        """
+        if self.cache is None or topic not in self.stamps:
+            return make()
+        return self.cache.get_form(topic, self.stamps[topic], key, make)
+
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Undo the block's effects if it raises; the transaction itself goes on.
@@ -276,6 +285,10 @@ class Store(Protocol):
 
         Raises `WouldWait` if the database does not answer at once, or `fn` would read too much.
         """
+        ...
+
+    def check(self) -> None:
+        """Raise `Broken` if a thread of the store has died, or its file is not what it was."""
         ...
 
     def listen(self, channel: str) -> threading.Event:

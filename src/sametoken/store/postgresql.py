@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from sametoken.errors import Misconfigured, Transient
+from sametoken.errors import Broken, Misconfigured, Transient
 from sametoken.store import clock
 from sametoken.store.cache import Cache
 from sametoken.store.channels import Channels
@@ -30,6 +30,7 @@ from sametoken.store.news import News
 from sametoken.store.pgconnect import connect, is_unusable
 from sametoken.store.pgsession import PostgresqlSession, run_alone, run_shared
 from sametoken.store.port import Tx, WouldWait
+from sametoken.store.roll import begin, call
 from sametoken.world import World
 
 T = TypeVar("T")
@@ -107,6 +108,9 @@ class PostgresqlSnapshots:
         finally:
             self._sessions.put(session)
 
+    def check(self) -> None:
+        """Return: nothing here can break for good."""
+
     def close(self) -> None:
         """Close every connection."""
         for _ in range(self._count):
@@ -126,8 +130,11 @@ class PostgresqlStore(PostgresqlSnapshots):
             threading.Thread(target=self._write_lanes, name=f"writer-{number}")
             for number in range(WRITERS)
         ]
-        for writer in self._writers:
-            writer.start()
+        try:
+            begin(self._writers, self._lanes.close)
+        except Broken:
+            self._news.close()
+            raise
 
     def run(self, fn: Callable[[Tx], T]) -> T:
         # Run in the caller's own thread, which would otherwise only wait for a writer's.
@@ -142,6 +149,9 @@ class PostgresqlStore(PostgresqlSnapshots):
         job = Job(fn, shares=shares)
         self._lanes.put(job, lane)
         return job.future
+
+    def check(self) -> None:
+        call([*self._writers, *self._news.threads])
 
     def listen(self, channel: str) -> threading.Event:
         return self._channels.listen(channel)

@@ -59,6 +59,10 @@ class Snapshots(Reads, Protocol):
         """Run `fn` at once, or raise `WouldWait`. See `store.port.Store`."""
         ...
 
+    def check(self) -> None:
+        """Raise `Broken` if the database is not what it was. See `store.port.Store`."""
+        ...
+
 
 def told(error: Exception) -> str:
     """Return a database's error as one clause, without the statement that SQLAlchemy appends."""

@@ -32,7 +32,9 @@ from sametoken.store.hurried import HurriedReader
 from sametoken.store.jobs import QUEUE_JOBS_MAX, Job, JobQueue
 from sametoken.store.kept import Kept
 from sametoken.store.oldest import check_sqlite
+from sametoken.store.opened_file import OpenedFile, check_only_name
 from sametoken.store.port import Tx
+from sametoken.store.roll import begin, call
 from sametoken.store.statements import Straight
 from sametoken.world import World, mint_neighbourhood
 
@@ -91,9 +93,16 @@ def dbapi(connection: sa.Connection) -> sqlite3.Connection:
 class SqliteSession:
     """The only writing connection, reopened after a failure that may have damaged it."""
 
-    def __init__(self, engine: sa.Engine, world: World, pace: clock.Pace) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        world: World,
+        pace: clock.Pace,
+        file: OpenedFile | None = None,
+    ) -> None:
         self._engine = engine
         self._world = world
+        self._file = file
         self.pace = pace
         self._connection: Gathering | None = None
         self._moment = clock.Reading(world.now(), timedelta(0))
@@ -103,6 +112,8 @@ class SqliteSession:
         self._known: dict[Hashable, Any] = {}
 
     def begin(self) -> None:
+        if self._file is not None and not self._file.is_there():
+            raise sqlite3.OperationalError("the file is gone, or another has its name")
         if self._connection is None:
             self._connection = Gathering(self._engine, check=_check_transaction_stands)
         self._connection.start()
@@ -146,6 +157,10 @@ class SqliteSession:
     def in_transaction(self) -> bool:
         return self._connection is not None and dbapi(self._connection).in_transaction
 
+    def met(self, error: Exception) -> None:
+        if self._file is not None:
+            self._file.met(error)
+
     def reopen(self) -> None:
         """Drop the connection and any uncommitted work on it; the next `begin` connects anew."""
         connection, self._connection = self._connection, None
@@ -178,6 +193,7 @@ class SqliteSnapshots:
         self._world = world
         self._pace = pace
         self._gate = gate
+        self.file = OpenedFile(path)
         self._count = readers
         self._readers: queue.LifoQueue[sa.Connection] = queue.LifoQueue()
         self._kept = Kept()
@@ -198,6 +214,7 @@ class SqliteSnapshots:
             with self._snapshot() as connection:
                 return fn(self._looking(connection))
         except DatabaseErrors as error:
+            self.file.met(error)
             raise Transient(f"the database cannot be read: {error}", ran=False) from error
 
     def read_now(self, fn: Callable[[Tx], T]) -> T:
@@ -222,6 +239,9 @@ class SqliteSnapshots:
                 raw.execute("ROLLBACK")
         finally:
             self._readers.put(connection)
+
+    def check(self) -> None:
+        self.file.check()
 
     def close(self) -> None:
         """Close every connection. The caller holds the gate."""
@@ -253,10 +273,10 @@ class SqliteStore:
         engine = engine_for(SQLITE, lambda: connect(path, cache_kib=WRITER_CACHE_KIB))
         # Shared, so that what is due for a reader is due for the writer too.
         pace = clock.Pace(world)
-        self._session = SqliteSession(engine, world, pace)
         self._snapshots = SqliteSnapshots(path, world, self._gate, pace, readers=readers)
+        self._session = SqliteSession(engine, world, pace, self._snapshots.file)
         self._writer = threading.Thread(target=self._write_batches, name="sqlite-writer")
-        self._writer.start()
+        begin([self._writer], self._jobs.close)
 
     def run(self, fn: Callable[[Tx], T]) -> T:
         job = Job(fn)
@@ -276,6 +296,10 @@ class SqliteStore:
     def read_now(self, fn: Callable[[Tx], T]) -> T:
         return self._snapshots.read_now(fn)
 
+    def check(self) -> None:
+        call([self._writer])
+        self._snapshots.check()
+
     def listen(self, channel: str) -> threading.Event:
         return self._channels.listen(channel)
 
@@ -291,14 +315,19 @@ class SqliteStore:
 
     def _write_batches(self) -> None:
         # Take jobs only once the gate is held: until then, their callers may cancel them.
+        batch: list[Job] = []
         try:
             while self._jobs.wait():
                 with self._gate.turn():
-                    run_batch(self._session, self._jobs.take(), self._channels.announce)
+                    batch = self._jobs.take()
+                    run_batch(self._session, batch, self._channels.announce)
         finally:
             # Jobs are left only if a bug of ours ends this thread. Fail them, so that no caller
             # waits for ever.
             self._jobs.close()
+            for job in batch:
+                if not job.future.done():
+                    job.future.set_exception(Transient("the writer broke down"))
             for job in self._jobs.take(QUEUE_JOBS_MAX):
                 job.future.set_exception(Transient("the writer broke down", ran=False))
 
@@ -336,6 +365,7 @@ def check_usable(path: Path) -> None:
         # the same mode.
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        check_only_name(path)
         connect(path).close()
     except (OSError, sqlite3.Error) as error:
         raise Misconfigured(

@@ -323,7 +323,7 @@ class Straight(sa.Connection):
             for values in rows:
                 super().exec_driver_sql(sql, tuple(values))
         else:
-            self._write(sql, rows, keys)
+            self._write(sql, rows)
 
     # Overridden by connections that put statements off: see `store.gathering`.
 
@@ -353,7 +353,7 @@ class Straight(sa.Connection):
     def _look(self, sql: str, values: Sequence[Any], key: Key) -> Found:
         return self._send(sql, values)
 
-    def _write(self, sql: str, rows: Sequence[Sequence[Any]], keys: Sequence[Key] | None) -> None:
+    def _write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         for values in rows:
             self._send(sql, values)
 

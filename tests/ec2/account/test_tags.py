@@ -128,7 +128,7 @@ def test_only_what_a_launch_makes_is_tagged_by_it(plane: Plane) -> None:
         ("igw-00000000000000000", "InvalidInternetGatewayID.NotFound"),
         ("snap-00000000000000000", "InvalidSnapshot.NotFound"),
         ("ami-00000000000000000", "InvalidAMIID.NotFound"),
-        ("i-1", "InvalidID"),
+        ("i-x", "InvalidID"),
         ("nonsense", "InvalidID"),
     ],
 )

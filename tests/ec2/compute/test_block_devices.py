@@ -201,4 +201,4 @@ def test_volumes_are_found_by_what_they_are(plane: Plane) -> None:
     assert (
         code(client.describe_volumes, Filters=by_filter("colour", "x")) == "InvalidParameterValue"
     )
-    assert code(client.describe_volumes, VolumeIds=["vol-1"]) == "InvalidVolumeID.Malformed"
+    assert code(client.describe_volumes, VolumeIds=["vol-x"]) == "InvalidVolumeID.Malformed"

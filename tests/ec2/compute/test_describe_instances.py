@@ -166,11 +166,11 @@ def test_ids_are_checked_before_anything_is_shown(plane: Plane) -> None:
     id = launch(client)["InstanceId"]
     stranger = launch(plane.client(keys=plane.account("stranger")))["InstanceId"]
     describe = client.describe_instances
-    assert code(describe, InstanceIds=[id, "i-1"]) == "InvalidInstanceID.Malformed"
+    assert code(describe, InstanceIds=[id, "i-x"]) == "InvalidInstanceID.Malformed"
     refused = refusal(describe, InstanceIds=[id, "i-00000000000000000", stranger])
     assert refused.code == "InvalidInstanceID.NotFound"
     assert refused.message == f"The instance IDs 'i-00000000000000000, {stranger}' do not exist"
-    assert refusal(describe, InstanceIds=["i-0"]).message == 'Invalid id: "i-0"'
+    assert refusal(describe, InstanceIds=["i-x"]).message == 'Invalid id: "i-x"'
     assert refusal(describe, InstanceIds=["x"]).message == 'Invalid id: "x" (expecting "i-...")'
     assert found(client, "instance-id", stranger) == set()
 

@@ -150,9 +150,9 @@ def test_a_repeated_describe_of_few_needs_no_thread(
     apart: list[object] = []
     read = Pools.read
 
-    async def noted(self: Pools, fn: Any) -> Any:
+    async def noted(self: Pools, account: str, fn: Any) -> Any:
         apart.append(fn)
-        return await read(self, fn)
+        return await read(self, account, fn)
 
     monkeypatch.setattr(Pools, "read", noted)
 

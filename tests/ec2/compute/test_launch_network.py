@@ -197,15 +197,15 @@ def nic(**members: Any) -> dict[str, Any]:
 
 
 INVALID: list[tuple[dict[str, Any], str]] = [
-    ({"SubnetId": "subnet-1"}, "InvalidSubnetID.Malformed"),
+    ({"SubnetId": "subnet-x"}, "InvalidSubnetID.Malformed"),
     ({"SubnetId": ABSENT_SUBNET}, "InvalidSubnetID.NotFound"),
     ({"SecurityGroupIds": ["group"]}, "InvalidGroupId.Malformed"),
     ({"SecurityGroupIds": [ABSENT_GROUP]}, "InvalidGroup.NotFound"),
     ({"SecurityGroups": ["absent"]}, "InvalidGroup.NotFound"),
-    (nic(SubnetId="subnet-1"), "InvalidSubnetID.Malformed"),
+    (nic(SubnetId="subnet-x"), "InvalidSubnetID.Malformed"),
     (nic(SubnetId=ABSENT_SUBNET), "InvalidSubnetID.NotFound"),
     (nic(Groups=[ABSENT_GROUP]), "InvalidGroup.NotFound"),
-    (nic(NetworkInterfaceId="eni-1"), "InvalidNetworkInterfaceId.Malformed"),
+    (nic(NetworkInterfaceId="eni-x"), "InvalidNetworkInterfaceId.Malformed"),
     (nic(NetworkInterfaceId=ABSENT_INTERFACE), "InvalidNetworkInterfaceID.NotFound"),
     (nic(InterfaceType="efa"), "UnsupportedOperation"),
     (nic(NetworkCardIndex=1), "InvalidParameterValue"),

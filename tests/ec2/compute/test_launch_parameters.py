@@ -205,7 +205,7 @@ def test_every_accepted_member_is_echoed_by_a_test() -> None:
 
 
 INVALID: list[tuple[dict[str, Any], str]] = [
-    ({"ImageId": "ami-1"}, "InvalidAMIID.Malformed"),
+    ({"ImageId": "ami-x"}, "InvalidAMIID.Malformed"),
     ({"ImageId": "image"}, "InvalidAMIID.Malformed"),
     ({"ImageId": "ami-00000000000000000"}, "InvalidAMIID.NotFound"),
     ({"ImageId": "resolve:ssm:/no/such/parameter"}, "InvalidParameterValue"),

@@ -112,3 +112,14 @@ def test_a_version_that_is_not_there_is_named_as_ec2_names_it(ec2: Any) -> None:
     assert told.message == (
         f"Could not find the specified version 3 for the launch template with ID {id}."
     )
+
+
+def test_a_version_shows_the_image_that_its_alias_stands_for_where_asked(ec2: Any) -> None:
+    id = template(ec2, "web", 1)
+    shown = [
+        ec2.describe_launch_template_versions(LaunchTemplateId=id, ResolveAlias=resolved)[
+            "LaunchTemplateVersions"
+        ][0]["LaunchTemplateData"]["ImageId"]
+        for resolved in (False, True)
+    ]
+    assert shown[0] == IMAGE and shown[1].startswith("ami-")

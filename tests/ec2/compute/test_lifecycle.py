@@ -190,10 +190,12 @@ def test_a_protected_instance_keeps_all_of_the_call_from_happening(plane: Plane)
     client.terminate_instances(InstanceIds=[protected])
 
 
-def test_stop_protection_refuses_a_stop_and_not_a_termination(plane: Plane) -> None:
+def test_stop_protection_refuses_a_stop_and_a_termination(plane: Plane) -> None:
     client = plane.client()
     id = running(client, DisableApiStop=True)
     assert code(client.stop_instances, InstanceIds=[id]) == "OperationNotPermitted"
+    assert code(client.terminate_instances, InstanceIds=[id]) == "OperationNotPermitted"
+    client.modify_instance_attribute(InstanceId=id, DisableApiStop={"Value": False})
     client.terminate_instances(InstanceIds=[id])
     wait(client, "instance_terminated", id)
 

@@ -184,7 +184,7 @@ def test_a_new_connection_after_the_old_one_has_new_keys(ec2: Any) -> None:
         ({"Type": "ipsec.2"}, "InvalidParameterValue"),
         ({"TransitGatewayId": "tgw-00000000000000000"}, "InvalidTransitGatewayID.NotFound"),
         ({"VpnGatewayId": "vgw-00000000000000000"}, "InvalidVpnGatewayID.NotFound"),
-        ({"CustomerGatewayId": "cgw-1"}, "InvalidCustomerGatewayId.Malformed"),
+        ({"CustomerGatewayId": "cgw-x"}, "InvalidCustomerGatewayId.Malformed"),
         ({"PreSharedKeyStorage": "SecretsManager"}, "UnsupportedOperation"),
         ({"Options": {"EnableAcceleration": True}}, "UnsupportedOperation"),
         ({"Options": {"LocalIpv6NetworkCidr": "::/0"}}, "UnsupportedOperation"),

@@ -44,7 +44,7 @@ def test_a_vpc_has_a_main_table_a_default_acl_and_a_default_group(ec2: Any) -> N
     )["Vpc"]
     assert (made["CidrBlock"], made["IsDefault"]) == ("10.9.0.0/16", False), "host bits cleared"
     assert made["Tags"] == [{"Key": "k", "Value": "v"}]
-    assert made.pop("Ipv6CidrBlockAssociationSet") == [], "which only the create's answer shows"
+    assert made.pop("Ipv6CidrBlockAssociationSet") == [], "a Describe leaves it out"
     assert ec2.describe_vpcs(VpcIds=[made["VpcId"]])["Vpcs"] == [made]
     [table], [acl], [group], subnets = fixtures(ec2, made["VpcId"]).values()
     assert [one["Main"] for one in table["Associations"]] == [True]

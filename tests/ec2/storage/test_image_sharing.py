@@ -10,6 +10,9 @@ from ec2.asking import refusal
 from ec2.storage.test_snapshots_and_images import snapshot
 from ec2.storage.test_volumes import ripen
 from plane import LAUNCH, Plane
+from sametoken.resources.kit import rows
+from sametoken.resources.storage.account_images import IMAGE
+from sametoken.store.port import Tx
 
 
 class Pair:
@@ -98,6 +101,20 @@ def test_what_is_taken_back_is_seen_no_longer(pair: Pair, way: str) -> None:
         pair.owner.deregister_image(ImageId=pair.image)
     assert pair.seen(ImageIds=[pair.image]) == []
     assert all(one["ImageId"] != pair.image for one in pair.seen())
+
+
+def test_an_image_shared_by_an_older_release_is_listed_once_it_is_shared_again(pair: Pair) -> None:
+    user = {"UserId": pair.keys.account}
+
+    def share_as_before(tx: Tx) -> None:
+        [row] = rows.by_ids(tx, [pair.image], lock=True).values()
+        rows.change(tx, IMAGE, row, private={"LaunchPermissions": [user]})
+
+    pair.plane.run(share_as_before)
+    assert pair.seen(ImageIds=[pair.image])
+    assert all(one["ImageId"] != pair.image for one in pair.seen())
+    pair.permit(**user)
+    assert any(one["ImageId"] == pair.image for one in pair.seen())
 
 
 def test_an_image_changes_for_its_owner_alone(pair: Pair) -> None:

@@ -119,3 +119,14 @@ def test_launch_permissions_and_descriptions_are_kept(plane: Plane, ec2: Any) ->
     ec2.modify_image_attribute(ImageId=image, Description={"Value": "ours"})
     told = ec2.describe_image_attribute(ImageId=image, Attribute="description")
     assert told["Description"] == {"Value": "ours"}
+
+
+def test_snapshots_are_restorable_by_their_owner_alone(plane: Plane, ec2: Any) -> None:
+    made = snapshot(plane, ec2)
+
+    def found(*users: str) -> list[str]:
+        shown = ec2.describe_snapshots(RestorableByUserIds=list(users))["Snapshots"]
+        return [one["SnapshotId"] for one in shown]
+
+    assert found("self") == [made]
+    assert found("all") == []

@@ -69,7 +69,7 @@ def test_a_copy_is_as_large_as_its_source_at_least(plane: Plane, ec2: Any) -> No
 def test_a_source_that_is_not_there_or_not_ready_is_refused(plane: Plane, ec2: Any) -> None:
     absent = f"vol-{'0' * 17}"
     assert code(ec2.copy_volumes, SourceVolumeId=absent) == "InvalidVolume.NotFound"
-    assert code(ec2.copy_volumes, SourceVolumeId="vol-1") == "InvalidVolumeID.Malformed"
+    assert code(ec2.copy_volumes, SourceVolumeId="vol-x") == "InvalidVolumeID.Malformed"
     early = ec2.create_volume(AvailabilityZone=ZONE, Size=1)["VolumeId"]
     assert code(ec2.copy_volumes, SourceVolumeId=early) == "IncorrectState"
 

@@ -30,6 +30,7 @@ _ALL: tuple[Mutant, ...] = (
     driving.lease_without_a_generation,
     driving.driver_forgets_generations,
     driving.plan_change_keeps_its_epoch,
+    driving.dead_sweeper_unheard,
     commits.result_released_before_the_commit,
     commits.lost_transaction_not_noticed,
     commits.failed_commit_acknowledged,
@@ -89,6 +90,7 @@ ODDS: Mapping[Mutant, dict[str, Any]] = {
     tokens.other_zones_not_looked_for: {"palette": ("CreateVolume",)},
     tokens.refusal_keeps_the_claim: {"limits": 0.6},
     commits.clock_of_each_node: {"clock_skewed": 1.0},
+    driving.dead_sweeper_unheard: {"part_dies": 0.5, "crash_node": 0.0},
     commits.time_stands_still: {
         **_LAUNCHES, "clock_ahead": 0.9, "crash_node": 0.0, "freeze_node": 0.0,
     },

@@ -10,11 +10,24 @@ import sqlalchemy as sa
 
 from sametoken.services import simulated_machines, steps
 from sametoken.services.fence import pass_fence
+from sametoken.store import roll
 from sametoken.store.port import Tx
+from sametoken.store.roll import Part
 from sametoken.workflow import turns, work
 from sametoken.workflow.ports import StaleOwner, StepCall, Verb
 from sametoken.workflow.tokens import step_token
 from sametoken.workflow.work import Record
+
+
+def dead_sweeper_unheard() -> Iterator[None]:
+    """LIVE: call the roll of the other parts alone."""
+    missing = roll.missing
+
+    def mutated(parts: Sequence[Part]) -> list[str]:
+        return missing([part for part in parts if "sweeper" not in part.name])
+
+    with patch.object(roll, "missing", mutated):
+        yield
 
 
 def step_token_from_the_attempt() -> Iterator[None]:

@@ -116,14 +116,9 @@ def _start(tx: Tx, request: Request, row: Row) -> Row:
     specification = row.doc["CapacityReservationSpecification"]
     usable = reserved_capacity.usable(tx, request, specification, fit)
     reserved = usable.assigned(row.zone, 1)
-    held = instances.holding(
-        row.account,
-        row.region,
-        row.zone,
-        kind.name,
-        kind.vcpus,
-        reservation=next(iter(reserved), None),
-    )
+    held = instances.holding(row.account, row.region, row.zone, kind.name, kind.vcpus)
+    if reserved:
+        held = instances.held_in(reserved[0], held)
     free = counters.free(tx, row.place, [held["capacity"], held["vcpus"]])
     if free[held["vcpus"]] < held["amount"]:
         raise ServiceError(

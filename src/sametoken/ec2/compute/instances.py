@@ -25,7 +25,7 @@ from sametoken.ec2.protocol.xml import LATER, Rendered, around
 from sametoken.ec2.storage.volumes import volume_mapping
 from sametoken.idempotency import Identities
 from sametoken.resources.compute.instances import INSTANCE, STATE_CODES, InstanceState
-from sametoken.resources.kit import rows, transitions
+from sametoken.resources.kit import families, rows, transitions
 from sametoken.resources.kit.kinds import L
 from sametoken.resources.kit.listings import By, Wish
 from sametoken.resources.kit.looks import OUTLINE, WHOLE, Look
@@ -78,6 +78,9 @@ def view(tx: Tx, request: Request, identities: Identities) -> Document:
 
 def show(tx: Tx, ids: Sequence[str]) -> list[Shown]:
     """The instances of `ids`, tombstones too, with their attachments."""
+    if len(ids) == 1:
+        found = families.find(tx, ids[0])
+        return [] if found is None else [_show_one(*found)]
     return show_rows(tx, list(rows.by_ids(tx, ids).values()))
 
 
@@ -98,8 +101,8 @@ def _show_one(row: Row, attached: list[Row]) -> Shown:
         if attachment["InstanceId"] == row.id
     ]
     mappings.sort(key=lambda one: one["DeviceName"] != row.doc["RootDeviceName"])
-    document = shown_members(row)
-    document |= {
+    document = {
+        **shown_members(row),
         "InstanceId": row.id,
         "State": {"Code": STATE_CODES[InstanceState(row.state)], "Name": row.state},
         "LaunchTime": find_moment(row.private, "launched") or row.created_at,

@@ -7,12 +7,15 @@ accounts share come last, so that these rows are locked only until the commit th
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sametoken.ec2.compute import (
     hibernation,
     launch_addresses,
+    launch_interfaces,
     launch_parameters,
     launch_templates,
     placement_groups,
@@ -20,7 +23,7 @@ from sametoken.ec2.compute import (
 )
 from sametoken.ec2.compute.instances import view
 from sametoken.ec2.compute.launch_capacity import insufficient_capacity, refuse_late
-from sametoken.ec2.compute.launch_documents import Blueprint, instance_document
+from sametoken.ec2.compute.launch_documents import Blueprint, instance_document, tags
 from sametoken.ec2.compute.reserved_capacity import Usable
 from sametoken.ec2.kit.actions import NOT_INTENT, Action, Tokened
 from sametoken.ec2.kit.repeats import doubles
@@ -38,9 +41,10 @@ from sametoken.resources.compute.instances import INSTANCE
 from sametoken.resources.kit import counters, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
-from sametoken.resources.network import default_vpc, interfaces, vpcs
+from sametoken.resources.network import default_vpc, vpcs
 from sametoken.resources.network.interfaces import INTERFACE
 from sametoken.resources.storage import account_images
+from sametoken.store.codec import Encoded
 from sametoken.store.port import Tx
 from sametoken.workflow import work
 
@@ -74,21 +78,97 @@ def perform(tx: Tx, request: Request) -> Made:
     resolved, origin = launch_templates.laid_under(tx, request)
     if resolved is not request:
         launch_parameters.validate(resolved)
-    blueprint = _blueprint(tx, resolved, origin)
-    reservation = mint(tx, "r")
-    launched = [_lay_out(tx, blueprint, reservation, index) for index in range(blueprint.count)]
+    blueprint, count, places = _plan(tx, resolved, origin)
+    reservation, token = mint(tx, "r"), request.params.get("ClientToken")
+    launched = [
+        _lay_out(tx, blueprint, reservation, index, token, place_in)
+        for index, place_in in enumerate([*places, *[None] * (count - len(places))])
+    ]
     # Insert only new interfaces: they are pending until the network service brings them up. An
     # existing one is in use as soon as it is attached.
     new = [row for _, attached, _ in launched for row in attached if row.state == "pending"]
     rows.insert(tx, [*(row for row, _, _ in launched), *new])
     work.enqueue_launches(tx, [(row, spec) for row, _, spec in launched])
-    reserved_capacity.take(tx, blueprint.reserved)
+    reserved_capacity.take(tx, places)
     instances.hold(tx, [row for row, _, _ in launched])
     ids = [row.id for row, _, _ in launched]
     return Made({"reservation": reservation, "instances": ids}, resources=ids)
 
 
-def _blueprint(tx: Tx, request: Request, origin: list[Document]) -> Blueprint:
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Subnets by zone, of which a launch takes one, and the counter of each zone's capacity.
+
+    `counters` are all that tell whether there is room, the account's vCPUs first.
+    """
+
+    image: Document
+    instance_type: InstanceType
+    fit: Fit
+    subnets: dict[str, Row]
+    capacity: dict[str, str]
+    counters: tuple[str, ...]
+
+
+def _plan(tx: Tx, request: Request, origin: list[Document]) -> tuple[Blueprint, int, list[str]]:
+    """Return the blueprint of a launch, and how many instances it makes.
+
+    The first of them run in the capacity reservations that are returned last, one for each.
+    Launches that ask for the same share what they look up, as long as the Region's stamp stays. If
+    they name what may change without the stamp, each looks it up for itself.
+    """
+    place = request.place
+    params = {name: value for name, value in request.params.items() if name != "ClientToken"}
+    # The tags of a template are no parameters.
+    asked = None if origin else _asked(request.region, params)
+
+    def choose() -> _Choice:
+        return _choice(tx, request)
+
+    choice = choose() if asked is None else tx.cached_form(place, asked, choose)
+    specification = params.get("CapacityReservationSpecification", {})
+    usable = reserved_capacity.usable(tx, request, specification, choice.fit)
+    zone, count = _choose_zone(tx, request, choice, usable)
+
+    def draw() -> Blueprint:
+        subnet = choice.subnets[zone]
+        groups = launch_interfaces.groups(
+            tx, place, params, subnet, launch_interfaces.primary(params).get("Groups")
+        )
+        volumes = block_devices.plan_volumes(tx, request, choice.image, tags(params, "volume"))
+        hibernation.check_root(params, choice.image, volumes)
+        return Blueprint(
+            *place, params, choice.image, choice.instance_type, zone, subnet, groups, volumes,
+            origin,
+        )  # fmt: skip
+
+    blueprint = draw() if asked is None else tx.cached_form(place, (asked, zone), draw)
+    return blueprint, count, usable.assigned(zone, count)
+
+
+# Parameters by which a launch looks up what may change although the Region's stamp stays.
+_CHANGING = frozenset({"BlockDeviceMappings", "KeyName", "NetworkInterfaces"})
+# A longer request is worth its look-ups, rather than the memory.
+_ASKED_BYTES_MAX = 2_048
+# A version without references: equal values are written alike.
+_MARSHALLED = 2
+
+
+def _asked(region: str, params: Mapping[str, Any]) -> bytes | None:
+    """Return what tells a launch from others of its Region that look up something else.
+
+    None for a launch that must look up for itself. Values of different types are never alike.
+    """
+    if not _CHANGING.isdisjoint(params) or "GroupName" in params.get("Placement", ()):
+        return None
+    image_id = params["ImageId"]
+    if not image_id.startswith("resolve:") and images.find_described(region, image_id) is None:
+        return None
+    asked = marshal.dumps(dict(params), _MARSHALLED)
+    return asked if len(asked) <= _ASKED_BYTES_MAX else None
+
+
+def _choice(tx: Tx, request: Request) -> _Choice:
     params = request.params
     image = _find_image(tx, request)
     instance_type = instance_types.INSTANCE_TYPES[params.get("InstanceType", DEFAULT_TYPE)]
@@ -106,20 +186,12 @@ def _blueprint(tx: Tx, request: Request, origin: list[Document]) -> Blueprint:
     group = params.get("Placement", {}).get("GroupName")
     if group is not None:
         placement_groups.require(tx, request.account, request.region, group)
-    candidates = _candidate_subnets(tx, request)
-    usable = _usable(tx, request, instance_type, image)
-    zone, count = _choose_zone(tx, request, instance_type, candidates, usable)
-    subnet = candidates[zone]
-    groups = _groups(tx, request, subnet, _primary(params).get("Groups"))
-    reserved = usable.assigned(zone, count)
-    return Blueprint(request, image, instance_type, zone, subnet, groups, count, origin, reserved)
-
-
-def _usable(tx: Tx, request: Request, instance_type: InstanceType, image: Document) -> Usable:
-    tenancy = request.params.get("Placement", {}).get("Tenancy", "default")
+    subnets = _candidate_subnets(tx, request)
+    capacity = {zone: counters.capacity_name(zone, instance_type.name) for zone in subnets}
+    vcpus = counters.vcpus_name(request.account, request.region)
+    tenancy = params.get("Placement", {}).get("Tenancy", "default")
     fit = Fit(instance_type.name, image["PlatformDetails"], tenancy)
-    specification = request.params.get("CapacityReservationSpecification", {})
-    return reserved_capacity.usable(tx, request, specification, fit)
+    return _Choice(image, instance_type, fit, subnets, capacity, (vcpus, *capacity.values()))
 
 
 def _find_image(tx: Tx, request: Request) -> Document:
@@ -143,19 +215,10 @@ def _find_image(tx: Tx, request: Request) -> Document:
     return image
 
 
-def _primary(params: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The request's interface at device index 0; empty when the request has none."""
-    for interface in params.get("NetworkInterfaces", ()):
-        if interface.get("DeviceIndex", 0) == 0:
-            found: Mapping[str, Any] = interface
-            return found
-    return {}
-
-
 def _candidate_subnets(tx: Tx, request: Request) -> dict[str, Row]:
     """The subnets that the launch may use, by zone: the named one, else the default ones."""
     params, account, region = request.params, request.account, request.region
-    primary = _primary(params)
+    primary = launch_interfaces.primary(params)
     named = params.get("SubnetId", primary.get("SubnetId"))
     if "NetworkInterfaceId" in primary:
         given = rows.get(tx, INTERFACE, account, region, [primary["NetworkInterfaceId"]])[0]
@@ -183,18 +246,12 @@ def _candidate_subnets(tx: Tx, request: Request) -> dict[str, Row]:
     )
 
 
-def _choose_zone(
-    tx: Tx,
-    request: Request,
-    instance_type: InstanceType,
-    candidates: Mapping[str, Row],
-    usable: Usable,
-) -> tuple[str, int]:
+def _choose_zone(tx: Tx, request: Request, choice: _Choice, usable: Usable) -> tuple[str, int]:
     """The zone, and the number of instances: as many as fit, from MinCount to MaxCount."""
     least, most = request.params["MinCount"], request.params["MaxCount"]
-    vcpus = counters.vcpus_name(request.account, request.region)
-    names = {zone: counters.capacity_name(zone, instance_type.name) for zone in candidates}
-    free = counters.free(tx, request.place, [vcpus, *names.values()])
+    instance_type, names = choice.instance_type, choice.capacity
+    vcpus = choice.counters[0]
+    free = counters.free(tx, request.place, choice.counters)
     for zone, name in names.items():
         free[name] = usable.room(zone) + (0 if usable.only else free[name])
     allowed = free[vcpus] // instance_type.vcpus
@@ -226,104 +283,37 @@ def _zones_with(tx: Tx, request: Request, instance_type: str, least: int) -> lis
     return [zone for zone, name in names.items() if free[name] >= least]
 
 
-def _groups(tx: Tx, request: Request, subnet: Row, interface_groups: list[str] | None) -> list[Row]:
-    """The security groups: by id, by name, those of the interface, else the VPC's default."""
-    account, region, vpc = request.account, request.region, subnet.doc["VpcId"]
-    ids = interface_groups or request.params.get("SecurityGroupIds", [])
-    found = rows.get(tx, vpcs.SECURITY_GROUP, account, region, ids) if ids else []
-    for name in request.params.get("SecurityGroups", []):
-        group = rows.find_named(tx, vpcs.SECURITY_GROUP, account, region, f"{vpc}/{name}")
-        if group is None:
-            raise ServiceError(
-                "InvalidGroup.NotFound",
-                f"The security group '{name}' does not exist in VPC '{vpc}'",
-            )
-        found.append(group)
-    for group in found:
-        if group.doc["VpcId"] != vpc:
-            raise ServiceError(
-                "InvalidParameter",
-                f"Security group {group.id} and subnet {subnet.id} belong to different networks.",
-            )
-    return found or [vpcs.default_group(tx, account, region, vpc)]
-
-
 def _lay_out(
-    tx: Tx, blueprint: Blueprint, reservation: str, index: int
+    tx: Tx,
+    blueprint: Blueprint,
+    reservation: str,
+    index: int,
+    token: str | None,
+    place_in: str | None,
 ) -> tuple[Row, list[Row], dict[str, Any]]:
     """Lay out an instance: its row, its interfaces' rows, and the pinned spec of its launch."""
     id = mint(tx, INSTANCE.prefix)
-    attached = _interfaces(tx, blueprint, id)
+    attached = launch_interfaces.laid_out(tx, blueprint, id)
     primary = attached[0]
     row = Row(
         id,
         INSTANCE.name,
-        blueprint.request.account,
-        blueprint.request.region,
+        blueprint.account,
+        blueprint.region,
         "pending",
-        instance_document(blueprint, reservation, index, primary, id),
+        Encoded(
+            instance_document(blueprint, reservation, index, primary, id, token, place_in=place_in)
+        ),
         tx.now,
         blueprint.zone,
-        client_token=blueprint.params.get("ClientToken"),
+        client_token=token,
     )
-    volumes = block_devices.plan_volumes(
-        tx, blueprint.request, blueprint.image, blueprint.tags("volume")
-    )
-    hibernation.check_root(blueprint.params, blueprint.image, volumes)
     spec = {
         "instance_type": blueprint.instance_type.name,
-        "volumes": volumes,
+        "volumes": block_devices.mint_volumes(tx, blueprint.volumes),
         "interfaces": [interface.id for interface in attached],
     }
     return row, attached, spec
-
-
-def _interfaces(tx: Tx, blueprint: Blueprint, instance: str) -> list[Row]:
-    """Lay out new interfaces, and attach existing ones, by device index."""
-    asked = blueprint.params.get("NetworkInterfaces") or [{"DeviceIndex": 0}]
-    ordered = sorted(asked, key=lambda one: one.get("DeviceIndex", 0))
-    return [_interface(tx, blueprint, instance, one) for one in ordered]
-
-
-def _interface(tx: Tx, blueprint: Blueprint, instance: str, asked: Mapping[str, Any]) -> Row:
-    account, region = blueprint.request.account, blueprint.request.region
-    device = asked.get("DeviceIndex", 0)
-    if "NetworkInterfaceId" in asked:
-        given = rows.get(tx, INTERFACE, account, region, [asked["NetworkInterfaceId"]], lock=True)
-        return interfaces.attach(
-            tx, given[0], instance=instance, device_index=device, zone=blueprint.zone
-        )
-    subnet, groups = blueprint.subnet, blueprint.groups
-    if device != 0 and "SubnetId" in asked:
-        subnet = rows.get(tx, vpcs.SUBNET, account, region, [asked["SubnetId"]])[0]
-        if subnet.zone != blueprint.zone:
-            raise refusals.invalid_combination("All interfaces must be in one Availability Zone")
-    if device != 0:
-        groups = _groups(tx, blueprint.request, subnet, asked.get("Groups"))
-    public = asked.get(
-        "AssociatePublicIpAddress", subnet.doc["MapPublicIpOnLaunch"] and device == 0
-    )
-    address, addresses = launch_addresses.of(
-        blueprint.params, asked, subnet, blueprint.instance_type
-    )
-    return interfaces.plan_row(
-        tx,
-        id=mint(tx, INTERFACE.prefix),
-        account=account,
-        region=region,
-        subnet=subnet,
-        groups=groups,
-        address=address,
-        instance=instance,
-        spec={
-            "Description": asked.get("Description", ""),
-            "DeviceIndex": device,
-            "DeleteOnTermination": asked.get("DeleteOnTermination", True),
-            "PublicIp": public,
-            "Tags": blueprint.tags("network-interface"),
-            **addresses,
-        },
-    )
 
 
 # The parameters that are sets.

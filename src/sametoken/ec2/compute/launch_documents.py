@@ -1,63 +1,108 @@
 """The blueprint of a launch, and the documents of its instances. No I/O.
 
 Documents hold everything that RunInstances accepted, shown or private, with EC2's defaults for
-members that the request leaves out.
+members that the request leaves out. Members that all instances have alike are made once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sametoken.ec2.compute import hibernation, reserved_capacity
-from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol.documents import Document
 from sametoken.resources.catalogues.instance_types import InstanceType
 from sametoken.resources.compute import instances
 from sametoken.resources.kit.rows import Row
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Blueprint:
     """The properties that all instances of a launch share, after every look-up.
 
-    `origin` are the tags by which EC2 shows which template an instance comes from.
+    `params` are the request's, without its token: launches that ask for the same in the same zone
+    may have one blueprint. `volumes` are without ids. `origin` are the tags by which EC2 shows
+    which template an instance comes from.
     """
 
-    request: Request
+    account: str
+    region: str
+    params: Mapping[str, Any]
     image: Document
     instance_type: InstanceType
     zone: str
     subnet: Row
     groups: list[Row]
-    count: int
+    volumes: list[dict[str, Any]]
     origin: list[Document]
-    # The reservations in which the first of the instances run; the others have none.
-    reserved: list[str]
 
-    @property
-    def params(self) -> Mapping[str, Any]:
-        return self.request.params
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The members of EC2's Instance that are alike for all. Not to be changed in place."""
+        return _shared(self)
 
-    def tags(self, resource_type: str) -> list[Document]:
-        return [
-            {"Key": tag["Key"], "Value": tag.get("Value", "")}
-            for specification in self.params.get("TagSpecifications", ())
-            if specification["ResourceType"] == resource_type
-            for tag in specification.get("Tags", ())
-        ]
+    @cached_property
+    def private(self) -> dict[str, Any]:
+        """The members that EC2 does not show, and that are alike for all."""
+        return _private(self)
+
+    @cached_property
+    def interface_tags(self) -> list[Document]:
+        return tags(self.params, "network-interface")
+
+
+def tags(params: Mapping[str, Any], resource_type: str) -> list[Document]:
+    """The tags that a launch gives to its resources of a type."""
+    return [
+        {"Key": tag["Key"], "Value": tag.get("Value", "")}
+        for specification in params.get("TagSpecifications", ())
+        if specification["ResourceType"] == resource_type
+        for tag in specification.get("Tags", ())
+    ]
 
 
 def instance_document(
-    blueprint: Blueprint, reservation: str, index: int, primary: Row, id: str
+    blueprint: Blueprint,
+    reservation: str,
+    index: int,
+    primary: Row,
+    id: str,
+    token: str | None,
+    *,
+    place_in: str | None,
 ) -> dict[str, Any]:
-    """EC2's Instance, without the members that change by themselves; see `instances.view`."""
+    """EC2's Instance, without the members that change by themselves; see `instances.view`.
+
+    `place_in` is the capacity reservation that it runs in; None for none.
+    """
+    doc: dict[str, Any] = {
+        **blueprint.document,
+        "AmiLaunchIndex": index,
+        "PrivateIpAddress": primary.doc["PrivateIpAddress"],
+        "PrivateDnsName": primary.doc["PrivateDnsName"],
+        "SecurityGroups": primary.doc["Groups"],
+        "SubnetId": primary.doc["SubnetId"],
+        "VpcId": primary.doc["VpcId"],
+        "private": {"ReservationId": reservation, **blueprint.private},
+    }
+    if token is not None:
+        doc["ClientToken"] = token
+    if place_in is not None:
+        doc["CapacityReservationId"] = place_in
+        doc["private"]["held"] = instances.held_in(place_in, blueprint.private["held"])
+    profile = blueprint.params.get("IamInstanceProfile")
+    if profile:
+        doc["IamInstanceProfile"] = _profile(blueprint.account, profile, id)
+    return doc
+
+
+def _shared(blueprint: Blueprint) -> dict[str, Any]:
     params, image = blueprint.params, blueprint.image
     doc: dict[str, Any] = {
         "ImageId": image["ImageId"],
         "InstanceType": blueprint.instance_type.name,
-        "AmiLaunchIndex": index,
         "Architecture": image["Architecture"],
         "EbsOptimized": params.get("EbsOptimized", False),
         "EnaSupport": image.get("EnaSupport", False),
@@ -70,31 +115,19 @@ def instance_document(
         "PlatformDetails": image["PlatformDetails"],
         "UsageOperation": image["UsageOperation"],
         "Placement": _placement(blueprint),
-        "PrivateIpAddress": primary.doc["PrivateIpAddress"],
-        "PrivateDnsName": primary.doc["PrivateDnsName"],
-        "SecurityGroups": primary.doc["Groups"],
         "SourceDestCheck": True,
-        "SubnetId": primary.doc["SubnetId"],
-        "VpcId": primary.doc["VpcId"],
         "Monitoring": {
             "State": "enabled" if params.get("Monitoring", {}).get("Enabled") else "disabled"
         },
-        "Tags": [*blueprint.tags("instance"), *blueprint.origin],
+        "Tags": [*tags(params, "instance"), *blueprint.origin],
         "StateTransitionReason": "",
         **_options(blueprint),
-        "private": _private(blueprint, reservation, index),
     }
-    if index < len(blueprint.reserved):
-        doc["CapacityReservationId"] = blueprint.reserved[index]
-    for name in ("ClientToken", "KeyName"):
-        if name in params:
-            doc[name] = params[name]
+    if "KeyName" in params:
+        doc["KeyName"] = params["KeyName"]
     for name in ("BootMode", "Platform"):
         if image.get(name):
             doc[name] = image[name]
-    profile = params.get("IamInstanceProfile")
-    if profile:
-        doc["IamInstanceProfile"] = _profile(blueprint.request.account, profile, id)
     return doc
 
 
@@ -157,12 +190,11 @@ def _options(blueprint: Blueprint) -> dict[str, Any]:
     }
 
 
-def _private(blueprint: Blueprint, reservation: str, index: int) -> dict[str, Any]:
+def _private(blueprint: Blueprint) -> dict[str, Any]:
     """Members that DescribeInstances does not show: attributes, and the capacity held."""
     params, kind = blueprint.params, blueprint.instance_type
     credits_default = "standard" if kind.name.startswith("t2.") else "unlimited"
     return {
-        "ReservationId": reservation,
         "UserData": params.get("UserData"),
         "DisableApiTermination": params.get("DisableApiTermination", False),
         "DisableApiStop": params.get("DisableApiStop", False),
@@ -175,12 +207,11 @@ def _private(blueprint: Blueprint, reservation: str, index: int) -> dict[str, An
             else None
         ),
         "held": instances.holding(
-            blueprint.request.account,
-            blueprint.request.region,
+            blueprint.account,
+            blueprint.region,
             blueprint.zone,
             kind.name,
             kind.vcpus,
-            reservation=blueprint.reserved[index] if index < len(blueprint.reserved) else None,
         ),
     }
 

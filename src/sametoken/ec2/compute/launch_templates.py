@@ -20,6 +20,7 @@ from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.idempotency import Identities, Made, TokenGrammar
+from sametoken.resources.catalogues import images
 from sametoken.resources.compute import launch_templates as stored
 from sametoken.resources.compute.launch_templates import NUMBER_DIGITS_MAX, TEMPLATE, VERSION
 from sametoken.resources.kit import endings, listings, quotas, rows
@@ -114,8 +115,12 @@ def show(row: Row) -> Document:
     return {**row.doc, "LaunchTemplateId": row.id, "CreateTime": row.created_at}
 
 
-def show_version(template: Row, row: Row) -> Document:
-    """EC2's LaunchTemplateVersion."""
+def show_version(template: Row, row: Row, request: Request) -> Document:
+    """EC2's LaunchTemplateVersion. `ResolveAlias` has it show an image that an alias stands for."""
+    data = unpacked(row.doc["LaunchTemplateData"])
+    image = str(data.get("ImageId", ""))
+    if request.params.get("ResolveAlias") and image.startswith("resolve:ssm:"):
+        data["ImageId"] = images.resolve_parameter(request.region, image) or image
     document: Document = {
         "LaunchTemplateId": template.id,
         "LaunchTemplateName": template.doc["LaunchTemplateName"],
@@ -123,7 +128,7 @@ def show_version(template: Row, row: Row) -> Document:
         "CreateTime": row.created_at,
         "CreatedBy": template.doc["CreatedBy"],
         "DefaultVersion": row.doc["VersionNumber"] == template.doc["DefaultVersionNumber"],
-        "LaunchTemplateData": unpacked(row.doc["LaunchTemplateData"]),
+        "LaunchTemplateData": data,
     }
     if row.doc["VersionDescription"] is not None:
         document["VersionDescription"] = row.doc["VersionDescription"]
@@ -145,7 +150,7 @@ def perform_version(tx: Tx, request: Request) -> Made:
 
 def view_version(tx: Tx, request: Request, identities: Identities) -> Document:
     template, row = _living(tx, identities["template"]), _living(tx, identities["version"])
-    return {"LaunchTemplateVersion": show_version(template, row)}
+    return {"LaunchTemplateVersion": show_version(template, row, request)}
 
 
 def perform_modify(tx: Tx, request: Request) -> Made:
@@ -221,7 +226,7 @@ def describe_versions(tx: Tx, request: Request) -> Document:
     matches = compile_filters(params.get("Filters"), getters(VERSION_FILTERS))
     least, most = _bound(params, "MinVersion", 1), _bound(params, "MaxVersion", None)
     shown = [
-        show_version(template, row)
+        show_version(template, row, request)
         for template, row in _chosen(tx, request)
         if (least is None or row.doc["VersionNumber"] >= least)
         and (most is None or row.doc["VersionNumber"] <= most)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+from sametoken import patience
 from sametoken.ec2.kit import fragments, narrowing
 from sametoken.ec2.kit.filters import compile_filters, tag_filters, tags_of_document
 from sametoken.ec2.kit.paging import page_in_order, scope_of
@@ -110,6 +111,7 @@ def pieces(
         at_once = min(at_once, fragments.HURRIED_MAX + 1)
     listed = listings.walk(tx, look, kind, account, region, wishes, after=after, at_once=at_once)
     for number, piece in enumerate(listed):
+        patience.check()
         if tx.hurried and number:
             raise WouldWait
         yield piece

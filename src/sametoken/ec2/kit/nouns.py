@@ -173,8 +173,11 @@ _COMPUTED: Mapping[str, Callable[[Row], Any]] = {
 
 def shown_members(row: Row) -> Document:
     """The members of the document that EC2 shows, as they are stored."""
-    hidden = ("private",) if _tags(row) is not None else ("private", "Tags")
-    return {name: value for name, value in row.doc.items() if name not in hidden}
+    shown = dict(row.doc)
+    shown.pop("private", None)
+    if _tags(row) is None:
+        shown.pop("Tags", None)
+    return shown
 
 
 def arn(row: Row) -> str:

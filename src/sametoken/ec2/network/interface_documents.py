@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 from sametoken.ec2.protocol.documents import Document
@@ -56,13 +57,20 @@ def show(row: Row) -> Document:
     }
 
 
+# Members of an interface, and of its attachment, that an instance shows as they are.
+_SHARED = (
+    "Description", "Groups", "Ipv6Addresses", "MacAddress", "PrivateDnsName",
+    "PrivateIpAddress", "SourceDestCheck", "SubnetId", "VpcId", "InterfaceType",
+)  # fmt: skip
+_ATTACHMENT = (
+    "AttachmentId", "DeleteOnTermination", "DeviceIndex", "Status", "NetworkCardIndex",
+)  # fmt: skip
+_PICK_SHARED, _PICK_ATTACHMENT = itemgetter(*_SHARED), itemgetter(*_ATTACHMENT)
+
+
 def instance_interface(row: Row) -> Document:
     """EC2's InstanceNetworkInterface: the same interface in the form its instance shows."""
-    attachment = attachment_form(row.doc["Attachment"])
-    shared = (
-        "Description", "Groups", "Ipv6Addresses", "MacAddress", "PrivateDnsName",
-        "PrivateIpAddress", "SourceDestCheck", "SubnetId", "VpcId", "InterfaceType",
-    )  # fmt: skip
+    attachment = row.doc["Attachment"]
     private = addresses_of(row)
     for address in private:
         if "Association" in address:
@@ -72,14 +80,11 @@ def instance_interface(row: Row) -> Document:
             }
     primary = {"Association": private[0]["Association"]} if "Association" in private[0] else {}
     return {
-        **{name: row.doc[name] for name in shared},
+        **dict(zip(_SHARED, _PICK_SHARED(row.doc), strict=True)),
         **primary,
         "Attachment": {
-            name: attachment[name]
-            for name in (
-                "AttachTime", "AttachmentId", "DeleteOnTermination", "DeviceIndex",
-                "Status", "NetworkCardIndex",
-            )
+            "AttachTime": get_moment(attachment, "attached"),
+            **dict(zip(_ATTACHMENT, _PICK_ATTACHMENT(attachment), strict=True)),
         },
         "NetworkInterfaceId": row.id,
         "OwnerId": row.account,

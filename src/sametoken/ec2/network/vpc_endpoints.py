@@ -245,10 +245,13 @@ _CHANGED_WITH = (
 )  # fmt: skip
 
 
+def _validate_change(request: Request) -> None:
+    refuse_unsupported("", request.params, dict.fromkeys(_CHANGED_WITH))
+
+
 def modify(tx: Tx, request: Request) -> Document:
     """Change the policy, the route tables, the subnets or the groups of an endpoint."""
     params = request.params
-    refuse_unsupported("", params, dict.fromkeys(_CHANGED_WITH))
     row = named(tx, request, ENDPOINT, "VpcEndpointId", lock=True)
     vpc = rows.by_ids(tx, [row.doc["VpcId"]])[row.doc["VpcId"]]
     row = _resubnet(tx, request, row, vpc)
@@ -318,6 +321,6 @@ ACTIONS: tuple[Action, ...] = (
         + conflicts("InvalidParameter", "FLD", way="with private names"),
     ),
     describing(ENDPOINTS),
-    Change("ModifyVpcEndpoint", modify, repeats=same("DER")),
+    Change("ModifyVpcEndpoint", modify, validate=_validate_change, repeats=same("DER")),
     Change("DeleteVpcEndpoints", delete, repeats=conflicts("InvalidVpcEndpointId.NotFound", "MEM")),
 )

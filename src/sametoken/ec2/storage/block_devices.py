@@ -41,15 +41,20 @@ _GP2_IOPS_PER_GIB, _GP2_IOPS_MIN, _GP2_IOPS_MAX = 3, 100, 16000
 def plan_volumes(
     tx: Tx, request: Request, image: Document, tags: list[Document]
 ) -> list[dict[str, Any]]:
-    """Plan the volumes of one instance, ids minted, in EC2's names; see `volumes.lay_out_attached`.
+    """Plan the volumes of each instance, in EC2's names; see `volumes.lay_out_attached`.
 
     Raises `InvalidBlockDeviceMapping` and the refusals of `measured`.
     """
     return [
-        {**volume, "VolumeId": mint(tx, VOLUME.prefix), "Tags": tags}
+        {**volume, "Tags": tags}
         for volume in (_volume(tx, request, mapping) for mapping in _merged(tx, request, image))
         if volume is not None
     ]
+
+
+def mint_volumes(tx: Tx, planned: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the planned volumes of one instance, with ids."""
+    return [{**volume, "VolumeId": mint(tx, VOLUME.prefix)} for volume in planned]
 
 
 def _merged(tx: Tx, request: Request, image: Document) -> list[Document]:

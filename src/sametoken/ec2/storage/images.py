@@ -167,7 +167,7 @@ def deregister_image(tx: Tx, request: Request) -> Document:
         raise refusals.unsupported("DeleteAssociatedSnapshots")
     row = owned(tx, request, lock=True)
     endings.end(tx, IMAGE, row, cause="DeregisterImage")
-    return {"Return": True}
+    return {"Return": True, "DeleteSnapshotResults": []}
 
 
 def describe_images(tx: Tx, request: Request) -> Document:

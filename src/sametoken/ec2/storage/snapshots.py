@@ -160,9 +160,10 @@ def _refuse_used(tx: Tx, row: Row) -> None:
 
 def describe_snapshots(tx: Tx, request: Request) -> Document:
     """Return the account's own snapshots: none are shared here, and EC2's own are not listed."""
-    owners = request.params.get("OwnerIds", [])
-    if owners and not {"self", request.account} & set(owners):
-        return {"Snapshots": []}
+    for name in ("OwnerIds", "RestorableByUserIds"):
+        named = request.params.get(name, [])
+        if named and not {"self", request.account} & set(named):
+            return {"Snapshots": []}
     return describe(tx, request, SNAPSHOT, show, "Snapshots", SNAPSHOTS.filters, ids="SnapshotIds")
 
 

@@ -81,22 +81,18 @@ def hold(tx: Tx, starting: Sequence[Row]) -> None:
     counters.debit(tx, starting[0].place, dict(sorted(amounts.items())))
 
 
-def holding(
-    account: str,
-    region: str,
-    zone: str,
-    instance_type: str,
-    vcpus: int,
-    *,
-    reservation: str | None = None,
-) -> dict[str, Any]:
+def holding(account: str, region: str, zone: str, instance_type: str, vcpus: int) -> dict[str, Any]:
     """The capacity and quota that an instance holds while it is not stopped or terminated."""
     return {
         "capacity": counters.capacity_name(zone, instance_type),
         "vcpus": counters.vcpus_name(account, region),
         "amount": vcpus,
-        **({} if reservation is None else {"reservation": reservation}),
     }
+
+
+def held_in(reservation: str, held: dict[str, Any]) -> dict[str, Any]:
+    """The same for an instance that has a place in a capacity reservation."""
+    return {**held, "reservation": reservation}
 
 
 def let_go(tx: Tx, held: Iterable[Row]) -> None:

@@ -73,7 +73,7 @@ def free(tx: Tx, place: Place, names: Sequence[str]) -> dict[str, int]:
     """Return how much of each counter is left, without reserving any of it."""
     used = _used(tx, names)
     most = maxima(tx, place, names)
-    return {name: max(0, most[name] - used[name]) for name in names}
+    return {name: left if (left := most[name] - used[name]) > 0 else 0 for name in names}
 
 
 @dataclass(slots=True)
@@ -163,13 +163,16 @@ def maxima_set(tx: Tx) -> list[tuple[str, int]]:
 
 def maxima(tx: Tx, place: Place, names: Sequence[str]) -> dict[str, int]:
     """Return the maximum of each counter: the one that was set, otherwise the default."""
-    found = tx.cached(place, (LIMIT.name, *names), lambda: _set_for(tx, names))
-    return {
-        name: (CAPACITY_DEFAULT if name.startswith("capacity/") else VCPUS_DEFAULT)
-        if maximum is None
-        else maximum
-        for name, maximum in found.items()
-    }
+
+    def read() -> dict[str, int]:
+        return {
+            name: (CAPACITY_DEFAULT if name.startswith("capacity/") else VCPUS_DEFAULT)
+            if maximum is None
+            else maximum
+            for name, maximum in _set_for(tx, names).items()
+        }
+
+    return tx.cached(place, (LIMIT.name, "maxima", *names), read)
 
 
 def _set_for(tx: Tx, names: Sequence[str]) -> dict[str, int | None]:

@@ -13,8 +13,9 @@ from typing import Any, Protocol, TypeVar
 
 from sametoken.errors import ServiceError
 
-# EC2's ids: 17 hexadecimal digits, or the 8 of ids made before 2016.
-_DIGITS = re.compile(r"(?:[0-9a-f]{17}|[0-9a-f]{8})\Z")
+# EC2's ids: 17 hexadecimal digits of which the first is 0, or at most the 8 of ids made before
+# 2016, in either case (captured, of instances and images). None with capitals was ever made.
+_DIGITS = re.compile(r"(?:0[0-9a-fA-F]{16}|[0-9a-fA-F]{1,8})\Z")
 
 
 # The code of a quota for which EC2 documents no code of its own.

@@ -20,9 +20,9 @@ from sametoken.resources.kit import regions, traits, transitions
 from sametoken.resources.kit.kinds import KINDS, Kind
 from sametoken.resources.kit.regions import Place
 from sametoken.resources.kit.written import written_by
-from sametoken.store.codec import Encoded
-from sametoken.store.columns import Moment
-from sametoken.store.dialects import inserting, plain
+from sametoken.store.codec import Encoded, dumps
+from sametoken.store.columns import Moment, to_microseconds
+from sametoken.store.dialects import inserting
 from sametoken.store.port import Stale, Tx
 
 metadata = sa.MetaData()
@@ -77,7 +77,8 @@ RESOURCE = sa.Table(
     ),
 )
 
-# EDGE: the rows that stand under others, that is, are attached to or inside them. See `endings`.
+# EDGE: the rows that stand under others, that is, are attached to or inside them (see `endings`),
+# or under a list of rows that has no row itself (`account_images`).
 EDGE = sa.Table(
     "resource_edge",
     metadata,
@@ -122,6 +123,8 @@ class Row:
 # Columns in the order of the fields of `Row`, as `from_record` needs them.
 _COLUMNS = [one.name for one in fields(Row) if one.name in RESOURCE.c]
 _VALUES = attrgetter(*_COLUMNS)
+_DOC = _COLUMNS.index("doc")
+_CREATED, _GONE = _COLUMNS.index("created_at"), _COLUMNS.index("gone_at")
 # The columns that every selection of rows begins with.
 STORED = sa.select(*(RESOURCE.c[name] for name in _COLUMNS))
 _IN_IDS = RESOURCE.c.id.in_(sa.bindparam("ids", expanding=True))
@@ -158,7 +161,7 @@ _CHANGE = (
 def insert(tx: Tx, rows: Sequence[Row]) -> None:
     """Insert new rows with their traits, and put each under its parents."""
     stored = [_encoded(row) for row in rows]
-    tx.write(_INSERT, [[plain(value) for value in _VALUES(row)] for row in stored])
+    tx.write(_INSERT, [_written(row) for row in stored])
     traits.added(tx, stored)
     written = written_by(tx)
     written.rows |= {row.id: row for row in stored}
@@ -174,9 +177,21 @@ def insert(tx: Tx, rows: Sequence[Row]) -> None:
 
 def _encoded(row: Row) -> Row:
     """Return a new row as it will be read back."""
+    if type(row.doc) is Encoded:
+        return row
     values = list(_VALUES(row))
-    values[_COLUMNS.index("doc")] = Encoded(row.doc)
+    values[_DOC] = Encoded(row.doc)
     return Row(*values)
+
+
+def _written(row: Row) -> list[Any]:
+    """Return the values of `_COLUMNS` as drivers take them."""
+    values = list(_VALUES(row))
+    values[_DOC] = dumps(row.doc)
+    values[_CREATED] = to_microseconds(row.created_at)
+    if row.gone_at is not None:
+        values[_GONE] = to_microseconds(row.gone_at)
+    return values
 
 
 def by_ids(tx: Tx, ids: Iterable[str], *, lock: bool = False) -> dict[str, Row]:

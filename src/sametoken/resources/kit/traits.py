@@ -7,14 +7,14 @@ its traits for as long as a listing may show it or its tombstone is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
 
-from sametoken.resources.kit.kinds import KINDS, Kind
+from sametoken.resources.kit.kinds import KINDS
 from sametoken.store.columns import Moment
 from sametoken.store.dialects import inserting, plain
 from sametoken.store.port import Tx
@@ -73,47 +73,58 @@ class Stored(Protocol):
 
 def of(row: Stored) -> frozenset[Trait]:
     """Return the traits that a row has in the table; none once no listing shows it."""
+    return frozenset(Trait(name, value, row.gone_at) for name, value in _pairs(row))
+
+
+def _pairs(row: Stored) -> set[tuple[str, str]]:
+    """Return the names and values of a row's traits."""
     kind = KINDS[row.kind]
     if row.gone_at is not None and not kind.lingers:
-        return frozenset()
-    return frozenset(
-        Trait(name, indexed(value), row.gone_at) for name, value in _named(kind, row.doc)
-    )
+        return set()
+    doc = row.doc
+    pairs: set[tuple[str, str]] = set()
+    for tag in doc.get("Tags") or ():
+        pairs.add((TAG_KEY, indexed(tag["Key"])))
+        pairs.add((indexed(TAG + tag["Key"]), indexed(tag.get("Value", ""))))
+    for name, first, rest in _paths(kind.name):
+        found = doc.get(first)
+        # Most rows have an empty member alike: it would find too much to be of use.
+        if not found:
+            continue
+        if type(found) is str:
+            pairs.add((name, indexed(found)))
+        else:
+            pairs.update([(name, indexed(value)) for value in _reach(found, rest) if value])
+    return pairs
 
 
 def indexed(value: str) -> str:
     """Return a value as the index has it: PostgreSQL keeps no NUL in a text."""
+    if len(value) <= VALUE_CHARACTERS_MAX and "\0" not in value:
+        return value
     return value.replace("\0", "\ufffd")[:VALUE_CHARACTERS_MAX]
 
 
-def _named(kind: Kind, doc: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for tag in doc.get("Tags") or ():
-        yield TAG_KEY, tag["Key"]
-        yield indexed(TAG + tag["Key"]), tag.get("Value", "")
-    for name, steps in _paths(kind.name):
-        for value in _reach(doc, steps):
-            # Most rows have an empty member alike: it would find too much to be of use.
-            if value:
-                yield name, value
-
-
 @cache
-def _paths(kind: str) -> list[tuple[str, list[str]]]:
+def _paths(kind: str) -> list[tuple[str, str, list[str]]]:
     """Return the traits of a kind, each with the names on a path to its values."""
-    return [(name, path.split(".")) for name, paths in KINDS[kind].traits.items() for path in paths]
+    paths = [(name, path) for name, paths in KINDS[kind].traits.items() for path in paths]
+    split = [(name, path.split(".")) for name, path in paths]
+    return [(name, first, rest) for name, (first, *rest) in split]
 
 
 def _reach(value: Any, steps: Sequence[str]) -> Sequence[str]:
     """Return the texts at the end of a path; every element of a list is followed."""
-    rest = steps
-    for place, step in enumerate(steps):
+    taken = 0
+    for step in steps:
         if not isinstance(value, dict):
             break
         value = value.get(step)
-        rest = steps[place + 1 :]
+        taken += 1
     if isinstance(value, str):
         return (value,)
     if isinstance(value, list):
+        rest = steps[taken:]
         return [found for one in value for found in _reach(one, rest)]
     return ()
 
@@ -127,7 +138,11 @@ def members(kind: str) -> frozenset[str]:
 
 def added(tx: Tx, rows: Iterable[Stored]) -> None:
     """Write the traits of new rows."""
-    tx.write(_INSERT, [_values(row, trait) for row in rows for trait in of(row)])
+    values: list[Sequence[Any]] = []
+    for row in rows:
+        place, gone_us = (row.account, row.region, row.kind), plain(row.gone_at)
+        values += [(*place, name, value, row.id, gone_us) for name, value in _pairs(row)]
+    tx.write(_INSERT, values)
 
 
 def changed(tx: Tx, old: Stored, new: Stored) -> None:

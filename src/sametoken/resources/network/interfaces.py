@@ -15,6 +15,7 @@ from sametoken.resources.kit.kinds import Kind, Quota, states
 from sametoken.resources.kit.moments import get_moment, kept_moment
 from sametoken.resources.kit.rows import Move, Row
 from sametoken.resources.network import addresses, ipv6_addresses, public_addresses
+from sametoken.store.codec import Encoded
 from sametoken.store.port import Tx
 
 # Source: EC2 API reference, NetworkInterface `Status`: available, associated, attaching, in-use,
@@ -97,7 +98,7 @@ def plan_row(
         )
     state = "available" if instance is None else "pending"
     return Row(
-        id, INTERFACE.name, account, region, state, doc, tx.now, subnet.zone,
+        id, INTERFACE.name, account, region, state, Encoded(doc), tx.now, subnet.zone,
         name=None if instance is None else doc["Attachment"]["AttachmentId"],
         parents=tuple(parents),
     )  # fmt: skip
@@ -273,13 +274,12 @@ def close_public(tx: Tx, row: Row) -> Row:
 
 def addresses_of(row: Row) -> list[dict[str, Any]]:
     """The interface's private addresses with their public ones, in EC2's form; primary first."""
-    stored = [{**row.doc, "Primary": True}]
-    stored += [{**one, "Primary": False} for one in row.private.get("Secondary", ())]
+    stored = [row.doc, *row.private.get("Secondary", ())]
     listed = []
     for one in stored:
         address = one["PrivateIpAddress"]
         shown = {
-            "Primary": one["Primary"],
+            "Primary": one is row.doc,
             "PrivateIpAddress": address,
             "PrivateDnsName": private_dns_name(row.region, address),
         }
@@ -367,4 +367,4 @@ def public_dns_name(region: str, address: str) -> str:
 
 def _mac_address(tx: Tx) -> str:
     digits = tx.world.token_hex(10)
-    return ":".join(["02", *(digits[i : i + 2] for i in range(0, 10, 2))])
+    return f"02:{digits[:2]}:{digits[2:4]}:{digits[4:6]}:{digits[6:8]}:{digits[8:]}"

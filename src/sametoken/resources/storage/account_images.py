@@ -79,9 +79,10 @@ def permit(tx: Tx, row: Row, permissions: Sequence[dict[str, Any]]) -> None:
     public = any(one.get("Group") == EVERYBODY for one in permissions)
     row = rows.change(tx, IMAGE, row, private=private, Public=public)
     after = set(permitted(row))
-    for who in sorted(before - after):
+    # Take it out of every list first: an image of an older release stands under none.
+    for who in sorted(before | after):
         rows.unlink(tx, _list_of(who, row.region), row.id)
-    for who in sorted(after - before):
+    for who in sorted(after):
         rows.link(tx, _list_of(who, row.region), row.id)
 
 
