@@ -19,4 +19,4 @@ def admit(form: Form, principal: Principal, region: str, request_id: str) -> Adm
         request_id=request_id,
     )
     admission.authorise(admitted)
-    return admission.answer_dry_run(admitted)
+    return admission.without_dry_run(admitted)

@@ -16,7 +16,7 @@ from sametoken.ec2.compute import key_pairs, launch_parameters
 from sametoken.ec2.gateways import vpn_gateways
 from sametoken.ec2.kit import parameters
 from sametoken.ec2.network import (
-    dhcp_options,
+    dhcp_values,
     interface_addresses,
     network_acls,
     rule_forms,
@@ -155,12 +155,27 @@ def test_the_number_of_an_entry_leaves_the_last_ones_to_ec2(client: Any) -> None
     assert code(client.create_network_acl_entry, **asked(most + 1)) == WRONG
 
 
-@pytest.mark.parametrize("option", dhcp_options._VALUES_MAX)
+@pytest.mark.parametrize("option", dhcp_values.VALUES_MAX)
 def test_a_dhcp_option_has_as_many_values_as_ec2_takes(client: Any, option: str) -> None:
-    most = dhcp_options._VALUES_MAX[option]
+    most = dhcp_values.VALUES_MAX[option]
 
     def asked(count: int) -> list[dict[str, Any]]:
-        return [{"Key": option, "Values": [str(number) for number in range(1, count + 1)]}]
+        values = [
+            str(dhcp_values.LEASES[0]) if option.startswith("ipv6") else
+            str(number) if option.endswith("type") else f"10.0.0.{number}"
+            for number in range(1, count + 1)
+        ]  # fmt: skip
+        return [{"Key": option, "Values": values}]
+
+    client.create_dhcp_options(DhcpConfigurations=asked(most))
+    assert code(client.create_dhcp_options, DhcpConfigurations=asked(most + 1)) == WRONG
+
+
+def test_a_domain_name_of_dhcp_options_has_253_characters_at_most(client: Any) -> None:
+    most = dhcp_values.NAME_CHARACTERS_MAX
+
+    def asked(count: int) -> list[dict[str, Any]]:
+        return [{"Key": "domain-name", "Values": ["d" * count]}]
 
     client.create_dhcp_options(DhcpConfigurations=asked(most))
     assert code(client.create_dhcp_options, DhcpConfigurations=asked(most + 1)) == WRONG

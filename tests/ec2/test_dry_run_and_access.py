@@ -74,6 +74,8 @@ def takes_dry_run(asked: str) -> bool:
 def test_a_dry_run_of_any_action_does_nothing(still: Plane, switched: Switched, asked: str) -> None:
     ground, asking = Ground(still, still.account(f"dry {asked}"), switched), request(asked)
     params = asking.ask(ground)
+    # As any request, it finds the account with its default VPC.
+    ground.call("DescribeVpcs")
     before = ground.census()
     told = refusal(ground.call, action=asking.action, **params, DryRun=True)
     assert parts(told) == DRY_RUN
@@ -165,10 +167,51 @@ def test_what_the_request_alone_shows_is_refused_before_access_and_dry_run(
         assert code(client.run_instances, **wrong) == expected
 
 
-def test_what_depends_on_state_is_not_told_to_a_dry_run(both: tuple[Any, Any]) -> None:
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"KeyName": "absent"}, "InvalidKeyPair.NotFound"),
+        ({"SubnetId": "subnet-00000000000000000"}, "InvalidSubnetID.NotFound"),
+        ({"SecurityGroupIds": ["sg-00000000000000000"]}, "InvalidGroup.NotFound"),
+        ({"ImageId": "ami-00000000000000000"}, "InvalidAMIID.NotFound"),
+        ({"LaunchTemplate": {"LaunchTemplateName": "no"}},
+         "InvalidLaunchTemplateName.NotFoundException"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_dry_run_of_a_launch_looks_up_what_it_names(
+    both: tuple[Any, Any], params: dict[str, Any], expected: str
+) -> None:
+    full, reader = both
+    for client, told in ((full, expected), (reader, "UnauthorizedOperation")):
+        assert refusal(client.run_instances, **{**LAUNCH, **params}, DryRun=True).code == told
+
+
+def test_a_dry_run_looks_up_the_ids_that_it_names_and_no_more(both: tuple[Any, Any]) -> None:
     full, _ = both
-    for params in ({"KeyName": "absent"}, {"SubnetId": "subnet-00000000000000000"}):
-        assert parts(refusal(full.run_instances, **LAUNCH, **params, DryRun=True)) == DRY_RUN
+    for call, absent, expected in (
+        (full.terminate_instances, {"InstanceIds": ["i-00000000000000000"]},
+         "InvalidInstanceID.NotFound"),
+        (full.delete_vpc, {"VpcId": "vpc-00000000000000000"}, "InvalidVpcID.NotFound"),
+        (full.delete_dhcp_options, {"DhcpOptionsId": "dopt-00000000000000000"},
+         "InvalidDhcpOptionID.NotFound"),
+    ):  # fmt: skip
+        assert code(call, **absent, DryRun=True) == expected
+    vpc = full.describe_vpcs()["Vpcs"][0]["VpcId"]
+    told = refusal(full.delete_vpc, VpcId=vpc, DryRun=True)
+    assert parts(told) == DRY_RUN, "it is in use"
+
+
+def test_a_dry_run_of_some_actions_reads_none_of_their_values(both: tuple[Any, Any]) -> None:
+    full, reader = both
+    for name, params in (
+        ("create_key_pair", {"KeyName": "k", "KeyFormat": "bad"}),
+        ("create_dhcp_options", {"DhcpConfigurations": [{"Key": "bad", "Values": ["x"]}]}),
+        ("create_launch_template", {"LaunchTemplateName": "taken", "LaunchTemplateData": {}}),
+    ):
+        assert parts(refusal(getattr(full, name), **params, DryRun=True)) == DRY_RUN
+        told = refusal(getattr(reader, name), **params, DryRun=True)
+        assert told.code == "UnauthorizedOperation"
 
 
 def test_every_served_action_has_a_dry_run_if_ec2_has_one(plane: Plane) -> None:

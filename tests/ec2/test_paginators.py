@@ -18,6 +18,7 @@ from ec2.ground import Ground
 from exercises.catalogue import own, paged, pages_of
 from exercises.requests import lists
 from plane import Plane
+from sametoken.ec2.kit import unpaged
 
 Document = dict[str, Any]
 
@@ -73,6 +74,17 @@ def test_a_paginator_shows_each_once_and_the_same_as_one_answer(still: Plane, na
     together = [one for page in pages for one in page]
     assert together == whole
     assert len({json.dumps(one, default=str, sort_keys=True) for one in whole}) == len(whole)
+
+
+@pytest.mark.parametrize("name", unpaged._REFUSED)
+def test_a_page_of_a_list_of_ids_is_refused_before_the_ids_are_read(
+    still: Plane, name: str
+) -> None:
+    describe = getattr(still.client(keys=still.account("unpaged")), xform_name(name))
+    ids, words = unpaged._REFUSED[name]
+    refused = refusal(describe, **{ids: ["no-id"]}, MaxResults=10)
+    assert (refused.code, refused.message) == ("InvalidParameterCombination", words)
+    assert refusal(describe, **{ids: ["no-id"]}).code != refused.code
 
 
 @pytest.mark.parametrize("name", [one for one in PAGED if "min" in size_of(one).metadata])

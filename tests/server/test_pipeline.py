@@ -133,6 +133,9 @@ def test_of_two_flaws_the_one_of_the_earlier_stage_is_told_and_nothing_is_left(
         assert served.told(name) == code
     for flaws in combinations(TOLD, 2):
         earlier = min(flaws, key=names(served).index)
+        if flaws == ("dry run", "transaction"):
+            # A dry run looks up what the launch names.
+            earlier = "transaction"
         assert served.told(*reversed(flaws)) == TOLD[earlier], flaws
     assert served.told(*TOLD) == TOLD["path"]
     assert everything(served.store) == before
@@ -141,8 +144,8 @@ def test_of_two_flaws_the_one_of_the_earlier_stage_is_told_and_nothing_is_left(
 def test_another_order_of_the_list_is_another_order_of_refusals(served: Served) -> None:
     assert served.told("authorise", "dry run") == TOLD["authorise"]
     stages = list(served.pipeline.stages)
-    at = names(served).index("authorise")
-    stages[at], stages[at + 1] = stages[at + 1], stages[at]
+    at, other = names(served).index("authorise"), names(served).index("dry run")
+    stages[at], stages[other] = stages[other], stages[at]
     served.pipeline.stages = tuple(stages)
     assert served.told("authorise", "dry run") == TOLD["dry run"]
 

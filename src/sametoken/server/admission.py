@@ -1,4 +1,4 @@
-"""Parse, authorise and answer a dry run: the work of stages that need the request alone. Pure.
+"""Parse and authorise: the work of stages that need the request alone. Pure.
 
 `pipeline` calls these in its order, all of them before the transaction that looks the token up.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sametoken.ec2.catalog import ACTIONS
+from sametoken.ec2.kit import rehearsals, unpaged
 from sametoken.ec2.kit.actions import Action, Tokened
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals
@@ -88,7 +89,12 @@ def parse(
             f"The action {name} is part of EC2 but not served by this endpoint yet.",
         )
     codec = model.codec(name)
-    params = codec.parse({name: value for name, value in form.items() if name not in _ENVELOPE})
+    given = {name: value for name, value in form.items() if name not in _ENVELOPE}
+    if name in rehearsals.UNREAD and given.get("DryRun", "").lower() == "true":
+        request = _request(principal, region, name, {"DryRun": True}, request_id)
+        return Admitted(request, action, codec)
+    params = codec.parse(given)
+    unpaged.check(name, params)
     if isinstance(action, Tokened) and "ClientToken" in params:
         grammar = action.token_grammar(codec.token_characters_max)
         token = grammar.parse(params["ClientToken"])
@@ -97,12 +103,18 @@ def parse(
             if token is not None
             else _without(params, "ClientToken")
         )
-    request = Request(
-        principal.account, region, name, params, request_id, principal.access_key_id,
-        principal.access,
-    )  # fmt: skip
+    request = _request(principal, region, name, params, request_id)
     action.validate(request)
     return Admitted(request, action, codec)
+
+
+def _request(
+    principal: Principal, region: str, action: str, params: Document, request_id: str
+) -> Request:
+    return Request(
+        principal.account, region, action, params, request_id, principal.access_key_id,
+        principal.access,
+    )  # fmt: skip
 
 
 def authorise(admitted: Admitted) -> None:
@@ -111,13 +123,15 @@ def authorise(admitted: Admitted) -> None:
         raise refusals.unauthorized()
 
 
-def answer_dry_run(admitted: Admitted) -> Admitted:
-    """Raise DryRunOperation if the caller asked for it; else return `admitted` without DryRun."""
+def is_dry_run(admitted: Admitted) -> bool:
+    return bool(admitted.request.params.get("DryRun"))
+
+
+def without_dry_run(admitted: Admitted) -> Admitted:
+    """Return the request without the parameter DryRun, which says that it is none."""
     request = admitted.request
     if "DryRun" not in request.params:
         return admitted
-    if request.params["DryRun"]:
-        raise refusals.dry_run()
     return replace(admitted, request=replace(request, params=_without(request.params, "DryRun")))
 
 

@@ -13,21 +13,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
+from sametoken.ec2.kit import rehearsals
 from sametoken.ec2.kit.actions import Read
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.ec2.protocol.query import Form, split_form
-from sametoken.ec2.protocol.signing import Signature, read_signature
+from sametoken.ec2.protocol.signing import Signature, claimed_key, read_signature
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.errors import ServiceError, Transient
 from sametoken.server import admission, identity, invocations, other_services, request_log
+from sametoken.server.admission import Admitted
 from sametoken.server.bounds import KIB
 from sametoken.server.brief import Brief
 from sametoken.server.choices import Choices
@@ -56,9 +57,6 @@ REQUESTS_MAX = 256
 
 # A larger body is proven to be somebody's before it is parsed; parsing less takes under a ms.
 UNPROVEN_BYTES_MAX = 8 * KIB
-# Names of the fields in which a signature that is not in a header names its key, and such a key.
-_KEY_FIELDS = (b"AWSAccessKeyId=", b"X-Amz-Credential=")
-_KEY = re.compile(rb"[A-Za-z0-9_]{1,128}")
 
 # Returns an exchange with more fields set, or raises the refusal. A step that has to wait for
 # another thread returns an awaitable, and only for those requests that do wait.
@@ -111,9 +109,9 @@ class Pipeline:
             Stage("throttle", self._spend),
             Stage("parse", self._parse),
             Stage("authorise", self._authorise),
+            Stage("seed", self._seed),
             Stage("dry run", self._answer_dry_run),
             Stage("invocation", self._find_stand_in),
-            Stage("seed", self._seed),
             Stage("prepare", self._prepare),
             # Stages above look no token up, so none of their refusals can bind one.
             Stage("transaction", self._transact),
@@ -209,7 +207,7 @@ class Pipeline:
             signature = self._signature(wire, {})
             prove = partial(_verified, exchange, signature)
             return self._with_principal(signature.access_key_id, prove, exchange)
-        key = _claimed_key(wire.query) or _claimed_key(wire.body)
+        key = claimed_key(wire.query) or claimed_key(wire.body)
         if key is None:
             raise refusals.missing_parameter("AWSAccessKeyId")
         return self._with_principal(key, lambda _: exchange, exchange)
@@ -292,8 +290,17 @@ class Pipeline:
         admission.authorise(known(exchange.admitted))
         return exchange
 
-    def _answer_dry_run(self, exchange: Exchange) -> Exchange:
-        return exchange._replace(admitted=admission.answer_dry_run(known(exchange.admitted)))
+    def _answer_dry_run(self, exchange: Exchange) -> Exchange | Awaitable[Exchange]:
+        admitted = known(exchange.admitted)
+        if admission.is_dry_run(admitted):
+            return self._rehearse(admitted)
+        return exchange._replace(admitted=admission.without_dry_run(admitted))
+
+    async def _rehearse(self, admitted: Admitted) -> Exchange:
+        """Raise DryRunOperation, or the refusal of what the request names and is not there."""
+        look = partial(rehearsals.rehearse, action=admitted.action, request=admitted.request)
+        await self._pools.read(admitted.request.account, lambda: self._store.read(look))
+        raise refusals.dry_run()
 
     def _find_stand_in(self, exchange: Exchange) -> Exchange:
         """Let the SDK's invocation id stand in for a missing token, if an operator chose that."""
@@ -363,16 +370,6 @@ class Pipeline:
             raise executed.error
         codec = known(exchange.admitted).codec
         return exchange.answered(codec.render(known(executed.result), exchange.request_id))
-
-
-def _claimed_key(form: bytes) -> str | None:
-    """Return the key that a form's signature names, without a parse of the form."""
-    for name in _KEY_FIELDS:
-        at = form.find(name)
-        found = None if at < 0 else _KEY.match(form, at + len(name))
-        if found is not None:
-            return found[0].decode("ascii")
-    return None
 
 
 def _verified(exchange: Exchange, signature: Signature, principal: Principal) -> Exchange:

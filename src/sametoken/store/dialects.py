@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 
 from sametoken.store import codec
-from sametoken.store.columns import to_microseconds
+from sametoken.store.columns import from_microseconds, to_microseconds
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
@@ -223,6 +223,11 @@ def plain(value: Any) -> Any:
             return codec.dumps(value)
         case _:
             return value
+
+
+def moment(value: int | None) -> datetime | None:
+    """Return the moment of a number, which a statement written by hand returned; see `plain`."""
+    return None if value is None else from_microseconds(value)
 
 
 def _given(dialect: str, columns: Mapping[str, Any]) -> Any:

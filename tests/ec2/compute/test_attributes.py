@@ -196,6 +196,21 @@ def test_the_source_check_and_the_groups_are_those_of_the_primary_interface(plan
     assert code(call, InstanceId=id, Groups=["default"]) == "InvalidGroupId.Malformed"
 
 
+def test_an_interface_of_several_must_be_named_itself(plane: Plane) -> None:
+    client = plane.client()
+    id = running(client)
+    shown = described(client, id)
+    group = shown["SecurityGroups"][0]["GroupId"]
+    second = client.create_network_interface(SubnetId=shown["SubnetId"])["NetworkInterface"]
+    client.attach_network_interface(
+        InstanceId=id, NetworkInterfaceId=second["NetworkInterfaceId"], DeviceIndex=1
+    )
+    for change in ({"Groups": [group]}, {"SourceDestCheck": {"Value": False}}):
+        told = code(client.modify_instance_attribute, InstanceId=id, **change)
+        assert told == "InvalidInstanceID"
+    assert described(client, id)["SourceDestCheck"]
+
+
 def test_delete_on_termination_is_set_by_device(plane: Plane) -> None:
     client = plane.client()
     id = running(client)

@@ -130,6 +130,10 @@ INVALID = [
     (ebs("/dev/sdf", VolumeSize=8, VolumeType="gp3", Throughput=2001), "InvalidParameterValue"),
     (ebs("/dev/sdf", VolumeSize=8, KmsKeyId="k"), "InvalidParameterDependency"),
     (ebs("/dev/sdf", SnapshotId="snap-00000000000000000"), "InvalidSnapshot.NotFound"),
+    (ebs("no device", VolumeSize=8), "InvalidBlockDeviceMapping"),
+    (ebs("/dev/sda123", VolumeSize=8), "InvalidBlockDeviceMapping"),
+    ({"DeviceName": "/dev/sdf", "VirtualName": "disk0"}, "InvalidBlockDeviceMapping"),
+    ({"DeviceName": "/dev/sdf", "VirtualName": "ephemeral24"}, "InvalidBlockDeviceMapping"),
 ]
 
 
@@ -138,6 +142,11 @@ def test_a_device_that_makes_no_sense_is_refused(
     plane: Plane, mapping: dict[str, Any], expected: str
 ) -> None:
     assert code(plane.client().run_instances, **LAUNCH, **devices(mapping)) == expected
+
+
+def test_a_device_is_mapped_once(plane: Plane) -> None:
+    twice = devices(ebs("/dev/sdf", VolumeSize=8), ebs("/dev/sdf", VolumeSize=9))
+    assert code(plane.client().run_instances, **LAUNCH, **twice) == "InvalidBlockDeviceMapping"
 
 
 def test_a_volume_that_is_to_survive_its_instance_is_available_afterwards(plane: Plane) -> None:

@@ -257,7 +257,7 @@ def test_a_required_parameter_that_is_missing_is_named(plane: Plane, missing: st
         ({"instanceType": "t3.micro"}, "UnknownParameter"),
         ({"MinCount": "one"}, "InvalidParameterValue"),
         ({"EbsOptimized": "yes"}, "InvalidParameterValue"),
-        ({"UserData": "not base64!"}, "InvalidParameterValue"),
+        ({"UserData": "not base64!"}, "InvalidUserData.Malformed"),
     ],
     ids=str,
 )

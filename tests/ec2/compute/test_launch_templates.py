@@ -114,6 +114,67 @@ def test_a_version_that_is_not_there_is_named_as_ec2_names_it(ec2: Any) -> None:
     )
 
 
+def test_versions_are_kept_when_the_default_one_is_among_those_to_delete(ec2: Any) -> None:
+    id = template(ec2, "web", 3)
+    for versions in (["1", "3", "999"], ["$Latest", "$Default"]):
+        refused = code(ec2.delete_launch_template_versions, LaunchTemplateId=id, Versions=versions)
+        assert refused == "InvalidParameterValue"
+    assert numbers(ec2.describe_launch_template_versions(LaunchTemplateId=id)) == [3, 2, 1]
+
+
+def test_the_latest_version_is_the_highest_left_and_no_number_is_given_twice(ec2: Any) -> None:
+    id = template(ec2, "web", 3)
+    told = ec2.delete_launch_template_versions(LaunchTemplateId=id, Versions=["3", "999"])
+    [gone] = told["SuccessfullyDeletedLaunchTemplateVersions"]
+    [absent] = told["UnsuccessfullyDeletedLaunchTemplateVersions"]
+    assert (gone["VersionNumber"], absent["VersionNumber"]) == (3, 999)
+    assert absent["ResponseError"]["Code"] == "launchTemplateVersionDoesNotExist"
+    [shown] = ec2.describe_launch_templates(LaunchTemplateIds=[id])["LaunchTemplates"]
+    assert shown["LatestVersionNumber"] == 2
+    latest = ec2.describe_launch_template_versions(LaunchTemplateId=id, Versions=["$Latest"])
+    assert numbers(latest) == [2]
+    launched = ec2.run_instances(
+        LaunchTemplate={"LaunchTemplateId": id, "Version": "$Latest"}, MinCount=1, MaxCount=1
+    )
+    [tag] = [one for one in launched["Instances"][0]["Tags"] if one["Key"].endswith("version")]
+    assert tag["Value"] == "2"
+    data = {"InstanceType": "t3.small"}
+    made = ec2.create_launch_template_version(LaunchTemplateId=id, LaunchTemplateData=data)
+    assert made["LaunchTemplateVersion"]["VersionNumber"] == 4
+
+
+def test_a_token_whose_template_has_had_versions_stays_used(ec2: Any) -> None:
+    asked = {
+        "LaunchTemplateName": "web", "ClientToken": "used-token",
+        "LaunchTemplateData": {"InstanceType": "t3.micro"},
+    }  # fmt: skip
+    id = ec2.create_launch_template(**asked)["LaunchTemplate"]["LaunchTemplateId"]
+    data = {"InstanceType": "t3.small"}
+    ec2.create_launch_template_version(LaunchTemplateId=id, LaunchTemplateData=data)
+    ec2.delete_launch_template_versions(LaunchTemplateId=id, Versions=["2"])
+    assert code(ec2.create_launch_template, **asked) == "IdempotentParameterMismatch"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"UserData": "not base64"}, "InvalidUserData.Malformed"),
+        ({"MetadataOptions": {"HttpPutResponseHopLimit": 999}}, "InvalidParameterValue"),
+    ],
+)
+def test_a_template_keeps_no_data_that_no_launch_could_use(
+    ec2: Any, data: dict[str, Any], expected: str
+) -> None:
+    assert (
+        code(ec2.create_launch_template, LaunchTemplateName="web", LaunchTemplateData=data)
+        == expected
+    )
+    id = template(ec2, "web", 1)
+    version = {"LaunchTemplateId": id, "LaunchTemplateData": data}
+    assert code(ec2.create_launch_template_version, **version) == expected
+    assert numbers(ec2.describe_launch_template_versions(LaunchTemplateId=id)) == [1]
+
+
 def test_a_version_shows_the_image_that_its_alias_stands_for_where_asked(ec2: Any) -> None:
     id = template(ec2, "web", 1)
     shown = [

@@ -58,6 +58,47 @@ def test_an_entry_has_one_block(
     assert entries(ec2, acl) == before
 
 
+@pytest.mark.parametrize(
+    ("traffic", "expected"),
+    [
+        ({"Protocol": "bogus"}, "InvalidParameterValue"),
+        ({"Protocol": "256"}, "InvalidParameterValue"),
+        ({"Protocol": "6"}, "MissingParameter"),
+        ({"Protocol": "17", "PortRange": {"From": 1}}, "MissingParameter"),
+        ({"Protocol": "6", "PortRange": {"From": 9, "To": 2}}, "InvalidParameterValue"),
+        ({"Protocol": "6", "PortRange": {"From": 9, "To": 65536}}, "InvalidParameterValue"),
+        ({"Protocol": "1"}, "MissingParameter"),
+        ({"Protocol": "1", "IcmpTypeCode": {"Code": -1}}, "MissingParameter"),
+        ({"Protocol": "1", "IcmpTypeCode": {"Type": 256, "Code": 0}}, "InvalidParameterValue"),
+    ],
+)
+def test_an_entry_has_the_ports_or_the_type_of_its_protocol(
+    ec2: Any, vpc: str, traffic: dict[str, Any], expected: str
+) -> None:
+    acl = new_acl(ec2, vpc)
+    asked = {**ALLOW, "CidrBlock": "10.0.0.0/8", **traffic}
+    assert code(ec2.create_network_acl_entry, NetworkAclId=acl, **asked) == expected
+    assert entries(ec2, acl) == []
+
+
+def test_an_entry_keeps_the_number_of_its_protocol_and_what_that_has(ec2: Any, vpc: str) -> None:
+    acl = new_acl(ec2, vpc)
+    ports = {"From": 80, "To": 443}
+    echo = {"Type": 8, "Code": -1}
+    for number, protocol in enumerate(("tcp", "icmp", "-1", "047"), start=1):
+        ec2.create_network_acl_entry(
+            NetworkAclId=acl, RuleNumber=number, Protocol=protocol, RuleAction="deny", Egress=True,
+            CidrBlock="0.0.0.0/0", PortRange=ports, IcmpTypeCode=echo,
+        )  # fmt: skip
+    shown = [
+        (one["Protocol"], one.get("PortRange"), one.get("IcmpTypeCode"))
+        for one in entries(ec2, acl)
+    ]
+    assert shown == [
+        ("6", ports, None), ("1", None, echo), ("-1", None, None), ("47", None, None),
+    ]  # fmt: skip
+
+
 def test_the_block_of_an_entry_is_kept_without_host_bits(ec2: Any, vpc: str) -> None:
     acl = new_acl(ec2, vpc)
     ec2.create_network_acl_entry(NetworkAclId=acl, CidrBlock="10.1.2.3/8", **ALLOW)

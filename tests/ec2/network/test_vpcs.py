@@ -188,14 +188,43 @@ def test_dhcp_options_are_kept_while_a_vpc_uses_them(ec2: Any) -> None:
     "configurations",
     [
         [{"Key": "colour", "Values": ["red"]}],
-        [{"Key": "domain-name", "Values": ["a", "b"]}],
         [{"Key": "domain-name", "Values": []}],
-        [{"Key": "domain-name", "Values": ["a"]}] * 2,
+        [{"Key": "domain-name", "Values": [""]}],
+        [{"Key": "domain-name-servers", "Values": ["nonsense"]}],
+        [{"Key": "netbios-name-servers", "Values": ["fd00::1"]}],
+        [{"Key": "netbios-node-type", "Values": ["x"]}],
+        [{"Key": "netbios-node-type", "Values": ["128"]}],
+        [{"Key": "netbios-node-type", "Values": ["1,2"]}],
+        [{"Key": "ipv6-address-preferred-lease-time", "Values": ["139"]}],
+        [{"Key": "ipv6-address-preferred-lease-time", "Values": ["10m"]}],
+        [{"Key": "ntp-servers", "Values": ["time.example"]}],
     ],
 )
 def test_dhcp_options_that_do_not_exist_are_refused(ec2: Any, configurations: Any) -> None:
     refused = code(ec2.create_dhcp_options, DhcpConfigurations=configurations)
     assert refused == "InvalidParameterValue"
+
+
+def test_values_of_dhcp_options_are_combined_and_kept_as_they_were_written(ec2: Any) -> None:
+    given = [
+        {"Key": "domain-name", "Values": ["a.invalid"]},
+        {"Key": "domain-name-servers", "Values": ["10.0.0.2,10.0.0.3", "AmazonProvidedDNS"]},
+        {"Key": "domain-name", "Values": ["b!.invalid"]},
+        {"Key": "netbios-node-type", "Values": ["-128"]},
+        {"Key": "ipv6-address-preferred-lease-time", "Values": ["00140"]},
+        {"Key": "ntp-servers", "Values": ["fd00:0::1", "fd00:0::1"]},
+    ]
+    made = ec2.create_dhcp_options(DhcpConfigurations=given)["DhcpOptions"]
+    assert {
+        one["Key"]: [value["Value"] for value in one["Values"]]
+        for one in made["DhcpConfigurations"]
+    } == {
+        "domain-name": ["a.invalid", "b!.invalid"],
+        "domain-name-servers": ["10.0.0.2", "10.0.0.3", "AmazonProvidedDNS"],
+        "netbios-node-type": ["-128"],
+        "ipv6-address-preferred-lease-time": ["00140"],
+        "ntp-servers": ["fd00:0::1", "fd00:0::1"],
+    }
 
 
 def test_a_default_vpc_comes_back_whole(ec2: Any) -> None:

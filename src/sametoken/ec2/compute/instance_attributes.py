@@ -26,7 +26,7 @@ from sametoken.resources.kit import rows
 from sametoken.resources.kit.listings import By
 from sametoken.resources.kit.looks import WHOLE
 from sametoken.resources.kit.rows import Row
-from sametoken.resources.network import vpcs
+from sametoken.resources.network import interfaces, vpcs
 from sametoken.resources.storage import volumes
 from sametoken.store.port import Tx
 
@@ -57,6 +57,8 @@ _EMPTY: dict[str, _Changes] = {
     "ramdisk": {"RamdiskId": {}},
     "sriovNetSupport": {"SriovNetSupport": {}},
 }
+# Attributes of an instance's interface, which must be named where it has several.
+_OF_INTERFACE = frozenset({"groupSet", "sourceDestCheck"})
 # EC2 changes these only while the instance is stopped.
 _ONLY_STOPPED = frozenset({"instanceType", "userData", "ebsOptimized"})
 
@@ -106,6 +108,8 @@ def modify_instance_attribute(tx: Tx, request: Request) -> Document:
             f"The instance '{row.id}' is not in the 'stopped' state; stop it to change "
             f"{attribute}.",
         )
+    if attribute in _OF_INTERFACE:
+        interfaces.only_attached_to(tx, row.id)
     _set(tx, row, attribute, value)
     return {}
 

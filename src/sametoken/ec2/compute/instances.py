@@ -18,7 +18,6 @@ from sametoken.ec2.kit.paths import getters
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.spelling import PAGE_MAXIMUM, PAGE_MINIMUM
 from sametoken.ec2.network.interface_documents import instance_interface
-from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.ec2.protocol.xml import LATER, Rendered, around
@@ -237,14 +236,6 @@ def _tested(one: Shown) -> Document:
     return {**one.document, "ReservationId": reservation, "OwnerId": one.row.account}
 
 
-def validate(request: Request) -> None:
-    """Refuse a page of a list of ids, as EC2 does: a caller with a list has no use for pages."""
-    if "InstanceIds" in request.params and "MaxResults" in request.params:
-        raise refusals.invalid_combination(
-            "The parameter instancesSet cannot be used with the parameter maxResults"
-        )
-
-
 def _page(request: Request, found: Callable[[str], Iterator[S]]) -> Page[S]:
     """Return the page asked for, of the instances that `found` yields after an id."""
     return page_in_order(
@@ -294,7 +285,7 @@ def get_console_output(tx: Tx, request: Request) -> Document:
 
 
 ACTIONS: tuple[Action, ...] = (
-    Read("DescribeInstances", describe_instances, validate, prepare=sought, hurries=True),
-    Read("DescribeInstanceStatus", describe_instance_status, validate=validate),
+    Read("DescribeInstances", describe_instances, prepare=sought, hurries=True),
+    Read("DescribeInstanceStatus", describe_instance_status),
     Read("GetConsoleOutput", get_console_output),
 )

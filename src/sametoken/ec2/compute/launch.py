@@ -95,6 +95,14 @@ def perform(tx: Tx, request: Request) -> Made:
     return Made({"reservation": reservation, "instances": ids}, resources=ids)
 
 
+def rehearse(tx: Tx, request: Request) -> None:
+    """Look up what a launch needs, and leave it at that."""
+    resolved, origin = launch_templates.laid_under(tx, request)
+    if resolved is not request:
+        launch_parameters.validate(resolved)
+    _plan(tx, resolved, origin)
+
+
 @dataclass(frozen=True, slots=True)
 class _Choice:
     """Subnets by zone, of which a launch takes one, and the counter of each zone's capacity.
@@ -340,5 +348,6 @@ ACTIONS: tuple[Action, ...] = (
         rules=(_RULES,),
         repeats=doubles("DER"),
         shares=True,
+        rehearse=rehearse,
     ),
 )

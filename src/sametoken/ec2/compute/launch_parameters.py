@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -109,6 +110,7 @@ TAGGABLE = ("instance", "volume", "network-interface")
 USER_DATA_BYTES_MAX = 16 * 1024
 # EC2's default quotas allow at most this many in one request; more would only hold the writer.
 COUNT_MAX = 1000
+_PROFILE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:instance-profile/[!-~]{1,1600}\Z")
 # HOPS_MAX is EC2's largest HttpPutResponseHopLimit (EC2 API reference).
 HOPS_MAX = 64
 
@@ -137,15 +139,30 @@ def _check_options(params: Mapping[str, Any]) -> None:
         raise refusals.invalid_combination("Hibernation and enclaves exclude each other.")
     if params.get("EnclaveOptions", {}).get("Enabled"):
         raise refusals.unsupported("EnclaveOptions.Enabled=true")
-    if len(params.get("IamInstanceProfile", {})) > 1:
+    check_hops(params)
+    _check_profile(params.get("IamInstanceProfile", {}))
+
+
+def check_hops(params: Mapping[str, Any]) -> None:
+    hops = params.get("MetadataOptions", {}).get("HttpPutResponseHopLimit", 1)
+    if not 1 <= hops <= HOPS_MAX:
+        raise ServiceError(
+            "InvalidParameterValue",
+            f"A value of ‘{hops}’ is not valid for http-put-response-hop-limit. Specify a value "
+            f"between 1 and {HOPS_MAX}, and try again.",
+        )
+
+
+def _check_profile(given: Mapping[str, Any]) -> None:
+    """Refuse an ARN that is none of an instance profile; whether the profile is there is IAM's."""
+    if len(given) > 1:
         raise refusals.invalid_combination(
             "The parameter iamInstanceProfile.name may not be used in combination with "
             "iamInstanceProfile.arn"
         )
-    hops = params.get("MetadataOptions", {}).get("HttpPutResponseHopLimit", 1)
-    if not 1 <= hops <= HOPS_MAX:
+    if "Arn" in given and not _PROFILE.match(given["Arn"]):
         raise refusals.invalid_value(
-            "HttpPutResponseHopLimit", hops, f"It is a number from 1 to {HOPS_MAX}."
+            "iamInstanceProfile.arn", given["Arn"][:200], "Invalid IAM Instance Profile ARN"
         )
 
 
@@ -247,7 +264,7 @@ def check_user_data(encoded: str | None) -> None:
         size = len(base64.b64decode(encoded, validate=True))
     except (binascii.Error, ValueError):
         raise ServiceError(
-            "InvalidParameterValue", "Invalid BASE64 encoding of user data"
+            "InvalidUserData.Malformed", "Invalid BASE64 encoding of user data."
         ) from None
     if size > USER_DATA_BYTES_MAX:
         raise ServiceError(

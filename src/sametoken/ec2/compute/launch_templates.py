@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from sametoken.ec2.compute.launch_parameters import check_hops, check_user_data
 from sametoken.ec2.kit.actions import Action, Change, Read, Tokened
 from sametoken.ec2.kit.describing import describe
 from sametoken.ec2.kit.filters import compile_filters
-from sametoken.ec2.kit.nouns import requested_tags
+from sametoken.ec2.kit.nouns import requested_tags, shown_members
 from sametoken.ec2.kit.packing import packed, unpacked
 from sametoken.ec2.kit.paging import page, scope_of
 from sametoken.ec2.kit.parameters import check_tag_specifications
@@ -56,6 +57,10 @@ VERSION_FILTERS = {
 _VERSION_MAX = 10**NUMBER_DIGITS_MAX - 1
 # Names that stand for a version of any template.
 _STANDING_FOR = {"$Latest", "$Default"}
+_NO_SUCH_VERSION = {
+    "Code": "launchTemplateVersionDoesNotExist",
+    "Message": "The launch template version does not exist.",
+}
 # Least and most items of a page, of templates and of versions.
 _PAGES = (1, 200)
 
@@ -63,6 +68,14 @@ _PAGES = (1, 200)
 def validate(request: Request) -> None:
     check_tag_specifications(request.params, (TEMPLATE.name,))
     refuse_operator(request)
+    check_data(request)
+
+
+def check_data(request: Request) -> None:
+    """Refuse data that no launch could use, as far as EC2 looks at it before one."""
+    data = request.params["LaunchTemplateData"]
+    check_user_data(data.get("UserData"))
+    check_hops(data)
 
 
 def refuse_operator(request: Request) -> None:
@@ -98,7 +111,7 @@ def perform_create(tx: Tx, request: Request) -> Made:
 
 def view_create(tx: Tx, request: Request, identities: Identities) -> Document:
     row = _living(tx, identities["id"])
-    if row.doc["LatestVersionNumber"] != 1:
+    if stored.last_number(row) != 1:
         raise ServiceError("IdempotentParameterMismatch", USED)
     return {"LaunchTemplate": show(row)}
 
@@ -112,7 +125,7 @@ def _living(tx: Tx, id: str) -> Row:
 
 def show(row: Row) -> Document:
     """EC2's LaunchTemplate."""
-    return {**row.doc, "LaunchTemplateId": row.id, "CreateTime": row.created_at}
+    return {**shown_members(row), "LaunchTemplateId": row.id, "CreateTime": row.created_at}
 
 
 def show_version(template: Row, row: Row, request: Request) -> Document:
@@ -142,9 +155,12 @@ def perform_version(tx: Tx, request: Request) -> Made:
     if "SourceVersion" in params:
         source = stored.version(tx, template, params["SourceVersion"])
         data = {**source.doc["LaunchTemplateData"], **data}
-    number = template.doc["LatestVersionNumber"] + 1
+    number = stored.last_number(template) + 1
     row = stored.add_version(tx, template, number, data, params.get("VersionDescription"))
-    rows.change(tx, TEMPLATE, template, LatestVersionNumber=number)
+    rows.change(
+        tx, TEMPLATE, template, LatestVersionNumber=number,
+        private={**template.private, "last": number},
+    )  # fmt: skip
     return Made({"template": template.id, "version": row.id}, resources=[row.id])
 
 
@@ -174,26 +190,35 @@ def delete(tx: Tx, request: Request) -> Document:
 
 
 def delete_versions(tx: Tx, request: Request) -> Document:
-    """Delete versions except the default one; return successes and refusals side by side."""
+    """Delete versions; return those that are gone beside those that were not there.
+
+    All are refused if the default version is among them (captured).
+    """
     template = _template(tx, request, lock=True)
+    numbers = [stored.number_of(template, wanted) for wanted in request.params["Versions"]]
+    if template.doc["DefaultVersionNumber"] in numbers:
+        raise ServiceError(
+            "InvalidParameterValue",
+            "The default version cannot be deleted. Either specify another version as default or "
+            "delete the launch template.",
+        )
     gone: list[Document] = []
     kept: list[Document] = []
-    for wanted in request.params["Versions"]:
+    for number in numbers:
         named: Document = {
             "LaunchTemplateId": template.id,
             "LaunchTemplateName": template.doc["LaunchTemplateName"],
+            "VersionNumber": number,
         }
-        named["VersionNumber"] = number = stored.number_of(template, wanted)
         row = stored.find_version(tx, template, number)
         if row is None:
-            error = ("launchTemplateVersionDoesNotExist", f"There is no version {number}.")
-        elif number == template.doc["DefaultVersionNumber"]:
-            error = ("unexpectedError", "The default version cannot be deleted.")
+            kept.append({**named, "ResponseError": _NO_SUCH_VERSION})
         else:
             endings.end(tx, VERSION, row, cause="DeleteLaunchTemplateVersions")
             gone.append(named)
-            continue
-        kept.append({**named, "ResponseError": dict(zip(("Code", "Message"), error, strict=True))})
+    if gone:
+        left = stored.versions(tx, template)[0].doc["VersionNumber"]
+        rows.change(tx, TEMPLATE, template, LatestVersionNumber=left)
     return {
         "SuccessfullyDeletedLaunchTemplateVersions": gone,
         "UnsuccessfullyDeletedLaunchTemplateVersions": kept,
@@ -333,6 +358,7 @@ ACTIONS: tuple[Action, ...] = (
         "CreateLaunchTemplateVersion",
         perform_version,
         view_version,
+        validate=check_data,
         grammar=GRAMMAR,
         mismatch=USED,
         deleted=USED,

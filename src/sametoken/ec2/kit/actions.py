@@ -91,6 +91,7 @@ class Tokened:
     this action; `{token}` stands for the token. `deleted` is what a repeat is refused with once
     what it made is gone; None: it is answered with what is left. `shares`: it usually changes and
     locks no row that was there before, so requests of one account may share a transaction.
+    `rehearse` is the part of a dry run beyond the ids that a request names; it changes nothing.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Tokened:
     deleted: str | None = None
     repeats: Repeats = ()
     shares: bool = False
+    rehearse: Callable[[Tx, Request], None] | None = None
     mutates: bool = True
 
     def token_grammar(self, characters_max: int | None) -> TokenGrammar:

@@ -134,19 +134,12 @@ def _target(tx: Tx, request: Request) -> Row:
             )
         return interface
     owner = rows.get(tx, INSTANCE, account, region, [params["InstanceId"]])[0]
-    found = interfaces.attached_to(tx, owner.id)
     if owner.state not in (InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.STOPPED):
         raise ServiceError(
             "InvalidInstanceID",
             f"The {owner.state} instance '{owner.id}' is not in a valid state for this operation.",
         )
-    if len(found) > 1:
-        raise ServiceError(
-            "InvalidInstanceID",
-            f"There are multiple interfaces attached to instance '{owner.id}'. Please specify an "
-            "interface ID for the operation instead.",
-        )
-    return found[0]
+    return interfaces.only_attached_to(tx, owner.id)
 
 
 def _private_address(request: Request, interface: Row) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,6 +60,7 @@ _FORMAT = (
     "${protocol} ${packets} ${bytes} ${start} ${end} ${action} ${log-status}"
 )
 _INTERVAL = 600
+_DESTINATION = re.compile(r"arn:aws[a-z-]*:(?:s3|logs|firehose):[a-z0-9-]*:[0-9]*:\S*\Z")
 _CLOUD_WATCH = "cloud-watch-logs"
 # EC2's defaults for the files of a flow log in a bucket.
 _FILES = {"FileFormat": "plain-text", "HiveCompatiblePartitions": False, "PerHourPartition": False}
@@ -90,6 +92,8 @@ def _check_destination(params: Mapping[str, Any]) -> None:
         refused = "Please only provide LogGroupName or only provide LogDestination."
     if params.get("DestinationOptions") and params.get("LogDestinationType") != "s3":
         refused = "DestinationOptions are only for flow logs that are published to s3."
+    if not refused and not _DESTINATION.match(params.get("LogDestination", "arn:aws:s3:::")):
+        refused = f"LogDestination: {params['LogDestination'][:200]} is not a valid ARN."
     if refused:
         raise ServiceError("InvalidParameter", refused)
 

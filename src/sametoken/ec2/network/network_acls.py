@@ -11,6 +11,7 @@ from sametoken.ec2.kit.parameters import asked_block
 from sametoken.ec2.kit.repeats import conflicts, doubles, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, deleting, describing
+from sametoken.ec2.network import acl_traffic
 from sametoken.ec2.network.route_tables import DELETED, GRAMMAR, MISMATCH
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
@@ -174,7 +175,9 @@ def _asked_entry(request: Request) -> Document:
         raise refusals.invalid_value(
             "ruleNumber", entry["RuleNumber"], f"It must be from 1 to {RULE_NUMBER_MAX}."
         )
-    return entry | _asked_block(entry)
+    traffic = acl_traffic.asked_traffic(entry)
+    plain = {name: entry[name] for name in ("Egress", "RuleAction", "RuleNumber")}
+    return {**plain, **_asked_block(entry), **traffic}
 
 
 def _asked_block(entry: Document) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from sametoken.ec2.kit.actions import Action, Read
 from sametoken.ec2.kit.filters import Getter, compile_filters, tag_filters, tags_of_document
 from sametoken.ec2.kit.nouns import Noun, Parents, arn, named, shown_members
 from sametoken.ec2.kit.paging import page, scope_of
+from sametoken.ec2.kit.parameters import asked_block
 from sametoken.ec2.kit.paths import getters
 from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
@@ -36,6 +38,11 @@ PREFIX_LIST = Kind(
                        deleted=""),
     quota=Quota(100),
 )  # fmt: skip
+SERVICE_PREFIX = "com.amazonaws"
+_NETWORKS: Mapping[str, type[ipaddress.IPv4Network] | type[ipaddress.IPv6Network]] = {
+    "IPv4": ipaddress.IPv4Network,
+    "IPv6": ipaddress.IPv6Network,
+}
 # Source: EC2 API reference, DescribePrefixLists, "Filters".
 SERVICE_FILTERS = {"prefix-list-id": "PrefixListId", "prefix-list-name": "PrefixListName"}
 # Least and most entries of a page.
@@ -46,19 +53,34 @@ GRAMMAR = TokenGrammar(characters_max=255)
 
 def _validate(request: Request) -> None:
     params = request.params
-    if params["AddressFamily"] not in ("IPv4", "IPv6"):
+    if params["AddressFamily"] not in _NETWORKS:
         raise refusals.invalid_value("AddressFamily", params["AddressFamily"], "IPv4 or IPv6.")
+    _check_name(params["PrefixListName"])
     if len(params.get("Entries", [])) > params["MaxEntries"]:
         raise refusals.invalid_combination("There are more Entries than MaxEntries allows")
-    _refuse_twice(params.get("Entries", []))
+    _asked_entries(params["AddressFamily"], params.get("Entries", []))
 
 
-def _refuse_twice(entries: Sequence[Document]) -> None:
-    """Refuse a block that is given twice: the block is the entry's name."""
-    blocks = [one["Cidr"] for one in entries]
+def _check_name(name: str) -> None:
+    """Refuse the names that AWS keeps: "Cannot start with com.amazonaws" (EC2 API reference)."""
+    if name.startswith(SERVICE_PREFIX):
+        raise refusals.invalid_value(
+            "PrefixListName", name, f"A name cannot start with {SERVICE_PREFIX}."
+        )
+
+
+def _asked_entries(family: str, entries: Sequence[Document]) -> list[Document]:
+    """Return entries with their blocks as EC2 stores them: a block is the entry's name.
+
+    Raises if a block is malformed, of another family, or given twice.
+    """
+    network = _NETWORKS[family]
+    found = [{**one, "Cidr": str(asked_block("Cidr", network, one["Cidr"]))} for one in entries]
+    blocks = [one["Cidr"] for one in found]
     for block in blocks:
         if blocks.count(block) > 1:
             raise refusals.invalid_value("Cidr", block, "It is given twice.")
+    return found
 
 
 def _build(tx: Tx, request: Request, parents: Parents) -> Document:
@@ -66,7 +88,7 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
     return {
         **{name: params[name] for name in ("PrefixListName", "AddressFamily", "MaxEntries")},
         "Version": 1,
-        "private": {"entries": params.get("Entries", [])},
+        "private": {"entries": _asked_entries(params["AddressFamily"], params.get("Entries", []))},
     }
 
 
@@ -101,9 +123,9 @@ def _modify(tx: Tx, request: Request, row: Row) -> Row:
     version = row.doc["Version"]
     if params.get("CurrentVersion", version) != version:
         raise ServiceError("PrefixListVersionMismatch", f"{row.id} is at version {version} by now.")
-    removed = {one["Cidr"] for one in params.get("RemoveEntries", [])}
-    added = params.get("AddEntries", [])
-    _refuse_twice(added)
+    family = row.doc["AddressFamily"]
+    removed = {one["Cidr"] for one in _asked_entries(family, params.get("RemoveEntries", []))}
+    added = _asked_entries(family, params.get("AddEntries", []))
     replaced = removed | {one["Cidr"] for one in added}
     kept = [one for one in row.private["entries"] if one["Cidr"] not in replaced]
     entries = [*kept, *added]
@@ -114,6 +136,7 @@ def _modify(tx: Tx, request: Request, row: Row) -> Row:
         )
     changes: dict[str, Any] = {"MaxEntries": most, "private": {"entries": entries}}
     if "PrefixListName" in params:
+        _check_name(params["PrefixListName"])
         changes["PrefixListName"] = params["PrefixListName"]
     if removed or added:
         changes["Version"] = version + 1

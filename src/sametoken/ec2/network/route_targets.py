@@ -96,7 +96,7 @@ def asked(tx: Tx, request: Request, vpc: str) -> Document:
             "networks",
         )
     if row.kind == INSTANCE.name:
-        return {"NetworkInterfaceId": _only_interface(tx, row).id}
+        return {"NetworkInterfaceId": interfaces.only_attached_to(tx, row.id).id}
     return {name: row.id}
 
 
@@ -127,21 +127,6 @@ def _networks(row: Row) -> list[str]:
     if "Attachments" in row.doc:
         return [one["VpcId"] for one in row.doc["Attachments"]]
     return [row.doc["VpcId"]]
-
-
-def _only_interface(tx: Tx, instance: Row) -> Row:
-    """Return the interface through which an instance routes, which must be its only one.
-
-    The wording of the refusal is as seen with several.
-    """
-    attached = interfaces.attached_to(tx, instance.id)
-    if len(attached) != 1:
-        raise ServiceError(
-            "InvalidInstanceID",
-            f"There are multiple interfaces attached to instance '{instance.id}'. Please specify "
-            "an interface ID for the operation instead.",
-        )
-    return attached[0]
 
 
 def shown(tx: Tx, tables: Sequence[Row]) -> list[Document]:

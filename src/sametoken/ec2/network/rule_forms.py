@@ -20,6 +20,7 @@ from sametoken.resources.network.security_groups import PEERS
 # Names that EC2 shows for protocols, even when a request gives their numbers.
 _NAMES = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6", "all": "-1"}
 _NUMBER = re.compile(r"[0-9]{1,3}\Z")
+_DESCRIPTION = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]*\Z")
 _WITH_PORTS = frozenset({"tcp", "udp"})
 _WITH_TYPES = frozenset({"icmp", "icmpv6"})
 PORT_MAX = 65535
@@ -103,9 +104,11 @@ def from_rule_request(asked: Rule, *, is_egress: bool) -> Document:
 def checked_description(text: str | None) -> Document:
     if not text:
         return {}
-    if len(text) > DESCRIPTION_CHARACTERS_MAX:
-        raise refusals.invalid_value(
-            "description", text[:200], f"At most {DESCRIPTION_CHARACTERS_MAX} characters."
+    if len(text) > DESCRIPTION_CHARACTERS_MAX or not _DESCRIPTION.match(text):
+        raise ServiceError(
+            "InvalidParameterValue",
+            "Invalid rule description. Valid descriptions are strings less than 256 characters "
+            "from the following set:  a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*",
         )
     return {"Description": text}
 

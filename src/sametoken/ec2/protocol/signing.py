@@ -27,7 +27,7 @@ from sametoken.ec2.protocol import refusals, sigv2, sigv4
 from sametoken.ec2.protocol.query import Form
 from sametoken.ec2.protocol.wire import Signature, WireRequest, incomplete_signature, is_region
 
-__all__ = ["SIGNATURE_PARAMETERS", "Signature", "WireRequest", "read_signature"]
+__all__ = ["SIGNATURE_PARAMETERS", "Signature", "WireRequest", "claimed_key", "read_signature"]
 
 # Parameters of the signature. No action has a parameter of these names, so they are left out before
 # an action's parser, which would refuse them as unknown, sees the form.
@@ -37,6 +37,9 @@ SIGNATURE_PARAMETERS: frozenset[str] = sigv2.FORM_PARAMETERS | sigv4.QUERY_PARAM
 # end in one of them, two different requests could have the same text to sign.
 _METHOD = re.compile("[!-~]*")
 _TARGET = re.compile(rb"[!-~\x80-\xff]*")
+# Names of the fields in which a signature that is not in a header names its key, and such a key.
+_KEY_FIELDS = (b"AWSAccessKeyId=", b"X-Amz-Credential=")
+_KEY = re.compile(rb"[A-Za-z0-9_]{1,128}")
 _SESSION_TOKENS = frozenset({"X-Amz-Security-Token", "SecurityToken"})
 
 
@@ -93,3 +96,13 @@ def _refuse_sessions(request: WireRequest, form: Form, names: set[str]) -> None:
             "Session tokens are not supported at this endpoint. "
             "Sign with an account's own access key, and unset AWS_SESSION_TOKEN."
         )
+
+
+def claimed_key(form: bytes) -> str | None:
+    """Return the key that a form's signature names, without a parse of the form."""
+    for name in _KEY_FIELDS:
+        at = form.find(name)
+        found = None if at < 0 else _KEY.match(form, at + len(name))
+        if found is not None:
+            return found[0].decode("ascii")
+    return None

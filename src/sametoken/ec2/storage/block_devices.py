@@ -5,6 +5,8 @@ The only I/O is to look up the size of a snapshot that the request names.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from sametoken.ec2.kit.request import Request
@@ -32,6 +34,10 @@ SIZES_GIB = {
 IOPS = {"gp3": (3000, 80000), "io1": (100, 64000), "io2": (100, 256000)}
 THROUGHPUT_MIBPS = {"gp3": (125, 2000)}
 DEFAULT_TYPE = "gp2"
+# Names of devices, from "Device names for volumes on Amazon EC2 instances" (EC2 user guide); on
+# Windows they begin with xvd.
+_DEVICE = re.compile(r"(?:/dev/)?(?:sd|xvd|hd)[a-z]{1,2}[0-9]{0,2}\Z")
+_VIRTUAL = re.compile(r"ephemeral(?:[0-9]|1[0-9]|2[0-3])\Z")
 # EC2's defaults for a gp3 volume.
 _GP3_IOPS, GP3_THROUGHPUT = 3000, 125
 # EC2 gives gp2 three IOPS a GiB, at least 100, at most 16,000.
@@ -59,10 +65,9 @@ def mint_volumes(tx: Tx, planned: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _merged(tx: Tx, request: Request, image: Document) -> list[Document]:
     merged = {one["DeviceName"]: dict(one) for one in image["BlockDeviceMappings"]}
+    _check_devices(request.params.get("BlockDeviceMappings", ()))
     for given in request.params.get("BlockDeviceMappings", ()):
-        name = given.get("DeviceName")
-        if name is None:
-            raise refusals.missing_parameter("BlockDeviceMapping.DeviceName")
+        name = given["DeviceName"]
         if "NoDevice" in given:
             merged.pop(name, None)
             continue
@@ -76,6 +81,27 @@ def _merged(tx: Tx, request: Request, image: Document) -> list[Document]:
             )
         merged[name] = {"DeviceName": name, "Ebs": ebs}
     return list(merged.values())
+
+
+def _check_devices(given: Sequence[Document]) -> None:
+    """Refuse mappings without a device's name, or with one that is none, or is there twice."""
+    for one in given:
+        name = one.get("DeviceName")
+        if name is None:
+            raise refusals.missing_parameter("BlockDeviceMapping.DeviceName")
+        if not _DEVICE.match(name):
+            raise ServiceError("InvalidBlockDeviceMapping", f"Invalid device name {name[:200]}")
+        if sum(name == other.get("DeviceName") for other in given) > 1:
+            raise ServiceError(
+                "InvalidBlockDeviceMapping",
+                f"The device '{name}' is used in more than one block-device mapping",
+            )
+        virtual = one.get("VirtualName")
+        if virtual is not None and not _VIRTUAL.match(virtual):
+            raise ServiceError(
+                "InvalidBlockDeviceMapping",
+                f"Invalid virtual name {virtual[:200]}: use ephemeral0 to ephemeral23",
+            )
 
 
 def _root_snapshot(image: Document) -> str:

@@ -84,6 +84,11 @@ def versions(tx: Tx, template: Row) -> list[Row]:
     return sorted(found, key=lambda row: -int(row.doc["VersionNumber"]))
 
 
+def last_number(template: Row) -> int:
+    """The highest number that a version has had, also of those that are deleted."""
+    return int(template.private.get("last", template.doc["LatestVersionNumber"]))
+
+
 def number_of(template: Row, wanted: str | None) -> int:
     """The number of a wanted version: `$Latest`, `$Default`, a number; None is the default."""
     match wanted:

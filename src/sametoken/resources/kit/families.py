@@ -9,8 +9,7 @@ from sametoken.resources.kit import rows
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.kit.written import written_by
 from sametoken.store.codec import loads_document
-from sametoken.store.columns import from_microseconds
-from sametoken.store.dialects import Text
+from sametoken.store.dialects import Text, moment
 from sametoken.store.port import Tx
 
 # In the order of the fields of `Row`.
@@ -50,7 +49,9 @@ def _row(found: Sequence[Any]) -> Row:
         id, kind, account, region, state, doc, created_us, zone, name, client_token, gone_us,
         version,
     ) = found  # fmt: skip
+    created_at = moment(created_us)
+    assert created_at is not None, "the column takes no NULL"
     return Row(
-        id, kind, account, region, state, loads_document(doc), from_microseconds(created_us), zone,
-        name, client_token, None if gone_us is None else from_microseconds(gone_us), version,
+        id, kind, account, region, state, loads_document(doc), created_at, zone, name,
+        client_token, moment(gone_us), version,
     )  # fmt: skip

@@ -7,7 +7,7 @@ version that was read (`Stale`), and the rows that stand under a row that ends (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from operator import attrgetter
@@ -20,9 +20,9 @@ from sametoken.resources.kit import regions, traits, transitions
 from sametoken.resources.kit.kinds import KINDS, Kind
 from sametoken.resources.kit.regions import Place
 from sametoken.resources.kit.written import written_by
-from sametoken.store.codec import Encoded, dumps
-from sametoken.store.columns import Moment, to_microseconds
-from sametoken.store.dialects import inserting
+from sametoken.store.codec import Encoded
+from sametoken.store.columns import Moment
+from sametoken.store.dialects import inserting, plain
 from sametoken.store.port import Stale, Tx
 
 metadata = sa.MetaData()
@@ -123,8 +123,7 @@ class Row:
 # Columns in the order of the fields of `Row`, as `from_record` needs them.
 _COLUMNS = [one.name for one in fields(Row) if one.name in RESOURCE.c]
 _VALUES = attrgetter(*_COLUMNS)
-_DOC = _COLUMNS.index("doc")
-_CREATED, _GONE = _COLUMNS.index("created_at"), _COLUMNS.index("gone_at")
+_DOC, *_MOMENTS = (_COLUMNS.index(name) for name in ("doc", "created_at", "gone_at"))
 # The columns that every selection of rows begins with.
 STORED = sa.select(*(RESOURCE.c[name] for name in _COLUMNS))
 _IN_IDS = RESOURCE.c.id.in_(sa.bindparam("ids", expanding=True))
@@ -187,10 +186,8 @@ def _encoded(row: Row) -> Row:
 def _written(row: Row) -> list[Any]:
     """Return the values of `_COLUMNS` as drivers take them."""
     values = list(_VALUES(row))
-    values[_DOC] = dumps(row.doc)
-    values[_CREATED] = to_microseconds(row.created_at)
-    if row.gone_at is not None:
-        values[_GONE] = to_microseconds(row.gone_at)
+    for place in (_DOC, *_MOMENTS):
+        values[place] = plain(values[place])
     return values
 
 
@@ -227,10 +224,9 @@ def find_living(
     return row if (row.kind, row.account, row.region) == (kind.name, account, region) else None
 
 
-def existing(tx: Tx, ids: Iterable[str]) -> set[str]:
+def existing(tx: Tx, ids: Collection[str]) -> set[str]:
     """Return those of `ids` that have a row or tombstone."""
-    wanted = list(ids)
-    return {row.id for row in tx.execute(_EXISTING, {"ids": wanted})} if wanted else set()
+    return {row.id for row in tx.execute(_EXISTING, {"ids": list(ids)})} if ids else set()
 
 
 def zone_of(tx: Tx, kind: Kind, account: str, region: str, id: str) -> str:

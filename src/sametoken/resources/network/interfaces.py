@@ -204,6 +204,18 @@ def attached_to(tx: Tx, instance: str) -> list[Row]:
     return sorted(found, key=lambda one: int(one.doc["Attachment"]["DeviceIndex"]))
 
 
+def only_attached_to(tx: Tx, instance: str) -> Row:
+    """The only interface of an instance, locked. Raises where the caller must name one."""
+    attached = attached_to(tx, instance)
+    if len(attached) != 1:
+        raise ServiceError(
+            "InvalidInstanceID",
+            f"There are multiple interfaces attached to instance '{instance}'. Please specify an "
+            "interface ID for the operation instead.",
+        )
+    return attached[0]
+
+
 def _attachment(
     tx: Tx, account: str, instance: str, device_index: int, *, deletes: bool
 ) -> dict[str, Any]:
