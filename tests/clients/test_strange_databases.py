@@ -38,6 +38,7 @@ READING: Mapping[Words, Words] = {
     ("tokens", "list"): (),
     ("tokens", "explain"): ("known",),
     ("limits", "list"): (),
+    ("clock",): (),
     ("env",): (),
     ("run",): ("true",),
 }

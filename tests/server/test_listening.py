@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from cryptography import x509
@@ -17,7 +21,17 @@ from sametoken.errors import Misconfigured
 from sametoken.server.edge import Listener, bind
 from sametoken.server.turns import Endpoint
 from server.running import running
-from server.wire import HASTY, POST, UNHURRIED, Direct, assert_refused, say_what_came, wire
+from server.wire import (
+    GET,
+    HASTY,
+    PATIENCE_SECONDS,
+    POST,
+    UNHURRIED,
+    Direct,
+    assert_refused,
+    say_what_came,
+    wire,
+)
 
 # For edges that answer nobody.
 SILENT = Direct(say_what_came)
@@ -101,6 +115,28 @@ def test_a_caller_that_never_shakes_hands_is_cut(
         wire(where) as client,
     ):
         assert client.read_to_end() == b""
+
+
+def test_a_socket_counts_while_its_handshake_is_not_done(
+    echo: Endpoint, certificate: tuple[Path, Path]
+) -> None:
+    cert, key = certificate
+    bounds = replace(UNHURRIED, connections_max=1, spare_connections_max=1)
+    with running(echo, bounds, tls_cert=cert, tls_key=key) as where:
+        with wire(where), wire(where), wire(where) as third:
+            assert third.read_to_end() == b""
+        trusting = ssl.create_default_context(cafile=str(cert))
+        until = monotonic() + PATIENCE_SECONDS
+        while monotonic() < until:
+            with (
+                suppress(OSError),
+                socket.create_connection(where) as link,
+                trusting.wrap_socket(link, server_hostname=where[0]) as secure,
+            ):
+                secure.sendall(GET)
+                if secure.recv(64).startswith(b"HTTP/1.1 200 "):
+                    return
+        pytest.fail("no room was made")
 
 
 def test_a_certificate_that_cannot_be_used_is_named(

@@ -53,8 +53,12 @@ class Connections:
 
     def is_spare(self) -> bool:
         """Return whether the connection that was added last may stay, for a probe."""
+        return self.has_room(0)
+
+    def has_room(self, more: int) -> bool:
+        """Return whether there may be so many more connections, spare ones included."""
         most = self.bounds.connections_max + self.bounds.spare_connections_max
-        return not self.draining and self._tally.total() <= most
+        return not self.draining and self._tally.total() + more <= most
 
     def make_room(self, count: int, asking: Member) -> None:
         """Make room for a reply of so many bytes: cut those who have read the least of theirs."""

@@ -11,7 +11,10 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +22,7 @@ from sametoken.errors import Misconfigured
 from sametoken.server.bounds import DEFAULT_BOUNDS, Bounds
 from sametoken.server.connection import Connection
 from sametoken.server.connections import Connections
+from sametoken.server.handshakes import Handshakes
 from sametoken.server.tally import Tally, alone
 from sametoken.server.turns import Endpoint
 from sametoken.world import RealWorld, World
@@ -100,23 +104,33 @@ class Edge:
         """
         listening, tls = self._bound.socket, self._bound.tls
         connections = Connections(self._endpoint, self._bounds, self._world, self._open)
+        connect = partial(Connection, connections)
+        try:
+            async with AsyncExitStack() as ending:
+                if tls is None:
+                    await self._accept(connect, ending)
+                else:
+                    handshakes = Handshakes(connections, tls, connect)
+                    loop = asyncio.get_running_loop()
+                    accepting = loop.create_task(handshakes.accept(listening))
+                    ending.callback(accepting.cancel)
+                await stop.wait()
+        finally:
+            listening.close()
+            await connections.drain()
+
+    async def _accept(self, connect: Callable[[], Connection], ending: AsyncExitStack) -> None:
+        """Accept until `ending`."""
+        listening = self._bound.socket
         server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(connections),
+            connect,
             sock=listening,
             # The event loop also takes so many connections in a turn: of edges that share a
             # socket, the first to wake would take a whole burst.
             backlog=_BACKLOG if self._bound.sharers == 1 else 1,
-            ssl=tls,
-            ssl_handshake_timeout=self._bounds.header_seconds_max if tls else None,
-            ssl_shutdown_timeout=self._bounds.linger_seconds_max if tls else None,
         )
         listening.listen(_BACKLOG)
-        try:
-            await stop.wait()
-        finally:
-            server.close()
-            listening.close()
-            await connections.drain()
+        ending.callback(server.close)
 
 
 def _listen(host: str, port: int) -> socket.socket:
