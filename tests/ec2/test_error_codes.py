@@ -24,6 +24,7 @@ BESIDE = {
     "InvalidSubnetCidrBlockAssociationId.Malformed": "FLD",
     "InvalidTrafficMirrorTargetId.NotFound": "FLD",
     "InvalidTransitGatewayID.NotFound": "FLD",
+    "InvalidUserData.Malformed": "FLD",
     "InvalidVolumeModification.NotFound": "FLD",
     "InvalidVpc.Range": "FLD",
     "InvalidVpcCidrBlockAssociationID.NotFound": "FLD",

@@ -19,7 +19,7 @@ import pytest
 from exercises.catalogue import ACTIONS, inputs
 from sametoken.ec2.kit.nouns import Noun
 from sametoken.ec2.kit.request import Request
-from sametoken.ec2.kit.unserved import REFUSED, TAKEN
+from sametoken.ec2.unserved import REFUSED, TAKEN
 from sametoken.errors import ServiceError
 
 # Parameters that the kit, or the request's stages, use for every action.

@@ -63,6 +63,7 @@ SERVICES_MAY = {
 STOREYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "ec2": (
         ("catalog",),
+        ("unserved",),
         ("compute", "gateways"),
         ("storage",),
         ("network",),

@@ -10,9 +10,9 @@ from sametoken.ec2.compute import family as compute
 from sametoken.ec2.gateways import family as gateways
 from sametoken.ec2.kit.actions import Action, Read
 from sametoken.ec2.kit.repeats import Repeat
-from sametoken.ec2.kit.unserved import refusing
 from sametoken.ec2.network import family as network
 from sametoken.ec2.storage import family as storage
+from sametoken.ec2.unserved import refusing
 from sametoken.resources.kit.quotas import QUOTAS
 
 # QUOTAS has every kind here, since the families that declare them are loaded.

@@ -77,8 +77,7 @@ RESOURCE = sa.Table(
     ),
 )
 
-# EDGE: the rows that stand under others, that is, are attached to or inside them (see `endings`),
-# or under a list of rows that has no row itself (`account_images`).
+# EDGE: the rows that stand under others, that is, are attached to, inside or listed by them.
 EDGE = sa.Table(
     "resource_edge",
     metadata,
@@ -247,8 +246,7 @@ def _look_up(tx: Tx, kind: Kind, place: Place, ids: Sequence[str]) -> dict[str, 
 
 def find_named(tx: Tx, kind: Kind, account: str, region: str, name: str) -> Row | None:
     """Find the living resource with that natural key."""
-    found = list_named(tx, kind, account, region, [name])
-    return found[0] if found else None
+    return next(iter(list_named(tx, kind, account, region, [name])), None)
 
 
 def list_named(tx: Tx, kind: Kind, account: str, region: str, names: Sequence[str]) -> list[Row]:
@@ -318,8 +316,7 @@ def change(
     that. Raises `Stale` if the stored row is not the version that was read, so that no change
     overwrites another's; the store then runs the whole function again.
     """
-    [changed] = change_many(tx, kind, [Move(row, doc, state, cause)])
-    return changed
+    return change_many(tx, kind, [Move(row, doc, state, cause)])[0]
 
 
 def change_many(tx: Tx, kind: Kind, moves: Sequence[Move]) -> list[Row]:
