@@ -50,6 +50,9 @@ _SHOWN = (
 _ACCEPTED: Accepted = {
     **ENVELOPE,
     **dict.fromkeys((*_SHOWN, "ResourceIds", "ResourceType")),
+    "DestinationOptions": dict.fromkeys(
+        ("FileFormat", "HiveCompatiblePartitions", "PerHourPartition")
+    ),
 }
 # EC2's default format and interval (seconds).
 _FORMAT = (
@@ -87,6 +90,8 @@ def _check_destination(params: Mapping[str, Any]) -> None:
         refused = "LogDestination type must be cloud-watch-logs if LogGroupName is provided."
     elif "LogDestination" in params:
         refused = "Please only provide LogGroupName or only provide LogDestination."
+    if params.get("DestinationOptions") and params.get("LogDestinationType") != "s3":
+        refused = "DestinationOptions are only for flow logs that are published to s3."
     if not refused and not _DESTINATION.match(params.get("LogDestination", "arn:aws:s3:::")):
         refused = f"LogDestination: {params['LogDestination'][:200]} is not a valid ARN."
     if refused:
@@ -103,6 +108,8 @@ def perform(tx: Tx, request: Request) -> Made:
     document = {"LogDestinationType": "cloud-watch-logs", "LogFormat": _FORMAT,
                 "MaxAggregationInterval": _INTERVAL}  # fmt: skip
     document |= {name: params[name] for name in _SHOWN if name in params}
+    if "DestinationOptions" in params:
+        document["DestinationOptions"] = {**_FILES, **params["DestinationOptions"]}
     _refuse_existing(tx, request, watched, document)
     _check_quota(tx, request, watched)
     made = [

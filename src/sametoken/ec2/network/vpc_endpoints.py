@@ -137,10 +137,19 @@ def _of_vpc(tx: Tx, request: Request, kind: Kind, ids: Sequence[str], vpc: Row) 
 
 def _furnish(tx: Tx, row: Row) -> None:
     """Make an interface in each subnet that the request names."""
-    ids = []
     subnets = rows.by_ids(tx, row.doc["SubnetIds"])
+    ids = _new_interfaces(tx, row, list(subnets.values()))
+    if row.doc["VpcEndpointType"] == _INTERFACE:
+        zones = sorted({subnet.zone for subnet in subnets.values()})
+        entries = _dns_entries(row, zones, private=row.doc["PrivateDnsEnabled"])
+        rows.change(tx, ENDPOINT, row, NetworkInterfaceIds=ids, DnsEntries=entries)
+
+
+def _new_interfaces(tx: Tx, row: Row, subnets: Sequence[Row]) -> list[str]:
+    """Make an interface of the endpoint in each subnet; return their ids."""
+    ids = []
     groups = rows.by_ids(tx, [group["GroupId"] for group in row.doc["Groups"]])
-    for subnet in subnets.values():
+    for subnet in subnets:
         interface = interfaces.plan_row(
             tx,
             id=mint(tx, INTERFACE.prefix),
@@ -157,10 +166,7 @@ def _furnish(tx: Tx, row: Row) -> None:
         )
         rows.insert(tx, [interface])
         ids.append(interface.id)
-    if row.doc["VpcEndpointType"] == _INTERFACE:
-        zones = sorted({subnet.zone for subnet in subnets.values()})
-        entries = _dns_entries(row, zones, private=row.doc["PrivateDnsEnabled"])
-        rows.change(tx, ENDPOINT, row, NetworkInterfaceIds=ids, DnsEntries=entries)
+    return ids
 
 
 def _dns_entries(row: Row, zones: Sequence[str], *, private: bool) -> list[Document]:
@@ -233,8 +239,9 @@ def delete(tx: Tx, request: Request) -> Document:
 
 
 _CHANGED_WITH = (
-    "AddRouteTableIds", "AddSecurityGroupIds", "DryRun", "PolicyDocument", "PrivateDnsEnabled",
-    "RemoveRouteTableIds", "RemoveSecurityGroupIds", "ResetPolicy", "VpcEndpointId",
+    "AddRouteTableIds", "AddSecurityGroupIds", "AddSubnetIds", "DryRun", "PolicyDocument",
+    "PrivateDnsEnabled", "RemoveRouteTableIds", "RemoveSecurityGroupIds", "RemoveSubnetIds",
+    "ResetPolicy", "VpcEndpointId",
 )  # fmt: skip
 
 
@@ -243,10 +250,11 @@ def _validate_change(request: Request) -> None:
 
 
 def modify(tx: Tx, request: Request) -> Document:
-    """Change the policy, the route tables or the groups of an endpoint."""
+    """Change the policy, the route tables, the subnets or the groups of an endpoint."""
     params = request.params
     row = named(tx, request, ENDPOINT, "VpcEndpointId", lock=True)
     vpc = rows.by_ids(tx, [row.doc["VpcId"]])[row.doc["VpcId"]]
+    row = _resubnet(tx, request, row, vpc)
     changes: Document = {}
     if params.get("ResetPolicy"):
         changes["PolicyDocument"] = FULL_ACCESS
@@ -276,6 +284,30 @@ def modify(tx: Tx, request: Request) -> Document:
             interfaces.set_groups(tx, interface, groups)
     rows.change(tx, ENDPOINT, row, **changes, Groups=groups)
     return {"Return": True}
+
+
+def _resubnet(tx: Tx, request: Request, row: Row, vpc: Row) -> Row:
+    """Move an interface endpoint into other subnets, with an interface in each of them."""
+    params = request.params
+    if "AddSubnetIds" not in params and "RemoveSubnetIds" not in params:
+        return row
+    if row.doc["VpcEndpointType"] != _INTERFACE:
+        raise refusals.invalid_combination("Subnets are not for endpoints of type Gateway")
+    joined = _of_vpc(tx, request, SUBNET, params.get("AddSubnetIds", []), vpc)
+    left = set(params.get("RemoveSubnetIds", []))
+    standing = rows.by_ids(tx, row.doc["NetworkInterfaceIds"], lock=True).values()
+    kept = {one.doc["SubnetId"]: one.id for one in standing if one.doc["SubnetId"] not in left}
+    for one in standing:
+        if one.id not in kept.values():
+            interfaces.delete(tx, one, cause="its endpoint left the subnet")
+    new = [subnet for subnet in joined if subnet.id not in kept]
+    ids = [*kept.values(), *_new_interfaces(tx, row, new)]
+    subnets = [*kept, *(subnet.id for subnet in new)]
+    zones = sorted({one.zone for one in rows.by_ids(tx, subnets).values()})
+    entries = _dns_entries(row, zones, private=row.doc["PrivateDnsEnabled"])
+    return rows.change(
+        tx, ENDPOINT, row, SubnetIds=subnets, NetworkInterfaceIds=ids, DnsEntries=entries
+    )
 
 
 ACTIONS: tuple[Action, ...] = (

@@ -14,7 +14,7 @@ from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.kinds import Kind, Quota, states
 from sametoken.resources.kit.moments import get_moment, kept_moment
 from sametoken.resources.kit.rows import Move, Row
-from sametoken.resources.network import addresses, public_addresses
+from sametoken.resources.network import addresses, ipv6_addresses, public_addresses
 from sametoken.store.codec import Encoded
 from sametoken.store.port import Tx
 
@@ -66,9 +66,9 @@ def plan_row(
 
     With `instance` it is attached at once as EC2 shows it, `attaching` until the network service
     has brought it up; without, it is available. `spec` has EC2's names: Description, DeviceIndex,
-    DeleteOnTermination, InterfaceType, Tags, PublicIp (wanted or not), SourceDestCheck. Two names
+    DeleteOnTermination, InterfaceType, Tags, PublicIp (wanted or not), SourceDestCheck. Others
     are not EC2's: Secondary lists more addresses, SecondaryCount is the number of addresses that
-    the subnet chooses. Raises the refusals of `addresses`.
+    the subnet chooses; for IPv6 see `ipv6_addresses.hold_asked`. Raises the refusals of both.
     """
     address, secondary = _hold_addresses(tx, subnet, id, address, spec)
     doc: dict[str, Any] = {
@@ -83,7 +83,7 @@ def plan_row(
         "SourceDestCheck": spec.get("SourceDestCheck", True),
         "SubnetId": subnet.id,
         "VpcId": subnet.doc["VpcId"],
-        "Ipv6Addresses": [],
+        "Ipv6Addresses": ipv6_addresses.hold_asked(tx, subnet, id, spec),
         "Tags": spec.get("Tags", []),
         "private": {
             "PublicIp": bool(spec.get("PublicIp")),
