@@ -48,5 +48,5 @@ class RetryBudget:
         self.tokens -= self.cost
         return True
 
-    def succeeded(self) -> None:
-        self.tokens = min(self.capacity, self.tokens + 1)
+    def succeeded(self, count: int = 1) -> None:
+        self.tokens = min(self.capacity, self.tokens + count)

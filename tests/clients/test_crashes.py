@@ -62,9 +62,9 @@ IN_STEPS = (
     (Point.WORK_LEASED, 2),
     (Point.STEP_FENCED, 3),
     (Point.STEP_CLAIMED, 4),
-    (Point.STEP_RECORDING, 4),
-    (Point.STEP_ANSWERED, 4),
-    (Point.STEP_RECORDED, 4),
+    (Point.STEP_RECORDING, 3),
+    (Point.STEP_ANSWERED, 2),
+    (Point.STEP_RECORDED, 2),
 )
 # IN_TERMINATION: the points of a termination, five steps, the first of which closes all four
 # services.
@@ -81,7 +81,7 @@ IN_TERMINATION = (
     (Point.STEP_FENCED, 6),
     (Point.STEP_CLAIMED, 2),
     (Point.STEP_RECORDING, 5),
-    *((Point.STEP_ANSWERED, hit) for hit in (1, 5)),
+    *((Point.STEP_ANSWERED, hit) for hit in (1, 2)),
     *((Point.STEP_RECORDED, hit) for hit in (2, 5)),
 )
 

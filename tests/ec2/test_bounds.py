@@ -22,6 +22,7 @@ from sametoken.ec2.network import (
     rule_forms,
     security_groups,
 )
+from sametoken.resources.catalogues.instance_types import INSTANCE_TYPES
 
 WRONG = "InvalidParameterValue"
 
@@ -123,8 +124,12 @@ def test_the_description_of_a_rule_has_255_characters_at_most(client: Any) -> No
     client.authorize_security_group_ingress(**asked("d" * most))
 
 
-def test_an_interface_has_fifty_addresses_at_most(client: Any, subnet: str) -> None:
+def test_an_interface_has_as_many_addresses_as_the_largest_type_takes(
+    client: Any, subnet: str
+) -> None:
     most = interface_addresses.ADDRESSES_MAX
+    types = INSTANCE_TYPES.values()
+    assert most == max(max(one.ipv4_per_interface, one.ipv6_per_interface) for one in types)
     asked = {"SubnetId": subnet, "SecondaryPrivateIpAddressCount": most - 1}
     made = client.create_network_interface(**asked)["NetworkInterface"]
     assert len(made["PrivateIpAddresses"]) == most

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+import importlib.util
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,8 +32,10 @@ from sametoken.ec2.protocol.documents import Document
 from sametoken.ec2.storage.image_forms import IMAGE_FILTERS, describe_images
 from sametoken.errors import ServiceError
 from sametoken.resources.catalogues.geography import REGIONS, zone_by_id, zone_by_name, zones_of
-from sametoken.resources.catalogues.instance_types import INSTANCE_TYPES
+from sametoken.resources.catalogues.instance_types import INSTANCE_TYPES, derived, describe
 
+REPOSITORY = Path(__file__).parents[2]
+WRITER = "docs/instance_types.py"
 ACCOUNT = "000000000001"
 OPERATIONS: dict[str, Callable[[Request], Document]] = {
     "DescribeRegions": describe_regions,
@@ -217,21 +221,41 @@ def test_zones_are_those_of_the_request_s_region_chosen_by_name_id_and_filter() 
 def test_known_types_have_their_known_figures(
     name: str, vcpus: int, gib: float, limits: tuple[int, int], network: str
 ) -> None:
-    size = INSTANCE_TYPES[name].size
-    assert (size.vcpus, size.memory_mib) == (vcpus, int(gib * 1024))
-    assert (size.interfaces, size.ipv4_per_interface) == limits
-    assert size.network == network
+    one = INSTANCE_TYPES[name]
+    assert (one.vcpus, one.fact("MemoryInfo.SizeInMiB")) == (vcpus, int(gib * 1024))
+    assert (one.interfaces, one.ipv4_per_interface) == limits
+    assert one.told("NetworkInfo.NetworkPerformance") == network
 
 
-def test_every_type_is_one_that_botocore_knows_and_adds_up() -> None:
-    assert len(INSTANCE_TYPES) > 250
-    assert INSTANCE_TYPES.keys() <= set(model().shape_for("InstanceType").enum)
+def test_every_type_that_botocore_knows_is_there_and_adds_up() -> None:
+    assert INSTANCE_TYPES.keys() == set(model().shape_for("InstanceType").enum)
     for name, one in INSTANCE_TYPES.items():
         assert one.cores * one.threads_per_core == one.vcpus, name
-        assert one.ebs_attachments_max > 0 and one.architectures, name
-        assert (one.hypervisor is None) == one.bare_metal, name
-        if one.size.ebs_baseline and one.size.ebs_maximum:
-            assert one.size.ebs_baseline <= one.size.ebs_maximum, name
+        assert one.fact("MemoryInfo.SizeInMiB") > 0 and one.architectures, name
+        assert one.interfaces > 0 and one.ipv4_per_interface > 0, name
+        assert one.fact("BareMetal") == (one.fact("Hypervisor") is None), name
+        cards = one.told("NetworkInfo.NetworkCards")
+        assert sum(card["MaximumNetworkInterfaces"] for card in cards) == one.interfaces, name
+        cores = one.told("VCpuInfo.ValidCores")
+        assert one.fact("BareMetal") or cores is None or cores[-1] == one.cores, name
+    assert derived() < INSTANCE_TYPES.keys()
+    assert "p3.2xlarge" in derived() and "m5.large" not in derived()
+
+
+def test_only_the_families_that_are_asked_for_are_decoded() -> None:
+    fresh: Any = type(INSTANCE_TYPES)()
+    assert fresh["t3.micro"] == INSTANCE_TYPES["t3.micro"]
+    assert "x.invalid" not in fresh and "invalid" not in fresh
+    assert list(fresh._families) == ["t3"]
+
+
+def test_the_file_is_as_its_generator_writes_it() -> None:
+    spec = importlib.util.spec_from_file_location("instance_types", REPOSITORY / WRITER)
+    assert spec is not None and spec.loader is not None
+    writer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(writer)
+    facts = {name: writer.facts_of(describe(one)) for name, one in INSTANCE_TYPES.items()}
+    assert writer.written(facts, derived()) == writer.FILE.read_text()
 
 
 def types_of(**params: Any) -> list[str]:
@@ -247,7 +271,10 @@ def test_types_are_chosen_by_name_and_filter() -> None:
             f("processor-info.supported-architecture", "arm64"),
         ]
     )
-    assert found == ["c6g.large", "c7g.large", "c8g.large", "t4g.medium"]
+    assert {"c6g.large", "c7g.large", "c8g.large", "t4g.medium"} <= set(found)
+    assert all(INSTANCE_TYPES[name].vcpus == 2 for name in found)
+    disks = [f("instance-storage-info.disk.size-in-gb", "75"), f("instance-type", "m5*")]
+    assert types_of(Filters=disks) == ["m5ad.large", "m5d.large", "m5dn.large"]
     assert (
         types_of(Filters=[f("vcpu-info.valid-threads-per-core", "1,2"), f("bare-metal", "true")])
         == []

@@ -20,16 +20,24 @@ LISTED = frozenset((Path(__file__).parent / "error_codes.txt").read_text().split
 # Codes that the page has not, each with its evidence, in the words of `ec2/kit/repeats.py`.
 BESIDE = {
     # Terraform's provider and EBS' CSI driver look for these; answers of EC2 are shown in issues.
+    "InvalidCidrBlock.InUse": "FLD",
+    "InvalidSubnetCidrBlockAssociationId.Malformed": "FLD",
     "InvalidTrafficMirrorTargetId.NotFound": "FLD",
     "InvalidTransitGatewayID.NotFound": "FLD",
     "InvalidUserData.Malformed": "FLD",
     "InvalidVolumeModification.NotFound": "FLD",
     "InvalidVpc.Range": "FLD",
+    "InvalidVpcCidrBlockAssociationID.NotFound": "FLD",
     "PrefixListVersionMismatch": "FLD",
     # Steampipe's plugin for AWS looks for these beside the `.NotFound` of each.
     "InvalidAllocationID.Malformed": "FLD",
     "InvalidVpnConnectionID.Malformed": "FLD",
     "InvalidVpnGatewayID.Malformed": "FLD",
+    # By analogy with the two that are seen.
+    "InvalidSubnetCidrBlockAssociationID.NotFound": "DER",
+    "InvalidVpcCidrBlockAssociationId.Malformed": "DER",
+    # The guide of VPCs names the limit, the page no code for it.
+    "CidrLimitExceeded": "MEM",
     # The guide of managed prefix lists names the limit, the page no code for it.
     "PrefixListMaxEntriesExceeded": "MEM",
     # Errors of AWS' HTTP endpoints, for requests of no service: "Common Error Types".

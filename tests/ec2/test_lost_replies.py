@@ -31,8 +31,8 @@ INVOCATION = "0b0c6ac5-54f5-4b5c-8d2a-1f3c4c1f1a11"
 
 
 FIRST = "its first try is refused: say in the request, or in `end_with`, what else it needs"
-# Repeats that make a resource with fewer parts than the first, which holds the one they share.
-EMPTY_HANDED = frozenset({"CreateNatGateway with the same address"})
+# Repeats that make a resource with fewer parts than the first, which holds those they share.
+EMPTY_HANDED = frozenset({"AssociateVpcCidrBlock", "CreateNatGateway with the same address"})
 
 
 def test_every_action_that_changes_anything_says_what_a_repeat_does_and_is_asked_twice() -> None:

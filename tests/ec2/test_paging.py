@@ -18,6 +18,7 @@ from sametoken.ec2.compute.instance_types import describe_instance_types
 from sametoken.ec2.kit.paging import TOKEN_CHARACTERS_MAX, Page, page, range_refused, scope_of
 from sametoken.ec2.kit.request import Request
 from sametoken.errors import ServiceError
+from sametoken.resources.catalogues.instance_types import INSTANCE_TYPES
 
 SCOPE = "scope"
 
@@ -199,6 +200,13 @@ def test_botocores_paginator_collects_every_item_once() -> None:
         PaginationConfig={"PageSize": 50},
     )
     names = [one["InstanceType"] for answer in asked for one in answer["InstanceTypes"]]
-    everything = describe_instance_types(request())["InstanceTypes"]
-    assert names == [one["InstanceType"] for one in everything if one["CurrentGeneration"]]
+    current = [name for name, one in INSTANCE_TYPES.items() if one.fact("CurrentGeneration")]
+    assert names == sorted(current)
     assert sizes[0] == 50 and len(sizes) == -(-len(names) // 50)
+
+
+def test_a_listing_of_types_ends_after_a_page_although_none_was_asked_for() -> None:
+    first = describe_instance_types(request())
+    second = describe_instance_types(request(NextToken=first["NextToken"]))
+    names = [one["InstanceType"] for one in first["InstanceTypes"] + second["InstanceTypes"]]
+    assert names == sorted(INSTANCE_TYPES)[:200]

@@ -40,7 +40,16 @@ def _launch(ground: Ground) -> Document:
         # Name the zone: else it would be the zone of whichever interface has this id when the
         # request arrives, and the auditor could not know in which zone the token is used.
         zone = zone or ground.zone()
+    if "InstanceType" in asked and ground.happens(0.2):
+        asked["CapacityReservationSpecification"] = _reserved(ground)
     return {**asked, "Placement": {"AvailabilityZone": zone}} if zone else asked
+
+
+def _reserved(ground: Ground) -> Document:
+    if ground.knows("capacity-reservation") and ground.happens(0.6):
+        id = ground.known("capacity-reservation")
+        return {"CapacityReservationTarget": {"CapacityReservationId": id}}
+    return {"CapacityReservationPreference": ground.either("none", "capacity-reservations-only")}
 
 
 def stopped(ground: Live) -> str:
@@ -151,6 +160,10 @@ def _group(ground: Ground) -> Document:
 
 _INSTANCE: dict[str, Way] = {
     "ModifyInstanceAttribute": of("instance", "InstanceId", DisableApiTermination={"Value": True}),
+    "ModifyInstanceCapacityReservationAttributes": lambda ground: {
+        "InstanceId": stopped(ground),
+        "CapacityReservationSpecification": {"CapacityReservationPreference": "none"},
+    },
     "MonitorInstances": _instances,
     "RebootInstances": _instances,
     "StartInstances": lambda ground: {"InstanceIds": [stopped(ground)]},

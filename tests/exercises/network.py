@@ -60,6 +60,45 @@ def _assigned(ground: Live) -> Document:
     return {**named, "PrivateIpAddresses": addresses}
 
 
+def _of_amazon(ground: Ground) -> Document:
+    return {"VpcId": ground.own("vpc"), "AmazonProvidedIpv6CidrBlock": True}
+
+
+def _secondary(ground: Ground) -> Document:
+    return {"VpcId": ground.own("vpc"), "CidrBlock": "10.1.0.0/16"}
+
+
+def _without_secondary(ground: Live) -> Document:
+    made = ground.call("AssociateVpcCidrBlock", **_secondary(ground))
+    return {"AssociationId": made["CidrBlockAssociation"]["AssociationId"]}
+
+
+def _with_ipv6(ground: Live) -> Document:
+    """Give a subnet's VPC an IPv6 block, and ask for a part of it."""
+    [subnet] = ground.call("DescribeSubnets", SubnetIds=[ground.own("subnet")])["Subnets"]
+    ground.call("AssociateVpcCidrBlock", VpcId=subnet["VpcId"], AmazonProvidedIpv6CidrBlock=True)
+    [vpc] = ground.call("DescribeVpcs", VpcIds=[subnet["VpcId"]])["Vpcs"]
+    block = vpc["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"].replace("/56", "/64")
+    return {"SubnetId": subnet["SubnetId"], "Ipv6CidrBlock": block}
+
+
+def _without_ipv6(ground: Live) -> Document:
+    made = ground.call("AssociateSubnetCidrBlock", **_with_ipv6(ground))
+    return {"AssociationId": made["Ipv6CidrBlockAssociation"]["AssociationId"]}
+
+
+def _of_ipv6(ground: Live) -> Document:
+    subnet = ground.call("AssociateSubnetCidrBlock", **_with_ipv6(ground))["SubnetId"]
+    made = ground.call("CreateNetworkInterface", SubnetId=subnet)["NetworkInterface"]
+    return {"NetworkInterfaceId": made["NetworkInterfaceId"]}
+
+
+def _assigned_ipv6(ground: Live) -> Document:
+    named = _of_ipv6(ground)
+    made = ground.call("AssignIpv6Addresses", **named, Ipv6AddressCount=1)
+    return {**named, "Ipv6Addresses": made["AssignedIpv6Addresses"]}
+
+
 def _associating(ground: Ground) -> Document:
     interface = ground.own("network-interface")
     return {"AllocationId": ground.own("elastic-ip"), "NetworkInterfaceId": interface}
@@ -118,11 +157,23 @@ EXERCISES = (
         },
     ),
     Exercise(
+        kind="vpc-cidr-block",
+        make="AssociateVpcCidrBlock",
+        ask=_of_amazon,
+        changes={
+            "AssociateVpcCidrBlock with a block": _secondary,
+            "DisassociateVpcCidrBlock": _without_secondary,
+        },
+        unmixed="it is a part of its VPC",
+    ),
+    Exercise(
         kind="subnet",
         make="CreateSubnet",
         ask=_subnet,
         end="DeleteSubnet",
         changes={
+            "AssociateSubnetCidrBlock": _with_ipv6,
+            "DisassociateSubnetCidrBlock": _without_ipv6,
             "CreateDefaultSubnet": _without_default_subnet,
             "ModifySubnetAttribute": of("subnet", "SubnetId", MapPublicIpOnLaunch={"Value": True}),
         },
@@ -146,6 +197,12 @@ EXERCISES = (
             "AssignPrivateIpAddresses by number": of(
                 "network-interface", "NetworkInterfaceId", SecondaryPrivateIpAddressCount=1
             ),
+            "AssignIpv6Addresses by address": after("UnassignIpv6Addresses", _assigned_ipv6),
+            "AssignIpv6Addresses by number": lambda ground: {
+                **_of_ipv6(ground),
+                "Ipv6AddressCount": 1,
+            },
+            "UnassignIpv6Addresses": _assigned_ipv6,
             "AttachNetworkInterface": _attaching,
             "DetachNetworkInterface": after("AttachNetworkInterface", _attaching, "AttachmentId"),
             "ModifyNetworkInterfaceAttribute": of(

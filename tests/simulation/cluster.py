@@ -36,14 +36,14 @@ from sametoken.store.jobs import JobQueue
 from sametoken.store.port import Tx, WouldWait
 from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.loop import Duty, Ripener
-from sametoken.workflow.ports import Service
+from sametoken.workflow.ports import Local, Service
 from sametoken.workflow.runner import Runner
 from simulation.database import Database, Session
 from simulation.fairness import WatchedRunner
 from simulation.hazards import (
     HazardousDriver,
-    HazardousService,
     Hazards,
+    exposed,
     hazardous,
     log_uniform,
 )
@@ -108,7 +108,7 @@ class Node:
         self.engine = sql_engine(b"simulated", records_attempts=True)
         simulation = SimulationSettings(boot_failure_odds=cluster.hazards.swarm.boot_fails)
         self.services = {
-            name: HazardousService(name, self._expose(service), cluster.hazards, self._detach)
+            name: exposed(name, self._expose(service), cluster.hazards, self._detach)
             for name, service in wire_services(
                 self.store, self.engine, self.world, simulation
             ).items()
@@ -130,7 +130,7 @@ class Node:
         ripener = partial(self._drive, Ripener(self.store))
         self.parts.all.append(scheduler.spawn(f"{self.name}/ripener", ripener, self.group))
 
-    def _expose(self, service: Service) -> Service:
+    def _expose(self, service: Service) -> Local:
         """Let a step's effect fail for one instance, and the driver's caller be stopped."""
         hazards = self.cluster.hazards
         if isinstance(service, Steps):

@@ -26,7 +26,7 @@ from sametoken.services.machines import MachineDriver, Wanted
 from sametoken.services.steps import Declaration, Effect
 from sametoken.store.port import Stale, Tx
 from sametoken.workflow.plans import PLANS
-from sametoken.workflow.ports import Done, Fate, Later, Service, StepCall, Verb
+from sametoken.workflow.ports import Done, Fate, Later, Local, Service, StepCall, Verb
 from sametoken.workflow.tokens import TokenForm, step_token
 from simulation.scheduler import MINUTE, SECOND, NodeCrash, Scheduler
 from simulation.swarm import Swarm
@@ -112,6 +112,9 @@ class Hazards:
             raise NodeCrash(point.value)
         if point not in INSIDE:
             self.switch()
+        if point is Point.WORK_LEASED:
+            # Before steps that are taken without a call.
+            self.pause_owner()
 
     def at_commit(self, commit: Callable[[], None]) -> None:
         """Commit, or fail before or after it as a failing disk does."""
@@ -191,6 +194,39 @@ class HazardousService:
             scheduler.note(f"late {verb} refused: {type(fate).__name__}")
         elif isinstance(fate, Exception):
             raise fate
+
+
+@dataclass(frozen=True, slots=True)
+class HazardousLocal(HazardousService):
+    """A service on the node's own database, whose steps the runner takes in its transactions.
+
+    Its effects and its driver are hazardous themselves; the answer to a second half may be lost.
+    """
+
+    inner: Local
+
+    @property
+    def acts_outside(self) -> bool:
+        return self.inner.acts_outside
+
+    def take_many(self, tx: Tx, verb: Verb, calls: Sequence[StepCall]) -> Sequence[Fate]:
+        return self.inner.take_many(tx, verb, calls)
+
+    def finish_many(self, verb: Verb, calls: Sequence[StepCall]) -> list[Fate]:
+        answers = list(self.inner.finish_many(verb, calls))
+        for number in range(len(answers)):
+            if self.hazards.happens(self.hazards.swarm.service_fails):
+                answers[number] = Transient(f"the answer of {self.name} was lost (simulated)")
+        return answers
+
+
+def exposed(
+    name: str, inner: Local, hazards: Hazards, detach: Callable[[str, Callable[[], None]], None]
+) -> HazardousService:
+    """Return a service of a node under hazards: called, or else taken in the runner's own."""
+    if hazards.happens(hazards.swarm.service_called):
+        return HazardousService(name, inner, hazards, detach)
+    return HazardousLocal(name, inner, hazards, detach)
 
 
 @dataclass(frozen=True, slots=True)

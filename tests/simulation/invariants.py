@@ -28,6 +28,7 @@ def check_all(seen: Snapshot, named: Named) -> None:
     _rows_are_named(seen, named)
     _steps_are_taken_once(seen)
     usage.counters_are_what_is_held(seen)
+    usage.places_are_what_instances_take(seen)
     attachments.check_all(seen)
     _nothing_outlives_its_instance(seen)
 

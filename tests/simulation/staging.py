@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from exercises.compute import IMAGE
 from sametoken import faults
@@ -41,11 +42,12 @@ _STEPS_MAX = 5_000
 class Stage:
     """Two nodes without faults, an auditor, and calls that a test sends itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, calls: bool) -> None:
         self.database = database()
         self.database.load(scarce=False)
         self.scheduler = Scheduler(random.Random("stage"), lambda group: None)
-        self.hazards = Hazards(random.Random("calm"), self.scheduler, CALM)
+        swarm = replace(CALM, service_called=float(calls))
+        self.hazards = Hazards(random.Random("calm"), self.scheduler, swarm)
         self.cluster = Cluster(
             self.database, self.scheduler, random.Random("world"), self.hazards, nodes=2
         )
@@ -94,8 +96,9 @@ class Stage:
 
 
 @contextmanager
-def staged() -> Iterator[Stage]:
-    stage = Stage()
+def staged(*, calls: bool = False) -> Iterator[Stage]:
+    """Make a stage for the block. `calls`: its services are called, as those elsewhere would be."""
+    stage = Stage(calls=calls)
     faults.install(stage.hazards.reach)
     try:
         yield stage

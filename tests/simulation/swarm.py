@@ -36,7 +36,9 @@ class Swarm:
     gather: float = 0.6
     # Runner: it lets several launches gather before it leases.
     gather_work: float = 0.6
-    # Services: odds at each call.
+    # Services: odds for each service of a node that it is called, as one elsewhere would be; in the
+    # program they take steps in the runner's transactions. Then odds at each call.
+    service_called: float = 1.0
     service_fails: float = 0.1
     # An owner is stopped just before it calls a service, or before the service calls its driver.
     owner_paused: float = 0.12

@@ -27,12 +27,13 @@ def _crash_at(stage: Stage, wanted: Point, occurrence: int) -> list[str]:
     return crashed
 
 
+@pytest.mark.parametrize("calls", [False, True], ids=["taken", "called"])
 @pytest.mark.parametrize("occurrence", [1, 2])
 @pytest.mark.parametrize("point", POINTS)
 def test_a_crash_at_the_point_loses_nothing_and_makes_nothing_twice(
-    point: Point, occurrence: int
+    point: Point, occurrence: int, *, calls: bool
 ) -> None:
-    with staged() as stage:
+    with staged(calls=calls) as stage:
         crashed = _crash_at(stage, point, occurrence)
         answers = stage.send(LAUNCH)
         stage.run()

@@ -49,7 +49,7 @@ def _instance(stage: Stage) -> str:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_an_owner_that_resumes_after_its_successor_unwound_makes_nothing(service: str) -> None:
-    with staged() as stage:
+    with staged(calls=True) as stage:
         paused = _pause_before(stage, service)
         instance = _instance(stage)
         stage.run(lambda: bool(paused))
@@ -68,7 +68,7 @@ def test_an_owner_that_resumes_after_its_successor_unwound_makes_nothing(service
 def test_an_owner_that_resumes_after_its_successor_launched_boots_nothing_twice(
     service: str,
 ) -> None:
-    with staged() as stage:
+    with staged(calls=True) as stage:
         _pause_before(stage, service)
         instance = _instance(stage)
         stage.run(lambda: stage.state(instance) == "running")
@@ -80,7 +80,7 @@ def test_an_owner_that_resumes_after_its_successor_launched_boots_nothing_twice(
 
 
 def test_a_launch_paused_before_each_service_in_turn_still_ends_running_once() -> None:
-    with staged() as stage:
+    with staged(calls=True) as stage:
         stopped: set[str] = set()
 
         def before_call(name: str, verb: Verb, call: StepCall) -> None:

@@ -109,9 +109,12 @@ def _maximum(limits: dict[str, int], name: str, default: int | None) -> int | No
 def counters_are_what_is_held(seen: Snapshot) -> None:
     """Counters equal the capacity and vCPUs that instances and reservations hold."""
     held: Counter[str] = Counter()
+    active = {row.id for row in seen.of_kind("capacity-reservation") if row.is_living}
     for row in seen.of_kind("instance"):
         if row.private["held"] is not None:
-            held[f"capacity/{row.zone}/{row.doc['InstanceType']}"] += 1
+            # An instance in a reservation has a part of the reservation's capacity.
+            if row.private["held"].get("reservation") not in active:
+                held[f"capacity/{row.zone}/{row.doc['InstanceType']}"] += 1
             held[f"vcpus/{row.account}/{row.region}"] += VCPUS[row.doc["InstanceType"]]
     for row in seen.of_kind("capacity-reservation"):
         if row.is_living:
@@ -119,3 +122,17 @@ def counters_are_what_is_held(seen: Snapshot) -> None:
             held[name] += row.doc["TotalInstanceCount"]
     used = {name: value for name, value in seen.counters.items() if value}
     require(used == dict(held), "P2", "counters say {}, rows hold {}", used, dict(held))
+
+
+def places_are_what_instances_take(seen: Snapshot) -> None:
+    """The places that are left of each reservation are those that no instance has."""
+    taken = Counter(
+        row.private["held"].get("reservation")
+        for row in seen.of_kind("instance")
+        if row.private["held"] is not None
+    )
+    for row in seen.of_kind("capacity-reservation"):
+        if row.is_living:
+            left = row.doc["TotalInstanceCount"] - taken[row.id]
+            told = row.doc["AvailableInstanceCount"]
+            require(told == left, "P2", "{} says {} places, {} are left", row, told, left)

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sametoken.store import pgconnect, sqlite
 from sametoken.store.codec import Encoded
 from sametoken.store.columns import Moment
-from sametoken.store.dialects import BIG, ByDialect, insert_or_ignore, upsert
+from sametoken.store.dialects import BIG, insert_or_ignore, upsert
 from sametoken.store.engines import POSTGRESQL, SQLITE, engine_for
 from sametoken.store.pgpipe import Piped
 from sametoken.store.port import Tx
@@ -338,4 +338,4 @@ def test_a_lock_is_sent_only_where_it_locks(straight: Straight) -> None:
 
 def test_a_statement_of_no_dialect_of_ours_is_refused() -> None:
     with pytest.raises(KeyError):
-        ByDialect({}).written_for("mysql")
+        upsert(THING).written_for("mysql")

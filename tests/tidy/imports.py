@@ -63,7 +63,7 @@ SERVICES_MAY = {
 STOREYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "ec2": (
         ("catalog",),
-        ("unserved",),
+        ("unserved", "rehearsals", "unpaged"),
         ("compute", "gateways"),
         ("storage",),
         ("network",),

@@ -14,20 +14,20 @@ from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals
 
 REFUSED: Mapping[str, tuple[str, ...]] = {
+    "AssignIpv6Addresses": ("Ipv6PrefixCount", "Ipv6Prefixes"),
     "AssignPrivateIpAddresses": ("Ipv4PrefixCount", "Ipv4Prefixes"),
     "AttachNetworkInterface": ("EnaQueueCount", "EnaSrdSpecification"),
     "CancelCapacityReservation": ("ApplyCancellationCharges", "QuoteId"),
-    "DescribeInstanceTypes": ("IncludeUnsupportedInRegion",),
     "ModifyInstanceAttribute": ("Kernel", "Ramdisk"),
     "ModifyManagedPrefixList": ("IpamPrefixListResolverSyncEnabled",),
     "ModifyNetworkInterfaceAttribute": (
         "AssociatedSubnetIds", "ConnectionTrackingSpecification", "EnaSrdSpecification",
-        "EnablePrimaryIpv6",
     ),
     "ModifySubnetAttribute": (
         "CustomerOwnedIpv4Pool", "DisableLniAtDeviceIndex", "EnableLniAtDeviceIndex",
     ),
     "MonitorInstances": ("MetricCategoryIds",),
+    "UnassignIpv6Addresses": ("Ipv6Prefixes",),
     "UnassignPrivateIpAddresses": ("Ipv4Prefixes",),
     "UnmonitorInstances": ("MetricCategoryIds",),
 }  # fmt: skip
@@ -38,6 +38,7 @@ _NOTHING_RUNS = "No operating system runs in a simulated machine."
 _MANAGED = {"IncludeManagedResources": _NONE_MANAGED}
 TAKEN: Mapping[str, Mapping[str, str]] = {
     "DescribeInstanceStatus": _MANAGED,
+    "DescribeInstanceTypes": {"IncludeUnsupportedInRegion": "Every Region supports every type."},
     "DescribeInstances": _MANAGED,
     "DescribeLaunchTemplateVersions": _MANAGED,
     "DescribeLaunchTemplates": _MANAGED,

@@ -196,14 +196,20 @@ class Engine:
         """
         entries = self.ledger.lock_many(tx, [(scope, token) for scope, token, _ in taken])
         answers: dict[tuple[Scope, str | None], Answer[R]] = {}
+        replays: list[tuple[Entry, str]] = []
         for scope, token, call in sorted(taken, key=lambda one: one[1]):
-            alone, entry = operation.alone(call), entries.get((scope, token))
-            # Without an entry, a sweep was quicker: the token is free again.
-            answers[scope, token] = (
-                self.execute_once(tx, call, alone)
-                if entry is None
-                else self._answer(tx, call, entry, alone)
-            )
+            entry = entries.get((scope, token))
+            if entry is None:
+                # A sweep was quicker: the token is free again.
+                answers[scope, token] = self.execute_once(tx, call, operation.alone(call))
+                continue
+            identities = _replayed(call, entry, self.key)
+            if identities is None:
+                answers[scope, token] = self._answer(tx, call, entry, operation.alone(call))
+                continue
+            replays.append((entry, call.request_id))
+            answers[scope, token] = Answer(Attempt.REPLAY, operation.view(tx, identities))
+        self.ledger.note_replays(tx, replays)
         return answers
 
     def _perform(
@@ -236,6 +242,15 @@ class Engine:
         """Note an attempt after the first; the outcome itself records the first."""
         if not entry.fresh:
             self.ledger.note(tx, entry, call.request_id, attempt)
+
+
+def _replayed(call: Call, entry: Entry, key: bytes) -> Identities | None:
+    """Return the identities to answer a repeat from; None if the call is none."""
+    try:
+        decision = decide(call, entry, key)
+    except IdempotentParameterMismatch:
+        return None
+    return decision.identities if isinstance(decision, Replay) else None
 
 
 def sql_engine(

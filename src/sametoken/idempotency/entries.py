@@ -63,7 +63,7 @@ class Ledger:
 
     def claim(self, tx: Tx, scope: Scope, client_token: str) -> Entry:
         """Insert the entry, or lock the existing one. Waits for a concurrent claim."""
-        key = (client_token, scope.account, scope.region, scope.action)
+        key = _key(scope, client_token)
         if tx.only_writer:
             found = tx.look(statements.FIND, key, (ENTRY.name, *key))
             if found:
@@ -84,12 +84,35 @@ class Ledger:
 
         Waits for concurrent claims. The tokens of `asked` must differ from each other.
         """
+        if tx.only_writer:
+            return self._enter_settled(tx, asked)
         rows = sorted(_known_row(one) for one in asked)
         now_us = to_microseconds(tx.now)
         times = (now_us, now_us, self._retention_seconds, now_us + self._retention_us)
         claimed = tx.send(statements.CLAIM_SETTLED, (*times, dumps(rows)))
         tx.known.pop(_NEXT_ID, None)
         return {(Scope(*scope), client_token) for client_token, *scope in claimed}
+
+    def _enter_settled(self, tx: Tx, asked: Sequence[Known]) -> set[tuple[Scope, str]]:
+        """Look which tokens are taken, and insert the entries of the others."""
+        keys = [_key(one.call.scope, one.call.client_token or "") for one in asked]
+        taken = set(tx.send(statements.TAKEN, (dumps(keys),)))
+        new = [(one, key) for one, key in zip(asked, keys, strict=True) if key not in taken]
+        now_us = to_microseconds(tx.now)
+        rows = []
+        for one, key in new:
+            call = one.call
+            outcome = Outcome(
+                call.zone, OutcomeState.SETTLED, one.fingerprint, one.identities, call.request_id
+            )
+            rows.append(
+                (
+                    _next_id(tx), *key, now_us, self._retention_seconds,
+                    *_outcome_row(outcome, now_us), now_us + self._retention_us,
+                )
+            )  # fmt: skip
+        tx.write(statements.ENTER, rows, [(ENTRY.name, *key) for _, key in new])
+        return {(one.call.scope, one.call.client_token or "") for one, _ in new}
 
     def lock_many(
         self, tx: Tx, keys: Sequence[tuple[Scope, str]]
@@ -138,8 +161,7 @@ class Ledger:
         expires_us = None if is_held else now_us + self._retention_us
         row = _outcome_row(outcome, now_us)
         if tx.only_writer:
-            scope = entry.scope
-            key = (entry.client_token, scope.account, scope.region, scope.action)
+            key = _key(entry.scope, entry.client_token)
             whole = (entry.id, *key, now_us, self._retention_seconds, *row, expires_us)
             tx.write(statements.ENTER, [whole], [(ENTRY.name, *key)])
         else:
@@ -166,6 +188,13 @@ class Ledger:
             now_us = to_microseconds(tx.now)
             values = (now_us, attempt.value, told, request_id, entry.id, entry.id)
             tx.write(statements.NOTE, [values])
+
+    def note_replays(self, tx: Tx, repeats: Sequence[tuple[Entry, str]]) -> None:
+        """Write replays down as `note` does, each of another entry, with its request's id."""
+        if self._records_attempts and repeats:
+            rows = dumps([[entry.id, request_id] for entry, request_id in repeats])
+            now_us = to_microseconds(tx.now)
+            tx.send(statements.NOTE_MANY, (now_us, Attempt.REPLAY.value, dumps([]), rows))
 
     def ended(self, tx: Tx, resources: Collection[str]) -> None:
         """Note that `resources` have ended. An entry's retention starts when its last one ends."""
@@ -198,6 +227,11 @@ def _next_id(tx: Tx) -> int:
         id = tx.send(statements.NEXT_ID)[0][0]
     tx.known[_NEXT_ID] = id + 1
     return id
+
+
+def _key(scope: Scope, client_token: str) -> tuple[str, str, str, str]:
+    """Return the unique key of an entry."""
+    return client_token, scope.account, scope.region, scope.action
 
 
 def _outcome_row(outcome: Outcome, now_us: int) -> tuple[Any, ...]:

@@ -89,6 +89,12 @@ LOCK_MANY = _written(
     " AND account = {text_of[1]} AND region = {text_of[2]} AND action = {text_of[3]}"
     "{lock_in_order}"
 )
+# The keys that have entries, of those that are listed.
+TAKEN = _written(
+    "SELECT client_token, account, region, action"
+    " FROM {elements} JOIN idempotency_entry ON client_token = {text_of[0]}"
+    " AND account = {text_of[1]} AND region = {text_of[2]} AND action = {text_of[3]}"
+)
 FIND_OTHERS = _written(
     "SELECT {outcome} FROM idempotency_other_zone WHERE entry_id = ? ORDER BY zone"
 )
@@ -150,6 +156,18 @@ NOTE = _written(
     " request_id = excluded.request_id"
 )
 CLAIMED_AT = _written("SELECT claimed_at FROM idempotency_entry WHERE id = ?")
+NOTE_MANY = _written(
+    "INSERT INTO idempotency_attempt"
+    " (entry_id, slot, number, made_at, attempt, fields, request_id)"
+    " SELECT entry_id, (number - 1) % {kept}, number, {number}, {text}, {json},"
+    " request_id FROM (SELECT CAST({text_of[0]} AS bigint) AS entry_id, {text_of[1]} AS request_id,"
+    " (SELECT coalesce(max(number), 1) + 1 FROM idempotency_attempt AS kept"
+    " WHERE kept.entry_id = CAST({text_of[0]} AS bigint)) AS number"
+    " FROM {elements}) AS following WHERE true"
+    " ON CONFLICT (entry_id, slot) DO UPDATE SET number = excluded.number,"
+    " made_at = excluded.made_at, attempt = excluded.attempt, fields = excluded.fields,"
+    " request_id = excluded.request_id"
+)
 ATTEMPTS = _written(
     "SELECT number, made_at, attempt, CAST(fields AS text), request_id FROM idempotency_attempt"
     " WHERE entry_id = ? ORDER BY number"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sametoken.store.columns import Moment
-from sametoken.store.dialects import BIG
+from sametoken.store.dialects import BIG, IndexWhere
 
 metadata = sa.MetaData()
 
@@ -65,12 +65,7 @@ ENTRY = sa.Table(
     *_outcome(nullable=True),
     # The token comes first, because `tokens explain` looks for a token in all scopes.
     sa.UniqueConstraint("client_token", "account", "region", "action", name="one_claim"),
-    sa.Index(
-        "idempotency_entry_expiry",
-        "expires_at",
-        sqlite_where=sa.text("expires_at IS NOT NULL"),
-        postgresql_where=sa.text("expires_at IS NOT NULL"),
-    ),
+    IndexWhere("idempotency_entry_expiry", "expires_at", where="expires_at IS NOT NULL"),
 )
 
 # OTHER_ZONE has the outcomes in zones other than that of the entry's first outcome. Few entries

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sametoken.ec2 import rehearsals, unpaged
 from sametoken.ec2.catalog import ACTIONS
-from sametoken.ec2.kit import rehearsals, unpaged
 from sametoken.ec2.kit.actions import Action, Tokened
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals

@@ -13,7 +13,6 @@ from typing import Any
 
 from sametoken import faults
 from sametoken.ec2.protocol.wire import WireRequest
-from sametoken.ec2.protocol.xml import CONTENT_TYPE
 from sametoken.faults import Point
 from sametoken.server import request_log
 from sametoken.server.asgi import Application
@@ -29,7 +28,7 @@ from sametoken.server.writing import Writer
 from sametoken.store.reading import Snapshots
 from sametoken.world import World, mint_uuid
 
-_HEADERS = f"content-type: {CONTENT_TYPE}\r\nx-amzn-requestid: %b\r\n".encode()
+_HEADERS = b"content-type: %b\r\nx-amzn-requestid: %b\r\n"
 
 
 class App:
@@ -89,7 +88,8 @@ class App:
         request_log.write_line(exchange, self._world.monotonic() - began)
         faults.reach(Point.REPLY_READY)
         found = known(exchange.reply)
-        return Answer(found.status, _HEADERS % exchange.request_id.encode(), found.body)
+        headers = _HEADERS % (found.content_type.encode(), exchange.request_id.encode())
+        return Answer(found.status, headers, found.body)
 
     def close(self) -> None:
         """End the threads that read and prepare. Call it after the last request."""

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from sametoken.ec2.protocol.query import Form
 from sametoken.ec2.protocol.signing import Signature
 from sametoken.ec2.protocol.wire import WireRequest
-from sametoken.ec2.protocol.xml import render_error
+from sametoken.ec2.protocol.xml import CONTENT_TYPE, render_error
 from sametoken.errors import ServiceError
 from sametoken.server import identity
 from sametoken.server.admission import Admitted
@@ -30,6 +30,7 @@ class Reply(NamedTuple):
     status: int
     body: bytes
     code: str = "-"
+    content_type: str = CONTENT_TYPE
 
 
 class Exchange(NamedTuple):

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
-from sametoken.ec2.kit import rehearsals
+from sametoken.ec2 import rehearsals
 from sametoken.ec2.kit.actions import Read
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
@@ -27,7 +27,7 @@ from sametoken.ec2.protocol.query import Form, split_form
 from sametoken.ec2.protocol.signing import Signature, claimed_key, read_signature
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.errors import ServiceError, Transient
-from sametoken.server import admission, identity, invocations, request_log
+from sametoken.server import admission, identity, invocations, other_services, request_log
 from sametoken.server.admission import Admitted
 from sametoken.server.bounds import KIB
 from sametoken.server.brief import Brief
@@ -100,6 +100,7 @@ class Pipeline:
         self._ec2, self._sts = ServiceModel.load("ec2"), ServiceModel.load("sts")
         self._in_work: set[asyncio.Task[Exchange]] = set()
         self.stages: tuple[Stage, ...] = (
+            Stage("service", self._refuse_others),
             Stage("path", self._check_path),
             Stage("proof", self._prove_large),
             Stage("form", self._split_form),
@@ -184,6 +185,10 @@ class Pipeline:
         return after if isinstance(after, Exchange) else await after
 
     # The stages, in their order.
+
+    def _refuse_others(self, exchange: Exchange) -> Exchange:
+        reply = other_services.refusal_of(known(exchange.wire), exchange.request_id)
+        return exchange if reply is None else exchange._replace(reply=reply)
 
     def _check_path(self, exchange: Exchange) -> Exchange:
         if known(exchange.wire).path != b"/":

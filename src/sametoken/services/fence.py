@@ -65,9 +65,10 @@ def pass_fence(
     statement = _PASS_CLOSED if verb in (Verb.CLOSE, Verb.RELEASE) else _PASS
     closes = verb is Verb.CLOSE
     asking = given((call.instance, service, call.generation, closes) for call in calls)
-    passed = {row.instance for row in tx.execute(statement, asking)}
+    told = tx.execute(statement, asking)
     # Look after passing: a sweep that was under way has then removed the rows.
-    living = rows.existing(tx, passed)
+    living = _living(tx, [call.instance for call in calls])
+    passed = {row.instance for row in told}
     forget(tx, sorted(passed - living))
     refused = {}
     for call in calls:
@@ -78,6 +79,18 @@ def pass_fence(
         elif call.instance not in living:
             refused[call.instance] = StaleOwner(f"{service}: {call.instance} is gone for good")
     return refused
+
+
+def _living(tx: Tx, instances: Sequence[str]) -> set[str]:
+    """Return those of the instances that are not swept; one that lives is looked for once.
+
+    Where others write too, each service looks for itself: it may have waited for a sweep.
+    """
+    if not tx.only_writer:
+        return rows.existing(tx, instances)
+    living: set[str] = tx.written.setdefault(FENCE.name, set())
+    living |= rows.existing(tx, [id for id in instances if id not in living])
+    return living
 
 
 def forget(tx: Tx, instances: Sequence[str]) -> None:

@@ -77,22 +77,32 @@ class OneByOne:
 
 @dataclass(frozen=True, slots=True)
 class Machines:
-    """See `workflow.ports.Service`."""
+    """See `workflow.ports.Local`."""
 
     steps: Steps
     driver: MachineDriver
 
+    @property
+    def acts_outside(self) -> bool:
+        return True
+
     def call_many(self, verb: Verb, calls: Sequence[StepCall]) -> list[Fate]:
         fates = self.steps.call_many(verb, calls)
-        faults.reach(Point.MACHINES_TAKEN)
         taken = [call for call, fate in zip(calls, fates, strict=True) if isinstance(fate, Done)]
         if not taken:
             return fates
-        # A closing tells the driver the higher generation even where it has no machine yet.
-        asked = [Wanted(call.instance, call.generation, _spec(verb, call)) for call in taken]
-        answers = act_together(asked, self.driver.ensure_many, self.steps.world)
+        answers = self.finish_many(verb, taken)
         made = {call.instance: answer for call, answer in zip(taken, answers, strict=True)}
         return [made.get(call.instance, fate) for call, fate in zip(calls, fates, strict=True)]
+
+    def take_many(self, tx: Tx, verb: Verb, calls: Sequence[StepCall]) -> list[Fate]:
+        return self.steps.take_many(tx, verb, calls)
+
+    def finish_many(self, verb: Verb, calls: Sequence[StepCall]) -> list[Fate]:
+        faults.reach(Point.MACHINES_TAKEN)
+        # A closing tells the driver the higher generation even where it has no machine yet.
+        asked = [Wanted(call.instance, call.generation, _spec(verb, call)) for call in calls]
+        return act_together(asked, self.driver.ensure_many, self.steps.world)
 
 
 def _spec(verb: Verb, call: StepCall) -> MachineSpec | None:

@@ -6,7 +6,7 @@ Durable, as a real hypervisor is: what it started is still started after a crash
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sametoken.errors import ServiceError
 from sametoken.services.machines import Wanted
 from sametoken.store.columns import Moment
+from sametoken.store.dialects import among
 from sametoken.store.port import Store, Tx
 from sametoken.workflow.ports import Done, Fate, Later, StaleOwner
 
@@ -32,7 +33,7 @@ MACHINE = sa.Table(
 
 _LOCK = (
     sa.select(MACHINE)
-    .where(MACHINE.c.instance.in_(sa.bindparam("instances", expanding=True)))
+    .where(among(MACHINE.c.instance, "instances"))
     .order_by(MACHINE.c.instance)
     .with_for_update()
 )
@@ -99,11 +100,10 @@ class SimulatedMachines:
             refuse_former(wanted.instance, wanted.generation, kept.generation)
         except StaleOwner as stale:
             return None, stale
-        of = replace(kept, generation=wanted.generation, ready_at=None)
         state, ready_at = kept.state, kept.ready_at
         match None if wanted.spec is None else wanted.spec["power"]:
             case None:
-                return replace(of, state=ABSENT), Done()
+                return _now(kept, wanted, ABSENT), Done()
             case "on" if state == STARTING and ready_at is not None and ready_at > tx.now:
                 return None, Later((ready_at - tx.now).total_seconds())
             case "on" if state == STARTING and self._fails(tx):
@@ -112,12 +112,12 @@ class SimulatedMachines:
                     "Server.InternalError", "Server.InternalError: Internal error on launch"
                 )
             case "on" if state in (RUNNING, STARTING):
-                return replace(of, state=RUNNING), Done()
+                return _now(kept, wanted, RUNNING), Done()
             case "on":
-                return self._start(tx, of)
+                return self._start(tx, kept, wanted)
             case "off":
                 is_off = state == OFF
-                return replace(of, state=OFF), (
+                return _now(kept, wanted, OFF), (
                     Done() if is_off else Later(self.settings.halt_seconds)
                 )
             case power:
@@ -127,10 +127,14 @@ class SimulatedMachines:
         """Say whether a boot that has taken its time comes to nothing."""
         return tx.world.random() < self.settings.boot_failure_odds
 
-    def _start(self, tx: Tx, machine: _Machine) -> tuple[_Machine | None, Fate]:
+    def _start(self, tx: Tx, kept: _Machine, wanted: Wanted) -> tuple[_Machine | None, Fate]:
         ready_at = tx.now + timedelta(seconds=self.settings.boot_seconds)
-        started = replace(machine, state=STARTING, ready_at=ready_at, boots=machine.boots + 1)
+        started = _Machine(kept.instance, wanted.generation, STARTING, ready_at, kept.boots + 1)
         return started, Later(self.settings.boot_seconds)
+
+
+def _now(kept: _Machine, wanted: Wanted, state: str) -> _Machine:
+    return _Machine(kept.instance, wanted.generation, state, None, kept.boots)
 
 
 def refuse_former(instance: str, generation: int, seen: int) -> None:

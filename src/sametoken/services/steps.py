@@ -45,7 +45,7 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """A declared service over a store. See `workflow.ports.Service`."""
+    """A declared service over a store. See `workflow.ports.Local`."""
 
     declared: Declaration
     store: Store
@@ -57,13 +57,20 @@ class Steps:
         ordered = sorted(calls, key=lambda call: call.instance)
 
         def take(some: Sequence[StepCall]) -> list[Fate]:
-            return self.store.run(lambda tx: self._take(tx, verb, some))
+            return self.store.run(lambda tx: self.take_many(tx, verb, some))
 
         fates = act_together(ordered, take, self.world)
         by_instance = {call.instance: fate for call, fate in zip(ordered, fates, strict=True)}
         return [by_instance[call.instance] for call in calls]
 
-    def _take(self, tx: Tx, verb: Verb, calls: Sequence[StepCall]) -> list[Fate]:
+    @property
+    def acts_outside(self) -> bool:
+        return False
+
+    def finish_many(self, verb: Verb, calls: Sequence[StepCall]) -> list[Fate]:
+        return [Done() for _ in calls]
+
+    def take_many(self, tx: Tx, verb: Verb, calls: Sequence[StepCall]) -> list[Fate]:
         """Have the verb's effect happen once for each call's token, unless its caller is stale."""
         if verb in (Verb.HALT, Verb.RELEASE):
             # Lock the Regions first: the effect lists what each instance holds and then changes it,

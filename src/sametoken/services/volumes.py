@@ -9,13 +9,18 @@ from sametoken.faults import Point
 from sametoken.resources.kit import rows
 from sametoken.resources.storage import volumes
 from sametoken.services.steps import Declaration
+from sametoken.store.codec import dumps
 from sametoken.store.port import Tx
 from sametoken.workflow.plans import VOLUMES
 from sametoken.workflow.ports import StepCall, Verb
+from sametoken.workflow.tokens import is_readable
 
 
 def _parameters(verb: Verb, call: StepCall) -> Mapping[str, Any]:
-    return {"instance": call.instance, "volumes": call.spec["volumes"]}
+    planned = call.spec["volumes"]
+    # Release 0.1.0 knew the step by each member of it; to know it by one text is cheaper.
+    known = dumps(planned) if is_readable(call.token) else planned
+    return {"instance": call.instance, "volumes": known}
 
 
 def _create(tx: Tx, calls: Sequence[StepCall]) -> None:

@@ -7,13 +7,14 @@ Statements are module constants. A statement that each database spells different
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.util import PopulateDict
 
 from sametoken.store import codec
 from sametoken.store.columns import from_microseconds, to_microseconds
@@ -23,20 +24,55 @@ SQLITE, POSTGRESQL = "sqlite", "postgresql"
 # An auto-incremented key. SQLite increments only columns whose type is exactly INTEGER.
 BIG = sa.BigInteger().with_variant(sa.Integer, SQLITE)
 
-_INSERTS: Mapping[str, Callable[[sa.Table], Any]] = {
-    SQLITE: sqlite.insert,
-    POSTGRESQL: postgresql.insert,
-}
 
-
-@dataclass(frozen=True, slots=True, eq=False)
 class ByDialect:
-    """A statement in the spelling of each database."""
+    """A statement in the spelling of each database, made when it is first asked for.
 
-    statements: Mapping[str, sa.Executable]
+    SQLAlchemy's part for PostgreSQL takes a tenth of a start, so only who uses it imports it.
+    """
+
+    __slots__ = ("_build", "_made")
+
+    def __init__(self, build: Callable[[str], sa.Executable]) -> None:
+        self._build = build
+        self._made: dict[str, sa.Executable] = {}
 
     def written_for(self, dialect: str) -> sa.Executable:
-        return self.statements[dialect]
+        """Return the statement, the same object to all who ask. Raises KeyError."""
+        if dialect not in (SQLITE, POSTGRESQL):
+            raise KeyError(dialect)
+        found = self._made.get(dialect)
+        return self._made.setdefault(dialect, self._build(dialect)) if found is None else found
+
+
+def _insert(dialect: str, table: sa.Table) -> Any:
+    if dialect == SQLITE:
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
+
+
+class IndexWhere(sa.Index):
+    """An index of the rows that meet the condition `where`, on each database.
+
+    SQLAlchemy imports a whole dialect to check an option of it; for PostgreSQL's, only once the
+    option is asked for, which no node on SQLite does.
+    """
+
+    def __init__(self, name: str, *columns: str, where: str, unique: bool = False) -> None:
+        self.where = where
+        super().__init__(name, *columns, unique=unique, sqlite_where=sa.text(where))
+
+    @cached_property
+    def dialect_options(self) -> PopulateDict[str, Any]:
+        def options(dialect: str) -> Any:
+            made = self._kw_reg_for_dialect_cls(dialect)
+            if dialect == "postgresql":
+                made["where"] = sa.text(self.where)
+            return made
+
+        return PopulateDict(options)
 
 
 class Joined(sa.sql.functions.FunctionElement[str]):
@@ -54,6 +90,43 @@ def _joined(element: Joined, compiler: Any, **rest: Any) -> str:
 @compiles(Joined, POSTGRESQL)
 def _joined_on_postgresql(element: Joined, compiler: Any, **rest: Any) -> str:
     return f"string_agg({compiler.process(element.clauses, **rest)}, ' ')"
+
+
+class Texts(sa.types.TypeDecorator[Sequence[str]]):
+    """A list of texts in one value, so that a statement is the same for every length."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Sequence[str] | None, dialect: Any) -> str | None:
+        return None if value is None else codec.dumps(list(value))
+
+
+class _Among(sa.sql.functions.FunctionElement[Any]):
+    """Is the first of two clauses one of the texts that the second has?"""
+
+    inherit_cache = True
+    # Not Boolean: where a database has no such type, `= 1` would follow, and no index be used.
+    type = sa.types.NullType()
+
+
+@compiles(_Among)
+def _among(element: _Among, compiler: Any, **rest: Any) -> str:
+    column, texts = (compiler.process(one, **rest) for one in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({texts}))"  # noqa: S608 - names alone
+
+
+@compiles(_Among, POSTGRESQL)
+def _among_on_postgresql(element: _Among, compiler: Any, **rest: Any) -> str:
+    column, texts = (compiler.process(one, **rest) for one in element.clauses)
+    # An array that is made once: with it the look-up in an index is planned, however long it is.
+    return f"{column} = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST({texts} AS jsonb))))"
+
+
+def among(column: sa.Column[str], name: str) -> sa.ColumnElement[bool]:
+    """Is the column one of the texts that the parameter `name` lists?"""
+    found: Any = _Among(column, sa.bindparam(name, type_=Texts))
+    return cast(sa.ColumnElement[bool], found)
 
 
 # Drivers, as SQLAlchemy calls them, that mark values as the stores' own drivers do.
@@ -82,13 +155,23 @@ class Text:
 
 def inserting(table: sa.Table, *columns: str) -> Text:
     """Write the insertion of a row, for `Tx.write`, of values in the order of `columns`."""
-    json = [isinstance(table.c[name].type, sa.JSON) for name in columns]
     into = ", ".join(f'"{name}"' for name in columns)
-    untyped, typed = (
-        ", ".join(cast if is_json else "?" for is_json in json) for cast in ("?", "CAST(? AS json)")
-    )
+    untyped = ", ".join("?" for _ in columns)
+    # With its types told, PostgreSQL's store makes it the insertion of many rows (`of_columns`).
+    typed = ", ".join(f"CAST(? AS {_spelled(table.c[name].type)})" for name in columns)
     insert = f"INSERT INTO {table.name} ({into}) VALUES"
     return Text(f"{insert} ({untyped})", f"{insert} ({typed})")
+
+
+def _spelled(type: sa.types.TypeEngine[Any]) -> str:
+    """Spell a column's type for PostgreSQL. Texts have no length: a cast to one would cut them."""
+    for kind, name in (
+        (sa.JSON, "json"), (sa.Boolean, "boolean"), (sa.BigInteger, "bigint"),
+        (sa.Integer, "integer"),
+    ):  # fmt: skip
+        if isinstance(getattr(type, "impl", type), kind):
+            return name
+    return "text"
 
 
 def _named(sql: str) -> sa.TextClause:
@@ -106,10 +189,7 @@ def locks_rows(dialect: str) -> bool:
 def insert_or_ignore(table: sa.Table, *, returning: sa.Column[Any]) -> ByDialect:
     """Insert a row unless its key is taken. Returns the column `returning` if it was inserted."""
     return ByDialect(
-        {
-            dialect: insert(table).on_conflict_do_nothing().returning(returning)
-            for dialect, insert in _INSERTS.items()
-        }
+        lambda dialect: _insert(dialect, table).on_conflict_do_nothing().returning(returning)
     )
 
 
@@ -127,10 +207,7 @@ def upsert(
     is, and no row is returned.
     """
     return ByDialect(
-        {
-            dialect: _upsert(insert(table), table, change, where, returning)
-            for dialect, insert in _INSERTS.items()
-        }
+        lambda dialect: _upsert(_insert(dialect, table), table, change, where, returning)
     )
 
 
@@ -163,9 +240,7 @@ def of_many(columns: Mapping[str, Any], build: Callable[[str, Any], sa.Executabl
     `build` gets the dialect's name and the columns of the given rows, as those of a table. The
     statement is executed with the parameters that `given` makes.
     """
-    return ByDialect(
-        {dialect: build(dialect, _given(dialect, columns)) for dialect in (SQLITE, POSTGRESQL)}
-    )
+    return ByDialect(lambda dialect: build(dialect, _given(dialect, columns)))
 
 
 def given(rows: Iterable[Sequence[Any]], **more: Any) -> dict[str, Any]:
@@ -207,7 +282,7 @@ def _insert_all(dialect: str, table: sa.Table, rows: Any) -> Any:
     key = [rows[column.name] for column in table.primary_key]
     # Without WHERE, SQLite takes ON CONFLICT for the condition of a join.
     found = sa.select(*rows).where(sa.true()).order_by(*key)
-    return _INSERTS[dialect](table).from_select(list(_types(table)), found)
+    return _insert(dialect, table).from_select(list(_types(table)), found)
 
 
 def plain(value: Any) -> Any:
@@ -241,6 +316,8 @@ def _given(dialect: str, columns: Mapping[str, Any]) -> Any:
             for number, (name, type) in enumerate(columns.items())
         ]
     else:
+        from sqlalchemy.dialects import postgresql
+
         each = sa.func.jsonb_array_elements(sa.cast(document, postgresql.JSONB)).table_valued(
             "value"
         )

@@ -21,9 +21,9 @@ QUEUE_JOBS_MAX = 4096
 # Once the fsync is shared by so many jobs, a larger batch gains nothing and delays its first job.
 BATCH_JOBS_MAX = 128
 # Requests of a batch while this process's own work goes on. Each launch that is accepted is driven
-# later, by a dozen jobs for hundreds of launches at once. So many requests between two of them
+# later, by eight jobs for up to hundreds of launches at once. So many requests between two of them
 # leave the driver its half of the writer; more of them are accepted sooner than they are driven.
-SHARED_REQUESTS_MAX = 8
+SHARED_REQUESTS_MAX = 16
 
 
 @dataclass(slots=True, eq=False)

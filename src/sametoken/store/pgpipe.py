@@ -310,12 +310,15 @@ class Piped(Straight):
         return Awaited(lambda: Rows((), sum(reply.rowcount for reply in replies)))
 
     def _send_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> list[Reply]:
-        """Send one statement with all rows where it only inserts them, otherwise one for each."""
-        all_at_once = of_columns(sql)
-        if all_at_once is None:
+        """Send one statement with all rows where that has the same effect, else one for each."""
+        together = of_columns(sql) if len(rows) > 1 else None
+        if together is None or not together.takes(rows):
             return [self.pipe.send(sql, row) for row in rows]
         columns = [array(column) for column in zip(*rows, strict=True)]
-        return [self.pipe.send(all_at_once, columns)]
+        return [self.pipe.send(together.sql, columns)]
+
+    def _write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._send_many(sql, rows)
 
     def _send(self, sql: str, values: Sequence[Any]) -> Any:
         reply = self.pipe.send(sql, values)

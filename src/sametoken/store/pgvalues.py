@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.types.json import Json
@@ -47,18 +47,54 @@ def written(values: Sequence[Any]) -> list[bytes | None]:
     ]
 
 
-# The insertion of a row whose values are all given, as SQLAlchemy writes it.
-_INSERTION = re.compile(r"(INSERT INTO \w+ \([\w, ]+\)) VALUES \(((?:%s::\w+(?:, )?)+)\)")
+# A statement for one set of values, of which each has its type behind it. No other mark is in it.
+_INSERTION = re.compile(r'(INSERT INTO \w+ \([\w", ]+\)) VALUES \((.+)\)')
+_CHANGE = re.compile(r"(UPDATE \w+ SET .+|DELETE FROM \w+) (WHERE .+)")
+_TYPED = re.compile(r"%s::(\w+)|CAST\(%s AS (\w+)\)")
+_NOT_SIMPLE = re.compile(r"%(?!s)|\b(?:SELECT|RETURNING|CONFLICT|USING|FROM unnest)\b")
+
+
+class OfMany(NamedTuple):
+    """A statement for many sets of values, which takes an array for each place.
+
+    A row is found by the values at `keys`: of two sets with equal ones only one would be heeded.
+    """
+
+    sql: str
+    keys: Sequence[int]
+
+    def takes(self, rows: Sequence[Sequence[Any]]) -> bool:
+        if not self.keys:
+            return True
+        return len({tuple([row[key] for key in self.keys]) for row in rows}) == len(rows)
 
 
 @lru_cache(maxsize=1_000)
-def of_columns(sql: str) -> str | None:
-    """Make the insertion of many rows, which takes an array for each column, of that of one row."""
-    found = _INSERTION.fullmatch(sql)
-    if found is None:
+def of_columns(sql: str) -> OfMany | None:
+    """Make a statement for many sets of values of one that inserts, changes or deletes by one."""
+    if _NOT_SIMPLE.search(sql):
         return None
-    arrays = ", ".join(f"{one}[]" for one in found[2].split(", "))
-    return f"{found[1]} SELECT * FROM unnest({arrays})"  # noqa: S608 - nothing here is a value
+    types = [one or other for one, other in _TYPED.findall(sql)]
+    if not types or len(types) != sql.count("%s"):
+        return None
+    arrays = ", ".join(f"%s::{one}[]" for one in types)
+    inserts = _INSERTION.fullmatch(sql)
+    if inserts is not None:
+        return OfMany(f"{inserts[1]} SELECT * FROM unnest({arrays})", ())  # noqa: S608 - no value
+    changes = _CHANGE.fullmatch(" ".join(sql.split()))
+    if changes is None:
+        return None
+    places = count()
+    head, where = (
+        _TYPED.sub(lambda mark: f"given.v{next(places)}", part) for part in changes.groups()
+    )
+    names = ", ".join(f"v{place}" for place in range(len(types)))
+    join = "USING" if head.startswith("DELETE") else "FROM"
+    known = where.count("given.v")
+    return OfMany(
+        f"{head} {join} unnest({arrays}) AS given({names}) {where}",
+        range(len(types) - known, len(types)),
+    )
 
 
 def array(values: Sequence[Any]) -> str:

@@ -36,6 +36,10 @@ class Duty(Protocol):
         """Do all that is due now. False when nothing was."""
         ...
 
+    def rest_seconds(self) -> float:
+        """Seconds to leave before `run_once` again, so that more goes together."""
+        ...
+
     def next_due(self, tx: Tx) -> datetime | None:
         """The moment when something will be due; None when nothing is planned."""
         ...
@@ -62,6 +66,9 @@ def run_duty(
             idle_seconds = POLL_SECONDS_MAX
         if idle_seconds > 0:
             world.wait(news, idle_seconds)
+        rest_seconds = duty.rest_seconds()
+        if rest_seconds > 0:
+            world.wait(stop, rest_seconds)
 
 
 def seconds_to_next(duty: Duty, store: Store) -> float:
@@ -88,6 +95,9 @@ class Ripener:
             return moment is not None and moment <= tx.now
 
         return self._store.read(is_due) and self._store.run(ripening.ripen_due) > 0
+
+    def rest_seconds(self) -> float:
+        return 0.0
 
     def next_due(self, tx: Tx) -> datetime | None:
         return ripening.next_due(tx)

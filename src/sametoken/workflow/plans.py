@@ -29,6 +29,10 @@ class Step:
     verb: Verb
     services: tuple[str, ...]
 
+    @property
+    def gives_back(self) -> bool:
+        return self.verb in (Verb.HALT, Verb.RELEASE)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sametoken.errors import SametokenError
+from sametoken.store.port import Tx
 
 
 class Verb(StrEnum):
@@ -67,6 +68,30 @@ class Service(Protocol):
 
     def call_many(self, verb: Verb, calls: Sequence[StepCall]) -> Sequence[Fate]:
         """Do `verb` for each call, at most one for an instance. Returns a fate for each call."""
+        ...
+
+
+@runtime_checkable
+class Local(Service, Protocol):
+    """A service on the workflow's own database, which takes steps in the caller's transactions.
+
+    A call has two halves: taking its step, and acting outside the database, if the service does
+    (`acts_outside`). `call_many` does both.
+    """
+
+    @property
+    def acts_outside(self) -> bool: ...
+
+    def take_many(self, tx: Tx, verb: Verb, calls: Sequence[StepCall]) -> Sequence[Fate]:
+        """Take the step of each call once, unless the fence finds its caller a former owner.
+
+        `calls` are in the order of their instances. Raises what any of them meets: nothing of any
+        may stay then.
+        """
+        ...
+
+    def finish_many(self, verb: Verb, calls: Sequence[StepCall]) -> Sequence[Fate]:
+        """Act outside for calls whose steps are taken and committed."""
         ...
 
 

@@ -24,6 +24,11 @@ class TokenForm(StrEnum):
     READABLE = "readable"
 
 
+def is_readable(token: str) -> bool:
+    """Tell the form of a step's token."""
+    return ":" in token
+
+
 def step_token(form: str, instance: str, epoch: int, step: str, service: str) -> str:
     """Return the token of a step, in `form`. No part of a readable token contains a colon."""
     parts = (instance, str(epoch), step, service)

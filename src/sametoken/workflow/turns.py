@@ -8,7 +8,6 @@ each account in time, also where more of them have work than a lease has room fo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -76,7 +75,7 @@ def _due(dialect: str) -> sa.Executable:
     return text.bindparams(*moments).columns(*WORK.c)
 
 
-_DUE = ByDialect({dialect: _due(dialect) for dialect in (SQLITE, POSTGRESQL)})
+_DUE = ByDialect(_due)
 _TAKE = of_many(
     {"instance": sa.String},
     lambda dialect, one: (
@@ -122,10 +121,10 @@ def lease(tx: Tx, limit: int, after: str = "") -> list[Work]:
     leasing at the moment are left to it.
     """
     found = tx.execute(_DUE, {"now": tx.now, "limit": limit, "after": after})
-    due = [read_work(row) for row in found]
+    due = [read_work(row, leased=True) for row in found]
     if due:
         take(tx, [work.instance for work in due])
-    return [replace(work, generation=work.generation + 1) for work in due]
+    return due
 
 
 def take(tx: Tx, instances: Sequence[str]) -> None:

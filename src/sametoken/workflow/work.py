@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sametoken.resources.kit.rows import Row
 from sametoken.store.codec import dumps
 from sametoken.store.columns import Moment
-from sametoken.store.dialects import given, inserting, of_many, plain
+from sametoken.store.dialects import IndexWhere, given, inserting, of_many, plain
 from sametoken.store.port import Tx
 from sametoken.workflow.plans import PLANS, Plan, Step
 from sametoken.workflow.tokens import TokenForm, step_token
@@ -52,19 +52,8 @@ WORK = sa.Table(
     sa.Column("failure", sa.JSON(none_as_null=True)),
     # Rows that release 0.1.0 wrote have HASHED tokens until their next plan.
     sa.Column("token_form", sa.String(8), nullable=False, server_default=TokenForm.HASHED.value),
-    sa.Index(
-        "work_due",
-        "due_at",
-        sqlite_where=sa.text("due_at IS NOT NULL"),
-        postgresql_where=sa.text("due_at IS NOT NULL"),
-    ),
-    sa.Index(
-        "work_turn",
-        "account",
-        "due_at",
-        sqlite_where=sa.text("due_at IS NOT NULL"),
-        postgresql_where=sa.text("due_at IS NOT NULL"),
-    ),
+    IndexWhere("work_due", "due_at", where="due_at IS NOT NULL"),
+    IndexWhere("work_turn", "account", "due_at", where="due_at IS NOT NULL"),
 )
 
 
@@ -104,6 +93,14 @@ class Work:
     @property
     def is_last_step(self) -> bool:
         return self.step + 1 == len(self.the_plan.steps)
+
+    def at(self, step: int) -> Work:
+        """Return the work once it has come to that step of its plan, not tried yet."""
+        return Work(
+            self.instance, self.account, self.region, self.zone, self.plan, self.epoch, step, 0,
+            self.generation, self.due_at, self.deadline_at, self.spec, self.failure,
+            self.token_form,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,11 +244,13 @@ def forget(tx: Tx, instances: Sequence[str]) -> None:
         tx.execute(_FORGET, {"instances": list(instances)})
 
 
-def read_work(row: Any) -> Work:
-    """Make a `Work` of a row of `WORK`."""
+def read_work(row: Any, *, leased: bool = False) -> Work:
+    """Make a `Work` of a row of `WORK`; with `leased`, as its next owner is going to hold it."""
+    (
+        instance, account, region, zone, plan, epoch, step, attempt, generation, due_at, _,
+        deadline_at, spec, failure, token_form,
+    ) = row  # fmt: skip
     return Work(
-        row.instance, row.account, row.region, row.zone, row.plan, row.epoch, row.step,
-        row.attempt, row.generation, row.due_at, row.deadline_at, row.spec,
-        None if row.failure is None else (row.failure[0], row.failure[1]),
-        row.token_form,
+        instance, account, region, zone, plan, epoch, step, attempt, generation + leased, due_at,
+        deadline_at, spec, None if failure is None else (failure[0], failure[1]), token_form,
     )  # fmt: skip

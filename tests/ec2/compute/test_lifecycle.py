@@ -201,26 +201,24 @@ def test_stop_protection_refuses_a_stop_and_a_termination(plane: Plane) -> None:
     wait(client, "instance_terminated", id)
 
 
-def test_an_instance_that_was_not_launched_for_hibernation_is_not_stopped_by_it(
-    plane: Plane,
-) -> None:
+UNSUPPORTED = "UnsupportedHibernationConfiguration"
+
+
+def test_only_an_instance_that_was_launched_for_it_hibernates(plane: Plane) -> None:
     client = plane.client()
     id = running(client)
-    refused = code(client.stop_instances, InstanceIds=[id], Hibernate=True)
-    assert refused == "UnsupportedHibernationConfiguration"
+    assert code(client.stop_instances, InstanceIds=[id], Hibernate=True) == UNSUPPORTED
     assert described(client, id)["State"]["Name"] == "running"
-
-
-def test_an_instance_that_was_launched_for_hibernation_stops_by_it_and_starts(plane: Plane) -> None:
-    client = plane.client()
-    encrypted = {"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": True}}
-    id = running(client, HibernationOptions={"Configured": True}, BlockDeviceMappings=[encrypted])
-    assert described(client, id)["HibernationOptions"] == {"Configured": True}
-    client.stop_instances(InstanceIds=[id], Hibernate=True)
-    wait(client, "instance_stopped", id)
-    assert described(client, id)["StateReason"]["Code"] == "Client.UserInitiatedHibernate"
-    client.start_instances(InstanceIds=[id])
-    wait(client, "instance_running", id)
+    asked: Any = {**LAUNCH, "HibernationOptions": {"Configured": True}}
+    assert code(client.run_instances, **asked) == UNSUPPORTED, "its root is not encrypted"
+    root = {"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": True}}
+    asked["BlockDeviceMappings"] = [root]
+    metal = {**asked, "InstanceType": "m5.metal"}
+    assert code(client.run_instances, **metal) == UNSUPPORTED
+    hibernating = running(client, **asked)
+    assert described(client, hibernating)["HibernationOptions"] == {"Configured": True}
+    client.stop_instances(InstanceIds=[hibernating], Hibernate=True)
+    wait(client, "instance_stopped", hibernating)
 
 
 def leftovers(plane: Plane, client: Any, id: str, *, held: list[str]) -> None:

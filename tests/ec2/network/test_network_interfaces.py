@@ -193,10 +193,11 @@ def test_a_replay_after_deletion_is_refused_and_makes_nothing(
         ({"InterfaceType": "trunk"}, "InvalidParameterValue"),
         ({"PrivateIpAddress": "10.9.9.9"}, "InvalidParameterValue"),
         ({"PrivateIpAddress": "no address"}, "InvalidParameterValue"),
-        ({"SecondaryPrivateIpAddressCount": 50}, "PrivateIpAddressLimitExceeded"),
+        ({"SecondaryPrivateIpAddressCount": 64}, "PrivateIpAddressLimitExceeded"),
         ({"SecondaryPrivateIpAddressCount": -1}, "InvalidParameterValue"),
         ({"Groups": ["sg-0123456789abcdef0"]}, "InvalidGroup.NotFound"),
-        ({"Ipv6AddressCount": 1}, "UnsupportedOperation"),
+        ({"Ipv6AddressCount": 1}, "InvalidParameterValue"),
+        ({"Ipv6PrefixCount": 1}, "UnsupportedOperation"),
         (
             {
                 "PrivateIpAddress": "172.31.0.9",

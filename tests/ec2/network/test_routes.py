@@ -260,10 +260,40 @@ def test_a_destination_is_a_block_with_its_size_in_bits(
     assert "not a valid CIDR block" in refused.message
 
 
-def test_an_association_names_a_subnet(ec2: Any, table: str) -> None:
-    assert code(ec2.associate_route_table, RouteTableId=table) == "MissingParameter"
-    told = refusal(ec2.associate_route_table, RouteTableId=table, GatewayId="igw-00000000")
-    assert (told.code, "GatewayId" in told.message) == ("UnsupportedOperation", True)
+def test_an_association_names_a_subnet_or_a_gateway_of_the_vpc(ec2: Any, table: str) -> None:
+    associate = ec2.associate_route_table
+    assert code(associate, RouteTableId=table) == "MissingParameter"
+    loose = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    assert code(associate, RouteTableId=table, GatewayId=loose) == "Gateway.NotAttached"
+    both = {"GatewayId": loose, "SubnetId": "subnet-00000000"}
+    assert code(associate, RouteTableId=table, **both) == "InvalidParameterCombination"
+    absent = {"GatewayId": f"igw-{NOBODY}"}
+    assert code(associate, RouteTableId=table, **absent) == "InvalidGatewayID.NotFound"
+
+
+def test_a_gateway_is_associated_with_one_table_and_detached_from_none_before(
+    ec2: Any, table: str
+) -> None:
+    vpc = default_vpc(ec2)
+    attached = by_filter("attachment.vpc-id", vpc)
+    [gateway] = ec2.describe_internet_gateways(Filters=attached)["InternetGateways"]
+    id = gateway["InternetGatewayId"]
+    first, again = (
+        ec2.associate_route_table(RouteTableId=table, GatewayId=id)["AssociationId"]
+        for _ in range(2)
+    )
+    assert first == again, "a repeat answers with what stands"
+    [found] = ec2.describe_route_tables(Filters=by_filter("association.gateway-id", id))[
+        "RouteTables"
+    ]
+    assert [one["GatewayId"] for one in found["Associations"]] == [id]
+    other = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    taken = code(ec2.associate_route_table, RouteTableId=other, GatewayId=id)
+    assert taken == "Resource.AlreadyAssociated"
+    detach = {"InternetGatewayId": id, "VpcId": vpc}
+    assert code(ec2.detach_internet_gateway, **detach) == "DependencyViolation"
+    ec2.disassociate_route_table(AssociationId=first)
+    ec2.detach_internet_gateway(**detach)
 
 
 def test_a_prefix_list_stays_while_a_route_leads_to_it(ec2: Any, table: str) -> None:

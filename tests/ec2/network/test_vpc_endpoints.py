@@ -52,6 +52,25 @@ def test_the_interfaces_of_an_endpoint_change_their_groups_with_it(
     assert refusal(ec2.delete_security_group, GroupId=second).code == "DependencyViolation"
 
 
+def test_an_endpoint_moves_to_other_subnets_with_its_interfaces(
+    ec2: Any, endpoint: dict[str, Any]
+) -> None:
+    [old] = endpoint["SubnetIds"]
+    new = [one["SubnetId"] for one in ec2.describe_subnets()["Subnets"]][1:3]
+    change = {"VpcEndpointId": endpoint["VpcEndpointId"]}
+    for _ in range(2):  # a repeat changes nothing more
+        ec2.modify_vpc_endpoint(**change, AddSubnetIds=new, RemoveSubnetIds=[old])
+    [found] = ec2.describe_vpc_endpoints(VpcEndpointIds=[endpoint["VpcEndpointId"]])["VpcEndpoints"]
+    assert sorted(found["SubnetIds"]) == sorted(new)
+    shown = ec2.describe_network_interfaces(NetworkInterfaceIds=found["NetworkInterfaceIds"])
+    assert sorted(one["SubnetId"] for one in shown["NetworkInterfaces"]) == sorted(new)
+    assert ec2.describe_network_interfaces(Filters=by_filter("subnet-id", old))[
+        "NetworkInterfaces"
+    ] == []  # fmt: skip
+    zones = [one["DnsName"] for one in found["DnsEntries"]]
+    assert len(zones) == 4, "its own name, one in each zone, and the private one"
+
+
 @pytest.mark.parametrize(
     ("member", "value"),
     [

@@ -129,7 +129,7 @@ def test_a_vpc_is_not_deleted_while_anything_else_stands_in_it(
         ({"CidrBlock": "10.0.0.0/29"}, "InvalidVpc.Range"),
         ({"CidrBlock": "ten"}, "InvalidParameterValue"),
         ({"CidrBlock": "10.0.0.0/16", "InstanceTenancy": "shared"}, "InvalidParameterValue"),
-        ({"CidrBlock": "10.0.0.0/16", "AmazonProvidedIpv6CidrBlock": True}, "UnsupportedOperation"),
+        ({"CidrBlock": "10.0.0.0/16", "Ipv6Pool": "ipv6pool-ec2-1"}, "UnsupportedOperation"),
         ({"CidrBlock": "10.0.0.0/16", "Ipv4IpamPoolId": "ipam-pool-1"}, "UnsupportedOperation"),
     ],
 )

@@ -372,6 +372,10 @@ def test_session_tokens_are_refused_with_a_sentence() -> None:
             read(received)
 
 
+def test_an_empty_security_token_of_version_2_is_none() -> None:
+    assert read(v2(changes={"SecurityToken": ""})).access_key_id == KEY
+
+
 @pytest.mark.parametrize("part", ["method", "path", "query"])
 @pytest.mark.parametrize("text", ["/\n/", "/ ", "/\x00", "/\x7f"])
 def test_a_target_that_no_wire_carries_is_refused(part: str, text: str) -> None:

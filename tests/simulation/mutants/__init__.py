@@ -50,6 +50,8 @@ _ALL: tuple[Mutant, ...] = (
     commits.leap_makes_tokens_expire,
     holdings.address_moves_without_leaving,
     holdings.capacity_split_off_is_not_taken,
+    holdings.place_is_not_taken,
+    holdings.place_is_not_given_back,
     holdings.quotas_not_checked,
     holdings.gateway_leaves_its_interface,
     holdings.callers_end_what_others_stand_on,
@@ -59,8 +61,10 @@ _ALL: tuple[Mutant, ...] = (
     batches.account_starves_others,
     batches.late_launch_binds_its_token,
     batches.batch_acknowledged_before_its_commit,
+    batches.stretch_acknowledged_before_its_commit,
 )
 _LAUNCHES = {"palette": ("RunInstances",)}
+_RESERVED = ("CreateCapacityReservation", "RunInstances")
 _UP = {"crash": 0.0, "crash_node": 0.0}
 # Odds and makings under which a mutant is found soon, where drawn ones would seldom bring the
 # faults together that it needs.
@@ -95,13 +99,20 @@ ODDS: Mapping[Mutant, dict[str, Any]] = {
     holdings.address_moves_without_leaving: {
         "palette": ("CreateNetworkInterface", "AllocateAddress"),
     },
+    holdings.place_is_not_taken: {"palette": _RESERVED},
+    holdings.place_is_not_given_back: {"palette": _RESERVED},
     holdings.quotas_not_checked: {"limits": 0.6},
     batches.failure_harms_its_mates: {
         **_LAUNCHES, "effect_refuses": 0.2, "gather_work": 1.0,
     },
     batches.account_starves_others: {**_LAUNCHES, "gather_work": 1.0},
     batches.late_launch_binds_its_token: {**_LAUNCHES, "stall": 0.06},
-    batches.batch_acknowledged_before_its_commit: {**_LAUNCHES, "commit_fails": 0.05},
+    batches.batch_acknowledged_before_its_commit: {
+        **_LAUNCHES, "commit_fails": 0.05, "service_called": 1.0,
+    },
+    batches.stretch_acknowledged_before_its_commit: {
+        **_LAUNCHES, "commit_fails": 0.05, "service_called": 0.0,
+    },
     holdings.callers_end_what_others_stand_on: {
         "palette": ("CreateVpc", "CreateSubnet", "CreateNetworkInterface"),
     },

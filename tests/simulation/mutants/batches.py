@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -13,7 +14,7 @@ from sametoken.ec2.kit.request import Request
 from sametoken.errors import ServiceError, Transient
 from sametoken.services import steps
 from sametoken.store.port import Tx
-from sametoken.workflow import turns
+from sametoken.workflow import runner, turns
 from sametoken.workflow.batches import act_together
 from sametoken.workflow.ports import Done
 from sametoken.workflow.work import WORK, Work, find
@@ -31,7 +32,10 @@ def failure_harms_its_mates() -> Iterator[None]:
         except Exception as error:  # noqa: BLE001 - the mutant hands every error on
             return [error] * len(members)
 
-    with patch.object(steps, "act_together", mutated):
+    with (
+        patch.object(steps, "act_together", mutated),
+        patch.object(runner, "act_together", mutated),
+    ):
         yield
 
 
@@ -70,4 +74,20 @@ def batch_acknowledged_before_its_commit() -> Iterator[None]:
         return [Done() if isinstance(one, Transient) else one for one in results]
 
     with patch.object(steps, "act_together", mutated):
+        yield
+
+
+def stretch_acknowledged_before_its_commit() -> Iterator[None]:
+    """P8: go on to the machine although the commit of the steps before it failed."""
+
+    def mutated(members: Sequence[Any], act: Act, world: World) -> list[Any]:
+        results = act_together(members, act, world)
+        return [
+            replace(member, step=len(member.the_plan.steps) - 1)
+            if isinstance(member, Work) and member.plan == "launch" and isinstance(one, Transient)
+            else one
+            for member, one in zip(members, results, strict=True)
+        ]
+
+    with patch.object(runner, "act_together", mutated):
         yield

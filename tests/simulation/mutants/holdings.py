@@ -9,11 +9,11 @@ from unittest.mock import patch
 
 import sqlalchemy as sa
 
-from sametoken.ec2.compute import capacity_moves
+from sametoken.ec2.compute import capacity_moves, reserved_capacity
 from sametoken.ec2.kit import fragments
 from sametoken.ec2.kit.fragments import Fragment
 from sametoken.ec2.kit.request import Request
-from sametoken.resources.compute import instances
+from sametoken.resources.compute import capacity_reservations, instances
 from sametoken.resources.kit import counters, endings, quotas, regions, rows, tombstones
 from sametoken.resources.kit.looks import Outline
 from sametoken.resources.kit.rows import Row
@@ -75,6 +75,18 @@ def capacity_split_off_is_not_taken() -> Iterator[None]:
         return count
 
     with patch.object(capacity_moves, "take", mutated):
+        yield
+
+
+def place_is_not_taken() -> Iterator[None]:
+    """P2: launch into a reservation without counting it there."""
+    with patch.object(reserved_capacity, "take", lambda tx, assigned: None):
+        yield
+
+
+def place_is_not_given_back() -> Iterator[None]:
+    """P2: leave the place of an instance that ends as it is."""
+    with patch.object(capacity_reservations, "give_back", lambda tx, returned: ()):
         yield
 
 

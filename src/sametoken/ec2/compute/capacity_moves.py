@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sametoken.ec2.compute.capacity_reservations import RESERVATION, RESERVATIONS, show
+from sametoken.ec2.compute.capacity_reservations import RESERVATIONS, show
 from sametoken.ec2.kit.actions import Action, Tokened
 from sametoken.ec2.kit.nouns import Parents, living, make
 from sametoken.ec2.kit.packing import packed, unpacked
@@ -18,6 +18,8 @@ from sametoken.ec2.kit.verbs import creating
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.idempotency import Identities, Made
+from sametoken.resources.compute import capacity_reservations
+from sametoken.resources.compute.capacity_reservations import RESERVATION
 from sametoken.resources.kit import endings, rows
 from sametoken.resources.kit.moments import find_moment
 from sametoken.resources.kit.rows import Row
@@ -47,16 +49,18 @@ def _lock(tx: Tx, request: Request, name: str) -> Row:
 def take(tx: Tx, request: Request, source: Row) -> int:
     """Take the capacity asked for out of a reservation, which is cancelled when none is left."""
     count: int = request.params["InstanceCount"]
-    left = source.doc["TotalInstanceCount"] - count
-    if left < 0:
+    available = source.doc["AvailableInstanceCount"]
+    if count > available:
         raise refusals.invalid_value(
-            "InstanceCount", count, f"{source.id} has {source.doc['TotalInstanceCount']}."
+            "InstanceCount", count, f"{source.id} has {available} without an instance."
         )
-    counts = {"TotalInstanceCount": left, "AvailableInstanceCount": left}
+    left = source.doc["TotalInstanceCount"] - count
+    counts = {"TotalInstanceCount": left, "AvailableInstanceCount": available - count}
     if left:
         rows.change(tx, RESERVATION, source, **counts)
     else:
         endings.end(tx, RESERVATION, source, cause=request.action, **counts)
+        capacity_reservations.changed(tx, source.place)
     return count
 
 
@@ -126,10 +130,11 @@ def _perform_move(tx: Tx, request: Request) -> Made:
     if find_moment(source.private, "ends") != find_moment(destination.private, "ends"):
         raise refusals.invalid_combination("The two reservations differ in EndDate")
     count = take(tx, request, source)
-    total = destination.doc["TotalInstanceCount"] + count
-    rows.change(
-        tx, RESERVATION, destination, TotalInstanceCount=total, AvailableInstanceCount=total
-    )
+    counts = {
+        name: destination.doc[name] + count
+        for name in ("TotalInstanceCount", "AvailableInstanceCount")
+    }
+    rows.change(tx, RESERVATION, destination, **counts)
     named, kept = _source(tx, request)
     identities = {"destination": destination.id, "count": count, **named}
     return Made(identities, resources=[*kept, destination.id])

@@ -1,4 +1,7 @@
-"""Capacity reservations: capacity of a type in a zone, debited while the reservation is active."""
+"""Capacity reservations: capacity of a type in a zone, debited while the reservation is active.
+
+Instances take places in them, see `reserved_capacity`.
+"""
 
 from __future__ import annotations
 
@@ -12,22 +15,13 @@ from sametoken.ec2.kit.zones import check_zone, zone_asked
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.resources.catalogues import geography, instance_types
+from sametoken.resources.compute import capacity_reservations
+from sametoken.resources.compute.capacity_reservations import RESERVATION
 from sametoken.resources.kit import counters, endings
-from sametoken.resources.kit.kinds import Kind, Quota, states
 from sametoken.resources.kit.moments import find_moment, kept_moment
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
 
-RESERVATION = Kind(
-    "capacity-reservation",
-    "cr",
-    "InvalidCapacityReservationId",
-    "capacity reservation",
-    transitions=states(active="cancelled", cancelled=""),
-    ends=frozenset({"cancelled"}),
-    # EC2 limits their vCPUs instead.
-    quota=Quota(code="InstanceLimitExceeded"),
-)
 # Filters of DescribeCapacityReservations whose names are not their paths.
 PATHS = {
     "outpost-arn": "",
@@ -96,6 +90,10 @@ def show(row: Row) -> Document:
     }
 
 
+def _tell(tx: Tx, row: Row) -> None:
+    capacity_reservations.changed(tx, row.place)
+
+
 RESERVATIONS = Noun(
     RESERVATION,
     paths=PATHS,
@@ -109,15 +107,18 @@ RESERVATIONS = Noun(
     build=_build,
     show=show,
     initial="active",
+    created=_tell,
 )  # fmt: skip
 
 
 def cancel(tx: Tx, request: Request) -> Document:
-    """Give the capacity back."""
+    """Give the capacity back, but for that of instances in it, which run on and hold their own."""
     row = named(tx, request, RESERVATION, "CapacityReservationId", lock=True)
     endings.end(tx, RESERVATION, row, cause="CancelCapacityReservation")
+    capacity_reservations.changed(tx, row.place)
     name = counters.capacity_name(row.zone, row.doc["InstanceType"])
-    counters.credit(tx, name, row.doc["TotalInstanceCount"])
+    if row.doc["AvailableInstanceCount"]:
+        counters.credit(tx, name, row.doc["AvailableInstanceCount"])
     return {"Return": True}
 
 

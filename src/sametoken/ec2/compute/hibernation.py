@@ -1,49 +1,40 @@
-"""Hibernation: launches that may be prepared for it, and instances that may be put to it.
-
-A simulated machine has no memory to keep: to hibernate it is to stop it.
-
-Source: EC2 user guide, "Prerequisites for EC2 instance hibernation".
-"""
+"""Hibernation: launches that may ask for it. A machine that hibernates only stops here. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sametoken.ec2.compute.launch_documents import Blueprint
+from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
-from sametoken.resources.catalogues import instance_types
+from sametoken.resources.catalogues.instance_types import InstanceType
 from sametoken.resources.kit.rows import Row
 
-# REASON is the StateReason, in EC2's words, of an instance that hibernates.
-REASON = (
-    "Client.UserInitiatedHibernate",
-    "Client.UserInitiatedHibernate: User initiated hibernate",
-)
+
+def is_asked(params: Mapping[str, Any]) -> bool:
+    return bool(params.get("HibernationOptions", {}).get("Configured"))
 
 
-def _configured(document: Mapping[str, Any]) -> bool:
-    """Return whether a launch asks for hibernation, or an instance was launched for it."""
-    return bool(document.get("HibernationOptions", {}).get("Configured"))
+def check_type(params: Mapping[str, Any], instance_type: InstanceType) -> None:
+    """Refuse a type whose machines cannot hibernate."""
+    if is_asked(params) and not instance_type.fact("HibernationSupported"):
+        raise _unsupported(f"The instance type {instance_type.name} does not support hibernation.")
 
 
-def check_launch(blueprint: Blueprint) -> None:
-    """Refuse a launch prepared for hibernation on a type, or with a root volume, that has none."""
-    if not _configured(blueprint.params):
-        return
-    kind = blueprint.instance_type
-    if not instance_types.describe(kind)["HibernationSupported"]:
-        raise _unsupported(f"Instances of type {kind.name} do not support hibernation.")
-    roots = [one for one in blueprint.volumes if one["Device"] == blueprint.image["RootDeviceName"]]
-    if not all(one["Encrypted"] for one in roots):
-        raise _unsupported("The root volume must be encrypted for hibernation.")
+def check_root(
+    params: Mapping[str, Any], image: Document, volumes: Sequence[Mapping[str, Any]]
+) -> None:
+    """Refuse a root volume that is not encrypted: memory is written to it (EC2 user guide)."""
+    root = [one for one in volumes if one["Device"] == image["RootDeviceName"]]
+    if is_asked(params) and not all(one["Encrypted"] for one in root):
+        raise _unsupported("Hibernation needs an encrypted root volume.")
 
 
-def check_stop(found: Sequence[Row]) -> None:
+def check_configured(rows: Sequence[Row]) -> None:
     """Refuse to hibernate an instance that was not launched for it."""
-    for row in found:
-        if not _configured(row.doc):
-            raise _unsupported(f"The instance '{row.id}' is not enabled for hibernation.")
+    for row in rows:
+        if not row.doc["HibernationOptions"]["Configured"]:
+            raise _unsupported(f"The instance {row.id} is not enabled for hibernation.")
 
 
 def _unsupported(message: str) -> ServiceError:

@@ -16,11 +16,13 @@ INSTANCE_FILTERS: dict[str, str] = {
     "block-device-mapping.status": "BlockDeviceMappings[].Ebs.Status",
     "block-device-mapping.volume-id": "BlockDeviceMappings[].Ebs.VolumeId",
     "boot-mode": "BootMode",
-    "capacity-reservation-id": "",
+    "capacity-reservation-id": "CapacityReservationId",
     "capacity-reservation-specification.capacity-reservation-preference": (
         "CapacityReservationSpecification.CapacityReservationPreference"
     ),
-    "capacity-reservation-specification.capacity-reservation-target.capacity-reservation-id": "",
+    "capacity-reservation-specification.capacity-reservation-target.capacity-reservation-id": (
+        "CapacityReservationSpecification.CapacityReservationTarget.CapacityReservationId"
+    ),
     "capacity-reservation-specification.capacity-reservation-target."
     "capacity-reservation-resource-group-arn": "",
     "client-token": "ClientToken",
@@ -43,7 +45,7 @@ INSTANCE_FILTERS: dict[str, str] = {
     "instance.group-id": "SecurityGroups[].GroupId",
     "instance.group-name": "SecurityGroups[].GroupName",
     "ip-address": "PublicIpAddress",
-    "ipv6-address": "",
+    "ipv6-address": "Ipv6Address",
     "kernel-id": "",
     "key-name": "KeyName",
     "launch-index": "AmiLaunchIndex",
@@ -104,9 +106,13 @@ INSTANCE_FILTERS: dict[str, str] = {
     "network-interface.group-id": "NetworkInterfaces[].Groups[].GroupId",
     "network-interface.group-name": "NetworkInterfaces[].Groups[].GroupName",
     "network-interface.ipv4-prefixes.ipv4-prefix": "",
-    "network-interface.ipv6-address": "",
-    "network-interface.ipv6-addresses.ipv6-address": "",
-    "network-interface.ipv6-addresses.is-primary-ipv6": "",
+    "network-interface.ipv6-address": "NetworkInterfaces[].Ipv6Addresses[].Ipv6Address",
+    "network-interface.ipv6-addresses.ipv6-address": (
+        "NetworkInterfaces[].Ipv6Addresses[].Ipv6Address"
+    ),
+    "network-interface.ipv6-addresses.is-primary-ipv6": (
+        "NetworkInterfaces[].Ipv6Addresses[].IsPrimaryIpv6"
+    ),
     "network-interface.ipv6-native": "",
     "network-interface.ipv6-prefixes.ipv6-prefix": "",
     "network-interface.mac-address": "NetworkInterfaces[].MacAddress",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sametoken.ec2.compute import hibernation
+from sametoken.ec2.compute import hibernation, reserved_capacity
 from sametoken.ec2.compute.launch_capacity import insufficient_capacity, refuse_late
 from sametoken.ec2.kit.actions import Action, Change
 from sametoken.ec2.kit.repeats import same
@@ -19,6 +19,7 @@ from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.resources.catalogues import instance_types
 from sametoken.resources.compute import instances
+from sametoken.resources.compute.capacity_reservations import Fit
 from sametoken.resources.compute.instances import INSTANCE, STATE_CODES, InstanceState
 from sametoken.resources.kit import counters, rows
 from sametoken.resources.kit.moments import kept_moment
@@ -69,9 +70,8 @@ def _terminate(tx: Tx, row: Row) -> Row:
 def stop_instances(tx: Tx, request: Request) -> Document:
     """Halt instances; their volumes and interfaces stay. `Force` changes nothing here."""
     found = _lock(tx, request)
-    hibernates = bool(request.params.get("Hibernate"))
-    if hibernates:
-        hibernation.check_stop(found)
+    if request.params.get("Hibernate"):
+        hibernation.check_configured(found)
     for row in found:
         if row.private["DisableApiStop"] and row.state == InstanceState.RUNNING:
             raise ServiceError(
@@ -81,20 +81,14 @@ def stop_instances(tx: Tx, request: Request) -> Document:
             )
         if row.state not in (InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.STOPPED):
             raise _incorrect_state(row, "stopped")
-    stop = _hibernate if hibernates else _stop
-    return {"StoppingInstances": [_change(tx, row, stop) for row in found]}
+    return {"StoppingInstances": [_change(tx, row, _stop) for row in found]}
 
 
-def _hibernate(tx: Tx, row: Row) -> Row:
-    """Stop an instance that keeps nothing in memory; its reason tells how it was asked to."""
-    return _stop(tx, row, reason=hibernation.REASON)
-
-
-def _stop(tx: Tx, row: Row, *, reason: tuple[str, str] = _USER_SHUTDOWN) -> Row:
+def _stop(tx: Tx, row: Row) -> Row:
     if row.state in (InstanceState.STOPPING, InstanceState.STOPPED):
         return row
     work.redirect(tx, row.id, "stop")
-    return _move_for_user(tx, row, InstanceState.STOPPING, reason=reason)
+    return _move_for_user(tx, row, InstanceState.STOPPING)
 
 
 def start_instances(tx: Tx, request: Request) -> Document:
@@ -107,14 +101,24 @@ def start_instances(tx: Tx, request: Request) -> Document:
             raise _incorrect_state(row, "started")
     if any(row.state == InstanceState.STOPPED for row in found):
         refuse_late(request)
-    return {"StartingInstances": [_change(tx, row, _start) for row in found]}
+    return {
+        "StartingInstances": [
+            _change(tx, row, lambda tx, row: _start(tx, request, row)) for row in found
+        ]
+    }
 
 
-def _start(tx: Tx, row: Row) -> Row:
+def _start(tx: Tx, request: Request, row: Row) -> Row:
     if row.state != InstanceState.STOPPED:
         return row
     kind = instance_types.INSTANCE_TYPES[row.doc["InstanceType"]]
+    fit = Fit(kind.name, row.doc["PlatformDetails"], row.doc["Placement"]["Tenancy"])
+    specification = row.doc["CapacityReservationSpecification"]
+    usable = reserved_capacity.usable(tx, request, specification, fit)
+    reserved = usable.assigned(row.zone, 1)
     held = instances.holding(row.account, row.region, row.zone, kind.name, kind.vcpus)
+    if reserved:
+        held = instances.held_in(reserved[0], held)
     free = counters.free(tx, row.place, [held["capacity"], held["vcpus"]])
     if free[held["vcpus"]] < held["amount"]:
         raise ServiceError(
@@ -122,7 +126,9 @@ def _start(tx: Tx, row: Row) -> Row:
             f"Starting {row.id} needs {held['amount']} vCPUs; your limit leaves "
             f"{free[held['vcpus']]}.",
         )
-    if free[held["capacity"]] < 1:
+    if usable.only and not reserved:
+        raise reserved_capacity.exceeded()
+    if not reserved and free[held["capacity"]] < 1:
         raise insufficient_capacity(kind.name, row.zone, [])
     work.redirect(tx, row.id, "start", instance_type=kind.name)
     row = instances.set_private(tx, row, held=held, **kept_moment("launched", tx.now))
@@ -130,7 +136,10 @@ def _start(tx: Tx, row: Row) -> Row:
     # Open a new public address: stopping gave the automatic one back.
     for interface in interfaces.attached_to(tx, row.id):
         interfaces.open_public(tx, interface)
-    instances.hold(tx, row)
+    if reserved:
+        row = rows.change(tx, INSTANCE, row, CapacityReservationId=reserved[0])
+    reserved_capacity.take(tx, reserved)
+    instances.hold(tx, [row])
     return row
 
 
@@ -162,15 +171,13 @@ def _incorrect_state(row: Row, verb: str) -> ServiceError:
     )
 
 
-def _move_for_user(
-    tx: Tx, row: Row, target: InstanceState, *, reason: tuple[str, str] = _USER_SHUTDOWN
-) -> Row:
+def _move_for_user(tx: Tx, row: Row, target: InstanceState) -> Row:
     return instances.move(
         tx,
         row,
         target,
         cause="asked for by the caller",
-        reason=reason,
+        reason=_USER_SHUTDOWN,
         transition_reason=f"User initiated ({tx.now:%Y-%m-%d %H:%M:%S} GMT)",
     )
 

@@ -45,7 +45,9 @@ _COLUMNS = {
 }
 _STATUS_COLUMNS = {"InstanceState.Name": By.STATE, "AvailabilityZone": By.ZONE}
 # The members of an instance that other rows tell.
-_JOINED = ("BlockDeviceMappings", "NetworkInterfaces", "PublicDnsName", "PublicIpAddress")
+_JOINED = (
+    "BlockDeviceMappings", "Ipv6Address", "NetworkInterfaces", "PublicDnsName", "PublicIpAddress",
+)  # fmt: skip
 
 # EC2 shows neither devices nor addresses of an instance in these states.
 _LEAVING = frozenset({InstanceState.TERMINATED.value})
@@ -123,6 +125,8 @@ def _show_one(row: Row, attached: list[Row]) -> Shown:
         document["PrivateDnsName"] = ""
         document["SecurityGroups"] = []
     document["PublicDnsName"] = ""
+    if interfaces and interfaces[0].doc["Ipv6Addresses"]:
+        document["Ipv6Address"] = interfaces[0].doc["Ipv6Addresses"][0]["Ipv6Address"]
     association = interfaces[0].doc.get("Association") if interfaces else None
     # Show an Elastic address even of a stopped instance, an automatic one only while it runs.
     if association and (row.state == InstanceState.RUNNING or "AllocationId" in association):

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from sametoken.ec2.compute import key_material
-from sametoken.ec2.compute.key_material import KeyMaterial
 from sametoken.ec2.kit.actions import Action, Change, Read
 from sametoken.ec2.kit.describing import describe
 from sametoken.ec2.kit.nouns import requested_tags
@@ -49,11 +47,18 @@ def _validate_new(request: Request) -> None:
     check_tag_specifications(request.params, (KEY_PAIR.name,))
 
 
+# Keys are seldom made or read, and to import what does it takes a twentieth of a start.
+
+
 def _generate(request: Request) -> Document:
+    from sametoken.ec2.compute import key_material
+
     return asdict(key_material.generate(request.params.get("KeyType", "rsa")))
 
 
 def _read(request: Request) -> Document:
+    from sametoken.ec2.compute import key_material
+
     return asdict(key_material.read_public(request.params["PublicKeyMaterial"]))
 
 
@@ -68,14 +73,14 @@ def import_key(tx: Tx, request: Request) -> Document:
 
 
 def _keep(tx: Tx, request: Request) -> Document:
-    made = KeyMaterial(**request.prepared)
+    made: Document = request.prepared
     name = request.params["KeyName"]
     row = key_pairs.lay_out(
         tx, request.account, request.region, name,
         doc={
-            "KeyType": made.type,
-            "KeyFingerprint": made.fingerprint,
-            "private": {"PublicKey": f"{made.public} {name}"},
+            "KeyType": made["type"],
+            "KeyFingerprint": made["fingerprint"],
+            "private": {"PublicKey": f"{made['public']} {name}"},
         },
         tags=requested_tags(request, KEY_PAIR),
     )  # fmt: skip
@@ -84,7 +89,7 @@ def _keep(tx: Tx, request: Request) -> Document:
     return {
         "KeyPairId": row.id,
         "KeyName": name,
-        "KeyFingerprint": made.fingerprint,
+        "KeyFingerprint": made["fingerprint"],
         "Tags": row.doc["Tags"],
     }
 

@@ -12,10 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sametoken.ec2.compute import hibernation, launch_parameters, launch_templates, placement_groups
+from sametoken.ec2.compute import (
+    hibernation,
+    launch_addresses,
+    launch_interfaces,
+    launch_parameters,
+    launch_templates,
+    placement_groups,
+    reserved_capacity,
+)
 from sametoken.ec2.compute.instances import view
 from sametoken.ec2.compute.launch_capacity import insufficient_capacity, refuse_late
 from sametoken.ec2.compute.launch_documents import Blueprint, instance_document, tags
+from sametoken.ec2.compute.reserved_capacity import Usable
 from sametoken.ec2.kit.actions import NOT_INTENT, Action, Tokened
 from sametoken.ec2.kit.repeats import doubles
 from sametoken.ec2.kit.request import Request
@@ -27,12 +36,12 @@ from sametoken.idempotency import Made, Rules
 from sametoken.resources.catalogues import geography, images, instance_types
 from sametoken.resources.catalogues.instance_types import InstanceType
 from sametoken.resources.compute import instances, key_pairs
+from sametoken.resources.compute.capacity_reservations import Fit
 from sametoken.resources.compute.instances import INSTANCE
 from sametoken.resources.kit import counters, rows
 from sametoken.resources.kit.ids import mint
-from sametoken.resources.kit.regions import Place
 from sametoken.resources.kit.rows import Row
-from sametoken.resources.network import default_vpc, interfaces, vpcs
+from sametoken.resources.network import default_vpc, vpcs
 from sametoken.resources.network.interfaces import INTERFACE
 from sametoken.resources.storage import account_images
 from sametoken.store.codec import Encoded
@@ -69,16 +78,19 @@ def perform(tx: Tx, request: Request) -> Made:
     resolved, origin = launch_templates.laid_under(tx, request)
     if resolved is not request:
         launch_parameters.validate(resolved)
-    blueprint, count = _plan(tx, resolved, origin)
-    hibernation.check_launch(blueprint)
+    blueprint, count, places = _plan(tx, resolved, origin)
     reservation, token = mint(tx, "r"), request.params.get("ClientToken")
-    launched = [_lay_out(tx, blueprint, reservation, index, token) for index in range(count)]
+    launched = [
+        _lay_out(tx, blueprint, reservation, index, token, place_in)
+        for index, place_in in enumerate([*places, *[None] * (count - len(places))])
+    ]
     # Insert only new interfaces: they are pending until the network service brings them up. An
     # existing one is in use as soon as it is attached.
     new = [row for _, attached, _ in launched for row in attached if row.state == "pending"]
     rows.insert(tx, [*(row for row, _, _ in launched), *new])
     work.enqueue_launches(tx, [(row, spec) for row, _, spec in launched])
-    instances.hold(tx, launched[0][0], count=count)
+    reserved_capacity.take(tx, places)
+    instances.hold(tx, [row for row, _, _ in launched])
     ids = [row.id for row, _, _ in launched]
     return Made({"reservation": reservation, "instances": ids}, resources=ids)
 
@@ -100,14 +112,16 @@ class _Choice:
 
     image: Document
     instance_type: InstanceType
+    fit: Fit
     subnets: dict[str, Row]
     capacity: dict[str, str]
     counters: tuple[str, ...]
 
 
-def _plan(tx: Tx, request: Request, origin: list[Document]) -> tuple[Blueprint, int]:
+def _plan(tx: Tx, request: Request, origin: list[Document]) -> tuple[Blueprint, int, list[str]]:
     """Return the blueprint of a launch, and how many instances it makes.
 
+    The first of them run in the capacity reservations that are returned last, one for each.
     Launches that ask for the same share what they look up, as long as the Region's stamp stays. If
     they name what may change without the stamp, each looks it up for itself.
     """
@@ -120,18 +134,24 @@ def _plan(tx: Tx, request: Request, origin: list[Document]) -> tuple[Blueprint, 
         return _choice(tx, request)
 
     choice = choose() if asked is None else tx.cached_form(place, asked, choose)
-    zone, count = _choose_zone(tx, request, choice)
+    specification = params.get("CapacityReservationSpecification", {})
+    usable = reserved_capacity.usable(tx, request, specification, choice.fit)
+    zone, count = _choose_zone(tx, request, choice, usable)
 
     def draw() -> Blueprint:
         subnet = choice.subnets[zone]
-        groups = _groups(tx, place, params, subnet, _primary(params).get("Groups"))
+        groups = launch_interfaces.groups(
+            tx, place, params, subnet, launch_interfaces.primary(params).get("Groups")
+        )
         volumes = block_devices.plan_volumes(tx, request, choice.image, tags(params, "volume"))
+        hibernation.check_root(params, choice.image, volumes)
         return Blueprint(
             *place, params, choice.image, choice.instance_type, zone, subnet, groups, volumes,
             origin,
         )  # fmt: skip
 
-    return (draw() if asked is None else tx.cached_form(place, (asked, zone), draw)), count
+    blueprint = draw() if asked is None else tx.cached_form(place, (asked, zone), draw)
+    return blueprint, count, usable.assigned(zone, count)
 
 
 # Parameters by which a launch looks up what may change although the Region's stamp stays.
@@ -167,6 +187,8 @@ def _choice(tx: Tx, request: Request) -> _Choice:
             f"type does not match the architecture '{image['Architecture']}' of the specified AMI. "
             "Specify an instance type and an AMI that have matching architectures, and try again.",
         )
+    hibernation.check_type(params, instance_type)
+    launch_addresses.check_room(instance_type, params.get("NetworkInterfaces", []))
     if "KeyName" in params:
         key_pairs.require(tx, request.account, request.region, params["KeyName"])
     group = params.get("Placement", {}).get("GroupName")
@@ -175,7 +197,9 @@ def _choice(tx: Tx, request: Request) -> _Choice:
     subnets = _candidate_subnets(tx, request)
     capacity = {zone: counters.capacity_name(zone, instance_type.name) for zone in subnets}
     vcpus = counters.vcpus_name(request.account, request.region)
-    return _Choice(image, instance_type, subnets, capacity, (vcpus, *capacity.values()))
+    tenancy = params.get("Placement", {}).get("Tenancy", "default")
+    fit = Fit(instance_type.name, image["PlatformDetails"], tenancy)
+    return _Choice(image, instance_type, fit, subnets, capacity, (vcpus, *capacity.values()))
 
 
 def _find_image(tx: Tx, request: Request) -> Document:
@@ -199,19 +223,10 @@ def _find_image(tx: Tx, request: Request) -> Document:
     return image
 
 
-def _primary(params: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The request's interface at device index 0; empty when the request has none."""
-    for interface in params.get("NetworkInterfaces", ()):
-        if interface.get("DeviceIndex", 0) == 0:
-            found: Mapping[str, Any] = interface
-            return found
-    return {}
-
-
 def _candidate_subnets(tx: Tx, request: Request) -> dict[str, Row]:
     """The subnets that the launch may use, by zone: the named one, else the default ones."""
     params, account, region = request.params, request.account, request.region
-    primary = _primary(params)
+    primary = launch_interfaces.primary(params)
     named = params.get("SubnetId", primary.get("SubnetId"))
     if "NetworkInterfaceId" in primary:
         given = rows.get(tx, INTERFACE, account, region, [primary["NetworkInterfaceId"]])[0]
@@ -239,12 +254,14 @@ def _candidate_subnets(tx: Tx, request: Request) -> dict[str, Row]:
     )
 
 
-def _choose_zone(tx: Tx, request: Request, choice: _Choice) -> tuple[str, int]:
+def _choose_zone(tx: Tx, request: Request, choice: _Choice, usable: Usable) -> tuple[str, int]:
     """The zone, and the number of instances: as many as fit, from MinCount to MaxCount."""
     least, most = request.params["MinCount"], request.params["MaxCount"]
     instance_type, names = choice.instance_type, choice.capacity
     vcpus = choice.counters[0]
     free = counters.free(tx, request.place, choice.counters)
+    for zone, name in names.items():
+        free[name] = usable.room(zone) + (0 if usable.only else free[name])
     allowed = free[vcpus] // instance_type.vcpus
     if allowed < least:
         raise ServiceError(
@@ -257,6 +274,8 @@ def _choose_zone(tx: Tx, request: Request, choice: _Choice) -> tuple[str, int]:
         zone = fitting[int(tx.world.random() * len(fitting))]
     else:
         zone = max(names, key=lambda zone: free[names[zone]])
+    if free[names[zone]] < least and usable.only:
+        raise reserved_capacity.exceeded()
     if free[names[zone]] < least:
         asked = zone_of(tx, request)
         others = _zones_with(tx, request, instance_type.name, least) if asked else []
@@ -272,40 +291,17 @@ def _zones_with(tx: Tx, request: Request, instance_type: str, least: int) -> lis
     return [zone for zone, name in names.items() if free[name] >= least]
 
 
-def _groups(
-    tx: Tx,
-    place: Place,
-    params: Mapping[str, Any],
-    subnet: Row,
-    interface_groups: list[str] | None,
-) -> list[Row]:
-    """The security groups: by id, by name, those of the interface, else the VPC's default."""
-    vpc = subnet.doc["VpcId"]
-    ids = interface_groups or params.get("SecurityGroupIds", [])
-    found = rows.get(tx, vpcs.SECURITY_GROUP, *place, ids) if ids else []
-    for name in params.get("SecurityGroups", []):
-        group = rows.find_named(tx, vpcs.SECURITY_GROUP, *place, f"{vpc}/{name}")
-        if group is None:
-            raise ServiceError(
-                "InvalidGroup.NotFound",
-                f"The security group '{name}' does not exist in VPC '{vpc}'",
-            )
-        found.append(group)
-    for group in found:
-        if group.doc["VpcId"] != vpc:
-            raise ServiceError(
-                "InvalidParameter",
-                f"Security group {group.id} and subnet {subnet.id} belong to different networks.",
-            )
-    return found or [vpcs.default_group(tx, *place, vpc)]
-
-
 def _lay_out(
-    tx: Tx, blueprint: Blueprint, reservation: str, index: int, token: str | None
+    tx: Tx,
+    blueprint: Blueprint,
+    reservation: str,
+    index: int,
+    token: str | None,
+    place_in: str | None,
 ) -> tuple[Row, list[Row], dict[str, Any]]:
     """Lay out an instance: its row, its interfaces' rows, and the pinned spec of its launch."""
     id = mint(tx, INSTANCE.prefix)
-    attached = _interfaces(tx, blueprint, id)
+    attached = launch_interfaces.laid_out(tx, blueprint, id)
     primary = attached[0]
     row = Row(
         id,
@@ -313,7 +309,9 @@ def _lay_out(
         blueprint.account,
         blueprint.region,
         "pending",
-        Encoded(instance_document(blueprint, reservation, index, primary, id, token)),
+        Encoded(
+            instance_document(blueprint, reservation, index, primary, id, token, place_in=place_in)
+        ),
         tx.now,
         blueprint.zone,
         client_token=token,
@@ -324,50 +322,6 @@ def _lay_out(
         "interfaces": [interface.id for interface in attached],
     }
     return row, attached, spec
-
-
-def _interfaces(tx: Tx, blueprint: Blueprint, instance: str) -> list[Row]:
-    """Lay out new interfaces, and attach existing ones, by device index."""
-    asked = blueprint.params.get("NetworkInterfaces") or [{"DeviceIndex": 0}]
-    ordered = sorted(asked, key=lambda one: one.get("DeviceIndex", 0))
-    return [_interface(tx, blueprint, instance, one) for one in ordered]
-
-
-def _interface(tx: Tx, blueprint: Blueprint, instance: str, asked: Mapping[str, Any]) -> Row:
-    account, region = blueprint.account, blueprint.region
-    device = asked.get("DeviceIndex", 0)
-    if "NetworkInterfaceId" in asked:
-        given = rows.get(tx, INTERFACE, account, region, [asked["NetworkInterfaceId"]], lock=True)
-        return interfaces.attach(
-            tx, given[0], instance=instance, device_index=device, zone=blueprint.zone
-        )
-    subnet, groups = blueprint.subnet, blueprint.groups
-    if device != 0 and "SubnetId" in asked:
-        subnet = rows.get(tx, vpcs.SUBNET, account, region, [asked["SubnetId"]])[0]
-        if subnet.zone != blueprint.zone:
-            raise refusals.invalid_combination("All interfaces must be in one Availability Zone")
-    if device != 0:
-        groups = _groups(tx, (account, region), blueprint.params, subnet, asked.get("Groups"))
-    public = asked.get(
-        "AssociatePublicIpAddress", subnet.doc["MapPublicIpOnLaunch"] and device == 0
-    )
-    return interfaces.plan_row(
-        tx,
-        id=mint(tx, INTERFACE.prefix),
-        account=account,
-        region=region,
-        subnet=subnet,
-        groups=groups,
-        address=asked.get("PrivateIpAddress", blueprint.params.get("PrivateIpAddress")),
-        instance=instance,
-        spec={
-            "Description": asked.get("Description", ""),
-            "DeviceIndex": device,
-            "DeleteOnTermination": asked.get("DeleteOnTermination", True),
-            "PublicIp": public,
-            "Tags": blueprint.interface_tags,
-        },
-    )
 
 
 # The parameters that are sets.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from sametoken.ec2.compute import hibernation, reserved_capacity
 from sametoken.ec2.protocol.documents import Document
 from sametoken.resources.catalogues.instance_types import InstanceType
 from sametoken.resources.compute import instances
@@ -63,9 +64,19 @@ def tags(params: Mapping[str, Any], resource_type: str) -> list[Document]:
 
 
 def instance_document(
-    blueprint: Blueprint, reservation: str, index: int, primary: Row, id: str, token: str | None
+    blueprint: Blueprint,
+    reservation: str,
+    index: int,
+    primary: Row,
+    id: str,
+    token: str | None,
+    *,
+    place_in: str | None,
 ) -> dict[str, Any]:
-    """EC2's Instance, without the members that change by themselves; see `instances.view`."""
+    """EC2's Instance, without the members that change by themselves; see `instances.view`.
+
+    `place_in` is the capacity reservation that it runs in; None for none.
+    """
     doc: dict[str, Any] = {
         **blueprint.document,
         "AmiLaunchIndex": index,
@@ -78,6 +89,9 @@ def instance_document(
     }
     if token is not None:
         doc["ClientToken"] = token
+    if place_in is not None:
+        doc["CapacityReservationId"] = place_in
+        doc["private"]["held"] = instances.held_in(place_in, blueprint.private["held"])
     profile = blueprint.params.get("IamInstanceProfile")
     if profile:
         doc["IamInstanceProfile"] = _profile(blueprint.account, profile, id)
@@ -160,14 +174,10 @@ def _options(blueprint: Blueprint) -> dict[str, Any]:
             "CoreCount": cores.get("CoreCount", kind.cores),
             "ThreadsPerCore": cores.get("ThreadsPerCore", kind.threads_per_core),
         },
-        "CapacityReservationSpecification": {
-            "CapacityReservationPreference": params.get("CapacityReservationSpecification", {}).get(
-                "CapacityReservationPreference", "open"
-            )
-        },
-        "HibernationOptions": {
-            "Configured": params.get("HibernationOptions", {}).get("Configured", False)
-        },
+        "CapacityReservationSpecification": reserved_capacity.shown(
+            params.get("CapacityReservationSpecification", {})
+        ),
+        "HibernationOptions": {"Configured": hibernation.is_asked(params)},
         "EnclaveOptions": {"Enabled": False},
         "MaintenanceOptions": {
             "AutoRecovery": params.get("MaintenanceOptions", {}).get("AutoRecovery", "default")

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from sametoken.ec2.compute import hibernation, launch_addresses, reserved_capacity
 from sametoken.ec2.kit.parameters import Accepted, check_tag_specifications, refuse_unsupported
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.zones import check_zone
@@ -36,7 +37,7 @@ ACCEPTED: Accepted = {
             )
         ),
     },
-    "CapacityReservationSpecification": {"CapacityReservationPreference": None},
+    "CapacityReservationSpecification": reserved_capacity.ACCEPTED,
     "ClientToken": None,
     "CpuOptions": {"CoreCount": None, "ThreadsPerCore": None},
     "CreditSpecification": {"CpuCredits": None},
@@ -44,12 +45,15 @@ ACCEPTED: Accepted = {
     "DisableApiTermination": None,
     "DryRun": None,
     "EbsOptimized": None,
+    "EnablePrimaryIpv6": None,
     "EnclaveOptions": {"Enabled": None},
     "HibernationOptions": {"Configured": None},
     "IamInstanceProfile": {"Arn": None, "Name": None},
     "ImageId": None,
     "InstanceInitiatedShutdownBehavior": None,
     "InstanceType": None,
+    "Ipv6AddressCount": None,
+    "Ipv6Addresses": {"Ipv6Address": None},
     "KeyName": None,
     "LaunchTemplate": dict.fromkeys(("LaunchTemplateId", "LaunchTemplateName", "Version")),
     "MaintenanceOptions": {"AutoRecovery": None},
@@ -70,9 +74,14 @@ ACCEPTED: Accepted = {
         "DeviceIndex": None,
         "Groups": None,
         "InterfaceType": None,
+        "Ipv6AddressCount": None,
+        "Ipv6Addresses": {"Ipv6Address": None},
         "NetworkCardIndex": None,
         "NetworkInterfaceId": None,
+        "PrimaryIpv6": None,
         "PrivateIpAddress": None,
+        "PrivateIpAddresses": {"Primary": None, "PrivateIpAddress": None},
+        "SecondaryPrivateIpAddressCount": None,
         "SubnetId": None,
     },
     "Placement": {
@@ -125,6 +134,9 @@ def validate(request: Request) -> None:
 
 
 def _check_options(params: Mapping[str, Any]) -> None:
+    reserved_capacity.check(params.get("CapacityReservationSpecification", {}))
+    if hibernation.is_asked(params) and params.get("EnclaveOptions", {}).get("Enabled"):
+        raise refusals.invalid_combination("Hibernation and enclaves exclude each other.")
     if params.get("EnclaveOptions", {}).get("Enabled"):
         raise refusals.unsupported("EnclaveOptions.Enabled=true")
     check_hops(params)
@@ -178,6 +190,8 @@ def _check_network(params: Mapping[str, Any]) -> None:
         ("SecurityGroupIds", "security groups"),
         ("SecurityGroups", "security groups"),
         ("PrivateIpAddress", "private IP address"),
+        ("Ipv6AddressCount", "IPv6 address count"),
+        ("Ipv6Addresses", "IPv6 addresses"),
     ):
         if interfaces and name in params:
             raise refusals.invalid_combination(
@@ -192,10 +206,7 @@ def _check_network(params: Mapping[str, Any]) -> None:
             )
     for group in params.get("SecurityGroupIds", []):
         SECURITY_GROUP.check_id(group)
-    if "PrivateIpAddress" in params and params["MaxCount"] > 1:
-        raise refusals.invalid_combination(
-            "A private IP address can be given only when one instance is launched"
-        )
+    launch_addresses.check(params, params["MaxCount"])
     _check_interfaces(interfaces, params["MaxCount"])
 
 
@@ -211,8 +222,9 @@ def _check_interfaces(interfaces: list[Document], most: int) -> None:
 
 # Members that EC2 takes only for an interface that the launch makes.
 _NEW_INTERFACES_ONLY = (
-    "SubnetId", "Groups", "PrivateIpAddress", "AssociatePublicIpAddress", "DeleteOnTermination",
-    "Description",
+    "SubnetId", "Groups", "PrivateIpAddress", "PrivateIpAddresses", "AssociatePublicIpAddress",
+    "DeleteOnTermination", "Description", "Ipv6AddressCount", "Ipv6Addresses", "PrimaryIpv6",
+    "SecondaryPrivateIpAddressCount",
 )  # fmt: skip
 
 
@@ -240,10 +252,9 @@ def _check_interface(interface: Document, most: int, *, alone: bool) -> None:
                 raise refusals.invalid_combination(
                     f"{name} cannot be given for the existing interface {given}"
                 )
-    if most > 1 and (given is not None or "PrivateIpAddress" in interface):
-        raise refusals.invalid_combination(
-            "An existing interface or a fixed private address serves one instance only"
-        )
+    if most > 1 and given is not None:
+        raise refusals.invalid_combination("An existing interface serves one instance only")
+    launch_addresses.check(interface, most)
 
 
 def check_user_data(encoded: str | None) -> None:

@@ -13,6 +13,7 @@ from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.resources.kit import rows
 from sametoken.resources.kit.rows import Row
+from sametoken.resources.network import vpcs
 from sametoken.resources.network.interfaces import INTERFACE
 from sametoken.resources.network.vpcs import INTERNET_GATEWAY, SUBNET
 from sametoken.store.port import Tx
@@ -69,9 +70,19 @@ def detach(tx: Tx, request: Request) -> Document:
             f"Network {vpc.id} has some mapped public address(es). Please unmap those public "
             "address(es) before detaching the gateway.",
         )
+    refuse_associated(tx, vpc.id, gateway)
     rows.unlink(tx, vpc.id, gateway.id)
     rows.change(tx, INTERNET_GATEWAY, gateway, Attachments=[])
     return {}
+
+
+def refuse_associated(tx: Tx, vpc: str, gateway: Row) -> None:
+    """Refuse to detach a gateway while a route table of the VPC is associated with it."""
+    table = vpcs.edge_table(tx, vpc, gateway.id)
+    if table is not None:
+        raise ServiceError(
+            "DependencyViolation", f"{gateway.id} is associated with route table {table}."
+        )
 
 
 def _has_public_addresses(tx: Tx, vpc: Row) -> bool:

@@ -12,6 +12,7 @@ import hashlib
 import ipaddress
 import json
 
+from sametoken.ec2.gateways.internet_gateways import refuse_associated
 from sametoken.ec2.kit.actions import Action, Change
 from sametoken.ec2.kit.nouns import Noun, Parents, living
 from sametoken.ec2.kit.repeats import conflicts, same
@@ -161,6 +162,7 @@ def detach(tx: Tx, request: Request) -> Document:
             f"The attachment with vpnGateway ID '{gateway.id}' and vpc ID '{vpc[:200]}' does not "
             "exist",
         )
+    refuse_associated(tx, vpc, gateway)
     vpn.detach(tx, gateway, vpc)
     return {}
 
@@ -187,7 +189,7 @@ def disable_propagation(tx: Tx, request: Request) -> Document:
     return {}
 
 
-def _made(row: Row) -> Document:
+def _made(tx: Tx, row: Row) -> Document:
     """The result of a create, which leaves out tags if there are none, unlike a Describe."""
     shown = VPN_GATEWAYS.shown(row)
     return {"VpnGateway": {name: shown[name] for name in shown if name != "Tags" or shown[name]}}

@@ -72,14 +72,14 @@ def creating(
     mismatch: str = GENERAL_MISMATCH,
     deleted: str = DELETED,
     validate: Validate | None = None,
-    result: Callable[[Row], Document] | None = None,
+    result: Callable[[Tx, Row], Document] | None = None,
     standing: Standing | None = None,
     repeats: Repeats | None = None,
 ) -> Tokened:
     """The action that makes one: new at the first time, viewed at each repeat of its token.
 
     A repeat after the resource is gone is refused with `deleted`, and never makes another.
-    `result` is for actions that answer with less than the resource; `standing` for those that
+    `result` is for actions that answer otherwise than with the resource; `standing` for those that
     answer an equal request with what is there, token or not.
     """
 
@@ -94,7 +94,7 @@ def creating(
             kept: Document = unpacked(identities["answer"])
             return kept
         row = _still_there(tx, identities["id"], deleted)
-        answer = noun.result(tx, row) if result is None else result(row)
+        answer = noun.result(tx, row) if result is None else result(tx, row)
         return _echoing(answer, request)
 
     rules = Rules(ignored=ignored, sets=sets, defaults=dict(defaults or {}))

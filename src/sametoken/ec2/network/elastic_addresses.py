@@ -76,7 +76,7 @@ def _validate_allocate(request: Request) -> None:
             )
 
 
-def _allocated(row: Row) -> Document:
+def _allocated(tx: Tx, row: Row) -> Document:
     return {"AllocationId": row.id, **{name: row.doc[name] for name in _ALLOCATED}}
 
 

@@ -14,8 +14,10 @@ from sametoken.ec2.network import (
     route_tables,
     security_group_rules,
     security_groups,
+    subnet_blocks,
     subnets,
     traffic_mirror_targets,
+    vpc_blocks,
     vpc_endpoints,
     vpcs,
 )
@@ -31,8 +33,10 @@ ACTIONS: tuple[Action, ...] = (
     *route_tables.ACTIONS,
     *security_group_rules.ACTIONS,
     *security_groups.ACTIONS,
+    *subnet_blocks.ACTIONS,
     *subnets.ACTIONS,
     *traffic_mirror_targets.ACTIONS,
+    *vpc_blocks.ACTIONS,
     *vpc_endpoints.ACTIONS,
     *vpcs.ACTIONS,
 )

@@ -47,12 +47,12 @@ _SHOWN = (
     "DeliverLogsPermissionArn", "LogDestination", "LogDestinationType", "LogFormat", "LogGroupName",
     "MaxAggregationInterval", "TrafficType",
 )  # fmt: skip
-# The form of files, which only a bucket takes, with EC2's defaults.
-_FILES = {"FileFormat": "plain-text", "HiveCompatiblePartitions": False, "PerHourPartition": False}
 _ACCEPTED: Accepted = {
     **ENVELOPE,
     **dict.fromkeys((*_SHOWN, "ResourceIds", "ResourceType")),
-    "DestinationOptions": dict.fromkeys(_FILES),
+    "DestinationOptions": dict.fromkeys(
+        ("FileFormat", "HiveCompatiblePartitions", "PerHourPartition")
+    ),
 }
 # EC2's default format and interval (seconds).
 _FORMAT = (
@@ -90,8 +90,8 @@ def _check_destination(params: Mapping[str, Any]) -> None:
         refused = "LogDestination type must be cloud-watch-logs if LogGroupName is provided."
     elif "LogDestination" in params:
         refused = "Please only provide LogGroupName or only provide LogDestination."
-    if "DestinationOptions" in params and params.get("LogDestinationType") != "s3":
-        refused = refused or "DestinationOptions is only for LogDestinationType s3."
+    if params.get("DestinationOptions") and params.get("LogDestinationType") != "s3":
+        refused = "DestinationOptions are only for flow logs that are published to s3."
     if not refused and not _DESTINATION.match(params.get("LogDestination", "arn:aws:s3:::")):
         refused = f"LogDestination: {params['LogDestination'][:200]} is not a valid ARN."
     if refused:

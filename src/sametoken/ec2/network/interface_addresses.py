@@ -13,7 +13,7 @@ from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
-from sametoken.resources.catalogues import instance_types
+from sametoken.resources.catalogues.instance_types import INSTANCE_TYPES, InstanceType
 from sametoken.resources.kit import rows
 from sametoken.resources.kit.rows import Row
 from sametoken.resources.network import addresses, elastic_addresses, interfaces
@@ -21,7 +21,7 @@ from sametoken.resources.network.interfaces import INTERFACE
 from sametoken.store.port import Tx
 
 # ADDRESSES_MAX is the limit of the largest instance types: no interface can use more.
-ADDRESSES_MAX = 50
+ADDRESSES_MAX = 64
 
 
 def check_asked(params: Mapping[str, Any]) -> None:
@@ -56,19 +56,24 @@ def secondary_asked(params: Mapping[str, Any]) -> Document:
 
 
 def _count(params: Mapping[str, Any]) -> int:
-    count: int = params.get("SecondaryPrivateIpAddressCount", 0)
+    return count_of(params, "SecondaryPrivateIpAddressCount")
+
+
+def count_of(params: Mapping[str, Any], name: str) -> int:
+    """The number of addresses that a parameter asks for."""
+    count: int = params.get(name, 0)
     if count < 0:
-        raise refusals.invalid_value("secondaryPrivateIpAddressCount", count, "Give 0 or more.")
+        raise refusals.invalid_value(name[0].lower() + name[1:], count, "Give 0 or more.")
     return count
 
 
-def _room_of(tx: Tx, row: Row) -> int:
-    """The most private addresses that the interface may have, given its instance's type."""
+def type_of(tx: Tx, row: Row) -> InstanceType | None:
+    """The type of the instance that the interface is attached to, if it is."""
     attachment = row.doc.get("Attachment")
     if attachment is None:
-        return ADDRESSES_MAX
+        return None
     owner = rows.by_ids(tx, [attachment["InstanceId"]])[attachment["InstanceId"]]
-    return instance_types.INSTANCE_TYPES[owner.doc["InstanceType"]].size.ipv4_per_interface
+    return INSTANCE_TYPES[owner.doc["InstanceType"]]
 
 
 def assign(tx: Tx, request: Request) -> Document:
@@ -89,7 +94,8 @@ def assign(tx: Tx, request: Request) -> Document:
     row = _lock(tx, request)
     present = [one["PrivateIpAddress"] for one in interfaces.addresses_of(row)]
     new = [address for address in named if address not in present]
-    room = _room_of(tx, row)
+    kind = type_of(tx, row)
+    room = ADDRESSES_MAX if kind is None else kind.ipv4_per_interface
     if len(present) + len(new) + count > room:
         raise _too_many(room)
     subnet = rows.by_ids(tx, [row.doc["SubnetId"]])[row.doc["SubnetId"]]

@@ -18,7 +18,7 @@ INTERFACE_PATHS = {
     "addresses.primary": "PrivateIpAddresses[].Primary",
     "addresses.private-ip-address": "PrivateIpAddresses[].PrivateIpAddress",
     "group-id": "Groups[].GroupId",
-    "ipv6-addresses.ipv6-address": "",
+    "ipv6-addresses.ipv6-address": "Ipv6Addresses[].Ipv6Address",
     "operator.managed": "=false",
     "operator.principal": "",
     "private-ip-address": "PrivateIpAddress",

@@ -11,6 +11,7 @@ from sametoken.ec2.kit.parameters import refuse_unsupported
 from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, describing
+from sametoken.ec2.network import ipv6_addresses
 from sametoken.ec2.network.interface_addresses import (
     ADDRESS_ACTIONS,
     check_asked,
@@ -39,13 +40,14 @@ from sametoken.store.port import Tx
 # _TYPES are the interfaces a caller can make here. EC2's others need hardware or services.
 _TYPES = ("interface", "efa", "efa-only")
 _CREATED_WITH = (
-    "Description", "Groups", "InterfaceType", "PrivateIpAddress", "SecondaryPrivateIpAddressCount",
+    "Description", "EnablePrimaryIpv6", "Groups", "InterfaceType", "Ipv6AddressCount",
+    "PrivateIpAddress", "SecondaryPrivateIpAddressCount",
 )  # fmt: skip
 _ATTACHED_WITH = (
     "DeviceIndex", "DryRun", "InstanceId", "NetworkCardIndex", "NetworkInterfaceId",
 )  # fmt: skip
 # Attributes that a request changes, one at a time.
-_CHANGEABLE = ("Attachment", "Description", "Groups", "SourceDestCheck")
+_CHANGEABLE = ("Attachment", "Description", "EnablePrimaryIpv6", "Groups", "SourceDestCheck")
 
 
 def _validate_create(request: Request) -> None:
@@ -53,6 +55,7 @@ def _validate_create(request: Request) -> None:
     if kind not in _TYPES:
         raise refusals.invalid_value("interfaceType", kind, f"Use one of: {', '.join(_TYPES)}.")
     check_asked(request.params)
+    ipv6_addresses.check_asked(request.params)
 
 
 def _lay_out(tx: Tx, request: Request, parents: Parents) -> Row:
@@ -73,6 +76,7 @@ def _lay_out(tx: Tx, request: Request, parents: Parents) -> Row:
             "InterfaceType": params.get("InterfaceType", "interface"),
             "Tags": requested_tags(request, INTERFACE),
             **secondary_asked(params),
+            **ipv6_addresses.asked(params, subnet),
         },
     )
 
@@ -103,6 +107,7 @@ INTERFACES = Noun(
     parents={"SubnetId": SUBNET},
     accepts={
         **dict.fromkeys(_CREATED_WITH),
+        "Ipv6Addresses": {"Ipv6Address": None},
         "PrivateIpAddresses": {"Primary": None, "PrivateIpAddress": None},
     },
     lay_out=_lay_out,
@@ -155,17 +160,18 @@ def _check_room(tx: Tx, owner: Row, row: Row, device_index: int) -> None:
             device_index,
             f"Instance '{owner.id}' has an interface attached at that device index.",
         )
-    size = instance_types.INSTANCE_TYPES[owner.doc["InstanceType"]].size
-    if len(present) >= size.interfaces:
+    kind = instance_types.INSTANCE_TYPES[owner.doc["InstanceType"]]
+    if len(present) >= kind.interfaces:
         raise ServiceError(
             "AttachmentLimitExceeded",
-            f"{owner.doc['InstanceType']} takes {size.interfaces} network interfaces, and "
+            f"{owner.doc['InstanceType']} takes {kind.interfaces} network interfaces, and "
             f"{owner.id} has as many.",
         )
-    if len(interfaces.addresses_of(row)) > size.ipv4_per_interface:
+    ipv6_addresses.check_room(kind, len(row.doc["Ipv6Addresses"]))
+    if len(interfaces.addresses_of(row)) > kind.ipv4_per_interface:
         raise ServiceError(
             "PrivateIpAddressLimitExceeded",
-            f"{owner.doc['InstanceType']} takes {size.ipv4_per_interface} private addresses per "
+            f"{owner.doc['InstanceType']} takes {kind.ipv4_per_interface} private addresses per "
             f"interface; {row.id} has more.",
         )
 
@@ -201,6 +207,8 @@ def modify_attribute(tx: Tx, request: Request) -> Document:
     match asked[0]:
         case "Description":
             rows.change(tx, INTERFACE, row, Description=params["Description"].get("Value", ""))
+        case "EnablePrimaryIpv6":
+            ipv6_addresses.set_primary(tx, row, enabled=params["EnablePrimaryIpv6"])
         case "SourceDestCheck":
             _set_source_dest_check(tx, row, checks=params["SourceDestCheck"]["Value"])
         case "Groups":
@@ -304,4 +312,5 @@ ACTIONS: tuple[Action, ...] = (
     Change("ModifyNetworkInterfaceAttribute", modify_attribute, repeats=same("DER")),
     Read("DescribeNetworkInterfaceAttribute", describe_attribute),
     *ADDRESS_ACTIONS,
+    *ipv6_addresses.ACTIONS,
 )

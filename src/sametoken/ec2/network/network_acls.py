@@ -49,7 +49,7 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
         "VpcId": parents["VpcId"].id,
         "IsDefault": False,
         # Deny everything in a new ACL, until entries allow traffic.
-        "Entries": [one for one in vpcs.default_acl_entries() if one["RuleAction"] == "deny"],
+        "Entries": vpcs.final_acl_entries(parents["VpcId"]),
         "Associations": [],
     }
 
@@ -208,9 +208,7 @@ def _require_entry(acl: Row, wanted: Document) -> Document:
 
 
 def _set_entries(tx: Tx, acl: Row, entries: list[Document]) -> None:
-    # Sort outbound entries first, then by number, as EC2 lists them.
-    ordered = sorted(entries, key=lambda one: (not one["Egress"], one["RuleNumber"]))
-    rows.change(tx, NETWORK_ACL, acl, Entries=ordered)
+    rows.change(tx, NETWORK_ACL, acl, Entries=vpcs.in_order(entries))
 
 
 ACTIONS: tuple[Action, ...] = (

@@ -48,8 +48,8 @@ _DESTINATIONS = ("DestinationCidrBlock", "DestinationIpv6CidrBlock", "Destinatio
 
 def _build(tx: Tx, request: Request, parents: Parents) -> Document:
     vpc = parents["VpcId"]
-    local = vpcs.route(vpc.doc["CidrBlock"], route_targets.LOCAL, _OF_THE_VPC)
-    return {"VpcId": vpc.id, "Routes": [local], "Associations": [], "PropagatingVgws": []}
+    routes = vpcs.local_routes(vpc)
+    return {"VpcId": vpc.id, "Routes": routes, "Associations": [], "PropagatingVgws": []}
 
 
 ROUTE_TABLES = Noun(
@@ -131,37 +131,54 @@ def delete_route(tx: Tx, request: Request) -> Document:
 
 
 def associate_route_table(tx: Tx, request: Request) -> Document:
-    """Associate a subnet with a table. A repeat returns the same association."""
+    """Associate a subnet or a gateway with a table. A repeat returns the same association."""
     params = request.params
-    for name in ("GatewayId", "PublicIpv4Pool"):
-        if name in params:
-            raise refusals.unsupported(name)
-    if "SubnetId" not in params:
-        raise refusals.missing_parameter("subnetId")
+    if "PublicIpv4Pool" in params:
+        raise refusals.unsupported("PublicIpv4Pool")
+    if "SubnetId" in params and "GatewayId" in params:
+        raise refusals.invalid_combination("Associate a subnet or a gateway, not both.")
+    if "SubnetId" not in params and "GatewayId" not in params:
+        raise refusals.missing_parameter("subnetId or gatewayId")
     table = _table(tx, request)
-    account, region = request.account, request.region
-    subnet = rows.get(tx, SUBNET, account, region, [params["SubnetId"]], lock=True)[0]
-    for other in listings.every(tx, ROUTE_TABLE, account, region, parent=table.doc["VpcId"]):
+    member = "SubnetId" if "SubnetId" in params else "GatewayId"
+    if member == "GatewayId":
+        other_end = route_targets.gateway_of(tx, request, table.doc["VpcId"])
+    else:
+        other_end = rows.get(tx, SUBNET, *request.place, [params["SubnetId"]], lock=True)[0]
+    standing = _standing_association(tx, table, member, other_end.id)
+    if standing is not None:
+        return _associated(standing)
+    if member == "SubnetId" and other_end.doc["VpcId"] != table.doc["VpcId"]:
+        raise refusals.invalid_value(
+            "subnetId", other_end.id, f"It is not in {table.doc['VpcId']}."
+        )
+    made = {
+        "Main": False,
+        "RouteTableAssociationId": mint(tx, "rtbassoc"),
+        "RouteTableId": table.id,
+        member: other_end.id,
+        "AssociationState": {"State": "associated"},
+    }
+    rows.change(tx, ROUTE_TABLE, table, Associations=[*table.doc["Associations"], made])
+    return _associated(made)
+
+
+def _standing_association(tx: Tx, table: Row, member: str, id: str) -> Document | None:
+    """The association of what is named with this table; refused if it has one with another."""
+    standing = listings.every(tx, ROUTE_TABLE, *table.place, parent=table.doc["VpcId"])
+    for other in standing:
         for one in other.doc["Associations"]:
-            if one.get("SubnetId") == subnet.id:
-                if other.id == table.id:
-                    return _associated(one)
+            if one.get(member) != id:
+                continue
+            if other.id != table.id:
                 raise ServiceError(
                     "Resource.AlreadyAssociated",
                     f"the specified association for route table {other.id} conflicts with an "
                     "existing association",
                 )
-    if subnet.doc["VpcId"] != table.doc["VpcId"]:
-        raise refusals.invalid_value("subnetId", subnet.id, f"It is not in {table.doc['VpcId']}.")
-    made = {
-        "Main": False,
-        "RouteTableAssociationId": mint(tx, "rtbassoc"),
-        "RouteTableId": table.id,
-        "SubnetId": subnet.id,
-        "AssociationState": {"State": "associated"},
-    }
-    rows.change(tx, ROUTE_TABLE, table, Associations=[*table.doc["Associations"], made])
-    return _associated(made)
+            found: Document = one
+            return found
+    return None
 
 
 def _associated(one: Document) -> Document:

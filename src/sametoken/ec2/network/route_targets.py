@@ -100,6 +100,16 @@ def asked(tx: Tx, request: Request, vpc: str) -> Document:
     return {name: row.id}
 
 
+def gateway_of(tx: Tx, request: Request, vpc: str) -> Row:
+    """The gateway that the request names, which must be attached to the VPC."""
+    row = _find(tx, request, "GatewayId")
+    if vpc not in _networks(row):
+        raise ServiceError(
+            "Gateway.NotAttached", f"resource {row.id} is not attached to network {vpc}"
+        )
+    return row
+
+
 def _find(tx: Tx, request: Request, name: str) -> Row:
     id, target = request.params[name], _TARGETS[name]
     row = rows.find(tx, id)

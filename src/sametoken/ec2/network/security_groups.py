@@ -97,9 +97,10 @@ def _default_vpc(tx: Tx, request: Request) -> str:
 
 
 def _furnish(tx: Tx, group: Row) -> None:
-    rows.link(tx, group.doc["VpcId"], group.id)
-    outbound = security_groups.outbound_rule()
-    rows.insert(tx, [security_groups.rule(tx, group, outbound)])
+    vpc = group.doc["VpcId"]
+    rows.link(tx, vpc, group.id)
+    outbound = vpcs.outbound_rules(rows.by_ids(tx, [vpc])[vpc])
+    rows.insert(tx, [security_groups.rule(tx, group, one) for one in outbound])
 
 
 def _show(row: Row) -> Document:
@@ -132,7 +133,7 @@ SECURITY_GROUPS = Noun(
 )
 
 
-def _made(row: Row) -> Document:
+def _made(tx: Tx, row: Row) -> Document:
     form = _show(row)
     told = ("GroupId", "Tags", "SecurityGroupArn")
     return {name: form[name] for name in told if name in form}

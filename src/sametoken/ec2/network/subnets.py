@@ -14,7 +14,8 @@ from sametoken.ec2.kit.nouns import Noun, Parents, arn, named
 from sametoken.ec2.kit.repeats import conflicts, same
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.kit.verbs import creating, deleting, describing
-from sametoken.ec2.network.vpcs import canonical_block, refuse_ipv6
+from sametoken.ec2.network import subnet_blocks
+from sametoken.ec2.network.vpcs import canonical_block
 from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
@@ -24,7 +25,8 @@ from sametoken.resources.kit import quotas, rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.kinds import Kind
 from sametoken.resources.kit.rows import Row
-from sametoken.resources.network import addresses, default_vpc, vpcs
+from sametoken.resources.network import addresses, cidr_blocks, default_vpc, vpcs
+from sametoken.resources.network.cidr_blocks import IPV4, IPV6
 from sametoken.resources.network.vpcs import NETWORK_ACL, ROUTE_TABLE, SUBNET, VPC
 from sametoken.store.port import Tx
 
@@ -32,9 +34,7 @@ from sametoken.store.port import Tx
 SUBNET_PATHS = {
     "customer-owned-ipv4-pool": "",
     "enable-lni-at-device-index": "",
-    "ipv6-cidr-block-association.ipv6-cidr-block": "",
-    "ipv6-cidr-block-association.association-id": "",
-    "ipv6-cidr-block-association.state": "",
+    "ipv6-cidr-block-association.state": "Ipv6CidrBlockAssociationSet[].Ipv6CidrBlockState.State",
     "outpost-arn": "",
     "availabilityZone": "AvailabilityZone",
     "availabilityZoneId": "AvailabilityZoneId",
@@ -48,8 +48,13 @@ _NAME_OPTIONS = {
     "EnableResourceNameDnsARecordOnLaunch": "EnableResourceNameDnsARecord",
     "EnableResourceNameDnsAAAARecordOnLaunch": "EnableResourceNameDnsAAAARecord",
 }
-# Flags that need IPv6 or an Outpost, which no subnet here has: they can only be switched off.
-_ONLY_OFF = ("AssignIpv6AddressOnCreation", "EnableDns64", "MapCustomerOwnedIpOnLaunch")
+# Flags that need IPv6: they can be switched on while the subnet has a block of it.
+_OF_IPV6 = {
+    "AssignIpv6AddressOnCreation": "assign-ipv6-address-on-creation",
+    "EnableDns64": "enable-dns64",
+}
+# A flag that needs an Outpost, which no subnet here is on.
+_OF_OUTPOSTS = "MapCustomerOwnedIpOnLaunch"
 _ASSOCIATED: tuple[Kind, ...] = (ROUTE_TABLE, NETWORK_ACL)
 
 
@@ -58,12 +63,20 @@ def _validate(request: Request) -> None:
     if "CidrBlock" not in params:
         raise refusals.missing_parameter("cidrBlock")
     canonical_block(params["CidrBlock"], "InvalidSubnet.Range")
-    refuse_ipv6(request, "Ipv6Native")
+    _refuse_native(request)
+    if "Ipv6CidrBlock" in params:
+        subnet_blocks.check_block(params["Ipv6CidrBlock"])
     if "AvailabilityZone" in params and "AvailabilityZoneId" in params:
         raise refusals.invalid_combination(
             "Name the zone by AvailabilityZone or by AvailabilityZoneId, not by both"
         )
     _named_zone(request)
+
+
+def _refuse_native(request: Request) -> None:
+    """Refuse true: each subnet here has an IPv4 block. False, which many send, asks for nothing."""
+    if request.params.get("Ipv6Native"):
+        raise refusals.unsupported("Ipv6Native")
 
 
 def _named_zone(request: Request) -> Zone | None:
@@ -88,7 +101,8 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
     vpc = rows.by_ids(tx, [parents["VpcId"].id], lock=True)[parents["VpcId"].id]
     block = canonical_block(request.params["CidrBlock"], "InvalidSubnet.Range")
     wanted = ipaddress.IPv4Network(block)
-    if not wanted.subnet_of(ipaddress.IPv4Network(vpc.doc["CidrBlock"])):
+    within = [ipaddress.IPv4Network(one) for one in cidr_blocks.blocks(vpc, IPV4)]
+    if not any(wanted.subnet_of(one) for one in within):
         raise ServiceError("InvalidSubnet.Range", f"The CIDR '{block}' is invalid.")
     if any(wanted.overlaps(one) for one in _blocks(tx, vpc)):
         raise ServiceError(
@@ -96,7 +110,11 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
         )
     zones = geography.zones_of(request.region)
     zone = _named_zone(request) or zones[int(tx.world.random() * len(zones))]
-    return vpcs.subnet_document(vpc.id, block, zone)
+    document = vpcs.subnet_document(vpc.id, block, zone)
+    if "Ipv6CidrBlock" in request.params:
+        asked = request.params["Ipv6CidrBlock"]
+        document[IPV6] = [subnet_blocks.new_association(tx, vpc, asked)]
+    return document
 
 
 def _blocks(tx: Tx, vpc: Row) -> list[ipaddress.IPv4Network]:
@@ -145,7 +163,7 @@ SUBNETS = Noun(
     parents={"VpcId": VPC},
     accepts={
         "CidrBlock": None, "AvailabilityZone": None, "AvailabilityZoneId": None,
-        "Ipv6Native": None,
+        "Ipv6CidrBlock": None, "Ipv6Native": None,
     },
     build=_build,
     show=_show,
@@ -154,9 +172,14 @@ SUBNETS = Noun(
 )  # fmt: skip
 
 
+def _made(tx: Tx, row: Row) -> Document:
+    coming = [subnet_blocks.awaited(one) for one in cidr_blocks.listed(row, IPV6)]
+    return {"Subnet": {**SUBNETS.form(tx, row), IPV6: coming}}
+
+
 def create_default_subnet(tx: Tx, request: Request) -> Document:
     """Bring back the default subnet of a zone."""
-    refuse_ipv6(request, "Ipv6Native")
+    _refuse_native(request)
     zone = _named_zone(request)
     if zone is None:
         raise refusals.missing_parameter("availabilityZone")
@@ -214,12 +237,20 @@ def _change(row: Row, name: str, value: Any) -> Document:
             raise refusals.invalid_value(name, value, "Use ip-name or resource-name.")
         options = row.doc["PrivateDnsNameOptionsOnLaunch"]
         return {"PrivateDnsNameOptionsOnLaunch": {**options, _NAME_OPTIONS[name]: value}}
-    if name == "MapPublicIpOnLaunch" or (name in _ONLY_OFF and not value):
+    if name == "MapPublicIpOnLaunch" or (name in (*_OF_IPV6, _OF_OUTPOSTS) and not value):
         return {name: value}
-    if name in _ONLY_OFF:
-        raise refusals.invalid_value(
-            name, "true", f"{row.id} has no IPv6 block and is on no Outpost, which this needs."
-        )
+    if name in _OF_IPV6:
+        if not cidr_blocks.has_ipv6(row):
+            # The wording is EC2's (terraform-aws-vpc, issue 735).
+            flag = _OF_IPV6[name]
+            raise ServiceError(
+                "InvalidParameterValue",
+                f"Invalid value 'true' for {flag}. Cannot set {flag} to true unless the subnet "
+                f"({row.id}) has an IPv6 CIDR block associated with it.",
+            )
+        return {name: value}
+    if name == _OF_OUTPOSTS:
+        raise refusals.invalid_value(name, "true", f"{row.id} is on no Outpost.")
     raise refusals.unsupported(name)
 
 
@@ -228,6 +259,7 @@ ACTIONS: tuple[Action, ...] = (
         SUBNETS,
         "CreateSubnet",
         validate=_validate,
+        result=_made,
         repeats=conflicts("InvalidSubnet.Conflict", "ERR"),
     ),
     describing(SUBNETS),

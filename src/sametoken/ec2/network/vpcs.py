@@ -17,8 +17,10 @@ from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError
 from sametoken.resources.kit import listings, quotas, rows
+from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.rows import Row
-from sametoken.resources.network import default_vpc, vpcs
+from sametoken.resources.network import cidr_blocks, default_vpc, ipv6_pool, vpcs
+from sametoken.resources.network.cidr_blocks import IPV6
 from sametoken.resources.network.vpcs import VPC
 from sametoken.store.port import Tx
 
@@ -26,10 +28,7 @@ from sametoken.store.port import Tx
 VPC_PATHS = {
     "cidr": "CidrBlock",
     "cidr-block-association.state": "CidrBlockAssociationSet[].CidrBlockState.State",
-    "ipv6-cidr-block-association.ipv6-cidr-block": "",
-    "ipv6-cidr-block-association.ipv6-pool": "",
-    "ipv6-cidr-block-association.association-id": "",
-    "ipv6-cidr-block-association.state": "",
+    "ipv6-cidr-block-association.state": "Ipv6CidrBlockAssociationSet[].Ipv6CidrBlockState.State",
     # Spellings of subnets and older ones, which EC2 takes too (Ansible asks by cidr-block).
     "cidr-block": "CidrBlock",
     "cidrBlock": "CidrBlock",
@@ -54,18 +53,11 @@ def canonical_block(block: str, code: str) -> str:
     return str(network)
 
 
-def refuse_ipv6(request: Request, *flags: str) -> None:
-    """Refuse true for these flags; false, which many clients send, asks for nothing."""
-    for flag in flags:
-        if request.params.get(flag):
-            raise refusals.unsupported(flag)
-
-
 def _validate(request: Request) -> None:
     if "CidrBlock" not in request.params:
         raise refusals.missing_parameter("cidrBlock")
     canonical_block(request.params["CidrBlock"], "InvalidVpc.Range")
-    refuse_ipv6(request, "AmazonProvidedIpv6CidrBlock")
+    check_border_group(request)
     tenancy = request.params.get("InstanceTenancy", "default")
     if tenancy not in ("default", "dedicated"):
         raise refusals.invalid_value("instanceTenancy", tenancy, "Use default or dedicated.")
@@ -75,7 +67,35 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
     block = canonical_block(request.params["CidrBlock"], "InvalidVpc.Range")
     dhcp = vpcs.default_dhcp_options(tx, request.account, request.region)
     document = vpcs.vpc_document(tx, block, dhcp, is_default=False)
+    if request.params.get("AmazonProvidedIpv6CidrBlock"):
+        document[IPV6] = [amazons_block(tx, request.region)]
     return {**document, "InstanceTenancy": request.params.get("InstanceTenancy", "default")}
+
+
+def check_border_group(request: Request) -> None:
+    """Refuse a network border group other than the Region's own: there are no Local Zones here."""
+    group = request.params.get("Ipv6CidrBlockNetworkBorderGroup", request.region)
+    if group != request.region:
+        raise refusals.invalid_value(
+            "ipv6CidrBlockNetworkBorderGroup", group, f"Use {request.region}."
+        )
+
+
+def amazons_block(tx: Tx, region: str) -> Document:
+    """The association of a new VPC with an IPv6 block of Amazon's, which it holds from now on."""
+    id = mint(tx, cidr_blocks.OF_VPC)
+    made = cidr_blocks.associated(id, IPV6, ipv6_pool.hold(tx, id))
+    return {**made, "NetworkBorderGroup": region, "Ipv6Pool": "Amazon"}
+
+
+def awaited(one: Document) -> Document:
+    """An association with a block of Amazon's while it is made, as EC2 shows it first."""
+    return {**cidr_blocks.with_state(one, IPV6, "associating"), "Ipv6CidrBlock": ""}
+
+
+def _give_back(tx: Tx, vpc: Row) -> None:
+    for one in cidr_blocks.listed(vpc, IPV6):
+        ipv6_pool.free(tx, one["AssociationId"])
 
 
 def _furnish(tx: Tx, vpc: Row) -> None:
@@ -86,15 +106,24 @@ def _furnish(tx: Tx, vpc: Row) -> None:
 VPCS = Noun(
     VPC,
     paths=VPC_PATHS,
-    accepts={"CidrBlock": None, "InstanceTenancy": None, "AmazonProvidedIpv6CidrBlock": None},
+    accepts=dict.fromkeys(
+        (
+            "CidrBlock", "InstanceTenancy", "AmazonProvidedIpv6CidrBlock",
+            "Ipv6CidrBlockNetworkBorderGroup",
+        )
+    ),
     build=_build,
     created=_furnish,
-)
+)  # fmt: skip
 
 
-def _made(row: Row) -> Document:
-    """The result of a create, which alone shows lists that are empty."""
-    return {"Vpc": {"Ipv6CidrBlockAssociationSet": [], "Tags": [], **VPCS.shown(row)}}
+def _made(tx: Tx, row: Row) -> Document:
+    """The result of a create, which alone shows lists that are empty.
+
+    A block of Amazon's is not told before it is associated.
+    """
+    coming = [awaited(one) for one in cidr_blocks.listed(row, IPV6)]
+    return {"Vpc": {"Tags": [], **VPCS.shown(row), IPV6: coming}}
 
 
 def get_vpc(tx: Tx, request: Request, *, lock: bool = False) -> Row:
@@ -140,7 +169,7 @@ def modify_vpc_attribute(tx: Tx, request: Request) -> Document:
 ACTIONS: tuple[Action, ...] = (
     creating(VPCS, "CreateVpc", validate=_validate, result=_made),
     describing(VPCS),
-    deleting(VPCS, "DeleteVpc"),
+    deleting(VPCS, "DeleteVpc", follow=_give_back),
     Change(
         "CreateDefaultVpc", create_default_vpc, repeats=conflicts("DefaultVpcAlreadyExists", "ERR")
     ),

@@ -12,7 +12,6 @@ compare every action with botocore's own codecs, so a model that begins to use a
 from __future__ import annotations
 
 import gzip
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from types import MappingProxyType
 from typing import Any
 
 import botocore
+import orjson
 
 from sametoken.ec2.protocol import documented
 from sametoken.ec2.protocol.documents import Document
@@ -95,17 +95,13 @@ class ServiceModel:
         # A namespace in the real service's answers ends in a slash; in the model some do not.
         self.namespace: str = metadata["xmlNamespace"].rstrip("/") + "/"
         self.action_names = frozenset(description["operations"])
-        self._shapes = _lean_shapes(description["shapes"])
+        self._shapes = _LeanShapes(description["shapes"])
         self._declared = {
             name: (
                 declared.get("input", {}).get("shape"),
                 declared.get("output", {}).get("shape"),
                 declared.get("output", {}).get("resultWrapper"),
             )
-            for name, declared in description["operations"].items()
-        }
-        self._documented = {
-            name: _read_documentation(description["shapes"], declared.get("input", {}).get("shape"))
             for name, declared in description["operations"].items()
         }
         self._inputs = InputCompiler(
@@ -138,7 +134,9 @@ class ServiceModel:
 
     def _compile(self, name: str) -> Codec:
         input_shape, output_shape, wrapper = self._declared[name]
-        token_characters_max, documented_filters = self._documented[name]
+        token_characters_max, documented_filters = _read_documentation(
+            self._shapes.described, input_shape
+        )
         taken = self._members(input_shape)
         return Codec(
             name=name,
@@ -218,7 +216,7 @@ def read_description(service_name: str) -> Mapping[str, Any]:
     """
     folder = Path(botocore.__file__).parent / "data" / service_name
     newest = max(file for file in folder.glob("*/service-2.json.gz"))
-    described: Mapping[str, Any] = json.loads(gzip.decompress(newest.read_bytes()))
+    described: Mapping[str, Any] = orjson.loads(gzip.decompress(newest.read_bytes()))
     return described
 
 
@@ -232,8 +230,15 @@ def _read_documentation(
     return characters_max, tuple(dict.fromkeys(documented.filter_names(text)))
 
 
-def _lean_shapes(shapes: Mapping[str, Mapping[str, Any]]) -> Shapes:
-    return {intern(name): _lean_shape(shape) for name, shape in shapes.items()}
+class _LeanShapes(dict[str, Mapping[str, Any]]):
+    """The shapes of a description, each reduced when it is first asked for."""
+
+    def __init__(self, described: Shapes) -> None:
+        super().__init__()
+        self.described = described
+
+    def __missing__(self, name: str) -> Mapping[str, Any]:
+        return self.setdefault(name, _lean_shape(self.described[name]))
 
 
 def _lean_shape(shape: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -64,7 +64,7 @@ def read_signature(
         raise incomplete_signature("The request's target has blanks or control characters.")
     query = sigv4.query_pairs(request.query) if request.query else []
     names = form.keys() | {name.decode("latin-1") for name, _ in query}
-    _refuse_sessions(request, names)
+    _refuse_sessions(request, form, names)
 
     authorization = request.only("authorization")
     presigned = not names.isdisjoint(sigv4.QUERY_MARKERS)
@@ -88,8 +88,10 @@ def read_signature(
     )
 
 
-def _refuse_sessions(request: WireRequest, names: set[str]) -> None:
-    if request.values("x-amz-security-token") or not names.isdisjoint(_SESSION_TOKENS):
+def _refuse_sessions(request: WireRequest, form: Form, names: set[str]) -> None:
+    # An empty SecurityToken, which old clients of version 2 send, is none.
+    given = {name for name in _SESSION_TOKENS & names if form.get(name) != ""}
+    if request.values("x-amz-security-token") or given:
         raise refusals.auth_failure(
             "Session tokens are not supported at this endpoint. "
             "Sign with an account's own access key, and unset AWS_SESSION_TOKEN."

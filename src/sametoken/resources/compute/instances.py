@@ -9,6 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from sametoken.resources.compute import capacity_reservations
 from sametoken.resources.kit import counters, endings, rows
 from sametoken.resources.kit.kinds import Kind, states
 from sametoken.resources.kit.rows import Move, Row
@@ -67,12 +68,17 @@ INSTANCE = Kind(
 )
 
 
-def hold(tx: Tx, row: Row, *, count: int = 1) -> None:
-    """Debit capacity and quota for `count` instances like `row`. Last in a transaction."""
-    held = row.private["held"]
-    assert held is not None, f"{row.id} is to hold something"
-    amounts = {held["capacity"]: count, held["vcpus"]: held["amount"] * count}
-    counters.debit(tx, row.place, amounts)
+def hold(tx: Tx, starting: Sequence[Row]) -> None:
+    """Debit capacity and quota for instances of one account and Region. Last in a transaction."""
+    amounts = Counter[str]()
+    for row in starting:
+        held = row.private["held"]
+        assert held is not None, f"{row.id} is to hold something"
+        # In a reservation it holds a place, whose capacity was debited for the reservation.
+        if "reservation" not in held:
+            amounts[held["capacity"]] += 1
+        amounts[held["vcpus"]] += held["amount"]
+    counters.debit(tx, starting[0].place, dict(sorted(amounts.items())))
 
 
 def holding(account: str, region: str, zone: str, instance_type: str, vcpus: int) -> dict[str, Any]:
@@ -84,20 +90,38 @@ def holding(account: str, region: str, zone: str, instance_type: str, vcpus: int
     }
 
 
+def held_in(reservation: str, held: dict[str, Any]) -> dict[str, Any]:
+    """The same for an instance that has a place in a capacity reservation."""
+    return {**held, "reservation": reservation}
+
+
 def let_go(tx: Tx, held: Iterable[Row]) -> None:
     """Credit the capacity and quota that instances hold, once: their locked rows tell whether.
 
     The counters come last, because all accounts share them.
     """
     holding = [row for row in held if row.private["held"] is not None]
-    moves = [Move(row, {"private": {**row.private, "held": None}}) for row in holding]
+    moves = [Move(row, _without_holding(row)) for row in holding]
     rows.change_many(tx, INSTANCE, moves)
+    places = Counter(_reservation(row) for row in holding if _reservation(row))
+    cancelled = capacity_reservations.give_back(tx, places) if places else ()
     amounts = Counter[str]()
     for row in holding:
-        amounts[row.private["held"]["capacity"]] += 1
+        if not _reservation(row) or _reservation(row) in cancelled:
+            amounts[row.private["held"]["capacity"]] += 1
         amounts[row.private["held"]["vcpus"]] += row.private["held"]["amount"]
     for name in sorted(amounts):
         counters.credit(tx, name, amounts[name])
+
+
+def _reservation(row: Row) -> str:
+    """The reservation in which an instance holds a place; "" for none."""
+    return str(row.private["held"].get("reservation", ""))
+
+
+def _without_holding(row: Row) -> dict[str, Any]:
+    doc: dict[str, Any] = {"private": {**row.private, "held": None}}
+    return {**doc, "CapacityReservationId": None} if _reservation(row) else doc
 
 
 def set_private(tx: Tx, row: Row, **members: Any) -> Row:

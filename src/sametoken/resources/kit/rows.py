@@ -22,7 +22,7 @@ from sametoken.resources.kit.regions import Place
 from sametoken.resources.kit.written import written_by
 from sametoken.store.codec import Encoded
 from sametoken.store.columns import Moment
-from sametoken.store.dialects import inserting, plain
+from sametoken.store.dialects import IndexWhere, among, inserting, plain
 from sametoken.store.port import Stale, Tx
 
 metadata = sa.MetaData()
@@ -47,34 +47,21 @@ RESOURCE = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     # Both have `gone_at`, so that a listing skips tombstones without reading their rows.
     sa.Index("resource_listing", "account", "region", "kind", "id", "gone_at"),
-    sa.Index(
-        "resource_name",
-        "account",
-        "region",
-        "kind",
-        "name",
-        unique=True,
-        sqlite_where=sa.text("name IS NOT NULL"),
-        postgresql_where=sa.text("name IS NOT NULL"),
+    IndexWhere(
+        "resource_name", "account", "region", "kind", "name", unique=True, where="name IS NOT NULL"
     ),
     sa.Index("resource_state", "account", "region", "kind", "state", "id", "gone_at"),
     # Ends with `id`, so that the rows of a token come in the order of a listing.
-    sa.Index(
+    IndexWhere(
         "resource_client_token",
         "account",
         "region",
         "kind",
         "client_token",
         "id",
-        sqlite_where=sa.text("client_token IS NOT NULL"),
-        postgresql_where=sa.text("client_token IS NOT NULL"),
+        where="client_token IS NOT NULL",
     ),
-    sa.Index(
-        "resource_tombstone",
-        "gone_at",
-        sqlite_where=sa.text("gone_at IS NOT NULL"),
-        postgresql_where=sa.text("gone_at IS NOT NULL"),
-    ),
+    IndexWhere("resource_tombstone", "gone_at", where="gone_at IS NOT NULL"),
 )
 
 # EDGE: the rows that stand under others, that is, are attached to, inside or listed by them.
@@ -122,17 +109,17 @@ class Row:
 # Columns in the order of the fields of `Row`, as `from_record` needs them.
 _COLUMNS = [one.name for one in fields(Row) if one.name in RESOURCE.c]
 _VALUES = attrgetter(*_COLUMNS)
-_DOC, *_MOMENTS = (_COLUMNS.index(name) for name in ("doc", "created_at", "gone_at"))
+_NOT_PLAIN = [_COLUMNS.index(name) for name in ("doc", "created_at", "gone_at")]
 # The columns that every selection of rows begins with.
 STORED = sa.select(*(RESOURCE.c[name] for name in _COLUMNS))
-_IN_IDS = RESOURCE.c.id.in_(sa.bindparam("ids", expanding=True))
+_IN_IDS = among(RESOURCE.c.id, "ids")
 _BY_IDS = STORED.where(_IN_IDS).order_by(RESOURCE.c.id)
 _EXISTING = sa.select(RESOURCE.c.id).where(_IN_IDS)
 _LOCK_IDS = _BY_IDS.with_for_update()
 _CHILDREN = (
     STORED.add_columns(EDGE.c.parent)
     .join(EDGE, EDGE.c.child == RESOURCE.c.id)
-    .where(EDGE.c.parent.in_(sa.bindparam("parents", expanding=True)))
+    .where(among(EDGE.c.parent, "parents"))
     .order_by(RESOURCE.c.id)
 )
 _CHILDREN_OF_KIND = _CHILDREN.where(RESOURCE.c.kind == sa.bindparam("kind"))
@@ -148,11 +135,15 @@ _UNLINK = sa.delete(EDGE).where(
     EDGE.c.parent == sa.bindparam("parent"), EDGE.c.child == sa.bindparam("child")
 )
 _UNDER_NOBODY = sa.delete(EDGE).where(EDGE.c.child == sa.bindparam("e_child"))
-_CHANGED = ("state", "doc", "gone_at", "name", "zone", "version")
-_CHANGE = (
+
+# A column that is set is written to each index that has it, whether it changes or not. Most changes
+# leave the last two as they are.
+_CHANGED = ("id", "doc", "version", "state", "gone_at", "name")
+_CHANGE_ALL, _CHANGE_MOST = (
     sa.update(RESOURCE)
     .where(RESOURCE.c.id == sa.bindparam("r_id"), RESOURCE.c.version == sa.bindparam("r_read"))
-    .values({name: sa.bindparam(f"r_{name}") for name in _CHANGED})
+    .values({name: sa.bindparam(f"r_{name}") for name in columns})
+    for columns in (_CHANGED[1:], _CHANGED[1:-2])
 )
 
 
@@ -175,17 +166,13 @@ def insert(tx: Tx, rows: Sequence[Row]) -> None:
 
 def _encoded(row: Row) -> Row:
     """Return a new row as it will be read back."""
-    if type(row.doc) is Encoded:
-        return row
-    values = list(_VALUES(row))
-    values[_DOC] = Encoded(row.doc)
-    return Row(*values)
+    return row if type(row.doc) is Encoded else replace(row, doc=Encoded(row.doc), parents=())
 
 
 def _written(row: Row) -> list[Any]:
     """Return the values of `_COLUMNS` as drivers take them."""
     values = list(_VALUES(row))
-    for place in (_DOC, *_MOMENTS):
+    for place in _NOT_PLAIN:
         values[place] = plain(values[place])
     return values
 
@@ -295,12 +282,16 @@ def children(tx: Tx, parents: Sequence[str], kind: Kind | None = None) -> dict[s
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A change of a row: members of its document, and its state; `state` None leaves the state."""
+    """A change of a row: members of its document, and its state; `state` None leaves the state.
+
+    `renames`: its natural key is that of `row` from now on, not the one that was read.
+    """
 
     row: Row
     doc: dict[str, Any]
     state: str | None = None
     cause: str = ""
+    renames: bool = False
 
     @property
     def target(self) -> str:
@@ -333,14 +324,15 @@ def write(tx: Tx, kind: Kind, moves: Sequence[Move]) -> list[Row]:
     if not moves:
         return []
     changed = [_changed(tx, kind, one) for one in moves]
+    whole = any(one.renames or _ends(kind, one) for one in moves)
+    columns = _CHANGED if whole else _CHANGED[:-2]
     values = [
-        {f"r_{name}": getattr(row, name) for name in ("id", *_CHANGED)}
-        | {"r_read": one.row.version}
+        {f"r_{name}": getattr(row, name) for name in columns} | {"r_read": one.row.version}
         for one, row in zip(moves, changed, strict=True)
     ]
     tx.alone()
     read = [(one.row.id, one.row.state, one.row.version) for one in moves[:5]]
-    done = tx.execute(_CHANGE, values)
+    done = tx.execute(_CHANGE_ALL if whole else _CHANGE_MOST, values)
     tx.expect(done, len(moves), lambda: Stale(f"not as it was read (state, version): {read}"))
     written = written_by(tx)
     for one, row in zip(moves, changed, strict=True):
@@ -372,15 +364,12 @@ def _changed(tx: Tx, kind: Kind, move: Move) -> Row:
         f"{row.id}: no way from {row.state} to {target}"
     )
     ending = _ends(kind, move)
-    return replace(
-        row,
-        state=target,
-        doc=Encoded({**row.doc, **move.doc}),
-        gone_at=tx.now if ending else row.gone_at,
-        name=None if ending else row.name,
-        version=row.version + 1,
-        parents=(),
-    )
+    doc = Encoded({**row.doc, **move.doc})
+    return Row(
+        row.id, row.kind, row.account, row.region, target, doc, row.created_at, row.zone,
+        None if ending else row.name, row.client_token, tx.now if ending else row.gone_at,
+        row.version + 1,
+    )  # fmt: skip
 
 
 def link(tx: Tx, parent: str, child: str) -> None:

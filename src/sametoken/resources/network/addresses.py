@@ -95,7 +95,7 @@ def hold(tx: Tx, subnet: str, cidr: str, holder: str) -> str:
     usable = _usable(cidr)
     for _ in range(_PROBES):
         number = usable[int(tx.world.random() * len(usable))]
-        if _try_hold(tx, subnet, number, holder):
+        if try_hold(tx, subnet, number, holder):
             return _dotted(number)
     # Take the first that is free after the last probe, else the first of all.
     for part in (range(number, usable.stop), range(usable.start, number)):
@@ -114,7 +114,7 @@ def _hold_first(tx: Tx, subnet: str, part: range, holder: str) -> int | None:
     number = part.start
     while number in part:
         number = int(tx.execute(_FIRST_FREE, {"subnet": subnet, "start": number}).scalar_one())
-        if number in part and _try_hold(tx, subnet, number, holder):
+        if number in part and try_hold(tx, subnet, number, holder):
             return number
         # Go on behind a number that another transaction has taken meanwhile.
         number += 1
@@ -126,7 +126,7 @@ def hold_exactly(tx: Tx, subnet: str, cidr: str, address: str, holder: str) -> s
 
     Raises `InvalidIPAddress.InUse` if it is held, or `InvalidParameterValue` if it cannot be.
     """
-    if not _try_hold(tx, subnet, _assignable(subnet, cidr, address), holder):
+    if not try_hold(tx, subnet, _assignable(subnet, cidr, address), holder):
         raise ServiceError("InvalidIPAddress.InUse", f"Address {address} is in use.")
     return address
 
@@ -162,9 +162,13 @@ def holder_of(tx: Tx, subnet: str, cidr: str, address: str) -> str | None:
 
 def free_one(tx: Tx, subnet: str, address: str) -> None:
     """Free one address; its holder keeps any others."""
-    values = {"a_subnet": subnet, "a_number": int(ipaddress.IPv4Address(address))}
-    result = tx.execute(_FREE_ONE, values)
-    assert result.rowcount == 1, f"{address} of {subnet} was held by nobody"
+    free_number(tx, subnet, int(ipaddress.IPv4Address(address)))
+
+
+def free_number(tx: Tx, subnet: str, number: int) -> None:
+    """Free an address by its number in the table."""
+    result = tx.execute(_FREE_ONE, {"a_subnet": subnet, "a_number": number})
+    assert result.rowcount == 1, f"{number} of {subnet} was held by nobody"
 
 
 def taken(tx: Tx, subnets: list[str]) -> dict[str, int]:
@@ -175,7 +179,8 @@ def taken(tx: Tx, subnets: list[str]) -> dict[str, int]:
     return counts
 
 
-def _try_hold(tx: Tx, subnet: str, number: int, holder: str) -> bool:
+def try_hold(tx: Tx, subnet: str, number: int, holder: str) -> bool:
+    """Give `holder` an address by its number in the table, unless it is held."""
     if tx.only_writer:
         place = (subnet, number)
         key = (ADDRESS.name, *place)

@@ -14,7 +14,7 @@ from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.kinds import Kind, Quota, states
 from sametoken.resources.kit.moments import get_moment, kept_moment
 from sametoken.resources.kit.rows import Move, Row
-from sametoken.resources.network import addresses, public_addresses
+from sametoken.resources.network import addresses, ipv6_addresses, public_addresses
 from sametoken.store.codec import Encoded
 from sametoken.store.port import Tx
 
@@ -66,9 +66,9 @@ def plan_row(
 
     With `instance` it is attached at once as EC2 shows it, `attaching` until the network service
     has brought it up; without, it is available. `spec` has EC2's names: Description, DeviceIndex,
-    DeleteOnTermination, InterfaceType, Tags, PublicIp (wanted or not), SourceDestCheck. Two names
+    DeleteOnTermination, InterfaceType, Tags, PublicIp (wanted or not), SourceDestCheck. Others
     are not EC2's: Secondary lists more addresses, SecondaryCount is the number of addresses that
-    the subnet chooses. Raises the refusals of `addresses`.
+    the subnet chooses; for IPv6 see `ipv6_addresses.hold_asked`. Raises the refusals of both.
     """
     address, secondary = _hold_addresses(tx, subnet, id, address, spec)
     doc: dict[str, Any] = {
@@ -83,7 +83,7 @@ def plan_row(
         "SourceDestCheck": spec.get("SourceDestCheck", True),
         "SubnetId": subnet.id,
         "VpcId": subnet.doc["VpcId"],
-        "Ipv6Addresses": [],
+        "Ipv6Addresses": ipv6_addresses.hold_asked(tx, subnet, id, spec),
         "Tags": spec.get("Tags", []),
         "private": {
             "PublicIp": bool(spec.get("PublicIp")),
@@ -139,11 +139,15 @@ def attach(
     rows.link(tx, instance, row.id)
     attachment = _attachment(tx, row.account, instance, device_index, deletes=False)
     attachment["Status"] = status
-    # Store the attachment's id as the row's name: callers find an attached interface by either id.
-    row = replace(row, name=attachment["AttachmentId"])
-    return rows.change(
-        tx, INTERFACE, row, state="in-use", cause=f"attached to {instance}", Attachment=attachment
-    )
+    return _rename(tx, row, attachment, "in-use", f"attached to {instance}")
+
+
+def _rename(tx: Tx, row: Row, attachment: dict[str, Any] | None, state: str, cause: str) -> Row:
+    """Write an attachment, with its id as the row's name: callers find the row by either id."""
+    row = replace(row, name=None if attachment is None else attachment["AttachmentId"])
+    move = Move(row, {"Attachment": attachment}, state, cause, renames=True)
+    [changed] = rows.change_many(tx, INTERFACE, [move])
+    return changed
 
 
 def is_served(row: Row) -> bool:
@@ -171,9 +175,9 @@ def detach(tx: Tx, row: Row, *, cause: str) -> Row:
     """Detach an interface from its instance. The row must be locked. Elastic addresses stay."""
     attachment = row.doc["Attachment"]
     rows.unlink(tx, attachment["InstanceId"], row.id)
-    row = replace(close_public(tx, row), name=None)
+    row = close_public(tx, row)
     was = {**attachment, "Status": "detached", **kept_moment("detached", tx.now)}
-    row = rows.change(tx, INTERFACE, row, state="available", cause=cause, Attachment=None)
+    row = _rename(tx, row, None, "available", cause)
     return set_private(tx, row, Detached=was)
 
 

@@ -40,11 +40,16 @@ def hold(tx: Tx, holder: str) -> str:
     """Give `holder` an address nobody has. Raises `InsufficientAddressCapacity`."""
     for _ in range(_PROBES):
         number = _draw(tx)
-        if tx.execute(_HOLD, {"number": number, "holder": holder}).first() is not None:
+        if try_hold(tx, number, holder):
             return _text(number)
     raise ServiceError(
         "InsufficientAddressCapacity", "Not enough public addresses are free.", http_status=500
     )
+
+
+def try_hold(tx: Tx, number: int, holder: str) -> bool:
+    """Give `holder` a number of the table, unless it is held."""
+    return tx.execute(_HOLD, {"number": number, "holder": holder}).first() is not None
 
 
 def hold_many(tx: Tx, holders: Sequence[str]) -> dict[str, str]:

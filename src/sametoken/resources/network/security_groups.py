@@ -54,6 +54,11 @@ def outbound_rule() -> dict[str, Any]:
     return _everything(IsEgress=True, CidrIpv4="0.0.0.0/0")
 
 
+def ipv6_outbound_rule() -> dict[str, Any]:
+    """The same for IPv6, in VPCs that have it."""
+    return _everything(IsEgress=True, CidrIpv6="::/0")
+
+
 def members_rule(group: Row) -> dict[str, Any]:
     """The rule of a VPC's default group that lets its members reach each other."""
     peer = {"GroupId": group.id, "UserId": group.account}

@@ -10,7 +10,8 @@ from sametoken.resources.kit import rows
 from sametoken.resources.kit.ids import mint
 from sametoken.resources.kit.kinds import Kind, Quota
 from sametoken.resources.kit.rows import Row
-from sametoken.resources.network import security_groups
+from sametoken.resources.network import cidr_blocks, security_groups
+from sametoken.resources.network.cidr_blocks import IPV4, IPV6
 from sametoken.store.port import Tx
 
 VPC = Kind(
@@ -20,6 +21,7 @@ VPC = Kind(
     "vpc",
     hides_no_tags=True,
     quota=Quota(5, "VpcLimitExceeded"),
+    part_quotas={"vpc-cidr-block": Quota(5, "CidrLimitExceeded", per="VpcId")},
 )
 SUBNET = Kind(
     "subnet",
@@ -117,17 +119,17 @@ def new_fixtures(
     tx: Tx, vpc: Row, *, routes: Sequence[dict[str, Any]] = (), subnets: Sequence[str] = ()
 ) -> list[Row]:
     """Make the rows that a VPC always has: main route table, default network ACL, default group."""
-    local = route(vpc.doc["CidrBlock"], "local", "CreateRouteTable")
-    table = inside(tx, vpc, ROUTE_TABLE, {"VpcId": vpc.id, "Routes": [local, *routes]})
+    local = local_routes(vpc)
+    table = inside(tx, vpc, ROUTE_TABLE, {"VpcId": vpc.id, "Routes": [*local, *routes]})
     table.doc["Associations"] = [_main_association(tx, table.id)]
     acl = inside(tx, vpc, NETWORK_ACL, {"VpcId": vpc.id, "IsDefault": True})
-    acl.doc["Entries"] = default_acl_entries()
+    acl.doc["Entries"] = default_acl_entries(vpc)
     acl.doc["Associations"] = [acl_association(tx, acl.id, subnet) for subnet in subnets]
     named = {"GroupName": DEFAULT_GROUP, "Description": "default VPC security group"}
     group = inside(
         tx, vpc, SECURITY_GROUP, {**named, "VpcId": vpc.id}, name=f"{vpc.id}/{DEFAULT_GROUP}"
     )
-    rules = (security_groups.members_rule(group), security_groups.outbound_rule())
+    rules = (security_groups.members_rule(group), *outbound_rules(vpc))
     return [table, acl, group, *(security_groups.rule(tx, group, one) for one in rules)]
 
 
@@ -138,13 +140,7 @@ def vpc_document(tx: Tx, cidr: str, dhcp: str, *, is_default: bool) -> dict[str,
         "DhcpOptionsId": dhcp,
         "InstanceTenancy": "default",
         "IsDefault": is_default,
-        "CidrBlockAssociationSet": [
-            {
-                "AssociationId": mint(tx, "vpc-cidr-assoc"),
-                "CidrBlock": cidr,
-                "CidrBlockState": {"State": "associated"},
-            }
-        ],
+        IPV4: [cidr_blocks.associated(mint(tx, cidr_blocks.OF_VPC), IPV4, cidr)],
         "private": {
             "EnableDnsSupport": True,
             "EnableDnsHostnames": is_default,
@@ -164,7 +160,7 @@ def subnet_document(vpc: str, cidr: str, zone: geography.Zone) -> dict[str, Any]
         "MapPublicIpOnLaunch": False,
         "MapCustomerOwnedIpOnLaunch": False,
         "AssignIpv6AddressOnCreation": False,
-        "Ipv6CidrBlockAssociationSet": [],
+        IPV6: [],
         "EnableDns64": False,
         "Ipv6Native": False,
         "PrivateDnsNameOptionsOnLaunch": {
@@ -175,10 +171,30 @@ def subnet_document(vpc: str, cidr: str, zone: geography.Zone) -> dict[str, Any]
     }
 
 
-def route(cidr: str, gateway: str, origin: str) -> dict[str, Any]:
+def edge_table(tx: Tx, vpc: str, gateway: str) -> str | None:
+    """The route table that a gateway's inbound traffic is associated with, if there is one."""
+    for table in rows.children(tx, [vpc], ROUTE_TABLE)[vpc]:
+        if any(one.get("GatewayId") == gateway for one in table.doc["Associations"]):
+            return table.id
+    return None
+
+
+def local_routes(vpc: Row) -> list[dict[str, Any]]:
+    """Make the routes that each table has to the VPC's own blocks."""
+    return [
+        local_route(block) for member in (IPV4, IPV6) for block in cidr_blocks.blocks(vpc, member)
+    ]
+
+
+def local_route(block: str) -> dict[str, Any]:
+    """Make the route that each table of a VPC has to one of its blocks."""
+    return route(block, "local", "CreateRouteTable")
+
+
+def route(block: str, gateway: str, origin: str) -> dict[str, Any]:
     """Make an active route to a gateway, in EC2's form."""
     return {
-        "DestinationCidrBlock": cidr,
+        "DestinationIpv6CidrBlock" if ":" in block else "DestinationCidrBlock": block,
         "GatewayId": gateway,
         "Origin": origin,
         "State": "active",
@@ -203,21 +219,54 @@ def acl_association(tx: Tx, acl: str, subnet: str) -> dict[str, Any]:
     }
 
 
-def default_acl_entries() -> list[dict[str, Any]]:
+def default_acl_entries(vpc: Row) -> list[dict[str, Any]]:
     """Make the entries of a default network ACL, which allow all traffic.
 
     The last entry of each direction denies, and cannot be deleted.
     """
+    entries = [*_acl_entries(100, "allow", "CidrBlock", "0.0.0.0/0"), *final_acl_entries(vpc)]
+    more = ipv6_acl_entries("allow") if cidr_blocks.has_ipv6(vpc) else []
+    return in_order([*entries, *more])
+
+
+def final_acl_entries(vpc: Row) -> list[dict[str, Any]]:
+    """Make the entries that every network ACL of the VPC ends with, which deny all traffic."""
+    entries = _acl_entries(32767, "deny", "CidrBlock", "0.0.0.0/0")
+    more = ipv6_acl_entries("deny") if cidr_blocks.has_ipv6(vpc) else []
+    return in_order([*entries, *more])
+
+
+def ipv6_acl_entries(action: str) -> list[dict[str, Any]]:
+    """Make the entries for all IPv6 traffic that network ACLs have once their VPC has IPv6.
+
+    Source of the numbers: VPC user guide, "Default network ACL".
+    """
+    return _acl_entries({"allow": 101, "deny": 32768}[action], action, "Ipv6CidrBlock", "::/0")
+
+
+def in_order(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sort a network ACL's entries: outbound ones first, then by number, as EC2 lists them."""
+    return sorted(entries, key=lambda one: (not one["Egress"], one["RuleNumber"]))
+
+
+def _acl_entries(number: int, action: str, member: str, block: str) -> list[dict[str, Any]]:
     return [
         {
-            "CidrBlock": "0.0.0.0/0",
+            member: block,
             "Egress": egress,
             "Protocol": "-1",
             "RuleAction": action,
             "RuleNumber": number,
         }
         for egress in (True, False)
-        for number, action in ((100, "allow"), (32767, "deny"))
+    ]
+
+
+def outbound_rules(vpc: Row) -> list[dict[str, Any]]:
+    """Make the rules by which members of a new security group of the VPC reach everything."""
+    return [
+        security_groups.outbound_rule(),
+        *([security_groups.ipv6_outbound_rule()] if cidr_blocks.has_ipv6(vpc) else []),
     ]
 
 

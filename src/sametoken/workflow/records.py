@@ -1,0 +1,142 @@
+"""Records: what came of a step, written to the work row; and instances that arrive by it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from sametoken import faults
+from sametoken.faults import Point
+from sametoken.resources.compute import instances
+from sametoken.resources.compute.instances import INSTANCE, Arrival, InstanceState
+from sametoken.resources.kit import rows
+from sametoken.resources.kit.rows import Row
+from sametoken.retry import BACKOFF_CAP_SECONDS, backoff_seconds
+from sametoken.store.port import Tx
+from sametoken.workflow import work as works
+from sametoken.workflow.plans import PLANS
+from sametoken.workflow.ports import Done, Later
+from sametoken.workflow.work import Record, Work
+
+log = logging.getLogger(__name__)
+
+# The state reason, in EC2's words, of a launch that ended for an internal cause.
+INTERNAL_FAILURE = (
+    "Server.InternalError",
+    "Server.InternalError: Internal error on launch",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A step that no repeat will help: (code, message) for the instance's state reason."""
+
+    reason: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A step to repeat: after a back-off, or only after its cap."""
+
+    soon: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A step whose fate is not recorded: another owner has the work, or the lease must run out.
+
+    `bug` is the error that none of the services should raise.
+    """
+
+    bug: Exception | None = None
+
+
+StepFate = Done | Later | Retry | Failed | Lost
+
+
+def record(tx: Tx, members: Sequence[tuple[Work, StepFate]]) -> list[Work | None]:
+    """Record the fates; returns the work to go on with under each lease, or None."""
+    arriving = [work for work, fate in members if isinstance(fate, Done) and work.is_last_step]
+    # Lock the rows before their work, in the order in which requests lock them.
+    found = rows.by_ids(tx, [work.instance for work in arriving], lock=True)
+    records = [_record_of(tx, work, fate) for work, fate in members]
+    faults.reach(Point.STEP_RECORDING)
+    written = works.record(tx, records)
+    for one in records:
+        if one.held.instance not in written:
+            generation = one.held.generation
+            log.info("%s: a record by %d is too late", one.held.instance, generation)
+    _arrive(tx, [work for work in arriving if work.instance in written], found)
+    return [
+        one.changed if one.keeps_lease and one.held.instance in written else None for one in records
+    ]
+
+
+def _record_of(tx: Tx, work: Work, fate: StepFate) -> Record:
+    match fate:
+        case Done() if work.is_last_step:
+            return Record(work, replace(work, step=0, attempt=0, deadline_at=None), None)
+        case Done():
+            return Record(work, work.at(work.step + 1), work.due_at, keeps_lease=True)
+        case Later(seconds):
+            return _put_off(tx, work, replace(work, attempt=0), seconds)
+        case Retry(soon):
+            if work.deadline_at is not None and tx.now >= work.deadline_at:
+                return _give_up(tx, work, INTERNAL_FAILURE)
+            attempt = work.attempt + 1
+            seconds = BACKOFF_CAP_SECONDS
+            if soon:
+                seconds = backoff_seconds(attempt, tx.world.random())
+            return _put_off(tx, work, replace(work, attempt=attempt), seconds)
+        case Failed(reason):
+            return _give_up(tx, work, reason)
+        case Lost():
+            raise AssertionError(f"{work.instance}: a lost step has no record")
+
+
+def _put_off(tx: Tx, work: Work, changed: Work, seconds: float) -> Record:
+    due_at = tx.now + timedelta(seconds=seconds)
+    if work.deadline_at is not None and tx.now < work.deadline_at:
+        due_at = min(due_at, work.deadline_at)
+    return Record(work, changed, due_at)
+
+
+def _give_up(tx: Tx, work: Work, reason: tuple[str, str]) -> Record:
+    """Switch to the plan's `on_failure`; without one repeat the plan, to leave nothing made."""
+    instead = work.the_plan.on_failure
+    if instead is None:
+        return _put_off(tx, work, replace(work, attempt=work.attempt + 1), BACKOFF_CAP_SECONDS)
+    assert PLANS[instead].deadline is None, "a way back has no deadline"
+    back = replace(
+        work, plan=instead, epoch=work.epoch + 1, step=0, attempt=0, deadline_at=None,
+        failure=reason,
+    )  # fmt: skip
+    return Record(work, back, work.due_at, keeps_lease=True)
+
+
+def _arrive(tx: Tx, arriving: Sequence[Work], found: Mapping[str, Row]) -> None:
+    """Put the instances, locked, into the states in which their plans end."""
+    arrivals = []
+    for work in arriving:
+        assert work.instance in found, f"{work.instance} has work, and is gone"
+        row, state = found[work.instance], work.the_plan.ends_in
+        if row.state != state.value:
+            arrivals.append(_arrival(work, row, state))
+    instances.arrive(tx, arrivals)
+
+
+def _arrival(work: Work, row: Row, state: InstanceState) -> Arrival:
+    assert state.value in INSTANCE.transitions, "plans end in states of the table"
+    reason = work.failure
+    kept = row.doc.get("StateReason")
+    if reason is None and kept and state in (InstanceState.TERMINATED, InstanceState.STOPPED):
+        reason = (kept["Code"], kept["Message"])
+    return Arrival(
+        row,
+        state,
+        f"{work.plan} of epoch {work.epoch}, generation {work.generation}",
+        reason,
+        row.doc.get("StateTransitionReason", "") if reason else "",
+    )
