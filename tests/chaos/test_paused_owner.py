@@ -20,6 +20,7 @@ import psycopg
 import pytest
 
 from clients.holdings import held
+from clients.nursery import CALLING_VARIABLE
 from clients.process import (
     Server,
     SharedDatabase,
@@ -42,22 +43,40 @@ _REMAINS = {
 # Refusals of a former owner, by a service and by a driver.
 _TOO_LATE = re.compile("is too late|the driver has seen generation")
 
-# BEFORE: moments before each service's create, the launch's steps being placement, volumes,
-# networks and machines; and for machines also the moment before its driver is asked.
+
+@dataclass(frozen=True)
+class Stop:
+    """A moment to stop at; `called`: at an owner that calls for its steps one by one."""
+
+    at: str
+    called: bool = False
+
+
+# BEFORE: moments before a create. The launch's steps are placement, volumes, networks and machines,
+# all of them one stretch; called for, each has a moment before it. After either there is one before
+# the driver is asked. The last record of a stretch is told what the driver said.
 BEFORE = {
-    "placement": f"{Point.WORK_LEASED}:1",
-    "volumes": f"{Point.STEP_RECORDED}:1",
-    "networks": f"{Point.STEP_RECORDED}:2",
-    "machines": f"{Point.STEP_RECORDED}:3",
-    "the machines' driver": f"{Point.MACHINES_TAKEN}:1",
+    "the stretch": Stop(f"{Point.WORK_LEASED}:1"),
+    "the driver": Stop(f"{Point.MACHINES_TAKEN}:1"),
+    "the record": Stop(f"{Point.STEP_ANSWERED}:1"),
+    "called placement": Stop(f"{Point.WORK_LEASED}:1", called=True),
+    "called volumes": Stop(f"{Point.STEP_RECORDED}:1", called=True),
+    "called networks": Stop(f"{Point.STEP_RECORDED}:2", called=True),
+    "called machines": Stop(f"{Point.STEP_RECORDED}:3", called=True),
+    "called driver": Stop(f"{Point.MACHINES_TAKEN}:1", called=True),
 }
-# INSIDE: moments in the create's own transaction, which the server ends after a while, so that it
-# does not wait for ever.
+# INSIDE: moments in a transaction that creates, which the server ends after a while, so that it
+# does not wait for ever: the stretch's one, or a step's own.
 INSIDE = {
-    "placement": f"{Point.PLACEMENT_CALLED}:1",
-    "volumes": f"{Point.VOLUMES_CALLED}:1",
-    "networks": f"{Point.NETWORKS_CALLED}:1",
-    "machines": f"{Point.MACHINES_CALLED}:1",
+    "placement": Stop(f"{Point.PLACEMENT_CALLED}:1"),
+    "volumes": Stop(f"{Point.VOLUMES_CALLED}:1"),
+    "networks": Stop(f"{Point.NETWORKS_CALLED}:1"),
+    "machines": Stop(f"{Point.MACHINES_CALLED}:1"),
+    "record": Stop(f"{Point.STEP_RECORDING}:1"),
+    "called placement": Stop(f"{Point.PLACEMENT_CALLED}:1", called=True),
+    "called volumes": Stop(f"{Point.VOLUMES_CALLED}:1", called=True),
+    "called networks": Stop(f"{Point.NETWORKS_CALLED}:1", called=True),
+    "called machines": Stop(f"{Point.MACHINES_CALLED}:1", called=True),
 }
 
 
@@ -86,14 +105,13 @@ class Stage:
             )
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    folder = tmp_path_factory.mktemp("paused")
-    shared = new_shared_database(folder)
-    successor = Server.on_postgresql(shared, folder / "successor")
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    shared = new_shared_database(tmp_path)
+    successor = Server.on_postgresql(shared, tmp_path / "successor")
     with closing_server(successor):
         successor.start()
-        yield Stage(shared, successor, folder)
+        yield Stage(shared, successor, tmp_path)
 
 
 @dataclass
@@ -104,19 +122,27 @@ class Paused:
     instance: str
     answer: Any
 
-    def resume(self) -> None:
-        """Resume the node, and wait until it has noticed that it is too late."""
+    def resume(self) -> Any:
+        """Resume the node, wait until it has noticed that it is too late, and end it.
+
+        Returns its answer. A node that has ended does nothing more: all that it makes is there.
+        """
         self.node.process.send_signal(signal.SIGCONT)
         until(lambda: _TOO_LATE.search(self.node.log.read_text()), "it is told that it is too late")
+        answer = self.answer.result()
+        self.node.stop()
+        return answer
 
 
 @contextmanager
-def paused_owner(stage: Stage, at: str, token: str) -> Iterator[Paused]:
+def paused_owner(stage: Stage, stop: Stop, token: str) -> Iterator[Paused]:
     """Launch at a node that stops itself at the point; the successor goes on afterwards."""
+    settings = {**stage.shared.settings, STOP_VARIABLE: stop.at}
+    if stop.called:
+        settings[CALLING_VARIABLE] = "yes"
     node = Server(
-        stage.folder / token, stage.shared.keys, postgresql=stage.shared.url,
-        settings={**stage.shared.settings, STOP_VARIABLE: at},
-    )  # fmt: skip
+        stage.folder / token, stage.shared.keys, postgresql=stage.shared.url, settings=settings
+    )
     node.database.parent.mkdir()
     with closing_server(node), ThreadPoolExecutor(1) as thread:
         stage.successor.process.send_signal(signal.SIGSTOP)
@@ -125,15 +151,16 @@ def paused_owner(stage: Stage, at: str, token: str) -> Iterator[Paused]:
             stage.end_open_transactions()
             node.start()
             answer = thread.submit(launch, node.client(), token)
-            until(lambda: has_stopped(node), f"it stops at {at}")
+            until(lambda: has_stopped(node), f"it stops at {stop.at}")
         finally:
             stage.successor.process.send_signal(signal.SIGCONT)
         sql = "SELECT id FROM resource WHERE client_token = ? AND kind = 'instance'"
         ((instance,),) = stage.successor.rows(sql, token)
+        process = node.process
         try:
             yield Paused(node, instance, answer)
         finally:
-            node.process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGCONT)
 
 
 def has_stopped(node: Server) -> bool:
@@ -142,11 +169,12 @@ def has_stopped(node: Server) -> bool:
 
 
 def everything(stage: Stage) -> list[Any]:
-    """Each resource and each machine, with its state."""
+    """Each resource and each machine, with its state; and how many steps were taken."""
     return sorted(
         stage.successor.rows(
             "SELECT id, state FROM resource UNION ALL "
-            "SELECT instance, state || ', boots: ' || boots FROM simulated_machine"
+            "SELECT instance, state || ', boots: ' || boots FROM simulated_machine UNION ALL "
+            "SELECT action, count(*)::text FROM idempotency_entry GROUP BY action"
         )
     )
 
@@ -159,49 +187,49 @@ def check_unwound(stage: Stage, paused: Paused, token: str) -> None:
     until(lambda: stage.is_in(paused.instance, "terminated"), "the successor unwinds")
     stage.successor.settle()
     before = everything(stage)
-    paused.resume()
+    answer = paused.resume()
     stage.successor.settle()
     assert everything(stage) == before
     assert set(held(stage.successor)) <= _REMAINS
     # The owner's client, kept waiting all the while, hears of the one launch there was.
-    assert identity(paused.answer.result()) == identity(launch(ec2, token))
+    assert identity(answer) == identity(launch(ec2, token))
 
 
-@pytest.mark.parametrize("service", BEFORE)
+@pytest.mark.parametrize("what", BEFORE)
 def test_an_owner_stopped_before_a_create_makes_nothing_once_its_successor_has_unwound(
-    stage: Stage, service: str
+    stage: Stage, what: str
 ) -> None:
-    token = f"before-{service.replace(' ', '-')}"
-    with paused_owner(stage, BEFORE[service], token) as paused:
+    token = f"before-{what.replace(' ', '-')}"
+    with paused_owner(stage, BEFORE[what], token) as paused:
         check_unwound(stage, paused, token)
 
 
-@pytest.mark.parametrize("service", INSIDE)
+@pytest.mark.parametrize("what", INSIDE)
 def test_an_owner_stopped_inside_a_create_makes_nothing_once_its_successor_has_unwound(
-    stage: Stage, service: str
+    stage: Stage, what: str
 ) -> None:
-    token = f"inside-{service}"
-    with paused_owner(stage, INSIDE[service], token) as paused:
+    token = f"inside-{what.replace(' ', '-')}"
+    with paused_owner(stage, INSIDE[what], token) as paused:
         stage.end_open_transactions()
         check_unwound(stage, paused, token)
 
 
-@pytest.mark.parametrize("service", ["volumes", "the machines' driver"])
+@pytest.mark.parametrize("what", ["the stretch", "the driver", "called volumes", "called driver"])
 def test_an_owner_stopped_before_a_create_boots_nothing_twice_once_its_successor_has_launched(
-    stage: Stage, service: str
+    stage: Stage, what: str
 ) -> None:
-    token = f"launched-{service.replace(' ', '-')}"
-    with paused_owner(stage, BEFORE[service], token) as paused:
+    token = f"launched-{what.replace(' ', '-')}"
+    with paused_owner(stage, BEFORE[what], token) as paused:
         stage.successor.advance(**LEASE)
         until(lambda: stage.is_in(paused.instance, "running"), "the successor launches")
         stage.successor.settle()
         before = everything(stage)
         assert (paused.instance, "running, boots: 1") in before
-        paused.resume()
+        answer = paused.resume()
         stage.successor.settle()
         assert everything(stage) == before
         ec2 = stage.successor.client()
-        assert identity(paused.answer.result()) == identity(launch(ec2, token))
+        assert identity(answer) == identity(launch(ec2, token))
         ec2.terminate_instances(InstanceIds=[paused.instance])
         stage.successor.settle()
         assert set(held(stage.successor)) <= _REMAINS
