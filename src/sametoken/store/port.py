@@ -27,6 +27,10 @@ from sametoken.world import World, mint_uuid
 T = TypeVar("T")
 
 
+class Broken(SametokenError):
+    """This process cannot go on: a part of it has died, or its database is not what it was."""
+
+
 class Stale(Transient):
     """A row was changed by another transaction after this one read it.
 
