@@ -14,9 +14,10 @@ def hold_back() -> None:
     """Leave every thread beside answering unstarted, and refuse no launch for work that waits."""
 
     def nothing(self: Background) -> None:
-        """Start, and stop, no thread."""
+        """Start, look at, and stop no thread."""
 
     Background.start = nothing  # type: ignore[method-assign]  # this process is for that alone
+    Background.check = nothing  # type: ignore[method-assign]  # no thread is missed
     Background.stop = nothing  # type: ignore[method-assign]  # nothing was started
     Backlog.is_late = lambda self, account: False  # type: ignore[method-assign]  # as above
 

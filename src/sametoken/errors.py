@@ -77,7 +77,3 @@ class Transient(SametokenError):
 
 class Misconfigured(SametokenError):
     """The operator must change something first: a path, a key, a port, a version."""
-
-
-class Broken(SametokenError):
-    """This process cannot go on: a part of it has died, or its database is not what it was."""

@@ -14,7 +14,7 @@ from importlib.metadata import version as installed_version
 from socket import socket
 
 from sametoken.background import Background, Life
-from sametoken.errors import Broken, SametokenError
+from sametoken.errors import SametokenError
 from sametoken.idempotency import Engine
 from sametoken.migrations.upgrade import check, head
 from sametoken.server.app import App
@@ -35,7 +35,7 @@ from sametoken.services.steps import Declaration, Steps
 from sametoken.settings import Settings
 from sametoken.store import nodes
 from sametoken.store.nodes import Heartbeat
-from sametoken.store.port import Store, Tx
+from sametoken.store.port import Broken, Store, Tx
 from sametoken.store.reading import Snapshots
 from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.plans import MACHINES, NETWORKS, PLACEMENT, VOLUMES

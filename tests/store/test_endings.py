@@ -27,7 +27,7 @@ LEAVING = Kind(
     "leaver",
     transitions=states(available="deleting", deleting="deleted", deleted=""),
     leaving=frozenset({"deleting"}),
-    in_use="{noun} {id} is held by {names}",
+    in_use="{noun} {id} is held",
 )
 
 
@@ -56,7 +56,7 @@ def living(store: Store, *ids: str) -> set[str]:
 def test_a_caller_cannot_end_what_something_stands_on(store: Store) -> None:
     thing = put(store)
     guard = under(store, GUARD, 1, thing)
-    with pytest.raises(ServiceError, match=f"{thing.id}.*{guard.id}") as refused:
+    with pytest.raises(ServiceError, match=f"{thing.id}.*has dependencies") as refused:
         end(store, THING, thing)
     assert refused.value.code == "DependencyViolation"
     end(store, GUARD, guard)
@@ -74,7 +74,7 @@ def test_what_goes_with_a_row_ends_in_the_same_transaction_and_so_do_its_own(sto
 def test_what_goes_with_another_row_protects_this_one(store: Store) -> None:
     thing = put(store)
     part = under(store, PART, 1, thing, of=id_of(9))
-    with pytest.raises(ServiceError, match=part.id):
+    with pytest.raises(ServiceError, match=f"{thing.id}.*has dependencies"):
         end(store, THING, thing)
     assert living(store, thing.id, part.id) == {thing.id, part.id}
 
@@ -98,7 +98,7 @@ def test_an_ending_of_the_workflow_is_never_stopped(store: Store) -> None:
 def test_the_way_to_an_end_is_refused_like_the_end(store: Store) -> None:
     leaver = under(store, LEAVING, 1, put(store))
     guard = under(store, GUARD, 1, leaver)
-    with pytest.raises(ServiceError, match=f"leaver {leaver.id} is held by {guard.id}"):
+    with pytest.raises(ServiceError, match=f"leaver {leaver.id} is held"):
         end(store, LEAVING, leaver, state="deleting")
     end(store, GUARD, guard)
     assert end(store, LEAVING, leaver, state="deleting").state == "deleting"
@@ -115,7 +115,7 @@ def test_what_stands_on_a_row_that_would_go_protects_both_from_a_caller(store: S
     thing = put(store)
     part = under(store, PART, 1, thing)
     guard = under(store, GUARD, 1, part)
-    with pytest.raises(ServiceError, match=f"{thing.id}.*{guard.id}"):
+    with pytest.raises(ServiceError, match=f"{thing.id}.*has dependencies"):
         end(store, THING, thing)
     assert living(store, thing.id, part.id, guard.id) == {thing.id, part.id, guard.id}
     move(store, thing, "deleted")

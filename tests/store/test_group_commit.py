@@ -183,6 +183,9 @@ class FailingSession:
     def in_transaction(self) -> bool:
         return self._inner.in_transaction()
 
+    def met(self, error: Exception) -> None:
+        self._inner.met(error)
+
     def reopen(self) -> None:
         self.reopened += 1
         self._inner.reopen()

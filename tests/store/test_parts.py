@@ -16,7 +16,7 @@ from unittest.mock import patch
 import pytest
 
 from sametoken import background, node
-from sametoken.errors import Broken, Misconfigured, Transient
+from sametoken.errors import Misconfigured, Transient
 from sametoken.faults import Point
 from sametoken.node import Node
 from sametoken.operate.opening import open_store
@@ -24,7 +24,7 @@ from sametoken.operate.serving import registered_node
 from sametoken.server.probes import READY
 from sametoken.settings import Settings, database_of
 from sametoken.store import roll
-from sametoken.store.port import Store
+from sametoken.store.port import Broken, Store
 from sametoken.store.sqlite import SqliteStore, check_usable
 from sametoken.world import RealWorld
 from store.stores import HANG_SECONDS, Database, at, notes, write

@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 
 from sametoken.idempotency.fingerprint import (
     PLAIN_CHARACTERS_MAX,
+    REMEMBERED_BYTES_MAX,
+    REMEMBERED_MAX,
     Only,
     Rules,
+    _remembered,
     differing_fields,
     fingerprint,
 )
@@ -313,3 +316,12 @@ def test_every_permutation_of_a_set_is_the_same_intent(elements: list[Any], dice
 @settings(derandomize=True, max_examples=100)
 def test_a_set_with_one_more_element_is_another_intent(elements: list[Any], more: Any) -> None:
     assert differing({"Groups": elements}, {"Groups": [*elements, more]}) != ()
+
+
+def test_short_intents_are_remembered_and_no_more_than_there_may_be() -> None:
+    _remembered.cache_clear()
+    digests({"Text": "x" * REMEMBERED_BYTES_MAX})
+    assert _remembered.cache_info().currsize == 0
+    for number in range(REMEMBERED_MAX + 1):
+        digests({"Number": number})
+    assert _remembered.cache_info().currsize == REMEMBERED_MAX

@@ -10,8 +10,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from sametoken.errors import Broken, Transient
+from sametoken.errors import Transient
 from sametoken.server.asgi import Message, Receive, Send, send_whole
+from sametoken.store.port import Broken
 
 log = logging.getLogger(__name__)
 

@@ -14,13 +14,13 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from sametoken.ec2.kit.actions import Tokened
-from sametoken.errors import Broken, Transient
+from sametoken.errors import Transient
 from sametoken.idempotency import Engine
 from sametoken.resources.network import default_vpc
 from sametoken.server.admission import Admitted
 from sametoken.server.execution import Executed, execute
 from sametoken.server.throttling import Throttle
-from sametoken.store.port import Store, Tx
+from sametoken.store.port import Broken, Store, Tx
 from sametoken.workflow.backlog import Backlog
 from sametoken.world import World
 

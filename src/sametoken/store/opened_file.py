@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from sametoken.errors import Broken, Misconfigured
+from sametoken.errors import Misconfigured
+from sametoken.store.port import Broken
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 # An extended code has the kind of error in its last byte.

@@ -27,6 +27,10 @@ from sametoken.world import World, mint_uuid
 T = TypeVar("T")
 
 
+class Broken(SametokenError):
+    """This process cannot go on: a part of it has died, or its database is not what it was."""
+
+
 class Stale(Transient):
     """A row was changed by another transaction after this one read it.
 
@@ -151,14 +155,19 @@ class Tx:
     def lock(self, statement: sa.Executable | Text, parameters: Any = None) -> None:
         """Lock the rows that `statement` selects for update; its result is dropped.
 
-        On SQLite the statement is not sent: only one transaction writes at a time there.
+        On SQLite the statement is not sent: only one transaction writes at a time there. Nor is it
+        sent by a transaction that only reads, which sees no change of another.
         """
-        if not locks_rows(self.connection.dialect.name):
+        if self.only_reads or not locks_rows(self.connection.dialect.name):
             return
         if isinstance(statement, Text):
             self.send(statement, parameters)
         else:
             self.execute(statement, parameters)
+
+    @property
+    def only_reads(self) -> bool:
+        return self.kept is not None
 
     def alone(self) -> None:
         """Raise if other functions share this transaction.

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from sametoken.errors import Broken, Misconfigured, Transient
+from sametoken.errors import Misconfigured, Transient
 from sametoken.store import clock
 from sametoken.store.cache import Cache
 from sametoken.store.channels import Channels
@@ -29,7 +29,7 @@ from sametoken.store.lanes import Lanes
 from sametoken.store.news import News
 from sametoken.store.pgconnect import connect, is_unusable
 from sametoken.store.pgsession import PostgresqlSession, run_alone, run_shared
-from sametoken.store.port import Tx, WouldWait
+from sametoken.store.port import Broken, Tx, WouldWait
 from sametoken.store.roll import begin, call
 from sametoken.world import World
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from sametoken.errors import Broken
+from sametoken.store.port import Broken
 
 
 class Part(Protocol):

@@ -145,6 +145,23 @@ def test_equal_launches_are_planned_once_and_keep_tokens_of_their_own(
     assert len(planned) == 2
 
 
+def test_a_long_launch_is_planned_for_itself(
+    unjudged: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned: list[Any] = []
+    plan = block_devices.plan_volumes
+
+    def noted(*asked: Any) -> Any:
+        planned.append(asked)
+        return plan(*asked)
+
+    monkeypatch.setattr(block_devices, "plan_volumes", noted)
+    long = {**LAUNCH, "UserData": "x" * launch._ASKED_BYTES_MAX}
+    for _ in range(2):
+        unjudged.run_instances(**long)
+    assert len(planned) == 2
+
+
 def test_no_more_forms_are_kept_than_there_may_be() -> None:
     kept, made = Cache(), "made"
     for key in range(FORMS_MAX + 2):

@@ -195,3 +195,11 @@ def test_a_target_that_cannot_be_is_refused(
 def test_a_target_of_other_instances_is_refused(ec2: Any, more: dict[str, Any]) -> None:
     asked = {**LAUNCH, **targeting(reserve(ec2, 1)), **more}
     assert code(ec2.run_instances, **asked) == "InvalidParameterValue"
+
+
+def test_a_dry_run_takes_no_place(ec2: Any) -> None:
+    id = reserve(ec2, 2)
+    for more in ({}, targeting(id)):
+        told = refusal(ec2.run_instances, **LAUNCH, **more, DryRun=True)
+        assert told.code == "DryRunOperation"
+    assert places(ec2, id) == (2, 2)

@@ -106,7 +106,7 @@ def pieces(
         yield sorted((row for row in named if row.id > after), key=lambda row: row.id)
         return
     # The row past the page tells whether there is another page.
-    at_once = request.params.get("MaxResults", listings.AT_ONCE_MAX) + 1
+    at_once = max(request.params.get("MaxResults", listings.AT_ONCE_MAX), 0) + 1
     if tx.hurried:
         at_once = min(at_once, fragments.HURRIED_MAX + 1)
     listed = listings.walk(tx, look, kind, account, region, wishes, after=after, at_once=at_once)

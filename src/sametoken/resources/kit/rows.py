@@ -184,9 +184,10 @@ def by_ids(tx: Tx, ids: Iterable[str], *, lock: bool = False) -> dict[str, Row]:
     rest = [id for id in wanted if id not in written] if written else wanted
     found: dict[str, Row] = {}
     if rest:
-        if lock:
+        locks = lock and not tx.only_reads
+        if locks:
             tx.alone()
-        records = tx.execute(_LOCK_IDS if lock else _BY_IDS, {"ids": rest})
+        records = tx.execute(_LOCK_IDS if locks else _BY_IDS, {"ids": rest})
         found = {record.id: from_record(record) for record in records}
     if len(rest) < len(wanted):
         found |= {id: written[id] for id in wanted if id in written}
