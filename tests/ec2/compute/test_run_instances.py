@@ -21,7 +21,8 @@ from sametoken.workflow.tokens import TokenForm, step_token
 
 # Members that show the current state, which a replay may show later than the first answer.
 CURRENT = (
-    "State", "BlockDeviceMappings", "NetworkInterfaces", "PublicDnsName", "PublicIpAddress",
+    "State", "StateReason", "BlockDeviceMappings", "NetworkInterfaces", "PublicDnsName",
+    "PublicIpAddress",
 )  # fmt: skip
 DUPLICATES = 32
 
