@@ -125,17 +125,23 @@ def test_instances_of_equal_templates_tell_them_apart(ec2: Any) -> None:
         assert tags["aws:ec2launchtemplate:id"] == id
 
 
-def test_equal_launches_are_planned_once_and_keep_tokens_of_their_own(
-    unjudged: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    planned: list[Any] = []
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Note each plan of a launch's volumes."""
+    noted: list[Any] = []
     plan = block_devices.plan_volumes
 
-    def noted(*asked: Any) -> Any:
-        planned.append(asked)
+    def note(*asked: Any) -> Any:
+        noted.append(asked)
         return plan(*asked)
 
-    monkeypatch.setattr(block_devices, "plan_volumes", noted)
+    monkeypatch.setattr(block_devices, "plan_volumes", note)
+    return noted
+
+
+def test_equal_launches_are_planned_once_and_keep_tokens_of_their_own(
+    unjudged: Any, planned: list[Any]
+) -> None:
     here = {**LAUNCH, "Placement": {"AvailabilityZone": "us-east-1a"}}
     tokens = [f"token-{number}" for number in range(4)]
     made = [unjudged.run_instances(ClientToken=one, **here)["Instances"][0] for one in tokens]
@@ -145,17 +151,7 @@ def test_equal_launches_are_planned_once_and_keep_tokens_of_their_own(
     assert len(planned) == 2
 
 
-def test_a_long_launch_is_planned_for_itself(
-    unjudged: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    planned: list[Any] = []
-    plan = block_devices.plan_volumes
-
-    def noted(*asked: Any) -> Any:
-        planned.append(asked)
-        return plan(*asked)
-
-    monkeypatch.setattr(block_devices, "plan_volumes", noted)
+def test_a_long_launch_is_planned_for_itself(unjudged: Any, planned: list[Any]) -> None:
     long = {**LAUNCH, "UserData": "x" * launch._ASKED_BYTES_MAX}
     for _ in range(2):
         unjudged.run_instances(**long)
