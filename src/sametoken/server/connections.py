@@ -33,7 +33,9 @@ class Member(Protocol):
 class Connections:
     """The open connections of one edge. For use in its event loop alone."""
 
-    def __init__(self, endpoint: Endpoint, bounds: Bounds, world: World, tally: Tally) -> None:
+    def __init__(
+        self, endpoint: Endpoint, bounds: Bounds, world: World, tally: Tally, mark: bytes = b""
+    ) -> None:
         self.endpoint = endpoint
         self.bounds = bounds
         self.world = world
@@ -42,6 +44,7 @@ class Connections:
         self._open: set[Member] = set()
         self._tally = tally
         self._one_ended = asyncio.Event()
+        self._mark = mark
         self._second = 0
         self._stamp = b""
 
@@ -82,7 +85,7 @@ class Connections:
         if int(now.timestamp()) != self._second:
             self._second = int(now.timestamp())
             date = format_datetime(now, usegmt=True).encode("ascii")
-            self._stamp = b"date: %b\r\nserver: sametoken\r\n" % date
+            self._stamp = b"date: %b\r\nserver: sametoken\r\n%b" % (date, self._mark)
         return self._stamp
 
     async def drain(self) -> None:
