@@ -70,7 +70,8 @@ _ENDING_SECONDS = 5.0
 
 def _app(settings: Settings, store: Snapshots, writer: Writer, world: World, in_work: Tally) -> App:
     reload_sealer = partial(load_sealer, settings.database.key_file, create=False)
-    credentials = Credentials(store, reload_sealer, world)
+    takes_any = settings.choices.any_credentials
+    credentials = Credentials(store, reload_sealer, world, takes_any=takes_any)
     return App(store, writer, credentials, world, settings.choices, in_work)
 
 
