@@ -17,6 +17,7 @@ import sqlalchemy as sa
 import sdk
 from framing import Framing
 from memory import checked_fragments
+from sametoken.control.mounting import mount
 from sametoken.node import Node
 from sametoken.operate import clock
 from sametoken.operate.accounts import add_key
@@ -125,6 +126,7 @@ def running_plane(
     runners: int = 2,
     database: Database | None = None,
     choices: Choices = DEFAULT_CHOICES,
+    dev: bool = False,
 ) -> Iterator[Plane]:
     """Serve a fresh database, or `database`, for the block. `runners=0` drives no launch."""
     settings = Settings(
@@ -132,6 +134,7 @@ def running_plane(
         port=0,
         runners=runners,
         choices=choices,
+        dev=dev,
         simulation=SimulationSettings(boot_seconds, 0.0, boot_failure_odds),
     )
     with open_store(settings.database, RealWorld()) as store:
@@ -140,6 +143,8 @@ def running_plane(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("sametoken.node.OwnWriter", Framing)
             assert node.app is not None, "it is made with that writer"
+        if dev:
+            mount(node)
         loop = asyncio.new_event_loop()
         stop = asyncio.Event()
         thread = threading.Thread(target=loop.run_until_complete, args=(node.serve(stop),))

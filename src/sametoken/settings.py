@@ -58,6 +58,8 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     insecure_bind: bool = False
+    # Development mode: control routes, and a mark in every reply. On loopback alone.
+    dev: bool = False
     # Processes that read and answer requests; with 0 the writer's own process does.
     processes: int = 0
     # Seconds for which a node that was told to stop still answers, while /ready says no.
@@ -70,7 +72,20 @@ class Settings:
     simulation: SimulationSettings = field(default_factory=SimulationSettings)
 
     def check_bind(self) -> None:
-        """Raise `Misconfigured` if other machines can reach the node and no option allows it."""
+        """Raise `Misconfigured` if other machines can reach the node and no option allows it.
+
+        No option does in development mode, in which anybody who can reach it may do anything.
+        """
+        if self.dev and not _is_loopback(self.host):
+            raise Misconfigured(
+                f"{self.host} is reachable from other machines, and development mode is for this "
+                "one alone, whatever protects it. Leave out --dev, or serve on 127.0.0.1."
+            )
+        if self.dev and self.processes:
+            raise Misconfigured(
+                f"development mode serves in one process, not in {self.processes} and a writer. "
+                "Leave out --processes, or --dev."
+            )
         if self.tls_cert is None and not self.insecure_bind and not _is_loopback(self.host):
             raise Misconfigured(
                 f"{self.host} is reachable from other machines. Serve TLS with --tls-cert and "

@@ -14,7 +14,7 @@ from typing import Any
 from sametoken import faults
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.faults import Point
-from sametoken.server import request_log
+from sametoken.server import development, request_log
 from sametoken.server.asgi import Application
 from sametoken.server.choices import Choices
 from sametoken.server.credentials import Credentials
@@ -52,6 +52,8 @@ class App:
         self.pipeline = Pipeline(store, writer, credentials, world, choices, self._pools, in_work)
         self.probes = Probes(self._look)
         self._routes: dict[str, Application] = {HEALTH: self.probes, READY: self.probes}
+        # Answers at all paths of `development.PREFIX`.
+        self.control: Application = development.refuse
 
     async def _look(self) -> None:
         """Return if requests can be served: the database can be read, and the writer lives."""
@@ -66,7 +68,7 @@ class App:
 
     def route(self, path: str) -> Application | None:
         """Return the application at `path`; None if the path is EC2's, or nobody's."""
-        return self._routes.get(path)
+        return self.control if development.is_control(path) else self._routes.get(path)
 
     def answer(
         self, request: WireRequest, reply: Callable[[Answer], None]
