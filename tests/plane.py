@@ -17,6 +17,7 @@ import sqlalchemy as sa
 import sdk
 from framing import Framing
 from memory import checked_fragments
+from sametoken.faults.rules import Rule
 from sametoken.node import Node
 from sametoken.operate import clock
 from sametoken.operate.accounts import add_key
@@ -125,6 +126,8 @@ def running_plane(
     runners: int = 2,
     database: Database | None = None,
     choices: Choices = DEFAULT_CHOICES,
+    dev: bool = False,
+    faults: tuple[Rule, ...] = (),
 ) -> Iterator[Plane]:
     """Serve a fresh database, or `database`, for the block. `runners=0` drives no launch."""
     settings = Settings(
@@ -133,6 +136,8 @@ def running_plane(
         runners=runners,
         choices=choices,
         simulation=SimulationSettings(boot_seconds, 0.0, boot_failure_odds),
+        dev=dev,
+        faults=faults,
     )
     with open_store(settings.database, RealWorld()) as store:
         engine = prepared(store, settings.database, RealWorld())

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.server.asgi import CONTINUE, Application, Call, scope_of
-from sametoken.server.replies import Answer, whole
+from sametoken.server.replies import Answer, Part, whole
 
 log = logging.getLogger(__name__)
 
@@ -217,10 +217,19 @@ class Turns:
         if not self._busy:
             return  # given up before its task could be cancelled
         asked, keeps = self._due[0], self.keeps()
+        if answer.part is not None:
+            self._cut(answer)
+            return
         if len(answer.body) > LARGE_BYTES:
             self._line.make_room(len(answer.body))
         self.write(whole(answer, self.stamp(), keeps=keeps, to_head=asked.method == "HEAD"))
         self.finish(keeps=keeps)
+
+    def _cut(self, answer: Answer) -> None:
+        """Send a part of a reply, and end the connection: a fault on purpose."""
+        if answer.part is Part.HEAD:
+            self.write(whole(answer, self.stamp(), keeps=False, to_head=True))
+        self.finish(keeps=False)
 
     # Needs of a reply, here and in `asgi`
 
