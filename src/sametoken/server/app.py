@@ -26,6 +26,7 @@ from sametoken.server.probes import HEALTH, READY, Probes
 from sametoken.server.replies import Answer
 from sametoken.server.striking import Answering, Striker, shaped
 from sametoken.server.tally import Tally
+from sametoken.server.unproven import Spacing
 from sametoken.server.writing import Writer
 from sametoken.store.reading import Snapshots
 from sametoken.world import World, mint_uuid
@@ -53,6 +54,7 @@ class App:
         self._writer = writer
         self._world = world
         self._pools = Pools(world)
+        self._spacing = Spacing(world)
         self.pipeline = Pipeline(
             store, writer, credentials, world, choices, self._pools, in_work,
             takes_faults=board is not None,
@@ -100,7 +102,10 @@ class App:
         faults.reach(Point.REPLY_READY)
         found = known(exchange.reply)
         headers = _HEADERS % (found.content_type.encode(), exchange.request_id.encode())
-        answer = Answer(found.status, headers, found.body)
+        after = 0.0
+        if exchange.principal is None and found.code != "-":
+            after = self._spacing.delay(len(known(exchange.wire).body))
+        answer = Answer(found.status, headers, found.body, after)
         return shaped(answer, exchange.strikes) if exchange.strikes else answer
 
     def close(self) -> None:
