@@ -18,6 +18,7 @@ import sdk
 from framing import Framing
 from memory import checked_fragments
 from sametoken.control.mounting import mount
+from sametoken.faults.rules import Rule
 from sametoken.node import Node
 from sametoken.operate import clock
 from sametoken.operate.accounts import add_key
@@ -127,6 +128,7 @@ def running_plane(
     database: Database | None = None,
     choices: Choices = DEFAULT_CHOICES,
     dev: bool = False,
+    faults: tuple[Rule, ...] = (),
 ) -> Iterator[Plane]:
     """Serve a fresh database, or `database`, for the block. `runners=0` drives no launch."""
     settings = Settings(
@@ -136,6 +138,7 @@ def running_plane(
         choices=choices,
         dev=dev,
         simulation=SimulationSettings(boot_seconds, 0.0, boot_failure_odds),
+        faults=faults,
     )
     with open_store(settings.database, RealWorld()) as store:
         engine = prepared(store, settings.database, RealWorld())

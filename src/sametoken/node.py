@@ -15,6 +15,7 @@ from socket import socket
 
 from sametoken.background import Background, Life
 from sametoken.errors import SametokenError
+from sametoken.faults.board import Board
 from sametoken.idempotency import Engine
 from sametoken.migrations.upgrade import check, head
 from sametoken.server import development
@@ -68,11 +69,18 @@ LOOK_SECONDS = 2.0
 _ENDING_SECONDS = 5.0
 
 
-def _app(settings: Settings, store: Snapshots, writer: Writer, world: World, in_work: Tally) -> App:
+def _app(
+    settings: Settings,
+    store: Snapshots,
+    writer: Writer,
+    world: World,
+    in_work: Tally,
+    board: Board | None = None,
+) -> App:
     reload_sealer = partial(load_sealer, settings.database.key_file, create=False)
     takes_any = settings.choices.any_credentials
     credentials = Credentials(store, reload_sealer, world, takes_any=takes_any)
-    return App(store, writer, credentials, world, settings.choices, in_work)
+    return App(store, writer, credentials, world, settings.choices, in_work, board)
 
 
 async def serve_edge(
@@ -158,6 +166,7 @@ class Node:
         # The error that made this node stop on its own; None while it runs.
         self._ended_by: SametokenError | None = None
         self.engine = engine
+        self.faults = Board(self.world.monotonic, settings.faults)
         self.backlog = Backlog(self.world, settings.lag_seconds)
         throttle = Throttle(settings.choices.rates, self.world)
         self._jobs = Jobs(store, engine, throttle, self.backlog, self.world)
@@ -171,7 +180,8 @@ class Node:
     def app(self) -> App:
         """The application of a node that answers itself."""
         writer = OwnWriter(self._jobs, self.world)
-        return _app(self.settings, self.store, writer, self.world, alone())
+        board = self.faults if self.settings.dev else None
+        return _app(self.settings, self.store, writer, self.world, alone(), board)
 
     @property
     def url(self) -> str:

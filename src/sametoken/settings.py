@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sametoken.errors import Misconfigured
+from sametoken.faults.rules import Rule
 from sametoken.server.choices import DEFAULT_CHOICES, Choices
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.workflow.backlog import LAG_SECONDS_MAX
@@ -95,6 +96,15 @@ class Settings:
     # Launches are refused while older ones wait for longer; infinite for a benchmark alone.
     lag_seconds: float = LAG_SECONDS_MAX
     simulation: SimulationSettings = field(default_factory=SimulationSettings)
+    # The faults that are in force from the start.
+    faults: tuple[Rule, ...] = ()
+
+    def check_faults(self) -> None:
+        """Raise `Misconfigured` if there are faults without development mode."""
+        if self.faults and not self.dev:
+            raise Misconfigured(
+                "Faults are for development mode: add --dev, or leave --faults out."
+            )
 
     def check_bind(self) -> None:
         """Raise `Misconfigured` if other machines can reach the node and no option allows it.
