@@ -21,6 +21,7 @@ from sametoken.cli.database import database_option
 from sametoken.cli.log_lines import log_to_stderr
 from sametoken.control.mounting import mount
 from sametoken.operate.allocation import return_freed_memory
+from sametoken.operate.faults import rules_named
 from sametoken.operate.forking import usual_edges
 from sametoken.operate.serving import registered_node
 from sametoken.server.choices import Choices
@@ -126,6 +127,13 @@ def machine_options(command: F) -> F:
     is_flag=True,
     help="Development mode: whoever can connect may stop the clock, reset accounts and more.",
 )
+@click.option(
+    "--faults",
+    "fault_files",
+    metavar="FILE",
+    multiple=True,
+    help="Have the rules of a TOML file, or of a ready scenario, in force (needs --dev).",
+)
 @machine_options
 @database_option
 def serve(
@@ -142,6 +150,7 @@ def serve(
     processes: int | None,
     drain_seconds: float,
     dev: bool,
+    fault_files: tuple[str, ...],
     boot_seconds: float,
     boot_failure_odds: float,
     database: Database,
@@ -169,6 +178,7 @@ def serve(
         simulation=SimulationSettings(
             boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds
         ),
+        faults=rules_named(fault_files),
     )
     seconds = drain_seconds + ENDING_SECONDS_MAX
     # Long reads give way to short ones, and to the event loop, ten times as often as usual.
