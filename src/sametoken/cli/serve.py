@@ -21,6 +21,7 @@ from sametoken.cli.database import database_option
 from sametoken.cli.log_lines import log_to_stderr
 from sametoken.control.mounting import mount
 from sametoken.operate.allocation import return_freed_memory
+from sametoken.operate.faults import rules_named
 from sametoken.operate.forking import usual_edges
 from sametoken.operate.serving import registered_node
 from sametoken.server.choices import Choices
@@ -134,6 +135,13 @@ def machine_options(command: F) -> F:
     help="Development mode: whoever can connect may stop the clock, reset accounts and more.",
 )
 @click.option(
+    "--faults",
+    "fault_files",
+    metavar="FILE",
+    multiple=True,
+    help="Have the rules of a TOML file, or of a ready scenario, in force (needs --dev).",
+)
+@click.option(
     "--access-key",
     "access_keys",
     metavar="ID:SECRET[:ACCOUNT]",
@@ -163,6 +171,7 @@ def serve(
     processes: int | None,
     drain_seconds: float,
     dev: bool,
+    fault_files: tuple[str, ...],
     access_keys: tuple[str, ...],
     any_credentials: bool,
     boot_seconds: float,
@@ -194,6 +203,7 @@ def serve(
         simulation=SimulationSettings(
             boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds
         ),
+        faults=rules_named(fault_files),
     )
     _serve(settings)
 
