@@ -212,6 +212,22 @@ def _completion() -> click.Command:
     return completion
 
 
+@main.later("reset")
+def _reset() -> click.Command:
+    """Remove all that an account, or everybody, has made (development mode)."""
+    from sametoken.cli.state import reset
+
+    return reset
+
+
+@main.later("snapshot")
+def _snapshot() -> click.Command:
+    """Saved states: save, load, list, delete (development mode)."""
+    from sametoken.cli.state import snapshot
+
+    return snapshot
+
+
 @main.later("migrate")
 def _migrate() -> click.Command:
     """Bring the database to this version's schema."""
