@@ -107,6 +107,9 @@ class _Retold:
     def submit(self, fn: Callable[[Tx], T], *, lane: str = "", shares: bool = False) -> Future[T]:
         raise AssertionError("a runner waits for each of its transactions")
 
+    def seconds(self) -> float:
+        raise AssertionError("a runner's moments are its transactions'")
+
     def check(self) -> None:
         raise AssertionError("no part dies here")
 

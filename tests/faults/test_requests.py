@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from botocore.parsers import ResponseParserError
 from clients.process import until
 from faults.struck import ask, due, fired, instances, launch_form, sent, strike
 from plane import LAUNCH, Plane, running_plane
+from sametoken.control.controls import Controls
 from sametoken.faults.kinds import OF_REQUESTS
 from sdk import Keys, client
 
@@ -234,7 +236,7 @@ def test_a_reservation_of_capacity_and_a_start_find_none_either(plane: Plane, ke
 def test_an_id_that_is_not_found_yet_is_found_later_and_the_waiter_copes(
     plane: Plane, keys: Keys
 ) -> None:
-    struck = strike(plane, "not-yet-found", action="RunInstances", seconds=0.3, times=1)
+    struck = strike(plane, "not-yet-found", action="RunInstances", seconds=60, times=1)
     ec2 = usual(plane, keys)
     launched = ec2.run_instances(**LAUNCH)["Instances"][0]
     for call in (ec2.describe_instances, ec2.terminate_instances):
@@ -243,13 +245,38 @@ def test_an_id_that_is_not_found_yet_is_found_later_and_the_waiter_copes(
         assert refused.value.response["Error"]["Code"] == "InvalidInstanceID.NotFound"
     # Older ids are found.
     assert ec2.describe_subnets(SubnetIds=[launched["SubnetId"]])["Subnets"]
-    waiter = {"Delay": 0, "MaxAttempts": 100_000}
+    told: list[int] = []
+
+    def pass_time(http_response: Any, **_: Any) -> None:
+        told.append(http_response.status_code)
+        plane.advance(timedelta(seconds=25))
+
+    ec2.meta.events.register("after-call.ec2.DescribeInstances", pass_time)
     ec2.get_waiter("instance_running").wait(
-        InstanceIds=[launched["InstanceId"]], WaiterConfig=waiter
+        InstanceIds=[launched["InstanceId"]], WaiterConfig={"Delay": 0, "MaxAttempts": 10_000}
     )
+    assert (told[:3], told[-1]) == ([400, 400, 400], 200)
     assert fired(plane, struck.name) == 1
     again = usual(plane, keys).run_instances(**LAUNCH)["Instances"][0]
     assert ec2.describe_instances(InstanceIds=[again["InstanceId"]])["Reservations"]
+
+
+def test_ids_are_found_when_the_rule_that_hid_them_is_gone(plane: Plane, keys: Keys) -> None:
+    strike(plane, "not-yet-found", seconds=3600)
+    ec2 = plane.client(keys=keys)
+    launched = ec2.run_instances(**LAUNCH)["Instances"][0]
+    with pytest.raises(ClientError, match="NotFound"):
+        ec2.describe_instances(InstanceIds=[launched["InstanceId"]])
+    plane.node.faults.clear()
+    assert ec2.describe_instances(InstanceIds=[launched["InstanceId"]])["Reservations"]
+
+
+def test_a_rule_ends_by_the_clock_of_the_store(plane: Plane, keys: Keys) -> None:
+    strike(plane, "unavailable", until=600)
+    form = {"Action": "DescribeRegions", "Version": "2016-11-15"}
+    assert ask(plane, keys, form).status == 503
+    Controls(plane.node).advance(timedelta(minutes=10))
+    assert ask(plane, keys, form).status == 200
 
 
 @pytest.mark.parametrize(

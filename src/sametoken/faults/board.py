@@ -29,7 +29,7 @@ CALLS_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """A strike: when, by the board's clock in seconds, of which rule, and what it struck."""
+    """A strike of a rule, the occasion that it struck, and when, by the board's clock."""
 
     at: float
     rule: Rule
@@ -147,6 +147,10 @@ class Board:
         self.of_steps = not kinds.isdisjoint(OF_STEPS)
 
     # Strikes
+
+    def now(self) -> float:
+        """Return the moment of the board's clock, in seconds."""
+        return self._clock()
 
     def tries(self, call: Hashable) -> int:
         """Count one more try of a call, and return its number from 1."""

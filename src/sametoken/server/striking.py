@@ -53,7 +53,7 @@ class Striker:
         self._pipeline = pipeline
         self._board = board
         self._world = world
-        self._hidden = Hidden(world.monotonic)
+        self._hidden = Hidden(board.now)
         self._timers: set[asyncio.TimerHandle] = set()
         self._late: set[asyncio.Task[Any]] = set()
 
@@ -131,7 +131,7 @@ class Striker:
         admitted = known(exchange.admitted)
         request = admitted.request
         hidden = self._hidden.find(request.params)
-        if hidden is not None:
+        if hidden is not None and self._is_in_force(hidden[1]):
             refusal, rule = hidden
             return exchange._replace(strikes=(*exchange.strikes, rule)).refused(refusal)
         full = _full_zones(request, exchange.strikes)
@@ -179,7 +179,7 @@ class Striker:
 
         def come() -> None:
             self._timers.discard(timer)
-            if rule.name != fault_header.HEADER and not self._board.has(rule):
+            if not self._is_in_force(rule):
                 return
             task = asyncio.get_running_loop().create_task(self._come_late(wire, rule))
             self._late.add(task)
@@ -187,6 +187,10 @@ class Striker:
 
         timer = asyncio.get_running_loop().call_later(rule.seconds, come)
         self._timers.add(timer)
+
+    def _is_in_force(self, rule: Rule) -> bool:
+        """Tell whether what a rule began is to go on: unless it was taken off the board."""
+        return rule.name == fault_header.HEADER or self._board.has(rule)
 
     async def _come_late(self, wire: WireRequest, rule: Rule) -> None:
         began = self._world.monotonic()
