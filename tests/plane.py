@@ -17,6 +17,7 @@ import sqlalchemy as sa
 import sdk
 from framing import Framing
 from memory import checked_fragments
+from sametoken.faults.rules import Rule
 from sametoken.node import Node
 from sametoken.operate import clock
 from sametoken.operate.accounts import add_key
@@ -121,7 +122,8 @@ def running_plane(
     folder: Path,
     *,
     boot_seconds: float = 0.0,
-    boot_failure_odds: float = 0.0,
+    dev: bool = False,
+    faults: tuple[Rule, ...] = (),
     runners: int = 2,
     database: Database | None = None,
     choices: Choices = DEFAULT_CHOICES,
@@ -132,11 +134,12 @@ def running_plane(
         port=0,
         runners=runners,
         choices=choices,
-        simulation=SimulationSettings(boot_seconds, 0.0, boot_failure_odds),
+        simulation=SimulationSettings(boot_seconds, 0.0),
     )
     with open_store(settings.database, RealWorld()) as store:
         engine = prepared(store, settings.database, RealWorld())
         node = Node(settings, store, engine, face=bind(Listener(settings.host, settings.port)))
+        node.faults.set(faults)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("sametoken.node.OwnWriter", Framing)
             assert node.app is not None, "it is made with that writer"

@@ -15,6 +15,7 @@ from socket import socket
 
 from sametoken.background import Background, Life
 from sametoken.errors import SametokenError
+from sametoken.faults.board import Board
 from sametoken.idempotency import Engine
 from sametoken.migrations.upgrade import check, head
 from sametoken.server.app import App
@@ -38,6 +39,7 @@ from sametoken.store.nodes import Heartbeat
 from sametoken.store.port import Broken, Store, Tx
 from sametoken.store.reading import Snapshots
 from sametoken.workflow.backlog import Backlog
+from sametoken.workflow.mishaps import Mishaps
 from sametoken.workflow.plans import MACHINES, NETWORKS, PLACEMENT, VOLUMES
 from sametoken.workflow.ports import Services
 from sametoken.world import RealWorld, World, mint_uuid
@@ -156,12 +158,13 @@ class Node:
         # The error that made this node stop on its own; None while it runs.
         self._ended_by: SametokenError | None = None
         self.engine = engine
+        self.faults = Board(self.world.monotonic)
         self.backlog = Backlog(self.world, settings.lag_seconds)
         throttle = Throttle(settings.choices.rates, self.world)
         self._jobs = Jobs(store, engine, throttle, self.backlog, self.world)
         self.services = wire_services(store, self.engine, self.world, settings.simulation)
         self.background = Background(
-            store, self.engine, self.services, self.world, self.backlog,
+            store, self.engine, self.services, self.world, self.backlog, Mishaps(self.faults),
             runners=settings.runners, sweep_seconds=settings.sweep_seconds,
         )  # fmt: skip
 

@@ -106,11 +106,10 @@ class Node:
         self.session = Session(cluster.database.engine, self.world, self.pace, cluster.hazards)
         self.store = Store(self)
         self.engine = sql_engine(b"simulated", records_attempts=True)
-        simulation = SimulationSettings(boot_failure_odds=cluster.hazards.swarm.boot_fails)
         self.services = {
             name: exposed(name, self._expose(service), cluster.hazards, self._detach)
             for name, service in wire_services(
-                self.store, self.engine, self.world, simulation
+                self.store, self.engine, self.world, SimulationSettings()
             ).items()
         }
         self.backlog = Backlog(self.world)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import click
 
@@ -40,7 +40,6 @@ ENDING_SECONDS_MAX = 30.0
 SWITCH_SECONDS = 0.0005
 # Far more than keep a node's one writer busy.
 PROCESSES_MAX = 64
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _number(ctx: click.Context, parameter: click.Parameter, value: float) -> float:
@@ -50,25 +49,15 @@ def _number(ctx: click.Context, parameter: click.Parameter, value: float) -> flo
     return value
 
 
-def machine_options(command: F) -> F:
-    """Add the options of simulated machines, for every command that drives launches."""
-    boot = click.option(
-        "--boot-seconds",
-        type=click.FloatRange(0, BOOT_SECONDS_MAX),
-        callback=_number,
-        default=SimulationSettings().boot_seconds,
-        show_default=True,
-        help="How long a simulated machine boots.",
-    )
-    odds = click.option(
-        "--boot-failure-odds",
-        type=click.FloatRange(0, 1),
-        callback=_number,
-        default=0.0,
-        show_default=True,
-        help="How often a simulated boot fails for good.",
-    )
-    return boot(odds(command))
+# For every command that drives launches.
+boot_option = click.option(
+    "--boot-seconds",
+    type=click.FloatRange(0, BOOT_SECONDS_MAX),
+    callback=_number,
+    default=SimulationSettings().boot_seconds,
+    show_default=True,
+    help="How long a simulated machine boots.",
+)
 
 
 @click.command()
@@ -119,7 +108,7 @@ def machine_options(command: F) -> F:
     show_default=True,
     help="How long to answer on after SIGTERM, while /ready already says no.",
 )
-@machine_options
+@boot_option
 @database_option
 def serve(
     host: str,
@@ -135,7 +124,6 @@ def serve(
     processes: int,
     drain_seconds: float,
     boot_seconds: float,
-    boot_failure_odds: float,
     database: Database,
 ) -> None:
     """Serve EC2's API and drive launches, until SIGTERM or Ctrl-C."""
@@ -157,9 +145,7 @@ def serve(
             allow_sha1=allow_sha1,
             rates=read_rates(rates),
         ),
-        simulation=SimulationSettings(
-            boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds
-        ),
+        simulation=SimulationSettings(boot_seconds=boot_seconds),
     )
     seconds = drain_seconds + ENDING_SECONDS_MAX
     # Long reads give way to short ones, and to the event loop, ten times as often as usual.
@@ -175,14 +161,13 @@ def serve(
 
 
 @click.command()
-@machine_options
+@boot_option
 @database_option
-def worker(boot_seconds: float, boot_failure_odds: float, database: Database) -> None:
+def worker(boot_seconds: float, database: Database) -> None:
     """Drive launches for the servers of a PostgreSQL database, until SIGTERM or Ctrl-C."""
     log_to_stderr()
     faults.install_from_environment()
-    simulation = SimulationSettings(boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds)
-    settings = Settings(database, simulation=simulation)
+    settings = Settings(database, simulation=SimulationSettings(boot_seconds=boot_seconds))
     with (
         ending_in_time(ENDING_SECONDS_MAX) as ending,
         registered_node(settings, RealWorld(), answers=False) as node,

@@ -45,6 +45,12 @@ class Standing:
     matched: int = 0
     fired: int = 0
 
+    def is_over(self, now: float) -> bool:
+        """Tell whether it strikes no more, whatever comes."""
+        rule = self.rule
+        is_late = rule.until is not None and now - self.since >= rule.until
+        return is_late or (rule.times is not None and self.fired >= rule.times)
+
 
 class Board:
     """The rules of one node. `clock` tells its seconds, by which rules begin and end."""
@@ -156,6 +162,15 @@ class Board:
             if len(self._tries) > CALLS_MAX:
                 self._tries.popitem(last=False)
         return number
+
+    def concerns(self, occasion: Occasion) -> bool:
+        """Tell whether a rule may strike a step of that instance, now or later; counts nothing."""
+        with self._lock:
+            now = self._clock()
+            return any(
+                one.rule.kind in OF_STEPS and one.rule.is_for(occasion) and not one.is_over(now)
+                for one in self._standing.values()
+            )
 
     def strike(self, occasion: Occasion, kinds: Collection[Kind]) -> tuple[Rule, ...]:
         """Return the rules of these kinds that strike now, in their order; each is counted."""
