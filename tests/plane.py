@@ -135,11 +135,12 @@ def running_plane(
         runners=runners,
         choices=choices,
         simulation=SimulationSettings(boot_seconds, 0.0),
+        dev=dev,
+        faults=faults,
     )
     with open_store(settings.database, RealWorld()) as store:
         engine = prepared(store, settings.database, RealWorld())
         node = Node(settings, store, engine, face=bind(Listener(settings.host, settings.port)))
-        node.faults.set(faults)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("sametoken.node.OwnWriter", Framing)
             assert node.app is not None, "it is made with that writer"

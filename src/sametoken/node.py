@@ -69,10 +69,17 @@ LOOK_SECONDS = 2.0
 _ENDING_SECONDS = 5.0
 
 
-def _app(settings: Settings, store: Snapshots, writer: Writer, world: World, in_work: Tally) -> App:
+def _app(
+    settings: Settings,
+    store: Snapshots,
+    writer: Writer,
+    world: World,
+    in_work: Tally,
+    board: Board | None = None,
+) -> App:
     reload_sealer = partial(load_sealer, settings.database.key_file, create=False)
     credentials = Credentials(store, reload_sealer, world)
-    return App(store, writer, credentials, world, settings.choices, in_work)
+    return App(store, writer, credentials, world, settings.choices, in_work, board)
 
 
 async def serve_edge(
@@ -158,7 +165,7 @@ class Node:
         # The error that made this node stop on its own; None while it runs.
         self._ended_by: SametokenError | None = None
         self.engine = engine
-        self.faults = Board(self.world.monotonic)
+        self.faults = Board(self.world.monotonic, settings.faults)
         self.backlog = Backlog(self.world, settings.lag_seconds)
         throttle = Throttle(settings.choices.rates, self.world)
         self._jobs = Jobs(store, engine, throttle, self.backlog, self.world)
@@ -172,7 +179,8 @@ class Node:
     def app(self) -> App:
         """The application of a node that answers itself."""
         writer = OwnWriter(self._jobs, self.world)
-        return _app(self.settings, self.store, writer, self.world, alone())
+        board = self.faults if self.settings.dev else None
+        return _app(self.settings, self.store, writer, self.world, alone(), board)
 
     @property
     def url(self) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sametoken.errors import Misconfigured
+from sametoken.faults.rules import Rule
 from sametoken.server.choices import DEFAULT_CHOICES, Choices
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.workflow.backlog import LAG_SECONDS_MAX
@@ -58,6 +59,8 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     insecure_bind: bool = False
+    # Development mode: control routes, and a mark in every reply. On loopback alone.
+    dev: bool = False
     # Processes that read and answer requests; with 0 the writer's own process does.
     processes: int = 0
     # Seconds for which a node that was told to stop still answers, while /ready says no.
@@ -68,6 +71,15 @@ class Settings:
     # Launches are refused while older ones wait for longer; infinite for a benchmark alone.
     lag_seconds: float = LAG_SECONDS_MAX
     simulation: SimulationSettings = field(default_factory=SimulationSettings)
+    # The faults that are in force from the start.
+    faults: tuple[Rule, ...] = ()
+
+    def check_faults(self) -> None:
+        """Raise `Misconfigured` if there are faults without development mode."""
+        if self.faults and not self.dev:
+            raise Misconfigured(
+                "Faults are for development mode: add --dev, or leave --faults out."
+            )
 
     def check_bind(self) -> None:
         """Raise `Misconfigured` if other machines can reach the node and no option allows it."""
