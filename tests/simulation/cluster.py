@@ -7,7 +7,7 @@ A node's crash loses everything that has not committed. A node answers requests 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -21,8 +21,11 @@ from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import ServiceError, Transient
 from sametoken.faults import Point
+from sametoken.faults.kinds import Kind
+from sametoken.faults.rules import Rule
 from sametoken.idempotency import sql_engine
 from sametoken.node import wire_services
+from sametoken.resources.catalogues.geography import zones_of
 from sametoken.server.admission import Admitted
 from sametoken.server.credentials import Principal
 from sametoken.server.execution import Executed, execute, needs_preparing, prepare
@@ -36,6 +39,7 @@ from sametoken.store.jobs import JobQueue
 from sametoken.store.port import Tx, WouldWait
 from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.loop import Duty, Ripener
+from sametoken.workflow.mishaps import Mishaps
 from sametoken.workflow.ports import Local, Service
 from sametoken.workflow.runner import Runner
 from simulation.database import Database, Session
@@ -50,10 +54,14 @@ from simulation.hazards import (
 from simulation.history import ApiCall, Delivery, Fate
 from simulation.node_store import Store
 from simulation.parts import Parts
+from simulation.rules import OF_NETWORK, board_of, occasion_of
 from simulation.scheduler import SECOND, Actor, Group, Scheduler
+from simulation.striking import Strikes
 from simulation.world import SimulatedWorld
 
 T = TypeVar("T")
+
+UNSTRUCK = Strikes()
 
 # Time that a request waits for the store before it is answered 503, as in `server/pools.py`.
 ANSWER_US_MAX = 20 * SECOND
@@ -106,6 +114,7 @@ class Node:
         self.session = Session(cluster.database.engine, self.world, self.pace, cluster.hazards)
         self.store = Store(self)
         self.engine = sql_engine(b"simulated", records_attempts=True)
+        self.board = board_of(cluster.rules, scheduler)
         self.services = {
             name: exposed(name, self._expose(service), cluster.hazards, self._detach)
             for name, service in wire_services(
@@ -121,7 +130,7 @@ class Node:
         self.parts.all += [self._writer, self._sweeper]
         for number in range(self.runners):
             runner = WatchedRunner(
-                self.store, self.services, self.world, self.backlog,
+                self.store, self.services, self.world, self.backlog, Mishaps(self.board),
                 leased_max=cluster.hazards.rng.choice(LEASED_MAX),
             )  # fmt: skip
             name = f"{self.name}/runner-{number}"
@@ -241,18 +250,37 @@ class Node:
         except Transient:
             self.cluster.scheduler.note("sweep put off")
 
-    def serve(self, delivery: Delivery, done: Callable[[Delivery], None]) -> None:
+    def strikes(self, delivery: Delivery) -> Strikes:
+        """Decide which rules strike a request that arrives."""
+        call = delivery.call
+        occasion = occasion_of(
+            delivery.request_id, self.board, call.account, call.region, call.form()
+        )
+        rules = self.board.strike(occasion, OF_NETWORK)
+        for rule in rules:
+            self.cluster.scheduler.note(f"{rule.name} strikes {delivery.request_id}")
+        return Strikes(rules)
+
+    def serve(
+        self, delivery: Delivery, done: Callable[[Delivery], None], strikes: Strikes = UNSTRUCK
+    ) -> None:
         """Answer a request in a thread of its own; `done` is called when the reply leaves."""
+        scheduler = self.cluster.scheduler
 
         def run() -> None:
-            fate = self._answer(delivery)
+            if strikes.has(Kind.DELAY_REQUEST):
+                scheduler.block(int(strikes.seconds(Kind.DELAY_REQUEST) * SECOND))
+            fate = strikes.refusal or strikes.replied(self._answer(delivery, strikes))
             faults.reach(Point.REPLY_READY)
-            delivery.settle(fate)
-            done(delivery)
+            if strikes.has(Kind.DELAY_REPLY):
+                scheduler.block(int(strikes.seconds(Kind.DELAY_REPLY) * SECOND))
+            if not strikes.loses_reply:
+                delivery.settle(fate)
+                done(delivery)
 
         self.cluster.scheduler.spawn(f"{self.name}/{delivery.request_id}", run, self.group)
 
-    def _answer(self, delivery: Delivery) -> Fate:
+    def _answer(self, delivery: Delivery, strikes: Strikes) -> Fate:
         call = delivery.call
         principal = Principal("AKIASIMULATED", call.account, "full", "secret")
         try:
@@ -262,6 +290,8 @@ class Node:
             if self.backlog.is_late(call.account):
                 late = replace(admitted.request, launches_late=True)
                 admitted = replace(admitted, request=late)
+            full = strikes.full_zones([zone.name for zone in zones_of(call.region)])
+            admitted = replace(admitted, request=replace(admitted.request, full_zones=full))
             executed = self._execute(admitted)
             error = executed.error
             if error is None:
@@ -312,9 +342,11 @@ class Cluster:
         *,
         nodes: int,
         runners: int = 1,
+        rules: Iterable[Rule] = (),
     ) -> None:
         self.database, self.scheduler, self.world_rng = database, scheduler, world_rng
         self.hazards = hazards
+        self.rules = tuple(rules)
         self.transactions = 0
         # SQLite's count of changes, and the row that `_DUE` selected at that count.
         self._dues: tuple[int, Any] = (-1, None)
@@ -332,6 +364,12 @@ class Cluster:
     def check_heard(self) -> None:
         for node in self.up():
             node.parts.check_heard()
+
+    def clear_rules(self) -> None:
+        """Have no rule in force any more, on any node."""
+        self.rules = ()
+        for node in self.up():
+            node.board.clear()
 
     def up(self) -> list[Node]:
         return [node for node in self.nodes if node.is_up]
