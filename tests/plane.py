@@ -17,6 +17,7 @@ import sqlalchemy as sa
 import sdk
 from framing import Framing
 from memory import checked_fragments
+from sametoken.control.mounting import mount
 from sametoken.faults.rules import Rule
 from sametoken.node import Node
 from sametoken.operate import clock
@@ -134,8 +135,8 @@ def running_plane(
         port=0,
         runners=runners,
         choices=choices,
-        simulation=SimulationSettings(boot_seconds, 0.0),
         dev=dev,
+        simulation=SimulationSettings(boot_seconds, 0.0),
         faults=faults,
     )
     with open_store(settings.database, RealWorld()) as store:
@@ -144,6 +145,8 @@ def running_plane(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("sametoken.node.OwnWriter", Framing)
             assert node.app is not None, "it is made with that writer"
+        if dev:
+            mount(node)
         loop = asyncio.new_event_loop()
         stop = asyncio.Event()
         thread = threading.Thread(target=loop.run_until_complete, args=(node.serve(stop),))

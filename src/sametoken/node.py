@@ -18,6 +18,7 @@ from sametoken.errors import SametokenError
 from sametoken.faults.board import Board
 from sametoken.idempotency import Engine
 from sametoken.migrations.upgrade import check, head
+from sametoken.server import development
 from sametoken.server.app import App
 from sametoken.server.bounds import DEFAULT_BOUNDS
 from sametoken.server.credentials import Credentials
@@ -246,5 +247,7 @@ class Node:
                 patience = drain_seconds + DEFAULT_BOUNDS.drain_seconds_max + _ENDING_SECONDS
                 serving = Desks(edges, self._jobs, self.world, patience)
             case bound:
-                serving = Front(self.app, Edge(self.app, bound, world=self.world), drain_seconds)
+                mark = development.MARK if self.settings.dev else b""
+                edge = Edge(self.app, bound, world=self.world, mark=mark)
+                serving = Front(self.app, edge, drain_seconds)
         await serving.serve(stop, lambda: self._ended_by is None)

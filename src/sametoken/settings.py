@@ -82,7 +82,20 @@ class Settings:
             )
 
     def check_bind(self) -> None:
-        """Raise `Misconfigured` if other machines can reach the node and no option allows it."""
+        """Raise `Misconfigured` if other machines can reach the node and no option allows it.
+
+        No option does in development mode, in which anybody who can reach it may do anything.
+        """
+        if self.dev and not _is_loopback(self.host):
+            raise Misconfigured(
+                f"{self.host} is reachable from other machines, and development mode is for this "
+                "one alone, whatever protects it. Leave out --dev, or serve on 127.0.0.1."
+            )
+        if self.dev and self.processes:
+            raise Misconfigured(
+                f"development mode serves in one process, not in {self.processes} and a writer. "
+                "Leave out --processes, or --dev."
+            )
         if self.tls_cert is None and not self.insecure_bind and not _is_loopback(self.host):
             raise Misconfigured(
                 f"{self.host} is reachable from other machines. Serve TLS with --tls-cert and "

@@ -19,10 +19,12 @@ import click
 from sametoken import faults
 from sametoken.cli.database import database_option
 from sametoken.cli.log_lines import log_to_stderr
+from sametoken.control.mounting import mount
 from sametoken.operate.allocation import return_freed_memory
 from sametoken.operate.forking import usual_edges
 from sametoken.operate.serving import registered_node
 from sametoken.server.choices import Choices
+from sametoken.server.development import PREFIX
 from sametoken.server.throttling import read_rates
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import DEFAULT_HOST, DEFAULT_PORT, Database, Settings
@@ -97,8 +99,7 @@ boot_option = click.option(
 @click.option(
     "--processes",
     type=click.IntRange(0, PROCESSES_MAX),
-    default=usual_edges,
-    show_default="one a core, at most 4; 0 with a single core or without Linux",
+    show_default="one a core, at most 4; 0 with a single core, without Linux, and with --dev",
     help="Processes that read and answer requests, beside the one that writes; 0: one for all.",
 )
 @click.option(
@@ -108,6 +109,11 @@ boot_option = click.option(
     default=0.0,
     show_default=True,
     help="How long to answer on after SIGTERM, while /ready already says no.",
+)
+@click.option(
+    "--dev",
+    is_flag=True,
+    help="Development mode: whoever can connect may stop the clock, reset accounts and more.",
 )
 @boot_option
 @database_option
@@ -122,8 +128,9 @@ def serve(
     no_signature_v2: bool,
     allow_sha1: bool,
     rates: tuple[str, ...],
-    processes: int,
+    processes: int | None,
     drain_seconds: float,
+    dev: bool,
     boot_seconds: float,
     database: Database,
 ) -> None:
@@ -137,7 +144,8 @@ def serve(
         tls_cert=tls_cert,
         tls_key=tls_key,
         insecure_bind=insecure_bind,
-        processes=processes,
+        dev=dev,
+        processes=_processes(processes, dev),
         drain_seconds=drain_seconds,
         choices=Choices(
             dedupe_invocations=dedupe_invocations,
@@ -153,13 +161,24 @@ def serve(
     sys.setswitchinterval(SWITCH_SECONDS)
     return_freed_memory()
     with ending_in_time(seconds) as ending, registered_node(settings, RealWorld()) as node:
+        if dev:
+            mount(node)
 
         def announce() -> None:
             click.echo(f"sametoken serves EC2 at {node.url} (database {database})")
+            if dev:
+                click.echo(f"Development mode: {node.url}{PREFIX} takes orders from anybody here")
             click.echo("Use it, in another shell: sametoken run -- aws ec2 describe-instances")
 
         run_until_signalled(node.serve, announce, ending)
     click.echo("stopped")
+
+
+def _processes(asked: int | None, dev: bool) -> int:
+    """Return the number of edges; the controls of development mode are one process's."""
+    if asked is None:
+        return 0 if dev else usual_edges()
+    return asked
 
 
 @click.command()

@@ -15,7 +15,7 @@ from sametoken import faults
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.faults import Point
 from sametoken.faults.board import Board
-from sametoken.server import request_log
+from sametoken.server import development, request_log
 from sametoken.server.asgi import Application
 from sametoken.server.choices import Choices
 from sametoken.server.credentials import Credentials
@@ -63,6 +63,8 @@ class App:
         self._answering: Answering = self.striker or self.pipeline
         self.probes = Probes(self._look)
         self._routes: dict[str, Application] = {HEALTH: self.probes, READY: self.probes}
+        # Answers at all paths of `development.PREFIX`.
+        self.control: Application = development.refuse
 
     async def _look(self) -> None:
         """Return if requests can be served: the database can be read, and the writer lives."""
@@ -77,7 +79,7 @@ class App:
 
     def route(self, path: str) -> Application | None:
         """Return the application at `path`; None if the path is EC2's, or nobody's."""
-        return self._routes.get(path)
+        return self.control if development.is_control(path) else self._routes.get(path)
 
     def answer(
         self, request: WireRequest, reply: Callable[[Answer], None]
