@@ -15,6 +15,7 @@ from socket import socket
 
 from sametoken.background import Background, Life
 from sametoken.errors import SametokenError
+from sametoken.faults import kills
 from sametoken.faults.board import Board
 from sametoken.idempotency import Engine
 from sametoken.migrations.upgrade import check, head
@@ -166,7 +167,9 @@ class Node:
         # The error that made this node stop on its own; None while it runs.
         self._ended_by: SametokenError | None = None
         self.engine = engine
-        self.faults = Board(self.world.monotonic, settings.faults)
+        self.faults = Board(
+            self.world.monotonic, settings.faults, owns_process=settings.owns_process
+        )
         self.backlog = Backlog(self.world, settings.lag_seconds)
         throttle = Throttle(settings.choices.rates, self.world)
         self._jobs = Jobs(store, engine, throttle, self.backlog, self.world)
@@ -201,6 +204,8 @@ class Node:
 
         if self.settings.database.file is None:
             self.background.tell(Life(self.beat, self._leave, give_up))
+        if self.settings.dev and self.settings.owns_process:
+            kills.watch(self.faults)
         self.background.start()
         watching = loop.create_task(_watch(self.check, stop, give_up))
         try:

@@ -8,27 +8,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 from admitting import admit
-from sametoken import faults
 from sametoken.ec2.kit.actions import Read
 from sametoken.ec2.kit.request import Request
-from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
-from sametoken.errors import ServiceError, Transient
-from sametoken.faults import Point
-from sametoken.faults.kinds import Kind
+from sametoken.errors import Transient
 from sametoken.faults.rules import Rule
 from sametoken.idempotency import sql_engine
 from sametoken.node import wire_services
-from sametoken.resources.catalogues.geography import zones_of
-from sametoken.server.admission import Admitted
 from sametoken.server.credentials import Principal
-from sametoken.server.execution import Executed, execute, needs_preparing, prepare
 from sametoken.services.housekeeping import sweep
 from sametoken.services.machines import Machines, OneByOne
 from sametoken.services.simulated_machines import SimulationSettings
@@ -36,12 +28,13 @@ from sametoken.services.steps import Steps
 from sametoken.store.clock import Pace
 from sametoken.store.group_commit import run_batch
 from sametoken.store.jobs import JobQueue
-from sametoken.store.port import Tx, WouldWait
+from sametoken.store.port import Tx
 from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.loop import Duty, Ripener
 from sametoken.workflow.mishaps import Mishaps
 from sametoken.workflow.ports import Local, Service
 from sametoken.workflow.runner import Runner
+from simulation import answering
 from simulation.database import Database, Session
 from simulation.fairness import WatchedRunner
 from simulation.hazards import (
@@ -51,7 +44,7 @@ from simulation.hazards import (
     hazardous,
     log_uniform,
 )
-from simulation.history import ApiCall, Delivery, Fate
+from simulation.history import ApiCall, Delivery
 from simulation.node_store import Store
 from simulation.parts import Parts
 from simulation.rules import OF_NETWORK, board_of, occasion_of
@@ -63,8 +56,6 @@ T = TypeVar("T")
 
 UNSTRUCK = Strikes()
 
-# Time that a request waits for the store before it is answered 503, as in `server/pools.py`.
-ANSWER_US_MAX = 20 * SECOND
 # Time after which a runner that found no work, although some was due, looks again.
 POLL_US = 5_000
 # A batch is left to grow for a time between these bounds.
@@ -252,11 +243,7 @@ class Node:
 
     def strikes(self, delivery: Delivery) -> Strikes:
         """Decide which rules strike a request that arrives."""
-        call = delivery.call
-        occasion = occasion_of(
-            delivery.request_id, self.board, call.account, call.region, call.form()
-        )
-        rules = self.board.strike(occasion, OF_NETWORK)
+        rules = self.board.strike(occasion_of(delivery, self.board), OF_NETWORK)
         for rule in rules:
             self.cluster.scheduler.note(f"{rule.name} strikes {delivery.request_id}")
         return Strikes(rules)
@@ -265,69 +252,8 @@ class Node:
         self, delivery: Delivery, done: Callable[[Delivery], None], strikes: Strikes = UNSTRUCK
     ) -> None:
         """Answer a request in a thread of its own; `done` is called when the reply leaves."""
-        scheduler = self.cluster.scheduler
-
-        def run() -> None:
-            if strikes.has(Kind.DELAY_REQUEST):
-                scheduler.block(int(strikes.seconds(Kind.DELAY_REQUEST) * SECOND))
-            fate = strikes.refusal or strikes.replied(self._answer(delivery, strikes))
-            faults.reach(Point.REPLY_READY)
-            if strikes.has(Kind.DELAY_REPLY):
-                scheduler.block(int(strikes.seconds(Kind.DELAY_REPLY) * SECOND))
-            if not strikes.loses_reply:
-                delivery.settle(fate)
-                done(delivery)
-
+        run = partial(answering.serve, self, delivery, done, strikes)
         self.cluster.scheduler.spawn(f"{self.name}/{delivery.request_id}", run, self.group)
-
-    def _answer(self, delivery: Delivery, strikes: Strikes) -> Fate:
-        call = delivery.call
-        principal = Principal("AKIASIMULATED", call.account, "full", "secret")
-        try:
-            admitted = admit(call.form(), principal, call.region, delivery.request_id)
-            if needs_preparing(admitted):
-                admitted = prepare(admitted)
-            if self.backlog.is_late(call.account):
-                late = replace(admitted.request, launches_late=True)
-                admitted = replace(admitted, request=late)
-            full = strikes.full_zones([zone.name for zone in zones_of(call.region)])
-            admitted = replace(admitted, request=replace(admitted.request, full_zones=full))
-            executed = self._execute(admitted)
-            error = executed.error
-            if error is None:
-                return Fate(200, "", executed.result)
-        except ServiceError as refused:
-            error = refused
-        except Transient as busy:
-            error = refusals.unavailable()
-            return Fate(error.http_status, error.code, ran=busy.ran)
-        # A launch that is refused because others wait has left nothing.
-        return Fate(error.http_status, error.code, ran=error.code != "Unavailable")
-
-    def _execute(self, admitted: Admitted) -> Executed:
-        action = admitted.action
-        if isinstance(action, Read):
-            return Executed("read", self._read(action, admitted.request))
-
-        def run(tx: Tx) -> Executed:
-            return execute(tx, self.engine, admitted)
-
-        self.cluster.hazards.switch()
-        future = self.store.submit(run)
-        self.store.wait(future, ANSWER_US_MAX)
-        if not future.done():
-            raise Transient("no answer in time", ran=not future.cancel())
-        return future.result()
-
-    def _read(self, action: Read, request: Request) -> Document:
-        """Read at once, as the server's loop may, else in the request's own turn."""
-        if action.hurries:
-            with suppress(WouldWait):
-                return self.store.read_now(lambda tx: action.run(tx, request))
-        found = self.store.read(lambda tx: action.run(tx, request))
-        if self.cluster.hazards.happens(self.cluster.hazards.swarm.read_cut):
-            raise Transient("the read took too long (simulated)", ran=False)
-        return found
 
 
 class Cluster:

@@ -1,7 +1,7 @@
 """Rules of a schedule: drawn from its seed, of all kinds that the simulator has, or of a file.
 
-What users can provoke is thereby what the promises are checked under. Each node has a board of its
-own with these rules, which forgets when the node dies.
+So the promises are checked under all that users can provoke. Each node has a board of its own with
+these rules, which forgets when the node dies.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sametoken.faults.rules import Occasion, Rule
 from sametoken.workflow.plans import PLANS
 from simulation.database import ACCOUNTS
 from simulation.hazards import REFUSED, log_uniform
+from simulation.history import Delivery
 from simulation.scheduler import MINUTE, SECOND, Scheduler
 from simulation.snapshot import ResourceRow, Snapshot
 
@@ -118,13 +119,12 @@ def _is_meant(rule: Rule, row: ResourceRow) -> bool:
     )
 
 
-def occasion_of(
-    what: str, board: Board, account: str, region: str, form: dict[str, str]
-) -> Occasion:
-    """Return the occasion of a request, and count its try."""
-    action, token = form["Action"], form.get("ClientToken", "")
-    tried = board.tries((account, region, action, token)) if token else 1
-    zone = form.get("Placement.AvailabilityZone", form.get("AvailabilityZone", ""))
+def occasion_of(delivery: Delivery, board: Board) -> Occasion:
+    """Return the occasion of a request that arrives, and count its try."""
+    call, form = delivery.call, delivery.call.form()
+    token = call.client_token or ""
+    tried = board.tries((call.account, call.region, call.action, token)) if token else 1
     return Occasion(
-        what, account, region, zone, action, token, form.get("InstanceType", ""), attempt=tried
-    )
+        delivery.request_id, call.account, call.region, call.zone, call.action, token,
+        form.get("InstanceType", ""), attempt=tried,
+    )  # fmt: skip

@@ -16,11 +16,11 @@ from typing import Literal
 
 import click
 
-from sametoken import faults
 from sametoken.cli.database import database_option
 from sametoken.cli.log_lines import log_to_stderr
 from sametoken.control.mounting import mount
 from sametoken.operate.allocation import return_freed_memory
+from sametoken.operate.faults import rules_named
 from sametoken.operate.forking import usual_edges
 from sametoken.operate.serving import registered_node
 from sametoken.server.choices import Choices
@@ -60,6 +60,19 @@ boot_option = click.option(
     default=SimulationSettings().boot_seconds,
     show_default=True,
     help="How long a simulated machine boots.",
+)
+
+dev_option = click.option(
+    "--dev",
+    is_flag=True,
+    help="Development mode: whoever can connect may stop the clock, reset accounts and more.",
+)
+faults_option = click.option(
+    "--faults",
+    "fault_files",
+    metavar="FILE",
+    multiple=True,
+    help="Have the rules of a TOML file, or of a ready scenario, in force (needs --dev).",
 )
 
 
@@ -110,11 +123,8 @@ boot_option = click.option(
     show_default=True,
     help="How long to answer on after SIGTERM, while /ready already says no.",
 )
-@click.option(
-    "--dev",
-    is_flag=True,
-    help="Development mode: whoever can connect may stop the clock, reset accounts and more.",
-)
+@dev_option
+@faults_option
 @boot_option
 @database_option
 def serve(
@@ -131,12 +141,12 @@ def serve(
     processes: int | None,
     drain_seconds: float,
     dev: bool,
+    fault_files: tuple[str, ...],
     boot_seconds: float,
     database: Database,
 ) -> None:
     """Serve EC2's API and drive launches, until SIGTERM or Ctrl-C."""
     log_to_stderr()
-    faults.install_from_environment()
     settings = Settings(
         database,
         host=host,
@@ -155,6 +165,8 @@ def serve(
             rates=read_rates(rates),
         ),
         simulation=SimulationSettings(boot_seconds=boot_seconds),
+        faults=rules_named(fault_files),
+        owns_process=True,
     )
     seconds = drain_seconds + ENDING_SECONDS_MAX
     # Long reads give way to short ones, and to the event loop, ten times as often as usual.
@@ -182,13 +194,19 @@ def _processes(asked: int | None, dev: bool) -> int:
 
 
 @click.command()
+@dev_option
+@faults_option
 @boot_option
 @database_option
-def worker(boot_seconds: float, database: Database) -> None:
+def worker(
+    dev: bool, fault_files: tuple[str, ...], boot_seconds: float, database: Database
+) -> None:
     """Drive launches for the servers of a PostgreSQL database, until SIGTERM or Ctrl-C."""
     log_to_stderr()
-    faults.install_from_environment()
-    settings = Settings(database, simulation=SimulationSettings(boot_seconds=boot_seconds))
+    settings = Settings(
+        database, simulation=SimulationSettings(boot_seconds=boot_seconds),
+        dev=dev, faults=rules_named(fault_files), owns_process=True,
+    )  # fmt: skip
     with (
         ending_in_time(ENDING_SECONDS_MAX) as ending,
         registered_node(settings, RealWorld(), answers=False) as node,
