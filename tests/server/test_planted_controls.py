@@ -15,7 +15,9 @@ from botocore.exceptions import ClientError
 from plane import LAUNCH, Plane, new_database, running_plane
 from sametoken.control.controls import Controls
 from sametoken.operate import settling
-from sametoken.services import clearing, simulated_machines
+from sametoken.resources.kit import regions
+from sametoken.resources.network import default_vpc
+from sametoken.services import simulated_machines
 from sametoken.services.machines import Wanted
 from sametoken.services.simulated_machines import SimulatedMachines
 from sametoken.store import clock
@@ -107,14 +109,14 @@ def answers_show_what_is_there(plane: Plane) -> None:
 @contextmanager
 def stamps_survive() -> Iterator[None]:
     """Nodes go on with the subnets that they remember."""
-    with patch.object(clearing.regions, "renew_stamp", lambda tx, *place: None):
+    with patch.object(regions, "renew_stamp", lambda tx, *place: None):
         yield
 
 
 @contextmanager
 def default_vpcs_are_forgotten() -> Iterator[None]:
     """A node remembers that it has made one, and none is there."""
-    with patch.object(clearing.default_vpc, "make", lambda tx, *place: None):
+    with patch.object(default_vpc, "make", lambda tx, *place: None):
         yield
 
 
