@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from plane import LAUNCH, Plane, new_database, running_plane
 from sametoken.control.controls import Controls
 from sametoken.operate import settling
-from sametoken.resources.kit import regions
+from sametoken.resources.kit import regions, transitions
 from sametoken.resources.network import default_vpc
 from sametoken.services import simulated_machines
 from sametoken.services.machines import Wanted
@@ -72,8 +72,6 @@ def launches_run_in_their_time(plane: Plane) -> None:
 
 
 def _arrived(tx: Any, instance: str) -> Any:
-    from sametoken.resources.kit import transitions
-
     return transitions.of(tx, instance)[-1].moved_at
 
 
@@ -153,8 +151,8 @@ def readers_go_on() -> Iterator[None]:
     read = clock.Pace.read
 
     def mutated(pace: clock.Pace, host_us: int, *row: int) -> clock.Reading:
-        *rest, switched = row
-        return read(pace, host_us, *rest, switched - switched % 2)  # type: ignore[call-arg] # four
+        offset_us, high_us, passed_us, switched = row
+        return read(pace, host_us, offset_us, high_us, passed_us, switched - switched % 2)
 
     with patch.object(clock.Pace, "read", mutated):
         yield

@@ -55,7 +55,12 @@ _KINDS = {str: "text", int: "whole number", dict: "object"}
 
 def acts_of(controls: Controls) -> list[Act]:
     """List all acts on a node."""
-    return [*_clock_acts(controls), *_state_acts(controls), *_account_acts(controls)]
+    return [
+        *_clock_acts(controls),
+        *_state_acts(controls),
+        *_account_acts(controls),
+        *_fault_acts(controls.node.faults),
+    ]
 
 
 def _clock_acts(controls: Controls) -> list[Act]:
@@ -123,7 +128,6 @@ def _account_acts(controls: Controls) -> list[Act]:
         ),
         Act("GET", "/limits", "list limits", lambda _: _limits(controls)),
         Act("PUT", "/limits", "set limits, or with null unset them", set_limits, None),
-        *_fault_acts(controls.node.faults),
     ]
 
 

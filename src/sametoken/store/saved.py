@@ -60,8 +60,9 @@ def put_back(tx: Tx, saved: sqlite3.Connection, tables: Sequence[sa.Table]) -> N
         if rows:
             listed = ", ".join(f'"{name}"' for name in columns)
             values = ", ".join("?" for _ in columns)
-            into = f'INSERT INTO "{table.name}" ({listed}) VALUES ({values})'  # noqa: S608 - ours
-            tx.connection.exec_driver_sql(into, rows)
+            into = f'"{table.name}" ({listed})'
+            sql = f"INSERT INTO {into} VALUES ({values})"  # noqa: S608 - our own names
+            tx.connection.exec_driver_sql(sql, rows)
     if tx.cache is not None:
         tx.cache.clear()
     tx.written.clear()
