@@ -151,7 +151,7 @@ class Striker:
                 request_log.write_line(exchange, self._world.monotonic() - began)
                 exchange = await self._again(known(exchange.wire), exchange.strikes)
             case Kind.LATE_DUPLICATE:
-                self._send_late(known(exchange.wire), rule)
+                self._send_late(exchange, rule)
             case Kind.FAIL_REPLY:
                 exchange = exchange.refused(refusals.internal_error())
             case Kind.DELAY_REPLY:
@@ -174,12 +174,14 @@ class Striker:
         exchange = said if isinstance(said, Exchange) else await said
         return exchange._replace(strikes=strikes)
 
-    def _send_late(self, wire: WireRequest, rule: Rule) -> None:
-        """Have it come once more after the rule's seconds, unless the rule is gone by then."""
+    def _send_late(self, exchange: Exchange, rule: Rule) -> None:
+        """Have it come once more after the rule's seconds, unless rule or account begin anew."""
+        wire, account = known(exchange.wire), known(exchange.principal).account
+        fresh = self._board.freshness(account)
 
         def come() -> None:
             self._timers.discard(timer)
-            if not self._is_in_force(rule):
+            if not self._is_in_force(rule) or self._board.freshness(account) != fresh:
                 return
             task = asyncio.get_running_loop().create_task(self._come_late(wire, rule))
             self._late.add(task)
