@@ -78,6 +78,9 @@ class Store:
         assert cluster.database.raw.total_changes == changes, "what only reads wrote something"
         return value
 
+    def seconds(self) -> float:
+        return self._node.pace.seconds()
+
     def check(self) -> None:
         raise AssertionError("the cluster looks after a node's parts")
 

@@ -68,6 +68,8 @@ class Controls:
 
         Keys, limits and the clock stay.
         """
+        id = "" if account is None else accounts.account_id(self.node.store, account)
+        self.node.faults.forget(id)
         resetting.reset(self.node.store, account)
 
     def save(self, name: str) -> None:

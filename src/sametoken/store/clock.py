@@ -310,6 +310,10 @@ class Pace:
             moment_us + elapsed_us if moment_us else 0, passed_us + elapsed_us if passed_us else 0
         )
 
+    def seconds(self) -> float:
+        """Return the moment of now as far as this process knows, in seconds since 1970."""
+        return self.goes_on().moment_us / 1e6
+
     def _elapsed_us(self) -> int:
         return round(self.world.monotonic() * 1e6)
 

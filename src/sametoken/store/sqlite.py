@@ -275,6 +275,7 @@ class SqliteStore:
         engine = engine_for(SQLITE, lambda: connect(path, cache_kib=WRITER_CACHE_KIB))
         # Shared, so that what is due for a reader is due for the writer too.
         pace = clock.Pace(world)
+        self.seconds = pace.seconds
         self._snapshots = SqliteSnapshots(path, world, self._gate, pace, readers=readers)
         self._session = SqliteSession(engine, world, pace, self._snapshots.file)
         self._writer = threading.Thread(target=self._write_batches, name="sqlite-writer")
