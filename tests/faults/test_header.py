@@ -37,6 +37,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_header_strikes_its_own_request_alone(plane: Plane, keys: Keys) -> None:
     headers = {HEADER: "error;code=VpcLimitExceeded"}
     assert ask(plane, keys, launch_form(), headers).code == "VpcLimitExceeded"
+    assert plane.node.faults.firings()[-1].rule.name == HEADER
     assert ask(plane, keys, launch_form("mine"), {HEADER: "lose-reply;attempt=1"}).status == 0
     assert ask(plane, keys, launch_form("mine"), {HEADER: "lose-reply;attempt=1"}).status == 200
     assert len(instances(plane, keys)) == 1

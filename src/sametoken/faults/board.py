@@ -220,14 +220,19 @@ class Board:
                 for one in self._standing.values()
                 if one.rule.kind in kinds and _strikes(one, occasion, now)
             ]
-            self._firings += [Firing(now, rule, occasion) for rule in struck]
         for rule in struck:
-            note(rule, occasion)
+            self.note(rule, occasion)
         return tuple(struck)
 
+    def note(self, rule: Rule, occasion: Occasion) -> None:
+        """Take note of a strike, of a rule that may be on no board: a request's own."""
+        with self._lock:
+            self._firings.append(Firing(self._clock(), rule, occasion))
+        _write_line(rule, occasion)
 
-def note(rule: Rule, occasion: Occasion) -> None:
-    """Log that a rule strikes. A token is a caller's text, and is escaped."""
+
+def _write_line(rule: Rule, occasion: Occasion) -> None:
+    """Log a strike. A token is a caller's text, and is escaped."""
     log.info(
         "fault=%a kind=%s %s=%s what=%s account=%s token=%a try=%d",
         rule.name,
