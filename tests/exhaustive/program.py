@@ -207,7 +207,7 @@ class Program:
             fn = self._asks(told).fn
             assert fn is not None and self.reads_next(told), "it reads"
             self._enter(state, age)
-            now, leapt = clock.read(self.disk.reader, self.session.pace)
+            now, leapt, _ = clock.read(self.disk.reader, self.session.pace)
             self._looks[key] = self._keep(fn(Tx(self.disk.reader, now, self.world, leapt)))
         return self._looks[key]
 

@@ -190,6 +190,15 @@ class Board:
                 self._tries.popitem(last=False)
         return number
 
+    def concerns(self, occasion: Occasion) -> bool:
+        """Tell whether a rule may strike a step of that instance, now or later; counts nothing."""
+        with self._lock:
+            now = self._clock()
+            return any(
+                one.rule.kind in OF_STEPS and one.rule.is_for(occasion) and not one.is_over(now)
+                for one in self._standing.values()
+            )
+
     def forget(self, account: str = "") -> None:
         """Forget an account's tries, and what is to come late of its calls; with "" of all."""
         with self._lock:
@@ -201,15 +210,6 @@ class Board:
         """Return a number that is another one once the account was forgotten."""
         with self._lock:
             return self._fresh.get(account, 0) + self._fresh.get("", 0)
-
-    def concerns(self, occasion: Occasion) -> bool:
-        """Tell whether a rule may strike a step of that instance, now or later; counts nothing."""
-        with self._lock:
-            now = self._clock()
-            return any(
-                one.rule.kind in OF_STEPS and one.rule.is_for(occasion) and not one.is_over(now)
-                for one in self._standing.values()
-            )
 
     def strike(self, occasion: Occasion, kinds: Collection[Kind]) -> tuple[Rule, ...]:
         """Return the rules of these kinds that strike now, in their order; each is counted."""
