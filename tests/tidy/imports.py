@@ -19,13 +19,15 @@ from tidy.sources import PACKAGE, ROOT, Source
 RINGS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
+    # For other people's suites: accounts, limits and stories are use cases, too.
+    ("testing",),
     # Use cases, each on an opened database: what a command, or a console, is thin over.
     ("operate",),
     ("node",),
     ("background",),
     # The settings name the drivers' settings, and are read by the units above alone.
     ("settings",),
-    ("server", "client", "web", "testing", "verify"),
+    ("server", "web", "verify"),
     # The migrations see all tables and nothing above them; ec2 has none.
     ("ec2", "migrations"),
     ("services",),
@@ -34,18 +36,20 @@ RINGS: tuple[tuple[str, ...], ...] = (
     # `import sametoken` is the engine alone.
     ("__init__",),
     ("idempotency",),
-    ("store",),
+    # A caller has no server: what it is given is small, and below everything of ours.
+    ("store", "client"),
     ("retry", "faults", "patience"),
-    ("errors", "nearest", "world"),
+    ("derived", "errors", "nearest", "world"),
 )
 RING = {unit: number for number, ring in enumerate(RINGS) for unit in ring}
 
 # ONLY_FOR is narrower than the rings: only these units may import the key.
 ONLY_FOR = {
-    "operate": {"operate", "cli"},
+    "operate": {"operate", "testing", "cli"},
     "node": {"node", "operate"},
     "migrations": {"migrations", "node", "operate"},
-    "settings": {"settings", "node", "operate", "cli"},
+    "settings": {"settings", "node", "operate", "testing", "cli"},
+    "client": {"client", "testing", "cli"},
     # The facade is for users; inside, a name is imported from where it lives.
     "__init__": set[str](),
 }
@@ -98,7 +102,9 @@ CALLS_OUT = {
 }  # fmt: skip
 
 # ENGINE must load with nothing else there: `pip install sametoken` brings only ENGINE_NEEDS.
-ENGINE = {"__init__", "idempotency", "store", "retry", "faults", "errors", "world"}
+ENGINE = {
+    "__init__", "idempotency", "store", "client", "retry", "faults", "derived", "errors", "world",
+}  # fmt: skip
 ENGINE_NEEDS = {"sqlalchemy", "orjson"}
 # Modules that `operate` alone loads, and only for users of `sametoken[postgresql]`.
 POSTGRESQL = {
@@ -116,6 +122,7 @@ COMMANDS_KNOW: Mapping[str, set[str] | None] = {
     "operate": None,
     "settings": None,
     "testing": None,
+    "client": None,
     "faults": None,
     "errors": None,
     "nearest": None,
@@ -270,11 +277,11 @@ def _third_parties(source: Source) -> Iterator[tuple[int, str]]:
             yield found.line, top
 
 
-def declared_names(*, without: str = "") -> set[str]:
+def declared_names(*, without: Collection[str] = ()) -> set[str]:
     """The import names of the package's own dependencies and extras, which are equal to theirs."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project.get("optional-dependencies", {})
-    groups = [project["dependencies"], *(extras[name] for name in extras if name != without)]
+    groups = [project["dependencies"], *(extras[name] for name in extras if name not in without)]
     return {distribution(line) for group in groups for line in group}
 
 
