@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,6 +120,9 @@ def machine_options(command: F) -> F:
     show_default=True,
     help="How long to answer on after SIGTERM, while /ready already says no.",
 )
+@click.option(
+    "--end-with-input", is_flag=True, help="Stop when the input ends: for who starts it by a pipe."
+)
 @machine_options
 @database_option
 def serve(
@@ -134,6 +138,7 @@ def serve(
     rates: tuple[str, ...],
     processes: int,
     drain_seconds: float,
+    end_with_input: bool,
     boot_seconds: float,
     boot_failure_odds: float,
     database: Database,
@@ -161,6 +166,8 @@ def serve(
             boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds
         ),
     )
+    if end_with_input:
+        threading.Thread(target=_end_with_input, name="input", daemon=True).start()
     seconds = drain_seconds + ENDING_SECONDS_MAX
     # Long reads give way to short ones, and to the event loop, ten times as often as usual.
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -172,6 +179,13 @@ def serve(
 
         run_until_signalled(node.serve, announce, ending)
     click.echo("stopped")
+
+
+def _end_with_input() -> None:
+    """Tell this process to stop once nobody holds the other end of its input any more."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @click.command()

@@ -49,6 +49,10 @@ _FORGET = sa.delete(MACHINE).where(
 )
 _BOOTS = sa.select(MACHINE.c.boots).where(MACHINE.c.instance == sa.bindparam("m_instance"))
 
+_NOT_ABSENT = sa.select(MACHINE.c.instance).where(
+    among(MACHINE.c.instance, "instances"), MACHINE.c.state != "absent"
+)
+
 STARTING, RUNNING, OFF, ABSENT = "starting", "running", "off", "absent"
 
 
@@ -154,6 +158,11 @@ def forget(tx: Tx, instances: Sequence[str]) -> None:
     """Remove what is remembered of instances whose tombstones are swept."""
     if instances:
         tx.execute(_FORGET, {"instances": list(instances)})
+
+
+def powered(tx: Tx, instances: Sequence[str]) -> set[str]:
+    """Return those of `instances` that have a machine, on or off."""
+    return {row.instance for row in tx.execute(_NOT_ABSENT, {"instances": list(instances)})}
 
 
 def boots_of(tx: Tx, instance: str) -> int:
