@@ -17,7 +17,7 @@ from load import exchange
 from measure import Stopwatch, Unmeasured
 from servers import Server
 from signer import Signer
-from stores import LAUNCH
+from stores import LAUNCH, REGION
 
 PAGE = 100
 # Ids and tokens that are asked for in turn.
@@ -29,8 +29,8 @@ _TOKEN = re.compile(r"<clientToken>([^<]+)</clientToken>")
 _NEXT = re.compile(r"<nextToken>([^<]+)</nextToken>")
 
 
-def signer_of(server: Server, key: Key) -> Signer:
-    return Signer(server.address, key.key, key.secret)
+def signer_of(server: Server, key: Key, *, region: str = REGION) -> Signer:
+    return Signer(server.address, key.key, key.secret, region)
 
 
 def launches(signer: Signer, count: int) -> list[bytes]:

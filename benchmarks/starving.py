@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ from stores import LAUNCH
 from sametoken.settings import Database
 
 CONNECTIONS = 8
+REGIONS = ("us-east-1", "eu-west-1")
 ENDED_SECONDS_MAX, TIMES_USUAL_MAX, ACCEPTED_MIN = 30.0, 3.0, 0.8
 # Seconds for which driving is measured, and launches by which the usual time of one is.
 _DRIVING_SECONDS, _USUAL = 8.0, 9
@@ -48,10 +50,10 @@ _PAUSE_SECONDS = 0.5
 
 @dataclass(slots=True)
 class Sent:
-    """Tokens of launches, by their answers."""
+    """Tokens of launches, by their answers; of those refused with the number of its signer."""
 
     accepted: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
+    refused: list[tuple[int, str]] = field(default_factory=list)
     odd: list[bytes] = field(default_factory=list)
 
 
@@ -61,19 +63,28 @@ def _launch(link: socket.socket, signer: Signer, token: str) -> tuple[bytes, byt
     return head[9:12], body
 
 
-def send(address: Address, signer: Signer, seconds: float) -> Sent:
-    """Send launches over eight connections, each as soon as one is answered."""
+def send(address: Address, signers: Sequence[Signer], seconds: float) -> Sent:
+    """Send launches over eight connections, each as soon as one is answered.
+
+    The connections take the signers in turn: the subnets of one Region would be full too soon.
+    """
     sent, until = Sent(), time.perf_counter() + seconds
 
-    def run() -> None:
+    def run(number: int) -> None:
         with closing(connected(address)) as link:
             while time.perf_counter() < until:
                 token = uuid.uuid4().hex
-                status, _ = _launch(link, signer, token)
-                kinds = {b"200": sent.accepted, b"503": sent.refused}
-                kinds[status].append(token) if status in kinds else sent.odd.append(status)
+                status, _ = _launch(link, signers[number], token)
+                match status:
+                    case b"200":
+                        sent.accepted.append(token)
+                    case b"503":
+                        sent.refused.append((number, token))
+                    case _:
+                        sent.odd.append(status)
 
-    threads = [threading.Thread(target=run) for _ in range(CONNECTIONS)]
+    numbers = (number % len(signers) for number in range(CONNECTIONS))
+    threads = [threading.Thread(target=run, args=(number,)) for number in numbers]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -115,7 +126,8 @@ def main() -> int:
             ours(database, Path(folder) / "server.log") as server,
         ):
             elsewhere.submit(os.getpid).result()
-            other, greedy = signer_of(server, other_key), signer_of(server, greedy_key)
+            other = signer_of(server, other_key)
+            greedy = [signer_of(server, greedy_key, region=one) for one in REGIONS]
             usual = statistics.median(launch_time(server, other) for _ in range(_USUAL))
             began = time.perf_counter()
             warm = elsewhere.submit(send, server.address, greedy, _DRIVING_SECONDS).result()
@@ -138,8 +150,8 @@ def main() -> int:
             again = 0
             until = time.perf_counter() + _REPEAT_SECONDS
             with closing(connected(server.address)) as link:
-                for token in sent.refused:
-                    while (answered := _launch(link, greedy, token)[0] == b"200") is False:
+                for number, token in sent.refused:
+                    while (answered := _launch(link, greedy[number], token)[0] == b"200") is False:
                         if time.perf_counter() > until:
                             break
                         time.sleep(_LOOK_SECONDS)

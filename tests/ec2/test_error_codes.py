@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from exercises import catalogue
+from sametoken.ec2.compute.launch_capacity import insufficient_capacity
+from sametoken.ec2.protocol import refusals
+from sametoken.ec2.protocol.error_codes import LISTED, status_of
 from sametoken.errors import ServiceError
 from sametoken.resources.kit.kinds import Kind
 from sametoken.resources.kit.quotas import QUOTAS
 
 ROOT = Path(__file__).parents[2]
-# The names of "Error codes for the Amazon EC2 API" (errors-overview), as of October 2025.
-LISTED = frozenset((Path(__file__).parent / "error_codes.txt").read_text().split())
 # Codes that the page has not, each with its evidence, in the words of `ec2/kit/repeats.py`.
 BESIDE = {
     # Terraform's provider and EBS' CSI driver look for these; answers of EC2 are shown in issues.
@@ -117,3 +118,17 @@ def test_every_code_beside_the_list_is_raised_and_is_not_in_it() -> None:
     raised = {code for code, _ in written()} | made | {one.code for one in QUOTAS.values()}
     assert BESIDE.keys() <= raised
     assert not BESIDE.keys() & LISTED
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        refusals.auth_failure(""), refusals.dry_run(), refusals.internal_error(),
+        refusals.missing_parameter("ImageId"), refusals.request_limit_exceeded(),
+        refusals.signature_does_not_match(), refusals.unauthorized(), refusals.unavailable(),
+        insufficient_capacity("t3.micro", "", []),
+    ],
+    ids=lambda refusal: str(refusal.code),
+)  # fmt: skip
+def test_a_code_has_the_status_with_which_it_is_answered(refusal: ServiceError) -> None:
+    assert status_of(refusal.code) == refusal.http_status

@@ -264,6 +264,27 @@ def test_spare_connections_are_bounded() -> None:
             assert_refused(third.read_to_end(), 503, "Unavailable")
 
 
+def test_a_socket_that_has_said_nothing_for_long_makes_room_for_a_caller(echo: Endpoint) -> None:
+    full = replace(UNHURRIED, connections_max=2, spare_seconds_max=0.0)
+    with running(echo, full) as where, wire(where) as known:
+        known.send(GET)
+        assert known.read_reply()[0] == 200
+        with wire(where) as silent, wire(where) as caller:
+            caller.send(GET)
+            assert caller.read_reply()[0] == 200
+            assert silent.read_to_end() == b""
+        known.send(GET)
+        assert known.read_reply()[0] == 200
+
+
+def test_a_socket_that_came_just_now_keeps_its_place(echo: Endpoint) -> None:
+    full = replace(UNHURRIED, connections_max=1, spare_connections_max=0)
+    with running(echo, full) as where, wire(where) as silent, wire(where) as caller:
+        assert_refused(caller.read_to_end(), 503, "Unavailable")
+        silent.send(GET)
+        assert silent.read_reply()[0] == 200
+
+
 class Unread:
     """A connection, and how many bytes its caller has not read."""
 

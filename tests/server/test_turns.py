@@ -13,9 +13,10 @@ from sametoken.server.connection import Connection
 from sametoken.server.connections import Connections
 from sametoken.server.replies import Answer
 from sametoken.server.tally import alone
+from sametoken.server.turns import PARTED_BYTES
 from sametoken.world import RealWorld
 from server.running import running
-from server.wire import GET, KIB, UNHURRIED, Direct, assert_refused, say_what_came, wire
+from server.wire import GET, UNHURRIED, Direct, assert_refused, say_what_came, wire
 
 
 class Recorded(asyncio.Transport):
@@ -44,7 +45,7 @@ class Recorded(asyncio.Transport):
         pass
 
 
-@pytest.mark.parametrize("size", [0, 9, 1024 * KIB])
+@pytest.mark.parametrize("size", [0, 9, PARTED_BYTES])
 def test_nothing_of_a_reply_is_sent_before_all_of_it(size: int) -> None:
     """Callers try again when a connection ends, but not when it ends after a head."""
     endpoint = Direct(lambda request: Answer(200, b"x: y\r\n", b"z" * size))

@@ -151,7 +151,7 @@ def test_an_application_whose_sqlite_is_too_old_is_told_so(
 
 def test_a_server_has_64_mib_of_page_caches_in_all() -> None:
     readers_kib = sqlite.READERS * sqlite.READER_CACHE_KIB + sqlite.HURRIED_CACHE_KIB
-    assert sqlite.WRITER_CACHE_KIB + readers_kib == 64 * 1024
+    assert sqlite.WRITER_CACHE_KIB + readers_kib == 56 * 1024
 
 
 @pytest.mark.parametrize("kib", [sqlite.WRITER_CACHE_KIB, sqlite.READER_CACHE_KIB])

@@ -20,6 +20,7 @@ import click
 from sametoken import faults
 from sametoken.cli.database import database_option
 from sametoken.cli.log_lines import log_to_stderr
+from sametoken.operate.allocation import return_freed_memory
 from sametoken.operate.forking import usual_edges
 from sametoken.operate.serving import registered_node
 from sametoken.server.choices import Choices
@@ -171,6 +172,7 @@ def serve(
     seconds = drain_seconds + ENDING_SECONDS_MAX
     # Long reads give way to short ones, and to the event loop, ten times as often as usual.
     sys.setswitchinterval(SWITCH_SECONDS)
+    return_freed_memory()
     with ending_in_time(seconds) as ending, registered_node(settings, RealWorld()) as node:
 
         def announce() -> None:

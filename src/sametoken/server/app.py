@@ -24,6 +24,7 @@ from sametoken.server.pools import Pools
 from sametoken.server.probes import HEALTH, READY, Probes
 from sametoken.server.replies import Answer
 from sametoken.server.tally import Tally
+from sametoken.server.unproven import Spacing
 from sametoken.server.writing import Writer
 from sametoken.store.reading import Snapshots
 from sametoken.world import World, mint_uuid
@@ -47,6 +48,7 @@ class App:
         self._writer = writer
         self._world = world
         self._pools = Pools(world)
+        self._spacing = Spacing(world)
         self.pipeline = Pipeline(store, writer, credentials, world, choices, self._pools, in_work)
         self.probes = Probes(self._look)
         self._routes: dict[str, Application] = {HEALTH: self.probes, READY: self.probes}
@@ -89,7 +91,10 @@ class App:
         faults.reach(Point.REPLY_READY)
         found = known(exchange.reply)
         headers = _HEADERS % (found.content_type.encode(), exchange.request_id.encode())
-        return Answer(found.status, headers, found.body)
+        after = 0.0
+        if exchange.principal is None and found.code != "-":
+            after = self._spacing.delay(len(known(exchange.wire).body))
+        return Answer(found.status, headers, found.body, after)
 
     def close(self) -> None:
         """End the threads that read and prepare. Call it after the last request."""

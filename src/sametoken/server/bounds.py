@@ -34,6 +34,7 @@ class Bounds:
     # 128 KiB. All connections' bodies together then stay within half a GiB.
     body_bytes_max: int = 1024 * KIB
     # Half of the 1,024 open files a process usually has: the store, logs and tools need the rest.
+    # A connection too many takes the place of one that has been silent since it came, if any has.
     connections_max: int = 512
     # Connections beyond that, for probes alone: a balancer must not take a busy node for dead.
     spare_connections_max: int = 16
@@ -51,7 +52,8 @@ class Bounds:
     idle_seconds_max: float = 100.0
     # Seconds for which a reply larger than the buffers may wait for its reader.
     reply_seconds_max: float = 60.0
-    # Seconds in which a spare connection has to send its request: probes send it at once.
+    # Seconds in which a spare connection has to send its request: probes send it at once. As long a
+    # silent connection keeps its place from those that come later.
     spare_seconds_max: float = 1.0
     # Bytes of replies that the callers of all connections together have not read yet: a list of a
     # thousand instances. For a further one, the connections that have the most are cut.

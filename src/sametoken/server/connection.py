@@ -122,6 +122,7 @@ class Connection(asyncio.Protocol):
         if self._phase is _Phase.BETWEEN:
             # Count from the first byte, even if the parser skips it: endless blank lines begin no
             # message, yet must not keep a connection.
+            self._connections.heard(self)
             self._enter(_Phase.HEAD, self._bounds.header_seconds_max)
         self._spent += len(piece)
         try:

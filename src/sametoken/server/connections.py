@@ -40,6 +40,8 @@ class Connections:
         self.tasks: set[asyncio.Task[Any]] = set()
         self.draining = False
         self._open: set[Member] = set()
+        # Connections that have sent nothing, each with the moment since when; the oldest first.
+        self._silent: dict[Member, float] = {}
         self._tally = tally
         self._one_ended = asyncio.Event()
         self._second = 0
@@ -49,7 +51,28 @@ class Connections:
         """Take a connection; False if it is one too many, or comes too late."""
         self._open.add(member)
         self._tally.note(len(self._open))
-        return not self.draining and self._tally.total() <= self.bounds.connections_max
+        if self.draining:
+            return False
+        is_room = self._tally.total() <= self.bounds.connections_max or self._replace_silent()
+        self._silent[member] = self.world.monotonic()
+        return is_room
+
+    def heard(self, member: Member) -> None:
+        """Take note that a connection has sent something."""
+        self._silent.pop(member, None)
+
+    def _replace_silent(self) -> bool:
+        """Close the connection that has been silent for longest; False if none has been for long.
+
+        No request is lost with it, and sockets that only fill the house keep nobody out.
+        """
+        for member, since in self._silent.items():
+            if self.world.monotonic() - since < self.bounds.spare_seconds_max:
+                break
+            del self._silent[member]
+            member.shut_down()
+            return True
+        return False
 
     def is_spare(self) -> bool:
         """Return whether the connection that was added last may stay, for a probe."""
@@ -57,8 +80,10 @@ class Connections:
 
     def has_room(self, more: int) -> bool:
         """Return whether there may be so many more connections, spare ones included."""
+        if self.draining:
+            return False
         most = self.bounds.connections_max + self.bounds.spare_connections_max
-        return not self.draining and self._tally.total() + more <= most
+        return self._tally.total() + more <= most or self._replace_silent()
 
     def make_room(self, count: int, asking: Member) -> None:
         """Make room for a reply of so many bytes: cut those who have read the least of theirs."""
@@ -73,6 +98,7 @@ class Connections:
 
     def discard(self, member: Member) -> None:
         self._open.discard(member)
+        self._silent.pop(member, None)
         self._tally.note(len(self._open))
         self._one_ended.set()
 

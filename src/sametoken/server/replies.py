@@ -1,8 +1,8 @@
 """Replies as bytes: status lines, the head of a reply, and the edge's own refusals.
 
-Bytes and values only. A whole reply is one piece of bytes, so that a caller gets all of it or none,
-even if the process is killed: botocore tries again after a connection that ends without a reply,
-but not after a head whose body is missing.
+Bytes and values only. A reply that fits the system's buffers is one piece of bytes, so that a
+caller gets all of it or none, even if the process is killed: botocore tries again after a
+connection that ends without a reply, but not after a head whose body is missing.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from sametoken.server.bounds import Refusal
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole reply. `headers` are lines, each with its end; the edge adds those on framing."""
+    """A whole reply. `headers` are lines, each with its end; the edge adds those on framing.
+
+    It is sent `after` so many seconds.
+    """
 
     status: int
     headers: bytes
     body: bytes
+    after: float = 0.0
 
 
 def status_line(status: int) -> bytes:
@@ -37,13 +41,24 @@ def whole(answer: Answer, stamp: bytes, *, keeps: bool, to_head: bool) -> bytes:
 
     Unless `keeps`, the connection is to close; `to_head` leaves the body out, as HEAD asks.
     """
-    return b"%b%b%bcontent-length: %d\r\n%b\r\n%b" % (
+    return _REPLY % (*_head(answer, stamp, keeps), b"" if to_head else answer.body)
+
+
+def parted(answer: Answer, stamp: bytes, *, keeps: bool) -> tuple[bytes, memoryview]:
+    """Return a large reply as its head and its body, of which no copy is made."""
+    return _REPLY % (*_head(answer, stamp, keeps), b""), memoryview(answer.body)
+
+
+_REPLY = b"%b%b%bcontent-length: %d\r\n%b\r\n%b"
+
+
+def _head(answer: Answer, stamp: bytes, keeps: bool) -> tuple[bytes, bytes, bytes, int, bytes]:
+    return (
         status_line(answer.status),
         stamp,
         answer.headers,
         len(answer.body),
         b"" if keeps else b"connection: close\r\n",
-        b"" if to_head else answer.body,
     )
 
 

@@ -17,12 +17,14 @@ from typing import Any, Protocol
 
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.server.asgi import CONTINUE, Application, Call, scope_of
-from sametoken.server.replies import Answer, whole
+from sametoken.server.replies import Answer, parted, whole
 
 log = logging.getLogger(__name__)
 
 # A smaller reply fits the system's own buffers.
 LARGE_BYTES = 64 * 1024
+# A larger one never does, so it is written without another copy of it, its head before it.
+PARTED_BYTES = 1024 * 1024
 
 
 class Endpoint(Protocol):
@@ -216,15 +218,30 @@ class Turns:
     def _reply(self, answer: Answer) -> None:
         if not self._busy:
             return  # given up before its task could be cancelled
-        asked, keeps = self._due[0], self.keeps()
-        if len(answer.body) > LARGE_BYTES:
-            self._line.make_room(len(answer.body))
-        self.write(whole(answer, self.stamp(), keeps=keeps, to_head=asked.method == "HEAD"))
+        if answer.after:
+            self._work = None
+            self._due[0].body = bytearray()
+            asyncio.get_running_loop().call_later(answer.after, self._send, self._due[0], answer)
+        else:
+            self._send(self._due[0], answer)
+
+    def _send(self, asked: Asked, answer: Answer) -> None:
+        if not self._due or self._due[0] is not asked:
+            return  # given up while it waited
+        keeps, to_head = self.keeps(), asked.method == "HEAD"
+        size = 0 if to_head else len(answer.body)
+        if size > LARGE_BYTES:
+            self._line.make_room(size)
+        if size > PARTED_BYTES:
+            for part in parted(answer, self.stamp(), keeps=keeps):
+                self.write(part)
+        else:
+            self.write(whole(answer, self.stamp(), keeps=keeps, to_head=to_head))
         self.finish(keeps=keeps)
 
     # Needs of a reply, here and in `asgi`
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         if not self._line.transport.is_closing():
             self._line.transport.write(data)
 

@@ -48,13 +48,13 @@ BUSY_SECONDS = 5.0
 CHECKPOINT_PAGES = 4000
 # Describes are limited by the interpreter, not by the disk; more readers would only queue for it.
 READERS = 4
-# Page caches, in KiB; 64 MiB for a server's six connections together. The writer keeps its pages
+# Page caches, in KiB; 56 MiB for a server's six connections together. The writer keeps its pages
 # from one commit to the next, and the ends of all indexes that it adds to fit. A reader drops its
 # pages at its first read after any commit, since the pages may have changed: it needs room for a
 # single answer, and what it reads again comes from the system's own cache of the file. No mmap_size
 # instead: a read from a mapped file that fails is a signal which ends the process, not an error.
 WRITER_CACHE_KIB = 47 * 1024
-READER_CACHE_KIB = 4 * 1024
+READER_CACHE_KIB = 2 * 1024
 HURRIED_CACHE_KIB = 1024
 _SETTINGS = (
     "journal_mode=WAL",

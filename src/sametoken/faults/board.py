@@ -1,0 +1,215 @@
+"""The board of a node: the rules that are in force on it, how often each struck, and what last.
+
+A rule is decided by its seed and by how often it matched before, and by nothing else: the same
+rules over the same requests in the same order strike the same ones. For use from any thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from sametoken.errors import Misconfigured
+from sametoken.faults.kinds import OF_REQUESTS, OF_STEPS, Kind
+from sametoken.faults.reading import RULES_MAX
+from sametoken.faults.rules import Occasion, Rule
+from sametoken.nearest import did_you_mean
+
+log = logging.getLogger(__name__)
+
+# Firings that are kept to be shown; older ones are in the log alone.
+FIRINGS_MAX = 200
+# Calls whose tries are counted at a time; of more, those that were quiet for longest are forgotten.
+CALLS_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """A strike: when, by the board's clock in seconds, of which rule, and what it struck."""
+
+    at: float
+    rule: Rule
+    occasion: Occasion
+
+
+@dataclass(slots=True)
+class Standing:
+    """A rule in force since the moment `since`, how often it matched, and how often it struck."""
+
+    rule: Rule
+    since: float
+    matched: int = 0
+    fired: int = 0
+
+
+class Board:
+    """The rules of one node. `clock` tells its seconds, by which rules begin and end."""
+
+    def __init__(self, clock: Callable[[], float], rules: Iterable[Rule] = ()) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._standing: dict[str, Standing] = {}
+        self._tries: OrderedDict[Hashable, int] = OrderedDict()
+        self._firings: deque[Firing] = deque(maxlen=FIRINGS_MAX)
+        # Whether any rule is for requests, and whether any is for steps: cheap to look at.
+        self.of_requests = False
+        self.of_steps = False
+        self.add(rules)
+
+    # Rules
+
+    def rules(self) -> tuple[Rule, ...]:
+        with self._lock:
+            return tuple(one.rule for one in self._standing.values())
+
+    def standing(self) -> tuple[Standing, ...]:
+        """Return each rule with its counts, in the order in which they are tried."""
+        with self._lock:
+            return tuple(replace(one) for one in self._standing.values())
+
+    def firings(self) -> tuple[Firing, ...]:
+        """Return the last strikes, the newest last."""
+        with self._lock:
+            return tuple(self._firings)
+
+    def has(self, rule: Rule) -> bool:
+        """Tell whether a rule, as it struck, is still in force."""
+        with self._lock:
+            found = self._standing.get(rule.name)
+            return found is not None and found.rule == rule
+
+    def set(self, rules: Iterable[Rule]) -> tuple[Rule, ...]:
+        """Have these rules in force and no others; all counts begin anew. Raises as `add` does."""
+        with self._lock:
+            former, self._standing = self._standing, {}
+            try:
+                added = self._add(rules)
+            except Misconfigured:
+                self._standing = former
+                raise
+            self._tries.clear()
+            self._firings.clear()
+            self._note()
+        return added
+
+    def add(self, rules: Iterable[Rule]) -> tuple[Rule, ...]:
+        """Have these rules in force too; returns them by the names that they have now.
+
+        A rule without a name gets that of its kind. Raises `Misconfigured` for a name that is
+        taken, and for too many rules: then none is added.
+        """
+        with self._lock:
+            added = self._add(rules)
+            self._note()
+        return added
+
+    def remove(self, names: Collection[str]) -> None:
+        """Take rules off the board. Raises `Misconfigured` if one of them is not there."""
+        with self._lock:
+            for name in names:
+                if name not in self._standing:
+                    hint = did_you_mean(name, self._standing)
+                    raise Misconfigured(f"there is no rule {name!r}.{hint}")
+            for name in names:
+                self._standing.pop(name, None)
+            self._note()
+
+    def clear(self) -> None:
+        """Take all rules off the board, with what is known of tries and strikes."""
+        self.set(())
+
+    def _add(self, rules: Iterable[Rule]) -> tuple[Rule, ...]:
+        now, added = self._clock(), dict[str, Standing]()
+        for rule in rules:
+            name = rule.name or self._free_name(rule.kind.value, added)
+            if name in self._standing or name in added:
+                raise Misconfigured(f"there is a rule {name!r} already; give this one another name")
+            added[name] = Standing(replace(rule, name=name), now)
+        if len(self._standing) + len(added) > RULES_MAX:
+            raise Misconfigured(f"a node holds at most {RULES_MAX} rules; clear some first")
+        self._standing |= added
+        return tuple(one.rule for one in added.values())
+
+    def _free_name(self, kind: str, added: Collection[str]) -> str:
+        name, number = kind, 1
+        while name in self._standing or name in added:
+            number += 1
+            name = f"{kind}-{number}"
+        return name
+
+    def _note(self) -> None:
+        kinds = {one.rule.kind for one in self._standing.values()}
+        self.of_requests = not kinds.isdisjoint(OF_REQUESTS)
+        self.of_steps = not kinds.isdisjoint(OF_STEPS)
+
+    # Strikes
+
+    def tries(self, call: Hashable) -> int:
+        """Count one more try of a call, and return its number from 1."""
+        with self._lock:
+            number = self._tries.pop(call, 0) + 1
+            self._tries[call] = number
+            if len(self._tries) > CALLS_MAX:
+                self._tries.popitem(last=False)
+        return number
+
+    def strike(self, occasion: Occasion, kinds: Collection[Kind]) -> tuple[Rule, ...]:
+        """Return the rules of these kinds that strike now, in their order; each is counted."""
+        with self._lock:
+            now = self._clock()
+            struck = [
+                one.rule
+                for one in self._standing.values()
+                if one.rule.kind in kinds and _strikes(one, occasion, now)
+            ]
+            self._firings += [Firing(now, rule, occasion) for rule in struck]
+        for rule in struck:
+            note(rule, occasion)
+        return tuple(struck)
+
+
+def note(rule: Rule, occasion: Occasion) -> None:
+    """Log that a rule strikes. A token is a caller's text, and is escaped."""
+    log.info(
+        "fault=%a kind=%s %s=%s what=%s account=%s token=%a try=%d",
+        rule.name,
+        rule.kind,
+        "step" if occasion.step else "action",
+        occasion.step or occasion.action or "-",
+        occasion.what,
+        occasion.account or "-",
+        occasion.token or "-",
+        occasion.attempt,
+    )
+
+
+def _strikes(standing: Standing, occasion: Occasion, now: float) -> bool:
+    rule, age = standing.rule, now - standing.since
+    if age < rule.after or (rule.until is not None and age >= rule.until):
+        return False
+    if not rule.matches(occasion):
+        return False
+    standing.matched += 1
+    if standing.matched <= rule.skip or (rule.times is not None and standing.fired >= rule.times):
+        return False
+    if not happens(rule, standing.matched):
+        return False
+    standing.fired += 1
+    return True
+
+
+def happens(rule: Rule, number: int) -> bool:
+    """Tell whether a rule's odds come true at its match of that number: always the same."""
+    if rule.odds >= 1.0:
+        return True
+    digest = hashlib.sha256(f"{rule.seed}/{rule.name}/{number}".encode()).digest()
+    return int.from_bytes(digest[:8]) < rule.odds * 2**64
+
+
+def counted(standing: Sequence[Standing]) -> dict[str, dict[str, int]]:
+    """Return the counts of each rule by its name."""
+    return {one.rule.name: {"matched": one.matched, "fired": one.fired} for one in standing}
