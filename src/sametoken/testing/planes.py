@@ -27,9 +27,9 @@ from sametoken.operate.tokens import Story
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import Settings, database_of
 from sametoken.store.port import Store
-from sametoken.testing.beside import Beside
 from sametoken.testing.holding import wrongs
 from sametoken.testing.limits import Limits
+from sametoken.testing.server_process import ServerProcess
 from sametoken.world import RealWorld
 
 REGION = "us-east-1"
@@ -44,7 +44,7 @@ class Plane:
     Made by `running` and `beside`. Threads may share one.
     """
 
-    def __init__(self, url: str, here: Opened[Store], process: Beside | None = None) -> None:
+    def __init__(self, url: str, here: Opened[Store], process: ServerProcess | None = None) -> None:
         self.url = url
         self.here = here
         self._process = process
@@ -68,7 +68,12 @@ class Plane:
         assert self._beside.start(int(self.url.rpartition(":")[2])) == self.url
 
     @property
-    def _beside(self) -> Beside:
+    def pid(self) -> int:
+        """The process of the server: this one, or that of a plane `beside`."""
+        return os.getpid() if self._process is None else self._process.pid
+
+    @property
+    def _beside(self) -> ServerProcess:
         assert self._process is not None, "a server in this process would take it along"
         return self._process
 
@@ -185,7 +190,7 @@ def beside(*, boot_seconds: float = 0.0) -> Iterator[Plane]:
     with tempfile.TemporaryDirectory(prefix="sametoken-") as folder:
         database = database_of(Path(folder) / "plane.db")
         options = ["--database", database.url, "--boot-seconds", str(boot_seconds)]
-        process = Beside(options, Path(folder) / "log")
+        process = ServerProcess(options, Path(folder) / "log")
         url = process.start()
         try:
             with writing(database, RealWorld()) as here:

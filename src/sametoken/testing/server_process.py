@@ -14,7 +14,7 @@ _END_SECONDS_MAX = 30
 _FIRST_LINE = "sametoken serves EC2 at "
 
 
-class Beside:
+class ServerProcess:
     """A server in a process of its own, which ends with this one, however this one ends.
 
     It reads its input, a pipe that this process holds, and stops at its end: the system closes the
