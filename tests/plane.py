@@ -15,6 +15,8 @@ import sqlalchemy as sa
 import sdk
 from framing import Framing
 from memory import checked_fragments
+from sametoken.control.mounting import mount
+from sametoken.faults.rules import Rule
 from sametoken.node import Node
 from sametoken.operate import clock
 from sametoken.operate.accounts import add_key
@@ -124,6 +126,8 @@ def running_plane(
     runners: int = 2,
     database: Database | None = None,
     choices: Choices = DEFAULT_CHOICES,
+    dev: bool = False,
+    faults: tuple[Rule, ...] = (),
 ) -> Iterator[Plane]:
     """Serve a fresh database, or `database`, for the block. `runners=0` drives no launch."""
     settings = Settings(
@@ -131,7 +135,9 @@ def running_plane(
         port=0,
         runners=runners,
         choices=choices,
+        dev=dev,
         simulation=SimulationSettings(boot_seconds, 0.0, boot_failure_odds),
+        faults=faults,
     )
     with open_store(settings.database, RealWorld()) as store:
         engine = prepared(store, settings.database, RealWorld())
@@ -139,5 +145,7 @@ def running_plane(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("sametoken.node.OwnWriter", Framing)
             assert node.app is not None, "it is made with that writer"
+        if dev:
+            mount(node)
         with in_thread(node), checked_fragments():
             yield Plane(node, store, settings.database)

@@ -54,7 +54,8 @@ class Background:
         self._engine = engine
         self._world = world
         self._sweep_seconds = sweep_seconds
-        self._stop = threading.Event()
+        # Set once the threads are to end.
+        self.ended = threading.Event()
         # Events that idle threads wait on; stop() sets them all.
         self._news: list[threading.Event] = []
         self._threads = [
@@ -72,7 +73,7 @@ class Background:
     def _driver(self, name: str, duty: Duty) -> threading.Thread:
         news = self._store.listen(duty.channel)
         self._news.append(news)
-        run = partial(run_duty, duty, self._store, self._world, news, self._stop)
+        run = partial(run_duty, duty, self._store, self._world, news, self.ended)
         return self._thread(name, run)
 
     def tell(self, life: Life) -> None:
@@ -96,13 +97,13 @@ class Background:
             thread.join()
 
     def _tell_to_end(self) -> None:
-        self._stop.set()
+        self.ended.set()
         for news in self._news:
             news.set()
 
     def _keep(self) -> None:
         """Sweep now and then; a sweep that fails is tried again."""
-        while not self._world.wait(self._stop, self._sweep_seconds):
+        while not self._world.wait(self.ended, self._sweep_seconds):
             try:
                 while self._store.run(lambda tx: sweep(tx, self._engine)):
                     pass
@@ -112,13 +113,13 @@ class Background:
                 log.exception("sweep: our bug")
 
     def _beat(self, life: Life) -> None:
-        while not self._stop.is_set():
+        while not self.ended.is_set():
             try:
                 self._say(life.beat)
             except Misconfigured as outdated:
                 life.give_up(outdated)
                 break
-            self._world.wait(self._stop, BEAT_SECONDS)
+            self._world.wait(self.ended, BEAT_SECONDS)
         self._say(life.leave)
 
     def _say(self, change: Callable[[Tx], None]) -> None:

@@ -15,8 +15,10 @@ from socket import socket
 
 from sametoken.background import Background, Life
 from sametoken.errors import SametokenError
+from sametoken.faults.board import Board
 from sametoken.idempotency import Engine
 from sametoken.migrations.upgrade import check, head
+from sametoken.server import development
 from sametoken.server.app import App
 from sametoken.server.bounds import DEFAULT_BOUNDS
 from sametoken.server.credentials import Credentials
@@ -67,10 +69,17 @@ LOOK_SECONDS = 2.0
 _ENDING_SECONDS = 5.0
 
 
-def _app(settings: Settings, store: Snapshots, writer: Writer, world: World, in_work: Tally) -> App:
+def _app(
+    settings: Settings,
+    store: Snapshots,
+    writer: Writer,
+    world: World,
+    in_work: Tally,
+    board: Board | None = None,
+) -> App:
     reload_sealer = partial(load_sealer, settings.database.key_file, create=False)
     credentials = Credentials(store, reload_sealer, world)
-    return App(store, writer, credentials, world, settings.choices, in_work)
+    return App(store, writer, credentials, world, settings.choices, in_work, board)
 
 
 async def serve_edge(
@@ -156,6 +165,7 @@ class Node:
         # The error that made this node stop on its own; None while it runs.
         self._ended_by: SametokenError | None = None
         self.engine = engine
+        self.faults = Board(self.world.monotonic, settings.faults)
         self.backlog = Backlog(self.world, settings.lag_seconds)
         throttle = Throttle(settings.choices.rates, self.world)
         self._jobs = Jobs(store, engine, throttle, self.backlog, self.world)
@@ -169,7 +179,8 @@ class Node:
     def app(self) -> App:
         """The application of a node that answers itself."""
         writer = OwnWriter(self._jobs, self.world)
-        return _app(self.settings, self.store, writer, self.world, alone())
+        board = self.faults if self.settings.dev else None
+        return _app(self.settings, self.store, writer, self.world, alone(), board)
 
     @property
     def url(self) -> str:
@@ -235,5 +246,7 @@ class Node:
                 patience = drain_seconds + DEFAULT_BOUNDS.drain_seconds_max + _ENDING_SECONDS
                 serving = Desks(edges, self._jobs, self.world, patience)
             case bound:
-                serving = Front(self.app, Edge(self.app, bound, world=self.world), drain_seconds)
+                mark = development.MARK if self.settings.dev else b""
+                edge = Edge(self.app, bound, world=self.world, mark=mark)
+                serving = Front(self.app, edge, drain_seconds)
         await serving.serve(stop, lambda: self._ended_by is None)

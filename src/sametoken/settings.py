@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sametoken.errors import Misconfigured
+from sametoken.faults.rules import Rule
 from sametoken.server.choices import DEFAULT_CHOICES, Choices
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.workflow.backlog import LAG_SECONDS_MAX
@@ -58,6 +59,8 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     insecure_bind: bool = False
+    # Development mode: control routes, and a mark in every reply. On loopback alone.
+    dev: bool = False
     # Processes that read and answer requests; with 0 the writer's own process does.
     processes: int = 0
     # Seconds for which a node that was told to stop still answers, while /ready says no.
@@ -68,9 +71,31 @@ class Settings:
     # Launches are refused while older ones wait for longer; infinite for a benchmark alone.
     lag_seconds: float = LAG_SECONDS_MAX
     simulation: SimulationSettings = field(default_factory=SimulationSettings)
+    # The faults that are in force from the start.
+    faults: tuple[Rule, ...] = ()
+
+    def check_faults(self) -> None:
+        """Raise `Misconfigured` if there are faults without development mode."""
+        if self.faults and not self.dev:
+            raise Misconfigured(
+                "Faults are for development mode: add --dev, or leave --faults out."
+            )
 
     def check_bind(self) -> None:
-        """Raise `Misconfigured` if other machines can reach the node and no option allows it."""
+        """Raise `Misconfigured` if other machines can reach the node and no option allows it.
+
+        No option does in development mode, in which anybody who can reach it may do anything.
+        """
+        if self.dev and not _is_loopback(self.host):
+            raise Misconfigured(
+                f"{self.host} is reachable from other machines, and development mode is for this "
+                "one alone, whatever protects it. Leave out --dev, or serve on 127.0.0.1."
+            )
+        if self.dev and self.processes:
+            raise Misconfigured(
+                f"development mode serves in one process, not in {self.processes} and a writer. "
+                "Leave out --processes, or --dev."
+            )
         if self.tls_cert is None and not self.insecure_bind and not _is_loopback(self.host):
             raise Misconfigured(
                 f"{self.host} is reachable from other machines. Serve TLS with --tls-cert and "

@@ -1,6 +1,6 @@
 """Programs of examples/, run as their users run them: processes that are killed and started again.
 
-They are forked (`callers/nursery.py`), since to import boto3 takes longer than all else.
+Each is forked (`callers/nursery.py`), since to import boto3 takes longer than all else.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from sametoken.client import RetryingCaller, errand, fill_tokens, once, once_asy
 from sametoken.testing import Account, Delayed, Fate, LossyProxy, Passage, lossy_proxy
 from sametoken.world import RealWorld
 
-# Whatever happens to a launch's first tries; the next one passes.
+# Fates of a launch's first tries; the next one passes.
 BAD_LUCK: Mapping[str, Sequence[Fate]] = {
     "the request is lost": (Fate.DROP_REQUEST,),
     "the reply is lost": (Fate.DROP_REPLY,),

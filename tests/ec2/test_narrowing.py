@@ -182,7 +182,9 @@ def test_a_filter_with_a_wildcard_or_an_empty_member_is_served_by_no_index() -> 
     def wished(name: str, *values: str) -> list[Wish]:
         return narrowing.wishes([{"Name": name, "Values": list(values)}], paths, INSTANCE)
 
-    assert wished("vpc-id", "a", r"b\*") == [Wish(By.TRAIT, ("a", "b*"), "VpcId")]
+    through = Wish(By.TRAIT, ("a", "b*"), "SubnetId", below="subnet")
+    assert wished("vpc-id", "a", r"b\*") == [through]
+    assert wished("vpc-id", "a", "") == []
     assert wished("tag:x", "") == [Wish(By.TRAIT, ("",), "tag:x")]
     assert wished("vpc-id", "a", "b*") == []
     assert wished("tag-key", "?") == []

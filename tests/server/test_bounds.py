@@ -20,8 +20,8 @@ from plane import IMAGE, LAUNCH, Plane
 from sametoken import faults
 from sametoken.server import pipeline, probes, writing
 from sametoken.server.exchange import Exchange
-from sametoken.server.pipeline import Stage
 from sametoken.server.probes import Probes
+from sametoken.server.stages import Stage
 from sametoken.store.port import Tx
 from sdk import REGION, Keys
 from server import hostile

@@ -22,8 +22,9 @@ from sametoken.operate.opening import open_store
 from sametoken.operate.preparing import prepared
 from sametoken.server.choices import Choices
 from sametoken.server.exchange import Exchange
-from sametoken.server.pipeline import UNPROVEN_BYTES_MAX, Pipeline, Stage
+from sametoken.server.pipeline import UNPROVEN_BYTES_MAX, Pipeline
 from sametoken.server.sealing import load_sealer
+from sametoken.server.stages import Stage
 from sametoken.server.throttling import Rate
 from sametoken.settings import Settings, database_of
 from sametoken.store.port import Store

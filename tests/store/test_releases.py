@@ -178,7 +178,7 @@ def test_its_rows_have_the_traits_and_names_that_todays_have(served: Upgraded) -
         derived = {(row.id, *trait) for row in every for trait in traits.of(row)}
         stored = tx.execute(sa.select(TRAIT))
         assert {(one.resource_id, one.name, one.value, one.gone_at) for one in stored} == derived
-        assert {"VpcId", "SubnetId", "ReservationId"} <= {one[1] for one in derived}
+        assert {"SubnetId", "ReservationId"} <= {one[1] for one in derived}
         assert any(one[3] is not None for one in derived), "a tombstone that lingers has some"
         place = next((row.account, row.region) for row in every if row.kind == "instance")
         default = default_vpc.find(tx, *place)

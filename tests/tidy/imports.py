@@ -19,8 +19,10 @@ from tidy.sources import PACKAGE, ROOT, Source
 RINGS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
-    # For other people's suites: accounts, limits and stories are use cases, too.
+    # For other people's suites: what development mode controls, as their own.
     ("testing",),
+    # Development mode: use cases of a node that runs, as functions and over HTTP.
+    ("control",),
     # Use cases, each on an opened database: what a command, or a console, is thin over.
     ("operate",),
     ("node",),
@@ -45,8 +47,9 @@ RING = {unit: number for number, ring in enumerate(RINGS) for unit in ring}
 
 # ONLY_FOR is narrower than the rings: only these units may import the key.
 ONLY_FOR = {
-    "operate": {"operate", "testing", "cli"},
-    "node": {"node", "operate"},
+    "control": {"control", "testing", "cli"},
+    "operate": {"operate", "control", "testing", "cli"},
+    "node": {"node", "control", "operate"},
     "migrations": {"migrations", "node", "operate"},
     "settings": {"settings", "node", "operate", "testing", "cli"},
     "client": {"client", "testing", "cli"},
@@ -60,6 +63,7 @@ SERVICES_SHARED = {"fence", "steps"}
 SERVICES_MAY = {
     "simulated_machines": {"machines"},
     "housekeeping": {"simulated_machines"},
+    "clearing": {"simulated_machines"},
 }
 
 # STOREYS inside ec2 and resources: a room imports rooms to its right, never left, never sideways.
@@ -119,6 +123,7 @@ POSTGRESQL = {
 # Of the server and the services it knows the values that its options are turned into; None: all.
 COMMANDS_KNOW: Mapping[str, set[str] | None] = {
     "cli": None,
+    "control": None,
     "operate": None,
     "settings": None,
     "testing": None,
@@ -127,7 +132,7 @@ COMMANDS_KNOW: Mapping[str, set[str] | None] = {
     "errors": None,
     "nearest": None,
     "world": None,
-    "server": {"choices", "throttling"},
+    "server": {"choices", "development", "throttling"},
     "services": {"simulated_machines"},
 }
 

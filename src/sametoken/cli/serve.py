@@ -20,10 +20,12 @@ import click
 from sametoken import faults
 from sametoken.cli.database import database_option
 from sametoken.cli.log_lines import log_to_stderr
+from sametoken.control.mounting import mount
 from sametoken.operate.allocation import return_freed_memory
 from sametoken.operate.forking import usual_edges
 from sametoken.operate.serving import registered_node
 from sametoken.server.choices import Choices
+from sametoken.server.development import PREFIX
 from sametoken.server.throttling import read_rates
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import DEFAULT_HOST, DEFAULT_PORT, Database, Settings
@@ -42,6 +44,8 @@ ENDING_SECONDS_MAX = 30.0
 SWITCH_SECONDS = 0.0005
 # Far more than keep a node's one writer busy.
 PROCESSES_MAX = 64
+# Names what the command was told, for `run_until_signalled`: no thread may begin before edges do.
+ENDS_WITH_INPUT = "sametoken.ends-with-input"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -109,8 +113,7 @@ def machine_options(command: F) -> F:
 @click.option(
     "--processes",
     type=click.IntRange(0, PROCESSES_MAX),
-    default=usual_edges,
-    show_default="one a core, at most 4; 0 with a single core or without Linux",
+    show_default="one a core, at most 4; 0 with a single core, without Linux, and with --dev",
     help="Processes that read and answer requests, beside the one that writes; 0: one for all.",
 )
 @click.option(
@@ -122,7 +125,16 @@ def machine_options(command: F) -> F:
     help="How long to answer on after SIGTERM, while /ready already says no.",
 )
 @click.option(
-    "--end-with-input", is_flag=True, help="Stop when the input ends: for who starts it by a pipe."
+    "--end-with-input",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda ctx, _, asked: ctx.meta.update({ENDS_WITH_INPUT: asked}),
+    help="Stop when the input ends: a server that a program starts with a pipe ends with it.",
+)
+@click.option(
+    "--dev",
+    is_flag=True,
+    help="Development mode: whoever can connect may stop the clock, reset accounts and more.",
 )
 @machine_options
 @database_option
@@ -137,9 +149,9 @@ def serve(
     no_signature_v2: bool,
     allow_sha1: bool,
     rates: tuple[str, ...],
-    processes: int,
+    processes: int | None,
     drain_seconds: float,
-    end_with_input: bool,
+    dev: bool,
     boot_seconds: float,
     boot_failure_odds: float,
     database: Database,
@@ -154,7 +166,8 @@ def serve(
         tls_cert=tls_cert,
         tls_key=tls_key,
         insecure_bind=insecure_bind,
-        processes=processes,
+        dev=dev,
+        processes=_processes(processes, dev),
         drain_seconds=drain_seconds,
         choices=Choices(
             dedupe_invocations=dedupe_invocations,
@@ -167,16 +180,18 @@ def serve(
             boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds
         ),
     )
-    if end_with_input:
-        threading.Thread(target=_end_with_input, name="input", daemon=True).start()
     seconds = drain_seconds + ENDING_SECONDS_MAX
     # Long reads give way to short ones, and to the event loop, ten times as often as usual.
     sys.setswitchinterval(SWITCH_SECONDS)
     return_freed_memory()
     with ending_in_time(seconds) as ending, registered_node(settings, RealWorld()) as node:
+        if dev:
+            mount(node)
 
         def announce() -> None:
             click.echo(f"sametoken serves EC2 at {node.url} (database {database})")
+            if dev:
+                click.echo(f"Development mode: {node.url}{PREFIX} takes orders from anybody here")
             click.echo("Use it, in another shell: sametoken run -- aws ec2 describe-instances")
 
         run_until_signalled(node.serve, announce, ending)
@@ -188,6 +203,13 @@ def _end_with_input() -> None:
     while os.read(sys.stdin.fileno(), 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _processes(asked: int | None, dev: bool) -> int:
+    """Return the number of edges; the controls of development mode are one process's."""
+    if asked is None:
+        return 0 if dev else usual_edges()
+    return asked
 
 
 @click.command()
@@ -258,6 +280,8 @@ def run_until_signalled(
         # The collector need never look again at what the start made: none of it is garbage before
         # the end. A look would hold up every request for as long as it takes.
         gc.freeze()
+        if click.get_current_context().meta.get(ENDS_WITH_INPUT):
+            threading.Thread(target=_end_with_input, name="input", daemon=True).start()
         announce()
         try:
             await serving(stop)

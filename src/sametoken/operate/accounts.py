@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from sametoken.errors import Misconfigured
@@ -11,6 +12,9 @@ from sametoken.resources.account.accounts import Access
 from sametoken.server.sealing import Sealer
 from sametoken.store.port import Store, Tx
 from sametoken.store.reading import Reads
+
+# An account's number, as AWS has it.
+_NUMBER = re.compile(r"[0-9]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,19 @@ def create(
             tx, sealer, name, access=access, access_key_id=access_key_id, secret=secret
         )
     )
+
+
+def account_id(store: Reads, account: str) -> str:
+    """The 12 digits of an account, by its name or by themselves.
+
+    Raises `Misconfigured` if no account is called so.
+    """
+    if _NUMBER.fullmatch(account):
+        return account
+    found = store.read(lambda tx: accounts.find_account(tx, account))
+    if found is None:
+        raise _unknown(account)
+    return found
 
 
 def keys(here: Opened[Reads]) -> list[Key]:

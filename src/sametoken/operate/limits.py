@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sametoken.ec2.catalog import QUOTAS
@@ -12,7 +13,7 @@ from sametoken.operate.opened import Opened
 from sametoken.resources.catalogues.geography import REGIONS, zone_by_name
 from sametoken.resources.catalogues.instance_types import INSTANCE_TYPES
 from sametoken.resources.kit import counters
-from sametoken.store.port import Store
+from sametoken.store.port import Store, Tx
 from sametoken.store.reading import Reads
 
 # The largest number that every database holds in an integer column.
@@ -76,6 +77,23 @@ def unset_maximum(here: Opened[Store], name: str) -> None:
         raise Misconfigured(
             f"{name!r} has no maximum of its own; `sametoken limits list` shows all"
         )
+
+
+def set_maxima(here: Opened[Store], maxima: Mapping[str, int | None]) -> None:
+    """Set several limits at once, or with None unset them: all of them, or none if one is wrong."""
+    for name, maximum in maxima.items():
+        check_name(name)
+        if maximum is not None and not 0 <= maximum <= MAXIMUM_MAX:
+            raise Misconfigured(f"{maximum} is no maximum of {name}; use 0 to {MAXIMUM_MAX}")
+
+    def change(tx: Tx) -> None:
+        for name, maximum in maxima.items():
+            if maximum is None:
+                counters.unset_maximum(tx, name)
+            else:
+                counters.set_maximum(tx, name, maximum)
+
+    here.store.run(change)
 
 
 def limits(here: Opened[Reads]) -> list[Limit]:

@@ -92,6 +92,7 @@ def in_thread(node: Node) -> Iterator[None]:
 def _facing(settings: Settings, world: World) -> Iterator[Bound | Edges]:
     """Listen, in this process or in edges of their own, without an answer to anybody yet."""
     settings.check_bind()
+    settings.check_faults()
     listener = Listener(settings.host, settings.port, settings.tls_cert, settings.tls_key)
     bound = _bound(listener, settings.processes or 1, world)
     try:

@@ -14,7 +14,8 @@ from typing import Any
 from sametoken import faults
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.faults import Point
-from sametoken.server import request_log
+from sametoken.faults.board import Board
+from sametoken.server import development, request_log
 from sametoken.server.asgi import Application
 from sametoken.server.choices import Choices
 from sametoken.server.credentials import Credentials
@@ -23,6 +24,7 @@ from sametoken.server.pipeline import Pipeline
 from sametoken.server.pools import Pools
 from sametoken.server.probes import HEALTH, READY, Probes
 from sametoken.server.replies import Answer
+from sametoken.server.striking import Answering, Striker, shaped
 from sametoken.server.tally import Tally
 from sametoken.server.unproven import Spacing
 from sametoken.server.writing import Writer
@@ -33,7 +35,10 @@ _HEADERS = b"content-type: %b\r\nx-amzn-requestid: %b\r\n"
 
 
 class App:
-    """The endpoint of `turns`: it answers EC2's requests, and has ASGI applications for others."""
+    """The endpoint of `turns`: it answers EC2's requests, and has ASGI applications for others.
+
+    `board` has the faults that may strike requests; with None no fault ever does.
+    """
 
     def __init__(
         self,
@@ -43,15 +48,23 @@ class App:
         world: World,
         choices: Choices,
         in_work: Tally,
+        board: Board | None = None,
     ) -> None:
         self.store = store
         self._writer = writer
         self._world = world
         self._pools = Pools(world)
         self._spacing = Spacing(world)
-        self.pipeline = Pipeline(store, writer, credentials, world, choices, self._pools, in_work)
+        self.pipeline = Pipeline(
+            store, writer, credentials, world, choices, self._pools, in_work,
+            takes_faults=board is not None,
+        )  # fmt: skip
+        self.striker = None if board is None else Striker(self.pipeline, board, world)
+        self._answering: Answering = self.striker or self.pipeline
         self.probes = Probes(self._look)
         self._routes: dict[str, Application] = {HEALTH: self.probes, READY: self.probes}
+        # Answers at all paths of `development.PREFIX`.
+        self.control: Application = development.refuse
 
     async def _look(self) -> None:
         """Return if requests can be served: the database can be read, and the writer lives."""
@@ -66,14 +79,14 @@ class App:
 
     def route(self, path: str) -> Application | None:
         """Return the application at `path`; None if the path is EC2's, or nobody's."""
-        return self._routes.get(path)
+        return self.control if development.is_control(path) else self._routes.get(path)
 
     def answer(
         self, request: WireRequest, reply: Callable[[Answer], None]
     ) -> asyncio.Task[Any] | None:
         """Call `reply` with the answer at once, or return a task that does, unless cancelled."""
         began = self._world.monotonic()
-        said = self.pipeline.answer(Exchange(mint_uuid(self._world), request))
+        said = self._answering.answer(Exchange(mint_uuid(self._world), request))
         if isinstance(said, Exchange):
             reply(self._answered(said, began))
             return None
@@ -94,8 +107,11 @@ class App:
         after = 0.0
         if exchange.principal is None and found.code != "-":
             after = self._spacing.delay(len(known(exchange.wire).body))
-        return Answer(found.status, headers, found.body, after)
+        answer = Answer(found.status, headers, found.body, after)
+        return shaped(answer, exchange.strikes) if exchange.strikes else answer
 
     def close(self) -> None:
         """End the threads that read and prepare. Call it after the last request."""
+        if self.striker is not None:
+            self.striker.close()
         self._pools.close()

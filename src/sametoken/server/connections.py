@@ -33,7 +33,9 @@ class Member(Protocol):
 class Connections:
     """The open connections of one edge. For use in its event loop alone."""
 
-    def __init__(self, endpoint: Endpoint, bounds: Bounds, world: World, tally: Tally) -> None:
+    def __init__(
+        self, endpoint: Endpoint, bounds: Bounds, world: World, tally: Tally, mark: bytes = b""
+    ) -> None:
         self.endpoint = endpoint
         self.bounds = bounds
         self.world = world
@@ -44,6 +46,7 @@ class Connections:
         self._silent: dict[Member, float] = {}
         self._tally = tally
         self._one_ended = asyncio.Event()
+        self._mark = mark
         self._second = 0
         self._stamp = b""
 
@@ -108,7 +111,7 @@ class Connections:
         if int(now.timestamp()) != self._second:
             self._second = int(now.timestamp())
             date = format_datetime(now, usegmt=True).encode("ascii")
-            self._stamp = b"date: %b\r\nserver: sametoken\r\n" % date
+            self._stamp = b"date: %b\r\nserver: sametoken\r\n%b" % (date, self._mark)
         return self._stamp
 
     async def drain(self) -> None:

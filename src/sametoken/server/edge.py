@@ -77,7 +77,7 @@ def bind(listener: Listener, sharers: int = 1) -> Bound:
 class Edge:
     """An endpoint behind a listening socket. Serves once; make another edge to serve again.
 
-    `open` counts the connections of all edges of a node.
+    `open` counts the connections of all edges of a node. `mark` is a header line of every reply.
     """
 
     def __init__(
@@ -88,12 +88,14 @@ class Edge:
         *,
         world: World | None = None,
         open: Tally | None = None,
+        mark: bytes = b"",
     ) -> None:
         self._endpoint = endpoint
         self._bound = bound
         self._bounds = bounds
         self._world = world or RealWorld()
         self._open = open or alone()
+        self._mark = mark
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Answer requests until `stop` is set; then refuse new ones and finish those in flight.
@@ -103,7 +105,7 @@ class Edge:
         repeat it.
         """
         listening, tls = self._bound.socket, self._bound.tls
-        connections = Connections(self._endpoint, self._bounds, self._world, self._open)
+        connections = Connections(self._endpoint, self._bounds, self._world, self._open, self._mark)
         connect = partial(Connection, connections)
         try:
             async with AsyncExitStack() as ending:

@@ -12,6 +12,7 @@ from sametoken.ec2.protocol.signing import Signature
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.ec2.protocol.xml import CONTENT_TYPE, render_error
 from sametoken.errors import ServiceError
+from sametoken.faults.rules import Rule
 from sametoken.server import identity
 from sametoken.server.admission import Admitted
 from sametoken.server.credentials import Principal
@@ -38,7 +39,7 @@ class Exchange(NamedTuple):
 
     `principal` is set once the signature is proven, `admitted` once the parameters are valid. It is
     a named tuple because each stage makes another one: that costs half of what it does for a frozen
-    dataclass.
+    dataclass. `strikes` are the faults that struck it.
     """
 
     request_id: str
@@ -49,6 +50,7 @@ class Exchange(NamedTuple):
     admitted: Admitted | None = None
     executed: Executed | None = None
     reply: Reply | None = None
+    strikes: tuple[Rule, ...] = ()
 
     @property
     def action(self) -> str:

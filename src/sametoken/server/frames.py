@@ -35,6 +35,7 @@ class Ask(msgspec.Struct, array_like=True, tag="ask"):
     access: str = ""
     stand_in: str | None = None
     prepared: dict[str, Any] | None = None
+    full_zones: tuple[str, ...] = ()
 
 
 class GiveUp(msgspec.Struct, array_like=True, tag="give up"):
@@ -114,7 +115,7 @@ def ask_to_execute(number: int, until: float, admitted: Admitted) -> Ask:
     return Ask(
         number, until, "execute", request.account, request.region, request.action,
         dict(request.params), request.request_id, request.access_key_id, request.access,
-        admitted.stand_in, request.prepared,
+        admitted.stand_in, request.prepared, request.full_zones,
     )  # fmt: skip
 
 
@@ -122,7 +123,7 @@ def admitted_of(ask: Ask) -> Admitted:
     """Return the request that `ask_to_execute` was given."""
     request = Request(
         ask.account, ask.region, ask.action, ask.params, ask.request_id, ask.access_key_id,
-        ask.access, ask.prepared,
+        ask.access, ask.prepared, full_zones=ask.full_zones,
     )  # fmt: skip
     codec = ServiceModel.load("ec2").codec(ask.action)
     return Admitted(request, ACTIONS[ask.action], codec, ask.stand_in)

@@ -14,9 +14,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from sametoken.ec2 import rehearsals
 from sametoken.ec2.kit.actions import Read
@@ -27,7 +27,14 @@ from sametoken.ec2.protocol.query import Form, split_form
 from sametoken.ec2.protocol.signing import Signature, claimed_key, read_signature
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.errors import ServiceError, Transient
-from sametoken.server import admission, identity, invocations, other_services, request_log
+from sametoken.server import (
+    admission,
+    fault_header,
+    identity,
+    invocations,
+    other_services,
+    request_log,
+)
 from sametoken.server.admission import Admitted
 from sametoken.server.bounds import KIB
 from sametoken.server.brief import Brief
@@ -42,6 +49,7 @@ from sametoken.server.execution import (
 )
 from sametoken.server.pools import Pools
 from sametoken.server.seeding import Seeding
+from sametoken.server.stages import Stage, inserted
 from sametoken.server.tally import Tally
 from sametoken.server.writing import Writer
 from sametoken.store.port import Tx, WouldWait
@@ -57,18 +65,6 @@ REQUESTS_MAX = 256
 
 # A larger body is proven to be somebody's before it is parsed; parsing less takes under a ms.
 UNPROVEN_BYTES_MAX = 8 * KIB
-
-# Returns an exchange with more fields set, or raises the refusal. A step that has to wait for
-# another thread returns an awaitable, and only for those requests that do wait.
-Step: TypeAlias = Callable[[Exchange], Exchange | Awaitable[Exchange]]
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A step of every request, and the name by which another stage is put before it."""
-
-    name: str
-    step: Step
 
 
 class Pipeline:
@@ -86,6 +82,8 @@ class Pipeline:
         choices: Choices,
         pools: Pools,
         tally: Tally,
+        *,
+        takes_faults: bool = False,
     ) -> None:
         self._store = store
         self._writer = writer
@@ -96,6 +94,8 @@ class Pipeline:
         self._seeding = Seeding(store, writer, pools)
         self._brief = Brief()
         self._tally = tally
+        # Whether a request may name a fault that is to strike it.
+        self._takes_faults = takes_faults
         # Load both now: the first request would wait a fifth of a second for it.
         self._ec2, self._sts = ServiceModel.load("ec2"), ServiceModel.load("sts")
         self._in_work: set[asyncio.Task[Exchange]] = set()
@@ -120,21 +120,20 @@ class Pipeline:
 
     def insert(self, stage: Stage, *, before: str) -> None:
         """Have `stage` run just before the one named `before`, for every request from now on."""
-        names = [one.name for one in self.stages]
-        if before not in names:
-            raise ValueError(f"no such stage: {before}; there are {', '.join(names)}")
-        at = names.index(before)
-        self.stages = (*self.stages[:at], stage, *self.stages[at:])
+        self.stages = inserted(self.stages, stage, before=before)
 
-    def answer(self, exchange: Exchange) -> Exchange | asyncio.Task[Exchange]:
+    def answer(
+        self, exchange: Exchange, stages: tuple[Stage, ...] | None = None
+    ) -> Exchange | asyncio.Task[Exchange]:
         """Return the exchange with its reply: a result, a refusal, 503 or 500.
 
         If a stage has to wait for another thread, it is a task that returns it. To cancel the task
         gives the request up: what has begun in another thread goes on, what has not never will.
+        `stages` are for this request alone.
         """
         if self._tally.total() >= REQUESTS_MAX:
             return exchange.refused(refusals.request_limit_exceeded())
-        said = self._advance(exchange, iter(self.stages))
+        said = self._advance(exchange, iter(self.stages if stages is None else stages))
         if isinstance(said, Exchange):
             return said
         task = asyncio.get_running_loop().create_task(said)
@@ -187,7 +186,10 @@ class Pipeline:
     # The stages, in their order.
 
     def _refuse_others(self, exchange: Exchange) -> Exchange:
-        reply = other_services.refusal_of(known(exchange.wire), exchange.request_id)
+        wire = known(exchange.wire)
+        if wire.has(fault_header.HEADER_BYTES) and not self._takes_faults:
+            raise fault_header.not_here()
+        reply = other_services.refusal_of(wire, exchange.request_id)
         return exchange if reply is None else exchange._replace(reply=reply)
 
     def _check_path(self, exchange: Exchange) -> Exchange:

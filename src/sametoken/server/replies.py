@@ -8,22 +8,31 @@ connection that ends without a reply, but not after a head whose body is missing
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from http import HTTPStatus
 
 from sametoken.server.bounds import Refusal
 
 
+class Part(Enum):
+    """The part of a reply that its caller gets before the connection ends, if a fault cuts it."""
+
+    NOTHING = auto()
+    HEAD = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole reply. `headers` are lines, each with its end; the edge adds those on framing.
+    """A reply. `headers` are lines, each with its end; the edge adds those on framing.
 
-    It is sent `after` so many seconds.
+    It is sent `after` so many seconds; whole, unless a fault leaves only `part` of it.
     """
 
     status: int
     headers: bytes
     body: bytes
     after: float = 0.0
+    part: Part | None = None
 
 
 def status_line(status: int) -> bytes:

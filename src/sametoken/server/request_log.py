@@ -17,7 +17,7 @@ def write_line(exchange: Exchange, seconds: float) -> None:
     executed, reply = exchange.executed, known(exchange.reply)
     differing = executed.differing if executed is not None else ()
     log.info(
-        "%s outcome=%s status=%d code=%s ms=%.1f request=%s%s",
+        "%s outcome=%s status=%d code=%s ms=%.1f request=%s%s%s",
         _asked(exchange),
         executed.attempt if executed is not None else "refused",
         reply.status,
@@ -25,6 +25,9 @@ def write_line(exchange: Exchange, seconds: float) -> None:
         seconds * 1000,
         exchange.request_id,
         f" differs={','.join(differing)}" if differing else "",
+        f" fault={_plain(','.join(one.name for one in exchange.strikes))}"
+        if exchange.strikes
+        else "",
     )
 
 

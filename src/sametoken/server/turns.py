@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.server.asgi import CONTINUE, Application, Call, scope_of
-from sametoken.server.replies import Answer, parted, whole
+from sametoken.server.replies import Answer, Part, parted, whole
 
 log = logging.getLogger(__name__)
 
@@ -228,6 +228,9 @@ class Turns:
     def _send(self, asked: Asked, answer: Answer) -> None:
         if not self._due or self._due[0] is not asked:
             return  # given up while it waited
+        if answer.part is not None:
+            self._cut(answer)
+            return
         keeps, to_head = self.keeps(), asked.method == "HEAD"
         size = 0 if to_head else len(answer.body)
         if size > LARGE_BYTES:
@@ -238,6 +241,12 @@ class Turns:
         else:
             self.write(whole(answer, self.stamp(), keeps=keeps, to_head=to_head))
         self.finish(keeps=keeps)
+
+    def _cut(self, answer: Answer) -> None:
+        """Send a part of a reply, and end the connection: a fault on purpose."""
+        if answer.part is Part.HEAD:
+            self.write(whole(answer, self.stamp(), keeps=False, to_head=True))
+        self.finish(keeps=False)
 
     # Needs of a reply, here and in `asgi`
 

@@ -47,6 +47,12 @@ _INSERT = sa.insert(MACHINE)
 _FORGET = sa.delete(MACHINE).where(
     MACHINE.c.instance.in_(sa.bindparam("instances", expanding=True))
 )
+# A machine that no generation may make. Such rows are of use to calls that are under way.
+_REFUSING = 2**31 - 1
+_REFUSED = timedelta(hours=1)
+_FORGET_REFUSED = sa.delete(MACHINE).where(
+    MACHINE.c.generation == _REFUSING, MACHINE.c.ready_at <= sa.bindparam("before")
+)
 _BOOTS = sa.select(MACHINE.c.boots).where(MACHINE.c.instance == sa.bindparam("m_instance"))
 
 _NOT_ABSENT = sa.select(MACHINE.c.instance).where(
@@ -158,6 +164,13 @@ def forget(tx: Tx, instances: Sequence[str]) -> None:
     """Remove what is remembered of instances whose tombstones are swept."""
     if instances:
         tx.execute(_FORGET, {"instances": list(instances)})
+
+
+def refuse_all(tx: Tx, instances: Sequence[str]) -> None:
+    """Refuse whoever still calls for these instances, which are gone and had no time to end."""
+    tx.execute(_FORGET_REFUSED, {"before": tx.now - _REFUSED})
+    refused = [_Machine(id, _REFUSING, ABSENT, tx.now, 0) for id in instances]
+    _write(tx, refused, _INSERT, "")
 
 
 def powered(tx: Tx, instances: Sequence[str]) -> set[str]:

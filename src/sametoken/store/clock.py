@@ -1,4 +1,4 @@
-"""The store's clock: the only source of every persisted time. It neither moves back nor stands.
+"""The store's clock: the only source of every persisted time. It never moves back.
 
 A host's clock may be skewed, set back, or ahead for a while; leases, retention and due times must
 not be affected. So the clock is a row. It holds an offset that an operator (or a test) may advance,
@@ -8,6 +8,9 @@ While the host's clock is behind the mark, each process counts on by its monoton
 The row also counts the time that has *passed*: as far as a process saw it pass, or an operator said
 so. The clock may move on without that, when its host's clock jumps or while nothing runs; `leaps`
 keeps what such a leap would make expire.
+
+An operator may freeze it, and let it go on from there. `switched` of the row counts both: what a
+process counted on by its monotonic clock before such a switch is void after it.
 
 On SQLite, where one connection writes, each transaction raises the mark. On PostgreSQL, where many
 write, they would queue for that row, so `Pace` raises it between transactions instead.
@@ -35,7 +38,8 @@ metadata = sa.MetaData()
 
 # CLOCK has a single row, id 1. `offset_us` is added to the database host's clock; `high_us` is the
 # latest moment that a writing transaction was given. `passed_us` is what that moment would be if
-# the clock had never leapt; 0 until the first transaction. `leapt_us` is for `leaps`.
+# the clock had never leapt; 0 until the first transaction. `leapt_us` is for `leaps`. `switched`
+# counts how often the clock was stopped or set going again: while it is odd, the clock stands.
 CLOCK = sa.Table(
     "store_clock",
     metadata,
@@ -44,6 +48,7 @@ CLOCK = sa.Table(
     sa.Column("high_us", sa.BigInteger, nullable=False),
     sa.Column("passed_us", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("leapt_us", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("switched", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 
@@ -53,35 +58,55 @@ def _greater(one: sa.ColumnElement[int], other: sa.ColumnElement[int]) -> sa.Col
 
 
 _CREATE = sa.insert(CLOCK)
-_READ = sa.select(CLOCK.c.offset_us, CLOCK.c.high_us, CLOCK.c.passed_us)
+_ROW = (CLOCK.c.offset_us, CLOCK.c.high_us, CLOCK.c.passed_us, CLOCK.c.switched)
+_READ = sa.select(*_ROW)
+_STANDS = CLOCK.c.switched % 2 == 1
+# A process's own counts are of the time since the switch that it knows.
+_KNOWN = CLOCK.c.switched == sa.bindparam("known")
 # Used on SQLite only: its `max` of several values is `greatest` on other databases.
 _WALL = CLOCK.c.offset_us + sa.bindparam("wall")
 _TICK = (
     sa.update(CLOCK)
     .values(
-        high_us=sa.func.max(CLOCK.c.high_us, _WALL, sa.bindparam("own")),
+        high_us=sa.case(
+            (_STANDS, CLOCK.c.high_us),
+            (_KNOWN, sa.func.max(CLOCK.c.high_us, _WALL, sa.bindparam("own"))),
+            else_=sa.func.max(CLOCK.c.high_us, _WALL),
+        ),
         passed_us=sa.case(
+            (_STANDS, CLOCK.c.passed_us),
             (CLOCK.c.passed_us == 0, sa.func.max(CLOCK.c.high_us, _WALL)),
-            else_=sa.func.max(CLOCK.c.passed_us, sa.bindparam("own_passed")),
+            (_KNOWN, sa.func.max(CLOCK.c.passed_us, sa.bindparam("own_passed"))),
+            else_=CLOCK.c.passed_us,
         ),
     )
-    .returning(CLOCK.c.offset_us, CLOCK.c.high_us, CLOCK.c.passed_us)
+    .returning(*_ROW)
 )
-_ADVANCE = (
+_ADVANCE = sa.update(CLOCK).values(
+    offset_us=CLOCK.c.offset_us + sa.bindparam("by"),
+    high_us=_greater(CLOCK.c.high_us, sa.bindparam("now")) + sa.bindparam("by"),
+    passed_us=_greater(CLOCK.c.passed_us, sa.bindparam("passed")) + sa.bindparam("by"),
+)
+_FREEZE = (
     sa.update(CLOCK)
+    .where(sa.not_(_STANDS))
     .values(
-        offset_us=CLOCK.c.offset_us + sa.bindparam("by"),
-        high_us=_greater(CLOCK.c.high_us, sa.bindparam("now")) + sa.bindparam("by"),
-        passed_us=_greater(CLOCK.c.passed_us, sa.bindparam("passed")) + sa.bindparam("by"),
+        high_us=_greater(CLOCK.c.high_us, sa.bindparam("now")),
+        passed_us=_greater(CLOCK.c.passed_us, sa.bindparam("passed")),
+        switched=CLOCK.c.switched + 1,
     )
-    .where(CLOCK.c.offset_us + sa.bindparam("by") <= sa.bindparam("most"))
+)
+_RESUME = (
+    sa.update(CLOCK)
+    .where(_STANDS)
+    .values(offset_us=CLOCK.c.high_us - sa.bindparam("host"), switched=CLOCK.c.switched + 1)
 )
 
 # Written as text, so that it can be sent in one round trip with BEGIN. The server's start tells it
 # from every other server.
 READ_WITH_HOST = (
     "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, offset_us, high_us,"
-    " passed_us, (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint"
+    " passed_us, switched, (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint"
     " FROM store_clock"
 )
 _RAISE_MARK = (
@@ -90,7 +115,7 @@ _RAISE_MARK = (
         high_us=sa.bindparam("moment"),
         passed_us=_greater(CLOCK.c.passed_us, sa.bindparam("passed")),
     )
-    .where(CLOCK.c.high_us < sa.bindparam("moment"))
+    .where(CLOCK.c.high_us < sa.bindparam("moment"), _KNOWN)
 )
 # Raise the mark once a second: that costs nothing, and every lease and retention is longer.
 MARK_US = 1_000_000
@@ -128,26 +153,28 @@ def tick(connection: sa.Connection, pace: Pace) -> Reading:
     """Return the moment of a writing transaction; no later one will get an earlier moment."""
     host_us, own = pace.host_us(), pace.goes_on()
     values = {"wall": host_us, "own": own.moment_us, "own_passed": own.passed_us}
-    offset_us, high_us, passed_us = connection.execute(_TICK, values).one()
-    pace.read(host_us, offset_us, high_us, passed_us)
+    row = connection.execute(_TICK, values | {"known": pace.switched}).one()
+    pace.read(host_us, *row)
     pace.tell()
-    return _reading(Count(high_us, passed_us))
+    return _reading(Count(row.high_us, row.passed_us))
 
 
 def host_moment(row: Sequence[int]) -> datetime:
     """Return the moment for one who sees the clock once; `row` is what `READ_WITH_HOST` returns."""
-    host_us, offset_us, high_us = row[:3]
-    return from_microseconds(max(host_us + offset_us, high_us))
+    host_us, offset_us, high_us, _, switched = row[:5]
+    return from_microseconds(high_us if _is_odd(switched) else max(host_us + offset_us, high_us))
 
 
 def ahead_of_host(tx: Tx) -> timedelta:
     """Return how far the transaction's moment is ahead of what its host's clock says."""
+    return tx.now - from_microseconds(_host_us(tx) + tx.execute(_READ).one().offset_us)
+
+
+def _host_us(tx: Tx) -> int:
     if tx.connection.dialect.name == POSTGRESQL:
-        host_us, offset_us = tx.connection.exec_driver_sql(READ_WITH_HOST).one()[:2]
-    else:
-        host_us = to_microseconds(tx.world.now())
-        offset_us = tx.execute(_READ).one()[0]
-    return tx.now - from_microseconds(host_us + offset_us)
+        host_us: int = tx.connection.exec_driver_sql(READ_WITH_HOST).one()[0]
+        return host_us
+    return to_microseconds(tx.world.now())
 
 
 def advance(tx: Tx, by: timedelta) -> None:
@@ -156,18 +183,48 @@ def advance(tx: Tx, by: timedelta) -> None:
 
     Raises `Misconfigured` when all advances together would exceed `ADVANCE_MAX`.
     """
-    assert by >= timedelta(0), "the store's clock never moves back"
+    check_advance(tx, by)
     values = {
         "by": by // _MICROSECOND,
-        "most": ADVANCE_MAX // _MICROSECOND,
         "now": to_microseconds(tx.now),
         "passed": to_microseconds(tx.now - tx.leapt),
     }
-    if by > ADVANCE_MAX or tx.connection.execute(_ADVANCE, values).rowcount == 0:
+    tx.execute(_ADVANCE, values)
+
+
+def check_advance(tx: Tx, by: timedelta) -> None:
+    """Raise `Misconfigured` unless the clock can be advanced by that much."""
+    assert by >= timedelta(0), "the store's clock never moves back"
+    offset = timedelta(microseconds=tx.execute(_READ).one().offset_us)
+    if by > ADVANCE_MAX or offset + by > ADVANCE_MAX:
         raise Misconfigured(
             f"the store's clock cannot be advanced by {by}: {ADVANCE_MAX.days} days ahead, in "
             "all, is the most. Start with a new database."
         )
+
+
+def stands(tx: Tx) -> bool:
+    """Tell whether the clock is frozen."""
+    return _is_odd(tx.execute(_READ).one().switched)
+
+
+def freeze(tx: Tx) -> None:
+    """Have the clock stand at this transaction's moment; nothing if it stands already.
+
+    On PostgreSQL a transaction of another node that runs meanwhile may have a moment that is later
+    by as long as both run together.
+    """
+    passed = to_microseconds(tx.now - tx.leapt)
+    tx.execute(_FREEZE, {"now": to_microseconds(tx.now), "passed": passed})
+
+
+def resume(tx: Tx) -> None:
+    """Let the clock go on from where it stands, as if the time since had never been."""
+    tx.execute(_RESUME, {"host": _host_us(tx)})
+
+
+def _is_odd(switched: int) -> bool:
+    return switched % 2 == 1
 
 
 class Count(NamedTuple):
@@ -198,6 +255,9 @@ class Pace:
         self._lock = threading.Lock()
         # By how much both counts are ahead of the monotonic clock; 0 while nothing is known.
         self._lead = Count(0, 0)
+        # The switches that this process knows of, and the counts at which the clock stands since.
+        self.switched = 0
+        self._standing: Count | None = None
         self._mark_us = 0
         self._ahead_us = 0
         self._told_at: float | None = None
@@ -207,6 +267,8 @@ class Pace:
 
     def goes_on(self) -> Count:
         """Return the counts of now, as far as this process knows."""
+        if self._standing is not None:
+            return self._standing
         elapsed_us = self._elapsed_us()
         moment_us, passed_us = self._lead
         return Count(
@@ -216,9 +278,24 @@ class Pace:
     def _elapsed_us(self) -> int:
         return round(self.world.monotonic() * 1e6)
 
-    def read(self, host_us: int, offset_us: int, high_us: int, passed_us: int) -> Reading:
+    def read(
+        self, host_us: int, offset_us: int, high_us: int, passed_us: int, switched: int
+    ) -> Reading:
         """Return the moment of a transaction that reads the clock's row so."""
         with self._lock:
+            if switched > self.switched:
+                self.switched, self._lead, self._mark_us = switched, Count(0, 0), high_us
+                self._standing = Count(high_us, passed_us) if _is_odd(switched) else None
+            if self._standing is not None:
+                self._ahead_us = 0
+                # Advances move it on.
+                self._standing = Count(
+                    max(self._standing.moment_us, high_us), max(self._standing.passed_us, passed_us)
+                )
+                return _reading(self._standing)
+            if switched < self.switched:
+                # A snapshot of before the switch, which is still being read.
+                return _reading(Count(high_us, passed_us or high_us))
             elapsed_us = self._elapsed_us()
             self._mark_us = max(self._mark_us, high_us)
             moment_us = max(host_us + offset_us, high_us)
@@ -232,7 +309,7 @@ class Pace:
 
     def moment(self, row: Sequence[int]) -> Reading:
         """Return a transaction's moment on PostgreSQL; `READ_WITH_HOST` returned `row` to it."""
-        return self.read(self.host_us() if self._is_host else row[0], *row[1:4])
+        return self.read(self.host_us() if self._is_host else row[0], *row[1:5])
 
     def keep(self, connection: sa.Connection, *, at_once: bool = False) -> None:
         """Raise the mark if it is due (`at_once`: if it is behind at all).
@@ -245,7 +322,7 @@ class Pace:
                 return
             self._mark_us = now.moment_us
         try:
-            values = {"moment": now.moment_us, "passed": now.passed_us}
+            values = {"moment": now.moment_us, "passed": now.passed_us, "known": self.switched}
             raised = connection.execute(_RAISE_MARK, values).rowcount
             assert raised <= 1, "the clock has one row"
         except sa.exc.SQLAlchemyError:

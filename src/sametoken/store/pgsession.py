@@ -93,7 +93,7 @@ class PostgresqlSession:
             raise _error("BEGIN", "a transaction was left open")
         moment = self._pace.moment(read)
         near = mint_neighbourhood(self._world)
-        self.life = read[4]
+        self.life = read[5]
         return Tx(
             connection, moment.now, self._world, moment.leapt,
             near=near, cache=self._cache, checks=[],

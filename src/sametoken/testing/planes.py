@@ -18,7 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sametoken.control.mounting import mount
 from sametoken.operate import accounts, clients, holdings, tokens
+from sametoken.operate.asking import ask
 from sametoken.operate.holdings import Holdings
 from sametoken.operate.opened import Opened
 from sametoken.operate.opening import writing
@@ -27,6 +29,8 @@ from sametoken.operate.tokens import Story
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import Settings, database_of
 from sametoken.store.port import Store
+from sametoken.testing.clock import Clock
+from sametoken.testing.faults import Faults
 from sametoken.testing.holding import wrongs
 from sametoken.testing.limits import Limits
 from sametoken.testing.server_process import ServerProcess
@@ -58,6 +62,10 @@ class Plane:
         chosen = name or f"test-{next(self._numbers)}"
         made = accounts.create(self.here, chosen, access="full", access_key_id=None, secret=None)
         return Account(self, *made, region)
+
+    def clock(self) -> Clock:
+        """The clock of all accounts, for a block: `with plane.clock() as clock: …`."""
+        return Clock(self.here)
 
     def kill(self) -> None:
         """Kill the server (SIGKILL), as a crash does. Only of a plane `beside`; then `start`."""
@@ -126,9 +134,17 @@ class Account:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         return {**kept, **self.variables}
 
+    def faults(self) -> Faults:
+        """Faults that strike the account, for a block: `with account.faults() as faults: …`."""
+        return Faults(self.plane.here, self.id)
+
     def limits(self) -> Limits:
         """Limits that hold for a block: `with account.limits() as limits: …`."""
         return Limits(self.plane.here, self.id, self.region)
+
+    def reset(self) -> None:
+        """Remove all that was made in the account, tokens too; keys and limits stay."""
+        ask(self.plane.here, "POST", "/reset", {"account": self.id})
 
     def story(self, client_token: str) -> Sequence[Story]:
         """Tell what became of a token of the account, for each action and Region it was used in.
@@ -176,9 +192,11 @@ def running(*, boot_seconds: float = 0.0) -> Iterator[Plane]:
     with tempfile.TemporaryDirectory(prefix="sametoken-") as folder:
         simulation = SimulationSettings(boot_seconds=boot_seconds, halt_seconds=0.0)
         database = database_of(Path(folder) / "plane.db")
-        settings = Settings(database, port=0, simulation=simulation)
-        with registered_node(settings, RealWorld()) as node, in_thread(node):
-            yield Plane(node.url, Opened(database, node.store))
+        settings = Settings(database, port=0, dev=True, simulation=simulation)
+        with registered_node(settings, RealWorld()) as node:
+            mount(node)
+            with in_thread(node):
+                yield Plane(node.url, Opened(database, node.store))
 
 
 @contextmanager
@@ -189,7 +207,7 @@ def beside(*, boot_seconds: float = 0.0) -> Iterator[Plane]:
     """
     with tempfile.TemporaryDirectory(prefix="sametoken-") as folder:
         database = database_of(Path(folder) / "plane.db")
-        options = ["--database", database.url, "--boot-seconds", str(boot_seconds)]
+        options = ["--dev", "--database", database.url, "--boot-seconds", str(boot_seconds)]
         process = ServerProcess(options, Path(folder) / "log")
         url = process.start()
         try:

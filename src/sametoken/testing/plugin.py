@@ -14,13 +14,18 @@ import pytest
 
 if TYPE_CHECKING:
     from sametoken.operate.tokens import Story
+    from sametoken.testing.clock import Clock
+    from sametoken.testing.faults import Faults
     from sametoken.testing.limits import Limits
     from sametoken.testing.planes import Account, Plane
 
 
 # Members of pytest's own, of which there is no public form. Without them all is slower, and right.
 _OF_THE_HOOK = ("_must_rewrite", "_marked_for_rewrite_cache")
-_MARKER = "sametoken(region): the Region of this test's account, us-east-1 if none is given"
+_MARKER = (
+    "sametoken(region, faults): the Region of this test's account, and the faults that strike it, "
+    "a ready scenario's name or a list of rules"
+)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -50,10 +55,16 @@ def sametoken_plane() -> Iterator[Plane]:
 
 
 @pytest.fixture
-def sametoken(sametoken_plane: Plane, request: pytest.FixtureRequest) -> Account:
+def sametoken(sametoken_plane: Plane, request: pytest.FixtureRequest) -> Iterator[Account]:
     """An account of this test's own, with nothing in it: `sametoken.client("ec2")`."""
     marker = request.node.get_closest_marker("sametoken")
-    return sametoken_plane.account(**({} if marker is None else marker.kwargs))
+    asked = {} if marker is None else dict(marker.kwargs)
+    struck = asked.pop("faults", ())
+    account = sametoken_plane.account(**asked)
+    with account.faults() as faults:
+        for one in [struck] if isinstance(struck, str) else struck:
+            faults.scenario(one) if isinstance(one, str) else faults.add(**one)
+        yield account
 
 
 @pytest.fixture
@@ -79,6 +90,20 @@ def sametoken_environment(sametoken: Account, monkeypatch: pytest.MonkeyPatch) -
 def story(sametoken: Account) -> Callable[[str], Sequence[Story]]:
     """Tell what became of a token: `story("order-17")`, a story for each action and Region."""
     return sametoken.story
+
+
+@pytest.fixture
+def faults(sametoken: Account) -> Iterator[Faults]:
+    """Misbehave for this test alone: `faults.add("lose-reply", action="RunInstances", times=1)`."""
+    with sametoken.faults() as added:
+        yield added
+
+
+@pytest.fixture
+def clock(sametoken_plane: Plane) -> Iterator[Clock]:
+    """Freeze the plane's clock, move it on: `clock.advance("25h")`. It goes on after the test."""
+    with sametoken_plane.clock() as running:
+        yield running
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ class ServerProcess:
         assert self._process is None, "one process at a time"
         with self.log.open("a") as log:
             process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-m", "sametoken", "serve", "--end-with-input", "--processes", "0",
+                [sys.executable, "-m", "sametoken", "serve", "--end-with-input",
                  "--port", str(port), *self._options],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip

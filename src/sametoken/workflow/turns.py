@@ -98,6 +98,14 @@ _NEXT_UNLEASED = (
 _NEXT_RELEASED = sa.select(sa.func.min(WORK.c.lease_until)).where(
     WORK.c.due_at <= sa.bindparam("now"), WORK.c.lease_until.is_not(None)
 )
+# `_WAITING` has what is due and not done, leased or not; `_LATER` is the next moment after that.
+_WAITING = (
+    sa.select(WORK.c.instance)
+    .where(WORK.c.due_at <= sa.bindparam("now"))
+    .order_by(WORK.c.due_at)
+    .limit(sa.bindparam("limit"))
+)
+_LATER = sa.select(sa.func.min(WORK.c.due_at)).where(WORK.c.due_at > sa.bindparam("now"))
 
 
 def is_due(tx: Tx) -> bool:
@@ -112,6 +120,18 @@ def next_due(tx: Tx) -> datetime | None:
         tx.execute(_NEXT_RELEASED, {"now": tx.now}).scalar(),
     ]
     return min((moment for moment in moments if moment is not None), default=None)
+
+
+def waiting(tx: Tx, limit: int) -> list[str]:
+    """List instances whose work is due and not done, at most so many; an owner may be at it."""
+    found = tx.execute(_WAITING, {"now": tx.now, "limit": limit})
+    return [row.instance for row in found]
+
+
+def due_later(tx: Tx) -> datetime | None:
+    """Return when the next work falls due that is not due yet; None if there is none."""
+    found: datetime | None = tx.execute(_LATER, {"now": tx.now}).scalar()
+    return found
 
 
 def lease(tx: Tx, limit: int, after: str = "") -> list[Work]:

@@ -53,7 +53,7 @@ def _build(tx: Tx, request: Request, parents: Parents) -> Document:
     params = request.params
     zone, kind, count = zone_of(tx, request), params["InstanceType"], params["InstanceCount"]
     name = counters.capacity_name(zone, kind)
-    if counters.free(tx, request.place, [name])[name] < count:
+    if zone in request.full_zones or counters.free(tx, request.place, [name])[name] < count:
         raise insufficient_capacity(kind, zone, [])
     counters.debit(tx, request.place, {name: count})
     document: Document = {

@@ -128,7 +128,7 @@ def _start(tx: Tx, request: Request, row: Row) -> Row:
         )
     if usable.only and not reserved:
         raise reserved_capacity.exceeded()
-    if not reserved and free[held["capacity"]] < 1:
+    if not reserved and (free[held["capacity"]] < 1 or row.zone in request.full_zones):
         raise insufficient_capacity(kind.name, row.zone, [])
     work.redirect(tx, row.id, "start", instance_type=kind.name)
     row = instances.set_private(tx, row, held=held, **kept_moment("launched", tx.now))

@@ -262,6 +262,9 @@ def _choose_zone(tx: Tx, request: Request, choice: _Choice, usable: Usable) -> t
     free = counters.free(tx, request.place, choice.counters)
     for zone, name in names.items():
         free[name] = usable.room(zone) + (0 if usable.only else free[name])
+    for zone in request.full_zones:
+        if zone in names:
+            free[names[zone]] = usable.room(zone)
     allowed = free[vcpus] // instance_type.vcpus
     if allowed < least:
         raise ServiceError(
@@ -288,7 +291,8 @@ def _zones_with(tx: Tx, request: Request, instance_type: str, least: int) -> lis
     zones = [one.name for one in geography.zones_of(request.region)]
     names = {zone: counters.capacity_name(zone, instance_type) for zone in zones}
     free = counters.free(tx, request.place, list(names.values()))
-    return [zone for zone, name in names.items() if free[name] >= least]
+    full = request.full_zones
+    return [zone for zone, name in names.items() if free[name] >= least and zone not in full]
 
 
 def _lay_out(

@@ -40,13 +40,15 @@ def wishes(
             continue
         name = str(one["Name"])
         path = paths.get(name, "").replace("[]", "")
+        # A member that is empty follows from no row.
+        path, below = kind.through.get(path, (path, "")) if "" not in values else (path, "")
         if path in columns:
             found.append(Wish(columns[path], tuple(values)))
         elif path in kind.traits and "" not in values:
             # A member that is empty is no trait.
-            found.append(Wish(By.TRAIT, tuple(values), path))
+            found.append(Wish(By.TRAIT, tuple(values), path, below))
         elif path in parents:
-            found.append(Wish(By.PARENT, tuple(values)))
+            found.append(Wish(By.PARENT, tuple(values), below=below))
         elif name not in paths and (name == TAG_KEY or name.startswith(TAG_PREFIX)):
             found.append(Wish(By.TRAIT, tuple(values), name))
     return found

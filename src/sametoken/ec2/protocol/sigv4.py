@@ -150,6 +150,14 @@ def signature_in_query(
     return _signature(request, query, stated, fields.get("X-Amz-Content-Sha256"))
 
 
+def signed_headers(request: WireRequest) -> frozenset[str]:
+    """Return the headers that the request's Authorization header signs; none if it has none."""
+    authorization = request.only("authorization")
+    if authorization is None or not authorization.startswith(ALGORITHM):
+        return frozenset()
+    return frozenset(_header_names(_authorization_fields(authorization)["SignedHeaders"]))
+
+
 def query_pairs(query: bytes) -> list[QueryPair]:
     """Decode the names and values of a query string, exactly as those of a form.
 

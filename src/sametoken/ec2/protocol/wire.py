@@ -55,6 +55,10 @@ class WireRequest:
         """Return every value of the header `name` (lower case), in wire order."""
         return self._by_name.get(name.encode(), [])
 
+    def has(self, name: bytes) -> bool:
+        """Return whether the header `name` (lower case) was sent."""
+        return name in self._by_name
+
     def last(self, name: str) -> str | None:
         """Return the value of the header `name` that was sent last, None without it."""
         values = self.values(name)

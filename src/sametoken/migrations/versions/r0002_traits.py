@@ -20,13 +20,11 @@ depends_on = None
 _TRAITS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "instance": {
         "SubnetId": ("SubnetId",),
-        "VpcId": ("VpcId",),
         "SecurityGroups.GroupId": ("SecurityGroups.GroupId",),
         "ReservationId": ("private.ReservationId",),
         "Placement.GroupName": ("Placement.GroupName",),
     },
     "network-interface": {
-        "VpcId": ("VpcId",),
         "Attachment.InstanceId": ("Attachment.InstanceId", "private.Detached.InstanceId"),
     },
     "natgateway": {"SubnetId": ("SubnetId",), "VpcId": ("VpcId",)},

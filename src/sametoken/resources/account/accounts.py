@@ -120,8 +120,7 @@ def create(
             raise Misconfigured(f"{text!r} is no name; use 1 to {most} characters")
     if tx.execute(_KEY_EXISTS, {"key": access_key_id}).first():
         raise Misconfigured(f"the access key {access_key_id} exists already; choose another id")
-    found = tx.execute(_ID_OF, {"named": name}).first()
-    account: str = _next_account(tx, name) if found is None else found.id
+    account = find_account(tx, name) or _next_account(tx, name)
     tx.execute(
         _ADD_KEY,
         {
@@ -142,6 +141,12 @@ def _next_account(tx: Tx, name: str) -> str:
     values = {"id": account, "name": name, "signature_v2": True, "created_at": tx.now}
     tx.execute(_ADD_ACCOUNT, values)
     return account
+
+
+def find_account(tx: Tx, name: str) -> str | None:
+    """Find the id of the account called `name`; None if there is none."""
+    found: str | None = tx.execute(_ID_OF, {"named": name}).scalar()
+    return found
 
 
 def allow_signature_v2(tx: Tx, name: str, allowed: bool) -> bool:

@@ -60,11 +60,11 @@ INSTANCE = Kind(
     lingers=timedelta(hours=1),
     traits={
         "SubnetId": ("SubnetId",),
-        "VpcId": ("VpcId",),
         "SecurityGroups.GroupId": ("SecurityGroups.GroupId",),
         "ReservationId": ("private.ReservationId",),
         "Placement.GroupName": ("Placement.GroupName",),
     },
+    through={"VpcId": ("SubnetId", "subnet")},
 )
 
 

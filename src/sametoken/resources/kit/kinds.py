@@ -88,7 +88,9 @@ class Kind:
 
     `traits` are members by which callers narrow a listing, each a path in EC2's form, with the
     paths in the document where its values are stored: all that the form ever shows, or more. A new
-    one needs a revision that writes it for the rows that are there (`traits.TRAIT`).
+    one needs a revision that writes it for the rows that are there (`traits.TRAIT`). `through` are
+    members that follow from another one, such as a VPC's id from a subnet's: from the one's path to
+    the other's, and the kind of the row that this names, which stands under the wanted row.
 
     A living row protects the rows it stands under: `endings.end` refuses to end its parent.
     `goes_with` declares the opposite: kinds of parents whose end ends this row as well, each with a
@@ -115,6 +117,7 @@ class Kind:
     quota: Quota | None = None
     part_quotas: Mapping[str, Quota] = field(default_factory=dict)
     traits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    through: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     goes_with: Mapping[str, Callable[[Any, Any], bool]] = field(default_factory=dict)
     outlives: frozenset[str] = frozenset()
     in_use: str = "The {noun} '{id}' has dependencies and cannot be deleted."

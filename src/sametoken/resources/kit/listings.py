@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from itertools import islice
@@ -53,11 +53,15 @@ class By(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Rows that have one of `values`. `name` is a trait's."""
+    """Rows that have one of `values`. `name` is a trait's.
+
+    With `below` they have one of the rows of that kind under the rows whose ids are `values`.
+    """
 
     by: By
     values: tuple[str, ...]
     name: str = ""
+    below: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ def walk(
     Each piece is read when it is asked for: the first has `at_once` rows, each later one up to
     twice as many as the one before. Rows that do not meet one of the `wishes` may be left out.
     """
+    wishes = [_reached(tx, wish) if wish.below else wish for wish in wishes]
     if not all(wish.values for wish in wishes):
         return
     values: dict[str, Any] = {"account": account, "region": region, "kind": kind.name}
@@ -116,6 +121,12 @@ def walk(
     share = -(-size // len(sought))
     found = [_pieces(tx, look, form, values | one, after, share) for one in sought]
     yield from found[0] if len(found) == 1 else _merged(found, size)
+
+
+def _reached(tx: Tx, wish: Wish) -> Wish:
+    """Return the wish for the rows below those that are wished for."""
+    found = tx.execute(BELOW, {"parents": list(wish.values), "below": wish.below})
+    return replace(wish, values=tuple(row.child for row in found), below="")
 
 
 def _of_ids(
@@ -227,6 +238,14 @@ _TRAITS_OF_PLACE = (
     TRAIT.c.account == sa.bindparam("account"),
     TRAIT.c.region == sa.bindparam("region"),
     TRAIT.c.kind == sa.bindparam("kind"),
+)
+
+
+BELOW = (
+    sa.select(EDGE.c.child)
+    .join(RESOURCE, RESOURCE.c.id == EDGE.c.child)
+    .where(EDGE.c.parent.in_(sa.bindparam("parents", expanding=True)))
+    .where(RESOURCE.c.kind == sa.bindparam("below"))
 )
 
 

@@ -33,6 +33,8 @@ _HERE = sa.and_(
 )
 _FIND = sa.select(SEED.c.account).where(_HERE)
 _LOCK = sa.select(SEED.c.stamp).where(_HERE).with_for_update(key_share=True)
+_SEEDED = sa.select(SEED.c.account, SEED.c.region).order_by(SEED.c.account, SEED.c.region)
+_SEEDED_OF = _SEEDED.where(SEED.c.account == sa.bindparam("s_account"))
 _MARK = insert_or_ignore(SEED, returning=SEED.c.account)
 _STAMP_ALL = sa.update(SEED).values(stamp=sa.bindparam("s_stamp"))
 _STAMP = _STAMP_ALL.where(_HERE)
@@ -41,6 +43,15 @@ _STAMP = _STAMP_ALL.where(_HERE)
 def is_seeded(tx: Tx, account: str, region: str) -> bool:
     """Was the account's default VPC in the Region ever made?"""
     return tx.execute(_FIND, {"s_account": account, "s_region": region}).first() is not None
+
+
+def seeded(tx: Tx, account: str | None) -> list[Place]:
+    """List the Regions in which a default VPC was made; of all accounts with None."""
+    if account is None:
+        found = tx.execute(_SEEDED)
+    else:
+        found = tx.execute(_SEEDED_OF, {"s_account": account})
+    return [(row.account, row.region) for row in found]
 
 
 def mark_seeded(tx: Tx, account: str, region: str) -> bool:

@@ -44,6 +44,13 @@ _DUE = (
 )
 _PLAN = sa.insert(RIPENING)
 _NEXT = sa.select(RIPENING.c.due_at).order_by(RIPENING.c.due_at).limit(1)
+_RIPE = (
+    sa.select(RIPENING.c.resource)
+    .where(RIPENING.c.due_at <= sa.bindparam("now"))
+    .order_by(RIPENING.c.due_at)
+    .limit(RIPE_MAX)
+)
+_LATER = sa.select(sa.func.min(RIPENING.c.due_at)).where(RIPENING.c.due_at > sa.bindparam("now"))
 _FORGET = sa.delete(RIPENING).where(RIPENING.c.resource == sa.bindparam("resource"))
 
 
@@ -82,4 +89,15 @@ def ripen_due(tx: Tx) -> int:
 def next_due(tx: Tx) -> datetime | None:
     """Return when the next step is due; None if there is none."""
     found: datetime | None = tx.execute(_NEXT).scalar()
+    return found
+
+
+def waiting(tx: Tx) -> list[str]:
+    """List resources whose step is due and not taken, at most `RIPE_MAX`."""
+    return [row.resource for row in tx.execute(_RIPE, {"now": tx.now})]
+
+
+def due_later(tx: Tx) -> datetime | None:
+    """Return when the next step falls due that is not due yet; None if there is none."""
+    found: datetime | None = tx.execute(_LATER, {"now": tx.now}).scalar()
     return found

@@ -34,10 +34,10 @@ INTERFACE = Kind(
     malformed="InvalidNetworkInterfaceId.Malformed",
     quota=Quota(5_000, "NetworkInterfaceLimitExceeded"),
     traits={
-        "VpcId": ("VpcId",),
         # An attachment that has ended is still shown for a while (`lately_detached`).
         "Attachment.InstanceId": ("Attachment.InstanceId", "private.Detached.InstanceId"),
     },
+    through={"VpcId": ("SubnetId", "subnet")},
 )
 
 # DETACHED_SHOWN: Terraform's provider waits until it has seen an attachment `detached`, and asks at

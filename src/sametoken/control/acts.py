@@ -1,0 +1,128 @@
+"""Acts of the control routes: for each its method and path, the members it takes, and what it does.
+
+Functions of dictionaries, which know nothing of HTTP; `web` serves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, get_args
+
+from sametoken.control.controls import Controls
+from sametoken.errors import Misconfigured
+from sametoken.nearest import did_you_mean
+from sametoken.operate.clock import Told
+from sametoken.operate.durations import read_duration
+from sametoken.resources.account.accounts import Access
+
+Given = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """An act. `members` are those that its body may have, each with the type of its value.
+
+    With None any members are taken, as `run` checks them. Parts of the path in braces are given to
+    `run` as well. `says` is its line in the list of acts.
+    """
+
+    method: str
+    path: str
+    says: str
+    run: Callable[[Given], object]
+    members: Mapping[str, type] | None = field(default_factory=dict)
+
+    def check(self, given: Given) -> None:
+        """Raise `Misconfigured` for a member that the act does not take, or not with that value."""
+        if self.members is None:
+            return
+        for name, value in given.items():
+            if name not in self.members:
+                takes = f"it takes {', '.join(self.members)}" if self.members else "it takes none"
+                hint = did_you_mean(name, self.members)
+                raise Misconfigured(f"{self.path} knows no member {name!r}; {takes}.{hint}")
+            wanted = self.members[name]
+            if type(value) is not wanted:
+                raise Misconfigured(f"{name} is {value!r}; give a {_KINDS[wanted]}")
+
+
+_KINDS = {str: "text", int: "whole number", dict: "object"}
+
+
+def acts_of(controls: Controls) -> list[Act]:
+    """List all acts on a node."""
+
+    def create_account(given: Given) -> object:
+        access = given.get("access", "full")
+        if access not in get_args(Access):
+            raise Misconfigured(f"access is {access!r}; give {' or '.join(get_args(Access))}")
+        named = {name: value for name, value in given.items() if name not in ("name", "access")}
+        return asdict(controls.new_account(given.get("name"), access=access, **named))
+
+    def set_limits(given: Given) -> object:
+        for name, maximum in given.items():
+            if type(maximum) is not int and maximum is not None:
+                raise Misconfigured(
+                    f"{name} is {maximum!r}; give a whole number, or null for its default"
+                )
+        controls.set_limits(dict(given))
+        return _limits(controls)
+
+    return [
+        Act("GET", "/clock", "tell the store's clock", lambda _: _told(controls.clock())),
+        Act("POST", "/clock/freeze", "stop it", lambda _: _told(controls.freeze())),
+        Act("POST", "/clock/resume", "let it go on", lambda _: _told(controls.resume())),
+        Act(
+            "POST",
+            "/clock/advance",
+            'move it on by a span such as "25h", and wait for all that falls due',
+            lambda given: _told_after(controls, controls.advance(read_duration(_by(given)))),
+            {"by": str},
+        ),
+        Act(
+            "POST",
+            "/reset",
+            "remove all that an account has made, or all accounts",
+            lambda given: controls.reset(given.get("account")),
+            {"account": str},
+        ),
+        Act("GET", "/accounts", "list access keys", lambda _: {"keys": _all(controls.accounts())}),
+        Act(
+            "POST",
+            "/accounts",
+            "make an access key, and its account if the name is new or left out",
+            create_account,
+            {"name": str, "access_key_id": str, "secret_access_key": str, "access": str},
+        ),
+        Act("GET", "/limits", "list limits", lambda _: _limits(controls)),
+        Act("PUT", "/limits", "set limits, or with null unset them", set_limits, None),
+    ]
+
+
+def _by(given: Given) -> str:
+    if "by" not in given:
+        raise Misconfigured('the member "by" is missing; give a span such as {"by": "25h"}')
+    by: str = given["by"]
+    return by
+
+
+def _told(told: Told) -> dict[str, object]:
+    return {
+        "now": told.now.isoformat(),
+        "frozen": told.stands,
+        "ahead_seconds": max(0.0, told.ahead.total_seconds()),
+    }
+
+
+def _told_after(controls: Controls, moment: datetime) -> dict[str, object]:
+    return _told(controls.clock()) | {"now": moment.isoformat()}
+
+
+def _all(values: list[Any]) -> list[dict[str, object]]:
+    return [asdict(one) for one in values]
+
+
+def _limits(controls: Controls) -> dict[str, object]:
+    return {"limits": _all(controls.limits())}

@@ -1,0 +1,104 @@
+"""Controls of one node: what a developer may do to it, as plain methods. For any thread.
+
+Each method is done when it returns: what it has changed holds for every request from then on. All
+raise a `SametokenError` that says what was wrong, and what to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sametoken.node import Node
+from sametoken.operate import accounts, clock, limits, resetting, settling
+from sametoken.operate.accounts import Key
+from sametoken.operate.clock import Told
+from sametoken.operate.limits import Limit
+from sametoken.operate.opened import Opened
+from sametoken.resources.account.accounts import Access
+from sametoken.store.port import Store
+from sametoken.world import mint_uuid
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """An access key with its account: the 12 digits, and the name."""
+
+    account: str
+    name: str
+    access_key_id: str
+    secret_access_key: str
+
+
+class Controls:
+    """The controls of `node`, which runs in this process."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self._here: Opened[Store] = Opened(node.settings.database, node.store)
+
+    # The clock
+
+    def clock(self) -> Told:
+        """Tell the store's clock, and whether it is frozen."""
+        return clock.look(self._here)
+
+    def freeze(self) -> Told:
+        """Have time stand still for all that is kept in the store; nothing if it does already."""
+        clock.freeze(self.node.store)
+        return self.clock()
+
+    def resume(self) -> Told:
+        """Let a frozen clock go on from where it stands; nothing if it goes."""
+        clock.resume(self.node.store)
+        return self.clock()
+
+    def advance(self, by: timedelta) -> datetime:
+        """Move the clock on, frozen or not, and return once all that falls due until then is done.
+
+        Returns the moment that it has come to.
+        """
+        node = self.node
+        return settling.pass_time(node.store, node.engine, node.world, by, node.background.ended)
+
+    # A fresh start
+
+    def reset(self, account: str | None = None) -> None:
+        """Remove all that an account has made, by name or 12 digits; of all accounts with None.
+
+        Keys, limits and the clock stay.
+        """
+        resetting.reset(self.node.store, account)
+
+    # Accounts and limits
+
+    def new_account(
+        self,
+        name: str | None = None,
+        *,
+        access_key_id: str | None = None,
+        secret_access_key: str | None = None,
+        access: Access = "full",
+    ) -> NewKey:
+        """Make an access key: in the account of that name, or in a new one with a name of its own.
+
+        The key's id and secret are random unless given.
+        """
+        named = name or f"account-{mint_uuid(self.node.world)}"
+        made = accounts.create(
+            self._here, named, access=access, access_key_id=access_key_id, secret=secret_access_key
+        )
+        account, id, secret = made
+        return NewKey(account, named, id, secret)
+
+    def accounts(self) -> list[Key]:
+        """List every access key with its account."""
+        return accounts.keys(self._here)
+
+    def set_limits(self, maxima: dict[str, int | None]) -> None:
+        """Hold each limit to its maximum, or with None to its default again: all, or none."""
+        limits.set_maxima(self._here, maxima)
+
+    def limits(self) -> list[Limit]:
+        """List the limits that were set, and the defaults of the others."""
+        return limits.limits(self._here)

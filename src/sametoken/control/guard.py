@@ -1,0 +1,64 @@
+"""The guard before the control routes: for programs on this machine, and for no web page.
+
+There is no password: who may open a connection on loopback may do everything. But a browser of this
+machine opens connections for any page. So a Host that is not this machine's is refused, as a page
+has whose name was made to lead here, and an Origin of another place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from sametoken.server.asgi import Application, Message, Receive, Send, send_whole
+from sametoken.server.development import JSON
+
+
+class Guard:
+    """An ASGI application before another, which is made at the first request that it lets by."""
+
+    def __init__(self, make: Callable[[], Application]) -> None:
+        self._make = make
+        self._made: Application | None = None
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        refusal = refusal_of(scope["headers"])
+        if refusal is not None:
+            await send_whole(send, 403, JSON, json.dumps({"error": refusal}).encode())
+            return
+        if self._made is None:
+            # In another thread: an import takes longer than a request may.
+            self._made = await asyncio.to_thread(self._make)
+        await self._made(scope, receive, send)
+
+
+def refusal_of(headers: list[tuple[bytes, bytes]]) -> str | None:
+    """Return why a request with these headers is refused; None if it is not."""
+    told: dict[bytes, list[str]] = {b"host": [], b"origin": []}
+    for name, value in headers:
+        if name in told:
+            told[name].append(value.decode("latin-1"))
+    hosts, origins = told[b"host"], told[b"origin"]
+    if len(hosts) != 1 or not _is_here(f"//{hosts[0]}"):
+        return (
+            f"The Host header is {', '.join(hosts) or 'missing'}: these routes answer only at "
+            "localhost, or at a loopback address such as 127.0.0.1."
+        )
+    for origin in origins:
+        if urlsplit(origin).netloc != hosts[0]:
+            return (
+                f"The Origin header is {origin}: no page of another place may use these routes. "
+                "Call them from a program."
+            )
+    return None
+
+
+def _is_here(url: str) -> bool:
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
