@@ -143,6 +143,14 @@ def _limits() -> click.Command:
     return limits
 
 
+@main.later("faults")
+def _faults() -> click.Command:
+    """Faults that strike requests and launches, of a server started with --dev."""
+    from sametoken.cli.faults import faults
+
+    return faults
+
+
 @main.later("clock")
 def _clock() -> click.Command:
     """Tell the store's clock, how far it is ahead of its host's, and what it leapt over."""

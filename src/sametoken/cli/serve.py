@@ -22,13 +22,21 @@ from sametoken.cli.database import database_option
 from sametoken.cli.log_lines import log_to_stderr
 from sametoken.control.mounting import mount
 from sametoken.operate.allocation import return_freed_memory
+from sametoken.operate.faults import rules_named
 from sametoken.operate.forking import usual_edges
 from sametoken.operate.serving import registered_node
 from sametoken.server.choices import Choices
 from sametoken.server.development import PREFIX
 from sametoken.server.throttling import read_rates
 from sametoken.services.simulated_machines import SimulationSettings
-from sametoken.settings import DEFAULT_HOST, DEFAULT_PORT, Database, Settings
+from sametoken.settings import (
+    ACCESS_KEY_VARIABLE,
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    Database,
+    Settings,
+    read_access_key,
+)
 from sametoken.world import RealWorld
 
 log = logging.getLogger(__name__)
@@ -136,6 +144,27 @@ def machine_options(command: F) -> F:
     is_flag=True,
     help="Development mode: whoever can connect may stop the clock, reset accounts and more.",
 )
+@click.option(
+    "--faults",
+    "fault_files",
+    metavar="FILE",
+    multiple=True,
+    help="Have the rules of a TOML file, or of a ready scenario, in force (needs --dev).",
+)
+@click.option(
+    "--access-key",
+    "access_keys",
+    metavar="ID:SECRET[:ACCOUNT]",
+    multiple=True,
+    envvar=ACCESS_KEY_VARIABLE,
+    help="An access key to serve, made if it is new, of the account with that name or 12 digits. "
+    f"Also from {ACCESS_KEY_VARIABLE}, where blanks separate several.",
+)
+@click.option(
+    "--any-credentials",
+    is_flag=True,
+    help="With --dev: take any access key and secret; a key of 12 digits is that account's.",
+)
 @machine_options
 @database_option
 def serve(
@@ -152,6 +181,9 @@ def serve(
     processes: int | None,
     drain_seconds: float,
     dev: bool,
+    fault_files: tuple[str, ...],
+    access_keys: tuple[str, ...],
+    any_credentials: bool,
     boot_seconds: float,
     boot_failure_odds: float,
     database: Database,
@@ -167,6 +199,7 @@ def serve(
         tls_key=tls_key,
         insecure_bind=insecure_bind,
         dev=dev,
+        access_keys=tuple(read_access_key(one) for one in access_keys),
         processes=_processes(processes, dev),
         drain_seconds=drain_seconds,
         choices=Choices(
@@ -174,24 +207,32 @@ def serve(
             after_termination=after_termination,
             allow_signature_v2=not no_signature_v2,
             allow_sha1=allow_sha1,
+            any_credentials=any_credentials,
             rates=read_rates(rates),
         ),
         simulation=SimulationSettings(
             boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds
         ),
+        faults=rules_named(fault_files),
     )
-    seconds = drain_seconds + ENDING_SECONDS_MAX
+    _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
+    seconds = settings.drain_seconds + ENDING_SECONDS_MAX
     # Long reads give way to short ones, and to the event loop, ten times as often as usual.
     sys.setswitchinterval(SWITCH_SECONDS)
     return_freed_memory()
     with ending_in_time(seconds) as ending, registered_node(settings, RealWorld()) as node:
-        if dev:
+        if settings.dev:
             mount(node)
 
         def announce() -> None:
-            click.echo(f"sametoken serves EC2 at {node.url} (database {database})")
-            if dev:
+            click.echo(f"sametoken serves EC2 at {node.url} (database {settings.database})")
+            if settings.dev:
                 click.echo(f"Development mode: {node.url}{PREFIX} takes orders from anybody here")
+            if settings.choices.any_credentials:
+                click.echo("No signature is verified: any access key and secret will do")
             click.echo("Use it, in another shell: sametoken run -- aws ec2 describe-instances")
 
         run_until_signalled(node.serve, announce, ending)

@@ -12,10 +12,12 @@ from typing import Any, get_args
 
 from sametoken.control.controls import Controls
 from sametoken.errors import Misconfigured
+from sametoken.faults.board import Board
 from sametoken.nearest import did_you_mean
 from sametoken.operate.clock import Told
 from sametoken.operate.durations import read_duration
 from sametoken.resources.account.accounts import Access
+from sametoken.server import fault_control as faults
 
 Given = Mapping[str, Any]
 
@@ -98,6 +100,34 @@ def acts_of(controls: Controls) -> list[Act]:
         ),
         Act("GET", "/limits", "list limits", lambda _: _limits(controls)),
         Act("PUT", "/limits", "set limits, or with null unset them", set_limits, None),
+        *_fault_acts(controls.node.faults),
+    ]
+
+
+def _fault_acts(board: Board) -> list[Act]:
+    return [
+        Act("GET", "/faults", "list the faults and the last strikes", lambda _: faults.show(board)),
+        Act(
+            "PUT",
+            "/faults",
+            "have the faults of a list called rules in force, and no others",
+            lambda given: faults.put(board, given),
+            None,
+        ),
+        Act(
+            "POST",
+            "/faults",
+            "have the faults of a list called rules in force too",
+            lambda given: faults.add(board, given),
+            None,
+        ),
+        Act(
+            "DELETE",
+            "/faults",
+            "take the faults of a list called names out of force, or all",
+            lambda given: faults.clear(board, given),
+            None,
+        ),
     ]
 
 

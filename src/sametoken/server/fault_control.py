@@ -6,10 +6,11 @@ what to write instead; then nothing has changed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sametoken.ec2.protocol.documents import Document
+from sametoken.errors import Misconfigured
 from sametoken.faults.board import Board, Firing, counted
 from sametoken.faults.reading import read_rules, told
 from sametoken.server.fault_names import names
@@ -37,12 +38,16 @@ def add(board: Board, document: Any) -> Document:
     return show(board)
 
 
-def clear(board: Board, named: Sequence[str] = ()) -> Document:
-    """Take the named rules off the board, or all."""
-    if named:
-        board.remove(named)
-    else:
+def clear(board: Board, document: Mapping[str, Any]) -> Document:
+    """Take the rules of a list called `names` off the board, or all without one."""
+    if not document:
         board.clear()
+        return show(board)
+    named = document.get("names")
+    is_list = isinstance(named, list) and all(isinstance(one, str) for one in named)
+    if document.keys() != {"names"} or not is_list:
+        raise Misconfigured('give nothing, or the names of rules: {"names": ["lose-reply"]}')
+    board.remove(document["names"])
     return show(board)
 
 

@@ -1,0 +1,94 @@
+"""`sametoken faults`: which faults strike a server in development mode, and how often they did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from rich.table import Table
+
+from sametoken.cli.database import database_option
+from sametoken.cli.tables import print_table
+from sametoken.faults.ready import scenarios as ready_scenarios
+from sametoken.faults.ready import text_of
+from sametoken.operate import faults as use
+from sametoken.operate.opening import reading
+from sametoken.settings import Database
+from sametoken.world import RealWorld
+
+
+@click.group()
+def faults() -> None:
+    """Faults that strike requests and launches, of a server that was started with --dev.
+
+    FILE is a TOML file with rules, or the name of a ready scenario. docs/faults.md tells both.
+    """
+
+
+@faults.command(name="list")
+@database_option
+def list_rules(database: Database) -> None:
+    """List the rules in force, with how often each matched and struck."""
+    with reading(database, RealWorld()) as here:
+        _print(use.listed(here))
+
+
+@faults.command(name="set")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@database_option
+def set_rules(files: tuple[str, ...], database: Database) -> None:
+    """Have the rules of FILE in force, and no others; all counts begin anew."""
+    rules = use.rules_named(files)
+    with reading(database, RealWorld()) as here:
+        _print(use.put(here, rules))
+
+
+@faults.command(name="add")
+@click.argument("words", metavar="KIND [KEY=VALUE]...", nargs=-1, required=True)
+@database_option
+def add_rule(words: tuple[str, ...], database: Database) -> None:
+    """Have one more rule in force, e.g. lose-reply action=RunInstances attempt=1."""
+    rule = use.rule_of(words)
+    with reading(database, RealWorld()) as here:
+        _print(use.add(here, [rule]))
+
+
+@faults.command(name="clear")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@database_option
+def clear_rules(names: tuple[str, ...], database: Database) -> None:
+    """Take the rules called NAME out of force, or all."""
+    with reading(database, RealWorld()) as here:
+        _print(use.clear(here, names))
+
+
+@faults.command(name="check")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+def check_files(files: tuple[str, ...]) -> None:
+    """Read FILE, and say what is wrong in it, or which rules it has. Asks no server."""
+    for rule in use.rules_named(files):
+        click.echo(f"{rule.name}: {rule.kind}")
+
+
+@faults.command(name="scenarios")
+@click.argument("name", required=False)
+def list_scenarios(name: str | None) -> None:
+    """List the ready scenarios, or show the file of the one called NAME."""
+    if name is not None:
+        click.echo(text_of(name), nl=False)
+        return
+    table = Table("scenario", "what it is")
+    for scenario, sentence in ready_scenarios().items():
+        table.add_row(scenario, sentence)
+    print_table(table)
+
+
+def _print(board: dict[str, Any]) -> None:
+    table = Table("rule", "kind", "keys", "matched", "fired")
+    for rule in board["rules"]:
+        keys = [f"{key}={value}" for key, value in rule.items() if key not in ("kind", "name")]
+        count = board["counts"][rule["name"]]
+        table.add_row(
+            rule["name"], rule["kind"], " ".join(keys), str(count["matched"]), str(count["fired"])
+        )
+    print_table(table)
