@@ -5,7 +5,6 @@ Each suite here is run by pytest in a folder of its own.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -137,4 +136,3 @@ def test_the_fixtures_and_the_marker_explain_themselves(tmp_path: Path) -> None:
         command("--markers"), cwd=tmp_path, env=variables(tmp_path), capture_output=True, text=True
     ).stdout
     assert "@pytest.mark.sametoken(region, faults):" in marked
-    assert os.pathsep

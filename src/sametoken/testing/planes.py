@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sametoken.control.mounting import mount
-from sametoken.operate import accounts, clients, holdings, tokens
+from sametoken.operate import accounts, clients, holdings, resetting, tokens
 from sametoken.operate.asking import ask
 from sametoken.operate.holdings import Holdings
 from sametoken.operate.opened import Opened
@@ -66,6 +66,13 @@ class Plane:
     def clock(self) -> Clock:
         """The clock of all accounts, for a block: `with plane.clock() as clock: …`."""
         return Clock(self.here)
+
+    def reset(self, account: str | None = None) -> None:
+        """Remove all that was made in an account, by its id; in all accounts with None."""
+        if self._process is None:
+            resetting.reset(self.here.store, account)
+        else:
+            ask(self.here, "POST", "/reset", {} if account is None else {"account": account})
 
     def kill(self) -> None:
         """Kill the server (SIGKILL), as a crash does. Only of a plane `beside`; then `start`."""
@@ -144,7 +151,7 @@ class Account:
 
     def reset(self) -> None:
         """Remove all that was made in the account, tokens too; keys and limits stay."""
-        ask(self.plane.here, "POST", "/reset", {"account": self.id})
+        self.plane.reset(self.id)
 
     def story(self, client_token: str) -> Sequence[Story]:
         """Tell what became of a token of the account, for each action and Region it was used in.

@@ -65,6 +65,8 @@ def sametoken(sametoken_plane: Plane, request: pytest.FixtureRequest) -> Iterato
         for one in [struck] if isinstance(struck, str) else struck:
             faults.scenario(one) if isinstance(one, str) else faults.add(**one)
         yield account
+    # Others need the capacity that its instances hold.
+    account.reset()
 
 
 @pytest.fixture
