@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
 
 from clients.process import environment, until
 from plane import LAUNCH
@@ -202,6 +203,24 @@ def test_a_server_beside_may_be_killed_and_has_everything_when_it_starts_again()
         plane.start()
         again = account.client().run_instances(**LAUNCH, ClientToken="t")
         assert made["ReservationId"] == again["ReservationId"]
+        account.assert_one_set()
+
+
+def test_a_block_of_faults_ends_well_though_its_server_has_died() -> None:
+    with beside() as plane:
+        account = plane.account()
+        ec2 = account.client(config=one_attempt())
+        with account.faults() as faults, plane.clock() as clock:
+            clock.freeze()
+            faults.add("lose-reply", action="RunInstances")
+            with pytest.raises(HTTPClientError):
+                ec2.run_instances(**LAUNCH, ClientToken="t")
+            os.kill(plane.pid, signal.SIGKILL)
+            until(lambda: not plane.control.runs, "the server is killed")
+        plane.start()
+        with plane.clock() as clock:
+            clock.resume()
+        ec2.run_instances(**LAUNCH, ClientToken="t")
         account.assert_one_set()
 
 

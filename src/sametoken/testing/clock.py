@@ -7,9 +7,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from sametoken.operate.asking import ask
-from sametoken.operate.opened import Opened
-from sametoken.store.reading import Reads
+from sametoken.testing.control import Control
 
 
 class Clock(AbstractContextManager["Clock"]):
@@ -18,8 +16,8 @@ class Clock(AbstractContextManager["Clock"]):
     Time that was moved on does not go back. A clock that stands at the end of the block goes on.
     """
 
-    def __init__(self, here: Opened[Reads]) -> None:
-        self._here = here
+    def __init__(self, control: Control) -> None:
+        self._control = control
         self._stands = False
 
     def __enter__(self) -> Self:
@@ -31,22 +29,22 @@ class Clock(AbstractContextManager["Clock"]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._stands:
+        if self._stands and self._control.runs:
             self.resume()
 
     def now(self) -> datetime:
         """Tell the present moment, aware UTC."""
-        return _moment(ask(self._here, "GET", "/clock"))
+        return _moment(self._control.ask("GET", "/clock"))
 
     def freeze(self) -> datetime:
         """Let time stand still: launches wait, and nothing expires. Returns the moment."""
-        moment = _moment(ask(self._here, "POST", "/clock/freeze"))
+        moment = _moment(self._control.ask("POST", "/clock/freeze"))
         self._stands = True
         return moment
 
     def resume(self) -> datetime:
         """Let time go on from where it stands."""
-        moment = _moment(ask(self._here, "POST", "/clock/resume"))
+        moment = _moment(self._control.ask("POST", "/clock/resume"))
         self._stands = False
         return moment
 
@@ -57,7 +55,7 @@ class Clock(AbstractContextManager["Clock"]):
         forgotten. Raises `Misconfigured` for a text that is no span.
         """
         span = by if isinstance(by, str) else f"{by.total_seconds():.6f}s"
-        return _moment(ask(self._here, "POST", "/clock/advance", {"by": span}))
+        return _moment(self._control.ask("POST", "/clock/advance", {"by": span}))
 
 
 def _moment(told: Any) -> datetime:

@@ -10,10 +10,8 @@ from typing import Any, Self
 from sametoken.faults.kinds import FORMS
 from sametoken.faults.reading import told
 from sametoken.faults.ready import rules_of
-from sametoken.operate.asking import ask
-from sametoken.operate.opened import Opened
 from sametoken.server.fault_names import names
-from sametoken.store.reading import Reads
+from sametoken.testing.control import Control
 
 
 class Faults(AbstractContextManager["Faults"]):
@@ -23,8 +21,8 @@ class Faults(AbstractContextManager["Faults"]):
     to write instead.
     """
 
-    def __init__(self, here: Opened[Reads], account: str) -> None:
-        self._here = here
+    def __init__(self, control: Control, account: str) -> None:
+        self._control = control
         self._account = account
         self._names: list[str] = []
 
@@ -55,22 +53,25 @@ class Faults(AbstractContextManager["Faults"]):
     def remove(self, name: str) -> None:
         """Take a rule away that was added here."""
         self._names.remove(name)
-        ask(self._here, "DELETE", "/faults", {"names": [name]})
+        self._control.ask("DELETE", "/faults", {"names": [name]})
 
     def clear(self) -> None:
-        """Take all rules away that were added here."""
-        if self._names:
-            ask(self._here, "DELETE", "/faults", {"names": self._names})
-            self._names = []
+        """Take all rules away that were added here, and are not gone with a server that died."""
+        added, self._names = self._names, []
+        if added and self._control.runs:
+            standing = {rule["name"] for rule in self._control.ask("GET", "/faults")["rules"]}
+            left = [name for name in added if name in standing]
+            if left:
+                self._control.ask("DELETE", "/faults", {"names": left})
 
     def fired(self, name: str | None = None) -> int:
         """Count how often a rule struck, or (None) all rules that were added here."""
-        counts = ask(self._here, "GET", "/faults")["counts"]
+        counts = self._control.ask("GET", "/faults")["counts"]
         return sum(counts[one]["fired"] for one in ([name] if name else self._names))
 
     def _add(self, rules: Sequence[Mapping[str, Any]]) -> list[str]:
         given = [self._aimed(rule) for rule in rules]
-        shown = ask(self._here, "POST", "/faults", {"rules": given})
+        shown = self._control.ask("POST", "/faults", {"rules": given})
         added = [str(rule["name"]) for rule in shown["rules"][-len(given) :]]
         self._names += added
         return added

@@ -20,7 +20,6 @@ from typing import Any
 
 from sametoken.control.mounting import mount
 from sametoken.operate import accounts, clients, holdings, resetting, tokens
-from sametoken.operate.asking import ask
 from sametoken.operate.holdings import Holdings
 from sametoken.operate.opened import Opened
 from sametoken.operate.opening import writing
@@ -30,6 +29,7 @@ from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import Settings, database_of
 from sametoken.store.port import Store
 from sametoken.testing.clock import Clock
+from sametoken.testing.control import Control
 from sametoken.testing.faults import Faults
 from sametoken.testing.holding import wrongs
 from sametoken.testing.limits import Limits
@@ -51,7 +51,7 @@ class Plane:
     def __init__(self, url: str, here: Opened[Store], process: ServerProcess | None = None) -> None:
         self.url = url
         self.here = here
-        self._process = process
+        self.control = Control(here, process)
         self._numbers = itertools.count(1)
 
     def account(self, name: str | None = None, *, region: str = REGION) -> Account:
@@ -65,32 +65,33 @@ class Plane:
 
     def clock(self) -> Clock:
         """The clock of all accounts, for a block: `with plane.clock() as clock: …`."""
-        return Clock(self.here)
+        return Clock(self.control)
 
     def reset(self, account: str | None = None) -> None:
         """Remove all that was made in an account, by its id; in all accounts with None."""
-        if self._process is None:
+        if self.control.process is None:
             resetting.reset(self.here.store, account)
         else:
-            ask(self.here, "POST", "/reset", {} if account is None else {"account": account})
+            self.control.ask("POST", "/reset", {} if account is None else {"account": account})
 
     def kill(self) -> None:
         """Kill the server (SIGKILL), as a crash does. Only of a plane `beside`; then `start`."""
         self._beside.kill()
 
     def start(self) -> None:
-        """Start the server again after `kill`, on the same database and at the same URL."""
+        """Start a server that was killed or has died again, on its database and at its URL."""
         assert self._beside.start(int(self.url.rpartition(":")[2])) == self.url
 
     @property
     def pid(self) -> int:
         """The process of the server: this one, or that of a plane `beside`."""
-        return os.getpid() if self._process is None else self._process.pid
+        process = self.control.process
+        return os.getpid() if process is None else process.pid
 
     @property
     def _beside(self) -> ServerProcess:
-        assert self._process is not None, "a server in this process would take it along"
-        return self._process
+        assert self.control.process is not None, "a server in this process would take it along"
+        return self.control.process
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class Account:
 
     def faults(self) -> Faults:
         """Faults that strike the account, for a block: `with account.faults() as faults: …`."""
-        return Faults(self.plane.here, self.id)
+        return Faults(self.plane.control, self.id)
 
     def limits(self) -> Limits:
         """Limits that hold for a block: `with account.limits() as limits: …`."""

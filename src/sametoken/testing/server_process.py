@@ -30,7 +30,8 @@ class ServerProcess:
 
     def start(self, port: int = 0) -> str:
         """Start, wait until it serves, and return its URL. A port of 0 is any that is free."""
-        assert self._process is None, "one process at a time"
+        assert not self.runs, "one process at a time"
+        self.kill()
         with self.log.open("a") as log:
             process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-m", "sametoken", "serve", "--end-with-input",
@@ -49,6 +50,11 @@ class ServerProcess:
     def pid(self) -> int:
         assert self._process is not None, "start() comes first"
         return self._process.pid
+
+    @property
+    def runs(self) -> bool:
+        """False before the start, and once the process has ended in whatever way."""
+        return self._process is not None and self._process.poll() is None
 
     def kill(self) -> None:
         """Kill it (SIGKILL), if it runs: it flushes nothing and says nothing."""
