@@ -49,10 +49,17 @@ def run(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("words", [(), ("-n", "2")], ids=["alone", "with xdist"])
-def test_a_stranger_s_suite_of_40_tests_passes(tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_a_stranger_s_suite_of_40_tests_passes(tmp_path: Path) -> None:
     (tmp_path / "test_stranger.py").write_text(STRANGER)
-    assert "40 passed" in run(tmp_path, "-q", *words)
+    assert "40 passed" in run(tmp_path, "-q")
+
+
+def test_a_part_of_it_passes_in_two_processes_at_once(tmp_path: Path) -> None:
+    """A part, since each process loads everything for itself; each has a plane of its own."""
+    (tmp_path / "test_stranger.py").write_text(STRANGER)
+    assert "13 passed" in run(
+        tmp_path, "-q", "-n", "2", "-k", "account or marker or limits or clock"
+    )
 
 
 def test_the_page_s_own_suite_and_programs_do_what_it_says(tmp_path: Path) -> None:

@@ -185,14 +185,21 @@ def test_threads_that_launch_one_order_make_one(sametoken, ec2, count):
     sametoken.assert_one_set()
 
 
-def test_tasks_that_launch_one_order_make_one(sametoken, ec2):
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.mark.anyio
+async def test_tasks_that_launch_one_order_make_one(sametoken, ec2, faults):
+    faults.add("cut-reply", action="RunInstances", times=1)
+    caller = RetryingCaller(cap_seconds=0.01)
+
     async def launch():
         return await asyncio.to_thread(ec2.run_instances, **LAUNCH, ClientToken="t")
 
-    async def main():
-        return await asyncio.gather(*(launch() for _ in range(4)))
-
-    assert len({launched(one) for one in asyncio.run(main())}) == 1
+    made = await asyncio.gather(*(caller.call_async(launch) for _ in range(4)))
+    assert len({launched(one) for one in made}) == 1
     sametoken.assert_one_set()
 
 
