@@ -80,7 +80,8 @@ def _app(
     board: Board | None = None,
 ) -> App:
     reload_sealer = partial(load_sealer, settings.database.key_file, create=False)
-    credentials = Credentials(store, reload_sealer, world)
+    takes_any = settings.choices.any_credentials
+    credentials = Credentials(store, reload_sealer, world, takes_any=takes_any)
     return App(store, writer, credentials, world, settings.choices, in_work, board)
 
 

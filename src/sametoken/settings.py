@@ -18,6 +18,9 @@ from sametoken.workflow.backlog import LAG_SECONDS_MAX
 DATABASE_VARIABLE = "SAMETOKEN_DATABASE"
 # Names the file with the key that all nodes of one database share.
 KEY_FILE_VARIABLE = "SAMETOKEN_KEY_FILE"
+ACCESS_KEY_VARIABLE = "SAMETOKEN_ACCESS_KEY"
+# The account that a new database has.
+FIRST_ACCOUNT = "default"
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 4590
 _SQLITE = "sqlite:///"
 _POSTGRESQL = ("postgresql://", "postgres://")
@@ -50,6 +53,26 @@ class Database:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenKey:
+    """An access key that the database is to have. `account` is a name, or 12 digits."""
+
+    id: str
+    secret: str = field(repr=False)
+    account: str
+
+
+def read_access_key(text: str) -> GivenKey:
+    """Read ID:SECRET or ID:SECRET:ACCOUNT. Raises `Misconfigured`, without the secret."""
+    id, *rest = text.split(":")
+    if len(rest) not in (1, 2) or not all((id, *rest)):
+        raise Misconfigured(
+            f"the access key {id}:… is to be ID:SECRET or ID:SECRET:ACCOUNT, with no colon in any "
+            "of them"
+        )
+    return GivenKey(id, rest[0], rest[1] if rest[1:] else FIRST_ACCOUNT)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Settings of one node."""
 
@@ -61,6 +84,8 @@ class Settings:
     insecure_bind: bool = False
     # Development mode: control routes, and a mark in every reply. On loopback alone.
     dev: bool = False
+    # Access keys that the database is to have before the node answers.
+    access_keys: tuple[GivenKey, ...] = ()
     # Processes that read and answer requests; with 0 the writer's own process does.
     processes: int = 0
     # Seconds for which a node that was told to stop still answers, while /ready says no.
@@ -88,6 +113,11 @@ class Settings:
 
         No option does in development mode, in which anybody who can reach it may do anything.
         """
+        if self.choices.any_credentials and not self.dev:
+            raise Misconfigured(
+                "any credentials are taken in development mode alone, where nobody else can reach "
+                "the server. Add --dev, or name keys with --access-key."
+            )
         if self.dev and not _is_loopback(self.host):
             raise Misconfigured(
                 f"{self.host} is reachable from other machines, and development mode is for this "

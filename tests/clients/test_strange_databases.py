@@ -24,8 +24,7 @@ from psycopg import sql
 from clients.commands import commands
 from clients.process import Server, SharedDatabase, identity, launch, new_shared_database, run
 from sametoken.cli import main
-from sametoken.operate.preparing import FIRST_ACCOUNT
-from sametoken.settings import KEY_FILE_VARIABLE
+from sametoken.settings import FIRST_ACCOUNT, KEY_FILE_VARIABLE
 from sdk import Keys
 from store import servers
 
@@ -39,6 +38,7 @@ READING: Mapping[Words, Words] = {
     ("tokens", "explain"): ("known",),
     ("limits", "list"): (),
     ("clock",): (),
+    ("clock", "show"): (),
     ("env",): (),
     ("run",): ("true",),
 }
@@ -48,15 +48,16 @@ WRITING: Mapping[Words, Words] = {
     ("limits", "set"): ("vpc/*/*", "7"),
     ("limits", "unset"): ("vpc/*/*",),
 }
-# The other commands: they make a database, have one of their own, or take none.
+# The other commands: they make a database, have one of their own, take none, or ask its server.
 MAKING = {("serve",), ("worker",), ("migrate",), ("accounts", "create")}
 APART = {("demo",), ("accounts", "new-key"), ("backup",)}
+ORDERS = {("clock", "freeze"), ("clock", "resume"), ("clock", "advance")}
 ASKED = [(*command, *more) for command, more in {**READING, **WRITING}.items()]
 
 
 def test_every_command_is_tried_here_or_said_to_make_a_database() -> None:
     groups = {(), ("accounts",), ("tokens",), ("limits",)}
-    assert {*commands(main)} - groups == {*READING, *WRITING, *MAKING, *APART}
+    assert {*commands(main)} - groups == {*READING, *WRITING, *MAKING, *APART, *ORDERS}
 
 
 def invoked(*words: str, url: str) -> Result:

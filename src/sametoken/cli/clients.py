@@ -11,8 +11,7 @@ from sametoken.cli.database import database_option
 from sametoken.errors import Misconfigured
 from sametoken.operate.clients import environment
 from sametoken.operate.opening import reading
-from sametoken.operate.preparing import FIRST_ACCOUNT
-from sametoken.settings import Database
+from sametoken.settings import FIRST_ACCOUNT, Database
 from sametoken.world import RealWorld
 
 account_option = click.option(

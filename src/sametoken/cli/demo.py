@@ -23,7 +23,7 @@ from sametoken.cli.database import named_database
 from sametoken.errors import Misconfigured
 from sametoken.operate import clients
 from sametoken.operate.opening import reading
-from sametoken.operate.preparing import FIRST_ACCOUNT
+from sametoken.settings import FIRST_ACCOUNT
 from sametoken.testing import LossyProxy, drop_first_replies, lossy_proxy, pass_all
 from sametoken.world import RealWorld
 

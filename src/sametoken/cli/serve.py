@@ -27,7 +27,14 @@ from sametoken.server.choices import Choices
 from sametoken.server.development import PREFIX
 from sametoken.server.throttling import read_rates
 from sametoken.services.simulated_machines import SimulationSettings
-from sametoken.settings import DEFAULT_HOST, DEFAULT_PORT, Database, Settings
+from sametoken.settings import (
+    ACCESS_KEY_VARIABLE,
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    Database,
+    Settings,
+    read_access_key,
+)
 from sametoken.world import RealWorld
 
 log = logging.getLogger(__name__)
@@ -125,6 +132,20 @@ faults_option = click.option(
 )
 @dev_option
 @faults_option
+@click.option(
+    "--access-key",
+    "access_keys",
+    metavar="ID:SECRET[:ACCOUNT]",
+    multiple=True,
+    envvar=ACCESS_KEY_VARIABLE,
+    help="An access key to serve, made if it is new, of the account with that name or 12 digits. "
+    f"Also from {ACCESS_KEY_VARIABLE}, where blanks separate several.",
+)
+@click.option(
+    "--any-credentials",
+    is_flag=True,
+    help="With --dev: take any access key and secret; a key of 12 digits is that account's.",
+)
 @boot_option
 @database_option
 def serve(
@@ -142,6 +163,8 @@ def serve(
     drain_seconds: float,
     dev: bool,
     fault_files: tuple[str, ...],
+    access_keys: tuple[str, ...],
+    any_credentials: bool,
     boot_seconds: float,
     database: Database,
 ) -> None:
@@ -155,6 +178,7 @@ def serve(
         tls_key=tls_key,
         insecure_bind=insecure_bind,
         dev=dev,
+        access_keys=tuple(read_access_key(one) for one in access_keys),
         processes=_processes(processes, dev),
         drain_seconds=drain_seconds,
         choices=Choices(
@@ -162,24 +186,31 @@ def serve(
             after_termination=after_termination,
             allow_signature_v2=not no_signature_v2,
             allow_sha1=allow_sha1,
+            any_credentials=any_credentials,
             rates=read_rates(rates),
         ),
         simulation=SimulationSettings(boot_seconds=boot_seconds),
         faults=rules_named(fault_files),
         owns_process=True,
     )
-    seconds = drain_seconds + ENDING_SECONDS_MAX
+    _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
+    seconds = settings.drain_seconds + ENDING_SECONDS_MAX
     # Long reads give way to short ones, and to the event loop, ten times as often as usual.
     sys.setswitchinterval(SWITCH_SECONDS)
     return_freed_memory()
     with ending_in_time(seconds) as ending, registered_node(settings, RealWorld()) as node:
-        if dev:
+        if settings.dev:
             mount(node)
 
         def announce() -> None:
-            click.echo(f"sametoken serves EC2 at {node.url} (database {database})")
-            if dev:
+            click.echo(f"sametoken serves EC2 at {node.url} (database {settings.database})")
+            if settings.dev:
                 click.echo(f"Development mode: {node.url}{PREFIX} takes orders from anybody here")
+            if settings.choices.any_credentials:
+                click.echo("No signature is verified: any access key and secret will do")
             click.echo("Use it, in another shell: sametoken run -- aws ec2 describe-instances")
 
         run_until_signalled(node.serve, announce, ending)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from sametoken.errors import Misconfigured
@@ -10,11 +9,9 @@ from sametoken.operate.opened import Opened
 from sametoken.resources.account import accounts
 from sametoken.resources.account.accounts import Access
 from sametoken.server.sealing import Sealer
+from sametoken.settings import GivenKey
 from sametoken.store.port import Store, Tx
 from sametoken.store.reading import Reads
-
-# An account's number, as AWS has it.
-_NUMBER = re.compile(r"[0-9]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +79,40 @@ def create(
     )
 
 
+def ensure_key(here: Opened[Store], given: GivenKey) -> None:
+    """Have that access key, made if it is new; nothing if it is there with the same secret.
+
+    Raises `Misconfigured` if its id is there with another secret, or in another account: whoever
+    uses it would be shut out.
+    """
+    check_access_key_id(given.id)
+    sealer, name = here.sealer, given.account
+
+    def run(tx: Tx) -> None:
+        known = accounts.find_key(tx, given.id)
+        if known is None:
+            add_key(tx, sealer, name, access="full", access_key_id=given.id, secret=given.secret)
+            return
+        if sealer.unseal(known.sealed_secret, known.sealing_key) != given.secret:
+            raise _taken(given.id, "with another secret")
+        if accounts.find_account(tx, name) != known.account:
+            raise _taken(given.id, f"in the account {known.account}")
+
+    here.store.run(run)
+
+
+def _taken(id: str, how: str) -> Misconfigured:
+    return Misconfigured(
+        f"the access key {id} is there already, {how}; choose another id, or another database"
+    )
+
+
 def account_id(store: Reads, account: str) -> str:
     """The 12 digits of an account, by its name or by themselves.
 
     Raises `Misconfigured` if no account is called so.
     """
-    if _NUMBER.fullmatch(account):
+    if accounts.is_number(account):
         return account
     found = store.read(lambda tx: accounts.find_account(tx, account))
     if found is None:

@@ -7,11 +7,9 @@ from sametoken.operate.accounts import add_key
 from sametoken.operate.keys import DIGEST_KEY, find_sealer
 from sametoken.resources.account import accounts
 from sametoken.server.sealing import Sealer
-from sametoken.settings import Database
+from sametoken.settings import FIRST_ACCOUNT, Database
 from sametoken.store.port import Store, Tx
 from sametoken.world import World
-
-FIRST_ACCOUNT = "default"
 
 
 def prepared(store: Store, database: Database, world: World) -> Engine:

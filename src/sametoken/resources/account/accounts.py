@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Literal
 
 import sqlalchemy as sa
@@ -14,6 +16,10 @@ from sametoken.store.port import Tx
 from sametoken.world import World
 
 metadata = sa.MetaData()
+
+# An account's number, as AWS has it, and that of the first account.
+_NUMBER = re.compile(r"[0-9]{12}")
+FIRST_NUMBER = "000000000001"
 
 # AWS allows access key ids of up to 128 characters.
 NAME_CHARACTERS_MAX, KEY_ID_CHARACTERS_MAX = 64, 128
@@ -52,7 +58,9 @@ SEALED = sa.Table(
 
 _KEY_EXISTS = sa.select(ACCESS_KEY.c.id).where(ACCESS_KEY.c.id == sa.bindparam("key"))
 _ID_OF = sa.select(ACCOUNT.c.id).where(ACCOUNT.c.name == sa.bindparam("named"))
+_EXISTS = sa.select(ACCOUNT.c.id).where(ACCOUNT.c.id == sa.bindparam("id"))
 _LAST_ID = sa.select(sa.func.max(ACCOUNT.c.id))
+_IDS = sa.select(ACCOUNT.c.id).order_by(ACCOUNT.c.id)
 _ADD_ACCOUNT = sa.insert(ACCOUNT)
 _ADD_KEY = sa.insert(ACCESS_KEY)
 _ALLOW_V2 = (
@@ -112,15 +120,16 @@ def create(
 ) -> str:
     """Add an access key to the account called `name`, making the account if it is new.
 
-    Returns the account's id. `sealed` is the sealed secret and the id of its sealing key. Raises
-    `Misconfigured` if the access key id is taken, or if it or the name is empty or too long.
+    A name of 12 digits is the account's number. Returns the account's id. `sealed` is the sealed
+    secret and the id of its sealing key. Raises `Misconfigured` if the access key id is taken, or
+    if it or the name is empty or too long.
     """
     for text, most in ((name, NAME_CHARACTERS_MAX), (access_key_id, KEY_ID_CHARACTERS_MAX)):
         if not 0 < len(text) <= most:
             raise Misconfigured(f"{text!r} is no name; use 1 to {most} characters")
     if tx.execute(_KEY_EXISTS, {"key": access_key_id}).first():
         raise Misconfigured(f"the access key {access_key_id} exists already; choose another id")
-    account = find_account(tx, name) or _next_account(tx, name)
+    account = find_account(tx, name) or _new_account(tx, name)
     tx.execute(
         _ADD_KEY,
         {
@@ -135,18 +144,33 @@ def create(
     return account
 
 
-def _next_account(tx: Tx, name: str) -> str:
-    highest = tx.execute(_LAST_ID).scalar()
-    account = f"{int(highest or 0) + 1:012d}"
+def is_number(text: str) -> bool:
+    """Tell whether a text is 12 digits, as the number of an account is."""
+    return _NUMBER.fullmatch(text) is not None
+
+
+def _new_account(tx: Tx, name: str) -> str:
+    account = name if is_number(name) else _free_number(tx)
     values = {"id": account, "name": name, "signature_v2": True, "created_at": tx.now}
     tx.execute(_ADD_ACCOUNT, values)
     return account
 
 
 def find_account(tx: Tx, name: str) -> str | None:
-    """Find the id of the account called `name`; None if there is none."""
+    """Find the id of the account called `name`, or with that number; None if there is none."""
     found: str | None = tx.execute(_ID_OF, {"named": name}).scalar()
+    if found is None and is_number(name):
+        found = tx.execute(_EXISTS, {"id": name}).scalar()
     return found
+
+
+def _free_number(tx: Tx) -> str:
+    """Return the number after the highest; after the last that there is, the lowest free one."""
+    number = int(tx.execute(_LAST_ID).scalar() or 0) + 1
+    if not is_number(f"{number:012d}"):
+        taken = {int(row.id) for row in tx.execute(_IDS)}
+        number = next(one for one in count(1) if one not in taken)
+    return f"{number:012d}"
 
 
 def allow_signature_v2(tx: Tx, name: str, allowed: bool) -> bool:
