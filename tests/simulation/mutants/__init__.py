@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from simulation.mutants import batches, commits, driving, holdings, tokens
+from sametoken.faults.kinds import Kind
+from sametoken.faults.points import Point
+from sametoken.faults.rules import Rule
+from simulation.mutants import batches, commits, driving, holdings, strikes, tokens
 
 Mutant = Callable[[], Iterator[None]]
 
@@ -62,6 +65,9 @@ _ALL: tuple[Mutant, ...] = (
     batches.late_launch_binds_its_token,
     batches.batch_acknowledged_before_its_commit,
     batches.stretch_acknowledged_before_its_commit,
+    strikes.rule_harms_the_mates_of_whom_it_is_for,
+    strikes.crashed_controller_acts_on,
+    strikes.failed_reply_releases_the_token,
 )
 _LAUNCHES = {"palette": ("RunInstances",)}
 _RESERVED = ("CreateCapacityReservation", "RunInstances")
@@ -112,6 +118,15 @@ ODDS: Mapping[Mutant, dict[str, Any]] = {
     },
     batches.stretch_acknowledged_before_its_commit: {
         **_LAUNCHES, "commit_fails": 0.05, "service_called": 0.0,
+    },
+    strikes.rule_harms_the_mates_of_whom_it_is_for: {
+        **_LAUNCHES, "gather_work": 1.0, "pool": (Rule(Kind.FAIL_LAUNCH, token=("alpha-7Q",)),),
+    },
+    strikes.crashed_controller_acts_on: {
+        **_LAUNCHES, "pool": (Rule(Kind.CRASH, point=Point.WORK_LEASED),),
+    },
+    strikes.failed_reply_releases_the_token: {
+        **_LAUNCHES, "pool": (Rule(Kind.FAIL_REPLY, attempt=(1, 1)),),
     },
     holdings.callers_end_what_others_stand_on: {
         "palette": ("CreateVpc", "CreateSubnet", "CreateNetworkInterface"),
