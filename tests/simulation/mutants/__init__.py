@@ -93,6 +93,9 @@ ODDS: Mapping[Mutant, dict[str, Any]] = {
     holdings.sweep_takes_what_is_named: {
         **_LAUNCHES, "crash_node": 0.0, "freeze_node": 0.0, "long_break": 1.0, "sweep": 1.0,
     },
+    tokens.settled_without_an_end: {
+        "palette": ("CreateLaunchTemplate", "ModifyLaunchTemplate"),
+    },
     tokens.other_zone_overwrites_the_first: {"palette": ("CreateVolume",)},
     tokens.other_zones_not_looked_for: {"palette": ("CreateVolume",)},
     tokens.refusal_keeps_the_claim: {"limits": 0.6},
