@@ -60,6 +60,10 @@ _SUCCEED = (
 )
 _BOOTS = sa.select(MACHINE.c.boots).where(MACHINE.c.instance == sa.bindparam("m_instance"))
 
+_NOT_ABSENT = sa.select(MACHINE.c.instance).where(
+    among(MACHINE.c.instance, "instances"), MACHINE.c.state != "absent"
+)
+
 STARTING, RUNNING, OFF, ABSENT = "starting", "running", "off", "absent"
 
 
@@ -170,6 +174,11 @@ def succeed(tx: Tx, instances: Sequence[str], generation: int) -> None:
     known = {row.instance for row in tx.execute(_KNOWN)}
     new = [_Machine(id, generation, ABSENT, None, 0) for id in instances if id not in known]
     _write(tx, new, _INSERT, "")
+
+
+def powered(tx: Tx, instances: Sequence[str]) -> set[str]:
+    """Return those of `instances` that have a machine, on or off."""
+    return {row.instance for row in tx.execute(_NOT_ABSENT, {"instances": list(instances)})}
 
 
 def boots_of(tx: Tx, instance: str) -> int:
