@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,6 +22,7 @@ from sametoken.operate import clock
 from sametoken.operate.accounts import add_key
 from sametoken.operate.opening import open_store
 from sametoken.operate.preparing import prepared
+from sametoken.operate.serving import in_thread
 from sametoken.resources.account.accounts import Access
 from sametoken.server.choices import DEFAULT_CHOICES, Choices
 from sametoken.server.edge import Listener, bind
@@ -147,14 +146,5 @@ def running_plane(
             assert node.app is not None, "it is made with that writer"
         if dev:
             mount(node)
-        loop = asyncio.new_event_loop()
-        stop = asyncio.Event()
-        thread = threading.Thread(target=loop.run_until_complete, args=(node.serve(stop),))
-        thread.start()
-        try:
-            with checked_fragments():
-                yield Plane(node, store, settings.database)
-        finally:
-            loop.call_soon_threadsafe(stop.set)
-            thread.join()
-            loop.close()
+        with in_thread(node), checked_fragments():
+            yield Plane(node, store, settings.database)

@@ -29,9 +29,16 @@ _ROW = re.compile(r"^\| `(\w+)` \| `([\w/.]+)` \| ([^|]+) \| ([^|]+) \|$", re.MU
 _UNITS = {"": 1, "KiB": 1024, "MiB": 1024**2, "s": 1}
 # Bounds of nothing that a caller can bring about, and why they need no row.
 UNTOLD = {
+    (
+        "testing/server_process.py",
+        "_END_SECONDS_MAX",
+    ): "only a server that hangs is waited for so long",
     ("cli/demo.py", "COMMAND_SECONDS_MAX"): "the demo's own commands",
     ("ec2/storage/block_devices.py", "_GP2_IOPS_MAX"): "a figure shown of a volume, not asked for",
-    ("testing.py", "_STOP_SECONDS_MAX"): "how often a thread of the proxy looks whether it ends",
+    (
+        "testing/proxy.py",
+        "_STOP_SECONDS_MAX",
+    ): "how often a thread of the proxy looks whether it ends",
 }
 
 

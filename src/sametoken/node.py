@@ -168,9 +168,8 @@ class Node:
         # The error that made this node stop on its own; None while it runs.
         self._ended_by: SametokenError | None = None
         self.engine = engine
-        self.faults = Board(
-            self.world.monotonic, settings.faults, owns_process=settings.owns_process
-        )
+        # By the store's clock: rules end when it is moved on, and stand with it.
+        self.faults = Board(store.seconds, settings.faults, owns_process=settings.owns_process)
         self.backlog = Backlog(self.world, settings.lag_seconds)
         throttle = Throttle(settings.choices.rates, self.world)
         self._jobs = Jobs(store, engine, throttle, self.backlog, self.world)

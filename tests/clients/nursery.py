@@ -1,4 +1,4 @@
-"""Servers started in a twentieth of the time: forked by a process that has imported the program.
+"""Processes started in a twentieth of the time: forked by one that has imported their program.
 
 A start's cost are imports and EC2's model, the same each time, and the tests start some two hundred
 servers. A forked one runs the command line as any other does, with an environment, an output, a
@@ -92,18 +92,18 @@ class Forked:
 
 
 class Nursery:
-    """The process that forks. May be asked by several threads."""
+    """The process that forks, which runs `program`. May be asked by several threads."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], program: str = __file__) -> None:
         self._orders, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", __file__], stdin=theirs.fileno(), env=environment
+                [sys.executable, "-P", program], stdin=theirs.fileno(), env=environment
             )
         self._turn = threading.Lock()
 
     def start(self, words: Sequence[str], environment: Mapping[str, str], log: int) -> Forked:
-        """Run `sametoken` with these words. Its errors go to the file descriptor `log`."""
+        """Run the program with these words. Its errors go to the file descriptor `log`."""
         order = json.dumps([words, environment]).encode() + b"\n"
         assert len(order) <= _ORDER_BYTES_MAX, "more than is read at once"
         output, prints = os.pipe()
@@ -139,8 +139,8 @@ def _word(number: int) -> bytes:
     return b"%*d" % (_WORD_BYTES, number)
 
 
-class _Tender:
-    """The nursery's side: forks servers on order, and reports the fate of each."""
+class Tender:
+    """The nursery's side: forks processes on order, and reports the fate of each."""
 
     def __init__(self) -> None:
         self._orders = socket.socket(fileno=os.dup(0))
@@ -235,7 +235,7 @@ def _main() -> None:
     # Freeze the objects that all children share: collecting them would copy them into each child.
     gc.collect()
     gc.freeze()
-    words = _Tender().tend()
+    words = Tender().tend()
     if words is not None:
         if CALLING_VARIABLE in os.environ:
             patch("sametoken.workflow.runner.stretch_from", lambda work, services: None).start()

@@ -21,7 +21,6 @@ from botocore.parsers import ResponseParserError
 
 from clients.process import PATIENCE_SECONDS, identity, launch, until
 from plane import Plane, new_database, running_plane
-from sametoken import testing
 from sametoken.idempotency.entries import list_entries
 from sametoken.testing import Fate, Passage, Policy, drop_first_replies, lossy_proxy
 from sdk import Keys, client
@@ -231,7 +230,7 @@ def status_through(proxy_url: str, body: bytes) -> int:
 
 
 def test_an_endpoint_that_never_answers_is_a_502_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(testing, "UPSTREAM_SECONDS_MAX", 0.1)
+    monkeypatch.setattr("sametoken.testing.proxy.UPSTREAM_SECONDS_MAX", 0.1)
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
         lossy_proxy(f"http://127.0.0.1:{silent.getsockname()[1]}") as proxy,
@@ -243,7 +242,7 @@ def test_a_body_that_is_too_large_is_refused_by_the_proxy_and_not_passed_on_in_p
     monkeypatch: pytest.MonkeyPatch, plane: Plane
 ) -> None:
     body = b"Action=DescribeVpcs"
-    monkeypatch.setattr(testing, "BODY_BYTES_MAX", len(body))
+    monkeypatch.setattr("sametoken.testing.proxy.BODY_BYTES_MAX", len(body))
     with lossy_proxy(plane.url) as proxy:
         assert status_through(proxy.url, body) == 400, "the endpoint's own answer"
         assert status_through(proxy.url, body + b"&") == 413

@@ -110,6 +110,9 @@ class _Retold:
     def submit(self, fn: Callable[[Tx], T], *, lane: str = "", shares: bool = False) -> Future[T]:
         raise AssertionError("a runner waits for each of its transactions")
 
+    def seconds(self) -> float:
+        raise AssertionError("a runner's moments are its transactions'")
+
     def check(self) -> None:
         raise AssertionError("no part dies here")
 
@@ -204,7 +207,7 @@ class Program:
             fn = self._asks(told).fn
             assert fn is not None and self.reads_next(told), "it reads"
             self._enter(state, age)
-            now, leapt = clock.read(self.disk.reader, self.session.pace)
+            now, leapt, _ = clock.read(self.disk.reader, self.session.pace)
             self._looks[key] = self._keep(fn(Tx(self.disk.reader, now, self.world, leapt)))
         return self._looks[key]
 

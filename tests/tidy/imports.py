@@ -19,6 +19,8 @@ from tidy.sources import PACKAGE, ROOT, Source
 RINGS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
+    # For other people's suites: what development mode controls, as their own.
+    ("testing",),
     # Development mode: use cases of a node that runs, as functions and over HTTP.
     ("control",),
     # Use cases, each on an opened database: what a command, or a console, is thin over.
@@ -27,7 +29,7 @@ RINGS: tuple[tuple[str, ...], ...] = (
     ("background",),
     # The settings name the drivers' settings, and are read by the units above alone.
     ("settings",),
-    ("server", "client", "web", "testing", "verify"),
+    ("server", "web", "verify"),
     # The migrations see all tables and nothing above them; ec2 has none.
     ("ec2", "migrations"),
     ("services",),
@@ -36,19 +38,21 @@ RINGS: tuple[tuple[str, ...], ...] = (
     # `import sametoken` is the engine alone.
     ("__init__",),
     ("idempotency",),
-    ("store",),
+    # A caller has no server: what it is given is small, and below everything of ours.
+    ("store", "client"),
     ("retry", "faults", "patience"),
-    ("errors", "nearest", "world"),
+    ("derived", "errors", "nearest", "world"),
 )
 RING = {unit: number for number, ring in enumerate(RINGS) for unit in ring}
 
 # ONLY_FOR is narrower than the rings: only these units may import the key.
 ONLY_FOR = {
-    "control": {"control", "cli"},
-    "operate": {"operate", "control", "cli"},
+    "control": {"control", "testing", "cli"},
+    "operate": {"operate", "control", "testing", "cli"},
     "node": {"node", "control", "operate"},
     "migrations": {"migrations", "node", "operate"},
-    "settings": {"settings", "node", "operate", "cli"},
+    "settings": {"settings", "node", "operate", "testing", "cli"},
+    "client": {"client", "testing", "cli"},
     # The facade is for users; inside, a name is imported from where it lives.
     "__init__": set[str](),
 }
@@ -60,6 +64,7 @@ SERVICES_MAY = {
     "simulated_machines": {"machines"},
     "housekeeping": {"simulated_machines"},
     "clearing": {"simulated_machines"},
+    "restoring": {"simulated_machines"},
 }
 
 # STOREYS inside ec2 and resources: a room imports rooms to its right, never left, never sideways.
@@ -102,7 +107,9 @@ CALLS_OUT = {
 }  # fmt: skip
 
 # ENGINE must load with nothing else there: `pip install sametoken` brings only ENGINE_NEEDS.
-ENGINE = {"__init__", "idempotency", "store", "retry", "faults", "errors", "world"}
+ENGINE = {
+    "__init__", "idempotency", "store", "client", "retry", "faults", "derived", "errors", "world",
+}  # fmt: skip
 ENGINE_NEEDS = {"sqlalchemy", "orjson"}
 # Modules that `operate` alone loads, and only for users of `sametoken[postgresql]`.
 POSTGRESQL = {
@@ -121,6 +128,7 @@ COMMANDS_KNOW: Mapping[str, set[str] | None] = {
     "operate": None,
     "settings": None,
     "testing": None,
+    "client": None,
     "faults": None,
     "errors": None,
     "nearest": None,
@@ -275,11 +283,11 @@ def _third_parties(source: Source) -> Iterator[tuple[int, str]]:
             yield found.line, top
 
 
-def declared_names(*, without: str = "") -> set[str]:
+def declared_names(*, without: Collection[str] = ()) -> set[str]:
     """The import names of the package's own dependencies and extras, which are equal to theirs."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project.get("optional-dependencies", {})
-    groups = [project["dependencies"], *(extras[name] for name in extras if name != without)]
+    groups = [project["dependencies"], *(extras[name] for name in extras if name not in without)]
     return {distribution(line) for group in groups for line in group}
 
 

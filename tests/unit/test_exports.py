@@ -57,6 +57,16 @@ def test_the_engine_loads_sqlalchemy_and_nothing_of_the_control_plane() -> None:
     assert {"sametoken", "sqlalchemy"} <= loaded
 
 
+def test_what_is_for_callers_loads_nothing_from_elsewhere() -> None:
+    everything = "from sametoken.client import *"
+    assert loaded_by(everything) & {"sqlalchemy", "orjson", *CONTROL_PLANE} == set()
+
+
+def test_the_plugin_loads_pytest_and_nothing_else_from_elsewhere() -> None:
+    loaded = loaded_by("import sametoken.testing, sametoken.testing.plugin")
+    assert loaded & {"sqlalchemy", "orjson", *CONTROL_PLANE} == set()
+
+
 def test_the_help_loads_what_prints_it_and_nothing_else() -> None:
     loaded = loaded_by("from sametoken.cli import main; main(['--help'], standalone_mode=False)")
     assert loaded & {"sqlalchemy", *CONTROL_PLANE} == {"click"}

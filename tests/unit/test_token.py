@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sametoken.derived import derive_token
 from sametoken.errors import InvalidClientToken
-from sametoken.idempotency import TokenGrammar, derive_token
+from sametoken.idempotency import TokenGrammar
 
 EC2 = TokenGrammar()
 PARTS = st.lists(st.text(alphabet="ab:1é", max_size=4), min_size=1, max_size=4)

@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,8 @@ ENDING_SECONDS_MAX = 30.0
 SWITCH_SECONDS = 0.0005
 # Far more than keep a node's one writer busy.
 PROCESSES_MAX = 64
+# Names what the command was told, for `run_until_signalled`: no thread may begin before edges do.
+ENDS_WITH_INPUT = "sametoken.ends-with-input"
 
 
 def _number(ctx: click.Context, parameter: click.Parameter, value: float) -> float:
@@ -132,6 +135,13 @@ faults_option = click.option(
 )
 @dev_option
 @faults_option
+@click.option(
+    "--end-with-input",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda ctx, _, asked: ctx.meta.update({ENDS_WITH_INPUT: asked}),
+    help="Stop when the input ends: a server that a program starts with a pipe ends with it.",
+)
 @click.option(
     "--access-key",
     "access_keys",
@@ -217,6 +227,13 @@ def _serve(settings: Settings) -> None:
     click.echo("stopped")
 
 
+def _end_with_input() -> None:
+    """Tell this process to stop once nobody holds the other end of its input any more."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _processes(asked: int | None, dev: bool) -> int:
     """Return the number of edges; the controls of development mode are one process's."""
     if asked is None:
@@ -297,6 +314,8 @@ def run_until_signalled(
         # The collector need never look again at what the start made: none of it is garbage before
         # the end. A look would hold up every request for as long as it takes.
         gc.freeze()
+        if click.get_current_context().meta.get(ENDS_WITH_INPUT):
+            threading.Thread(target=_end_with_input, name="input", daemon=True).start()
         announce()
         try:
             await serving(stop)

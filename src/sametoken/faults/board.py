@@ -10,7 +10,7 @@ import hashlib
 import logging
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sametoken.errors import Misconfigured
@@ -21,6 +21,9 @@ from sametoken.nearest import did_you_mean
 
 log = logging.getLogger(__name__)
 
+# A call whose tries are counted: its account first, and what tells it from others.
+Call = tuple[str, ...]
+
 # Firings that are kept to be shown; older ones are in the log alone.
 FIRINGS_MAX = 200
 # Calls whose tries are counted at a time; of more, those that were quiet for longest are forgotten.
@@ -29,7 +32,7 @@ CALLS_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """A strike: when, by the board's clock in seconds, of which rule, and what it struck."""
+    """A strike of a rule, the occasion that it struck, and when, by the board's clock."""
 
     at: float
     rule: Rule
@@ -69,7 +72,9 @@ class Board:
         self._owns_process = owns_process
         self._lock = threading.Lock()
         self._standing: dict[str, Standing] = {}
-        self._tries: OrderedDict[Hashable, int] = OrderedDict()
+        self._tries: OrderedDict[Call, int] = OrderedDict()
+        # How often each account was forgotten, "" for all of them.
+        self._fresh: dict[str, int] = {}
         self._firings: deque[Firing] = deque(maxlen=FIRINGS_MAX)
         # Whether any rule is for requests, for steps, for the process: cheap to look at.
         self.of_requests = False
@@ -171,7 +176,11 @@ class Board:
 
     # Strikes
 
-    def tries(self, call: Hashable) -> int:
+    def now(self) -> float:
+        """Return the moment of the board's clock, in seconds."""
+        return self._clock()
+
+    def tries(self, call: Call) -> int:
         """Count one more try of a call, and return its number from 1."""
         with self._lock:
             number = self._tries.pop(call, 0) + 1
@@ -188,6 +197,18 @@ class Board:
                 one.rule.kind in OF_STEPS and one.rule.is_for(occasion) and not one.is_over(now)
                 for one in self._standing.values()
             )
+
+    def forget(self, account: str = "") -> None:
+        """Forget an account's tries, and what is to come late of its calls; with "" of all."""
+        with self._lock:
+            self._fresh[account] = self._fresh.get(account, 0) + 1
+            for call in [one for one in self._tries if account in ("", one[0])]:
+                del self._tries[call]
+
+    def freshness(self, account: str) -> int:
+        """Return a number that is another one once the account was forgotten."""
+        with self._lock:
+            return self._fresh.get(account, 0) + self._fresh.get("", 0)
 
     def strike(self, occasion: Occasion, kinds: Collection[Kind]) -> tuple[Rule, ...]:
         """Return the rules of these kinds that strike now, in their order; each is counted."""

@@ -1,5 +1,6 @@
 """The engine: create calls that are safe to repeat. It knows neither EC2 nor HTTP."""
 
+from sametoken.derived import derive_token
 from sametoken.idempotency.engine import Answer, Engine, Made, Operation, Together, sql_engine
 from sametoken.idempotency.entries import Ledger
 from sametoken.idempotency.fingerprint import Fingerprint, Rules
@@ -15,7 +16,7 @@ from sametoken.idempotency.ledger import (
     Scope,
     decide,
 )
-from sametoken.idempotency.token import TokenGrammar, derive_token
+from sametoken.idempotency.token import TokenGrammar
 
 __all__ = [
     "RETENTION",

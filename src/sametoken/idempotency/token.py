@@ -1,4 +1,4 @@
-"""The grammar of client tokens, and derived tokens for the calls behind a request. Pure.
+"""The grammar of client tokens. Pure.
 
 Source: EC2 developer guide, "Ensuring idempotency": "a unique, case-sensitive string of up to 64
 ASCII characters". Corners (blanks, padding) as captured from EC2; see docs/decisions.
@@ -6,7 +6,6 @@ ASCII characters". Corners (blanks, padding) as captured from EC2; see docs/deci
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from sametoken.errors import InvalidClientToken
@@ -46,15 +45,3 @@ class TokenGrammar:
 
 def _is_printable_ascii(text: str) -> bool:
     return text.isascii() and text.isprintable()
-
-
-def derive_token(*parts: str) -> str:
-    """Derive a token for one step of something that has a name, e.g. (instance id, epoch, step).
-
-    Equal parts always give equal tokens, and different parts give different ones. So a step that is
-    repeated, by any node, counts as a repeat. Never include a time or an attempt number.
-    """
-    assert parts, "a derived token names something"
-    # Each part has its length before it, so that ("ab", "c") and ("a", "bc") differ.
-    canonical = "".join(f"{len(part)}:{part}" for part in parts)
-    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -29,10 +29,14 @@ def environment(here: Opened[Reads], name: str, region: str) -> dict[str, str]:
         raise Misconfigured(f"there is no account {name!r}; {there_are}")
     secrets = accounts.secrets(here, name)
     chosen = next((one for one in reversed(secrets) if one.access == "full"), secrets[-1])
-    url = endpoint(here) or _DEFAULT_URL
+    return variables(chosen.id, chosen.secret, region, endpoint(here) or _DEFAULT_URL)
+
+
+def variables(access_key_id: str, secret: str, region: str, url: str) -> dict[str, str]:
+    """Variables that AWS clients read."""
     return {
-        "AWS_ACCESS_KEY_ID": chosen.id,
-        "AWS_SECRET_ACCESS_KEY": chosen.secret,
+        "AWS_ACCESS_KEY_ID": access_key_id,
+        "AWS_SECRET_ACCESS_KEY": secret,
         "AWS_DEFAULT_REGION": region,
         # Name the two services that are served. AWS_ENDPOINT_URL would send every other one here.
         "AWS_ENDPOINT_URL_EC2": url,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from sametoken.errors import Misconfigured
+from sametoken.errors import Misconfigured, SametokenError
 from sametoken.node import Node
 from sametoken.operate.accounts import ensure_key
 from sametoken.operate.collecting import uncollected
@@ -60,6 +61,36 @@ def registered_node(settings: Settings, world: World, *, answers: bool = True) -
             # Before anybody is told that it serves: it counts as living, and may live.
             store.run(node.beat)
         yield node
+
+
+@contextmanager
+def in_thread(node: Node) -> Iterator[None]:
+    """Serve in a thread of this process for the block.
+
+    At its end, raises `Misconfigured` or `Broken` if the node had stopped on its own.
+    """
+    assert node.app is not None, "whatever is wrong with it is met here, not in the thread"
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+    failures: list[SametokenError] = []
+
+    def serve() -> None:
+        try:
+            loop.run_until_complete(node.serve(stop))
+        except SametokenError as failure:
+            failures.append(failure)
+        finally:
+            loop.close()
+
+    thread = threading.Thread(target=serve, name="sametoken")
+    thread.start()
+    try:
+        yield
+    finally:
+        if thread.is_alive():
+            loop.call_soon_threadsafe(stop.set)
+        thread.join()
+    if failures:
+        raise failures[0]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from sametoken.idempotency import derive_token
+from sametoken.derived import derive_token
 
 HEADER = "amz-sdk-invocation-id"
 # Matches a UUID, which every SDK sends; any other text is ignored.

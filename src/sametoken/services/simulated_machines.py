@@ -52,7 +52,17 @@ _REFUSED = timedelta(hours=1)
 _FORGET_REFUSED = sa.delete(MACHINE).where(
     MACHINE.c.generation == _REFUSING, MACHINE.c.ready_at <= sa.bindparam("before")
 )
+_KNOWN = sa.select(MACHINE.c.instance)
+_SUCCEED = (
+    sa.update(MACHINE)
+    .where(MACHINE.c.generation < sa.bindparam("above"))
+    .values(generation=sa.bindparam("above"))
+)
 _BOOTS = sa.select(MACHINE.c.boots).where(MACHINE.c.instance == sa.bindparam("m_instance"))
+
+_NOT_ABSENT = sa.select(MACHINE.c.instance).where(
+    among(MACHINE.c.instance, "instances"), MACHINE.c.state != "absent"
+)
 
 STARTING, RUNNING, OFF, ABSENT = "starting", "running", "off", "absent"
 
@@ -156,6 +166,19 @@ def refuse_all(tx: Tx, instances: Sequence[str]) -> None:
     tx.execute(_FORGET_REFUSED, {"before": tx.now - _REFUSED})
     refused = [_Machine(id, _REFUSING, ABSENT, tx.now, 0) for id in instances]
     _write(tx, refused, _INSERT, "")
+
+
+def succeed(tx: Tx, instances: Sequence[str], generation: int) -> None:
+    """Remember that generation of the instances, and refuse all lower ones."""
+    tx.execute(_SUCCEED, {"above": generation})
+    known = {row.instance for row in tx.execute(_KNOWN)}
+    new = [_Machine(id, generation, ABSENT, None, 0) for id in instances if id not in known]
+    _write(tx, new, _INSERT, "")
+
+
+def powered(tx: Tx, instances: Sequence[str]) -> set[str]:
+    """Return those of `instances` that have a machine, on or off."""
+    return {row.instance for row in tx.execute(_NOT_ABSENT, {"instances": list(instances)})}
 
 
 def boots_of(tx: Tx, instance: str) -> int:

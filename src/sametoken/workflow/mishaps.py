@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sametoken.errors import SametokenError, Transient
-from sametoken.faults.board import Board
+from sametoken.faults.board import Board, Call
 from sametoken.faults.kinds import Kind
 from sametoken.faults.points import Point
 from sametoken.faults.rules import Occasion, Rule
@@ -88,8 +88,7 @@ class Mishaps:
         occasion = _occasion(work, token)
         fate: StepFate | None = self._slowed(work, occasion)
         if fate is None:
-            step = (work.instance, work.epoch, occasion.step)
-            occasion = replace(occasion, attempt=self.board.tries(step))
+            occasion = replace(occasion, attempt=self.board.tries(_call(work, occasion)))
             self._crash(occasion, Point.WORK_LEASED)
             fate = self._failed(work, occasion) or self._called(work, occasion, hands)
             self._crash(occasion, Point.STEP_ANSWERED)
@@ -99,7 +98,7 @@ class Mishaps:
 
     def _slowed(self, work: Work, occasion: Occasion) -> Later | None:
         """Put the step off if a rule says so: a wait is no try of it, and is counted by itself."""
-        asked = self.board.tries((work.instance, work.epoch, occasion.step, Kind.SLOW_STEP))
+        asked = self.board.tries((*_call(work, occasion), Kind.SLOW_STEP))
         rules = self._strikes(replace(occasion, attempt=asked), Kind.SLOW_STEP)
         return Later(sum(rule.seconds for rule in rules)) if rules else None
 
@@ -143,6 +142,10 @@ class Mishaps:
 
     def _strikes(self, occasion: Occasion, kind: Kind) -> tuple[Rule, ...]:
         return self.board.strike(occasion, (kind,))
+
+
+def _call(work: Work, occasion: Occasion) -> Call:
+    return occasion.account, work.instance, str(work.epoch), occasion.step
 
 
 def _occasion(work: Work, token: str) -> Occasion:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sametoken.idempotency.token import derive_token
+from sametoken.derived import derive_token
 
 
 class TokenForm(StrEnum):

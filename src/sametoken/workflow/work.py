@@ -130,6 +130,9 @@ _QUEUED = (
 )  # fmt: skip
 _ENQUEUE = inserting(WORK, *_QUEUED)
 _FIND = sa.select(WORK).where(WORK.c.instance == sa.bindparam("w_instance"))
+_OF_ACCOUNT = (
+    sa.select(WORK).where(WORK.c.account == sa.bindparam("w_account")).order_by(WORK.c.instance)
+)
 _SPEC = sa.select(WORK.c.spec).where(WORK.c.instance == sa.bindparam("w_instance"))
 _PIN = (
     sa.update(WORK)
@@ -244,6 +247,11 @@ def break_leases(tx: Tx) -> None:
 def find(tx: Tx, instance: str) -> Work | None:
     row = tx.execute(_FIND, {"w_instance": instance}).first()
     return None if row is None else read_work(row)
+
+
+def of_account(tx: Tx, account: str) -> list[Work]:
+    """Return the work of all instances of an account, also what is done, until they are swept."""
+    return [read_work(row) for row in tx.execute(_OF_ACCOUNT, {"w_account": account})]
 
 
 def forget(tx: Tx, instances: Sequence[str]) -> None:

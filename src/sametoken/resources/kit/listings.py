@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sametoken.resources.kit import traits
 from sametoken.resources.kit.kinds import Kind, L
 from sametoken.resources.kit.looks import WHOLE, Look
-from sametoken.resources.kit.rows import EDGE, RESOURCE, Row
+from sametoken.resources.kit.rows import EDGE, RESOURCE, STORED, Row, from_record
 from sametoken.resources.kit.traits import TRAIT
 from sametoken.store.port import Tx
 
@@ -32,6 +32,10 @@ COUNTED_MAX = 1000
 # At most so many traits and parents beside the one that is looked up are tested in a statement.
 # Each number of them is a statement of its own.
 TESTED_MAX = 2
+
+_LIVING = STORED.where(
+    RESOURCE.c.account == sa.bindparam("account"), RESOURCE.c.gone_at.is_(None)
+).order_by(RESOURCE.c.kind, RESOURCE.c.id)
 
 
 class By(StrEnum):
@@ -69,6 +73,11 @@ class Form:
     zone: bool = False
     traits: int = 0
     parents: int = 0
+
+
+def living(tx: Tx, account: str) -> list[Row]:
+    """List all that an account has, in every Region, whole: for a look at few. By kind and id."""
+    return [from_record(found) for found in tx.execute(_LIVING, {"account": account})]
 
 
 def every(tx: Tx, kind: Kind, account: str, region: str, *, parent: str | None = None) -> list[Row]:

@@ -1,0 +1,237 @@
+"""Planes for tests: a server for a block, and accounts of their own on it.
+
+A plane keeps all in a SQLite file in a folder of its own, which is removed at the end. Machines
+boot at once unless `boot_seconds` says otherwise. From the first import of this module the whole
+control plane is loaded.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sametoken.control.mounting import mount
+from sametoken.operate import accounts, clients, holdings, resetting, tokens
+from sametoken.operate.holdings import Holdings
+from sametoken.operate.opened import Opened
+from sametoken.operate.opening import writing
+from sametoken.operate.serving import in_thread, registered_node
+from sametoken.operate.tokens import Story
+from sametoken.services.simulated_machines import SimulationSettings
+from sametoken.settings import Settings, database_of
+from sametoken.store.port import Store
+from sametoken.testing.clock import Clock
+from sametoken.testing.control import Control
+from sametoken.testing.faults import Faults
+from sametoken.testing.holding import wrongs
+from sametoken.testing.limits import Limits
+from sametoken.testing.server_process import ServerProcess
+from sametoken.world import RealWorld
+
+REGION = "us-east-1"
+# So long a launch may take that is waited for: far more than any takes that nothing holds up.
+PATIENCE_SECONDS = 10.0
+_LOOK_SECONDS = 0.005
+
+
+class Plane:
+    """A server that runs: its `url`, and the accounts that are made on it.
+
+    Made by `running` and `beside`. Threads may share one.
+    """
+
+    def __init__(self, url: str, here: Opened[Store], process: ServerProcess | None = None) -> None:
+        self.url = url
+        self.here = here
+        self.control = Control(here, process)
+        self._numbers = itertools.count(1)
+
+    def account(self, name: str | None = None, *, region: str = REGION) -> Account:
+        """Make an account with nothing in it, and a key that may do everything.
+
+        An account that was made under the `name` before gets another key. Takes milliseconds.
+        """
+        chosen = name or f"test-{next(self._numbers)}"
+        made = accounts.create(self.here, chosen, access="full", access_key_id=None, secret=None)
+        return Account(self, *made, region)
+
+    def clock(self) -> Clock:
+        """The clock of all accounts, for a block: `with plane.clock() as clock: …`."""
+        return Clock(self.control)
+
+    def reset(self, account: str | None = None) -> None:
+        """Remove all that was made in an account, by its id; in all accounts with None."""
+        if self.control.process is None:
+            resetting.reset(self.here.store, account)
+        else:
+            self.control.ask("POST", "/reset", {} if account is None else {"account": account})
+
+    def kill(self) -> None:
+        """Kill the server (SIGKILL), as a crash does. Only of a plane `beside`; then `start`."""
+        self._beside.kill()
+
+    def start(self) -> None:
+        """Start a server that was killed or has died again, on its database and at its URL."""
+        assert self._beside.start(int(self.url.rpartition(":")[2])) == self.url
+
+    @property
+    def pid(self) -> int:
+        """The process of the server: this one, or that of a plane `beside`."""
+        process = self.control.process
+        return os.getpid() if process is None else process.pid
+
+    @property
+    def _beside(self) -> ServerProcess:
+        assert self.control.process is not None, "a server in this process would take it along"
+        return self.control.process
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account on a plane, with its key, in one Region. It shares no resource with others."""
+
+    plane: Plane
+    id: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    region: str = REGION
+
+    @property
+    def url(self) -> str:
+        return self.plane.url
+
+    def client(self, service: str = "ec2", **options: Any) -> Any:
+        """Make a boto3 client of the account. `options` are those of `boto3.client`.
+
+        boto3 is what is installed, and retries as it does by itself unless `config` says otherwise.
+        """
+        chosen = {
+            "region_name": self.region,
+            "endpoint_url": self.url,
+            "aws_access_key_id": self.access_key_id,
+            "aws_secret_access_key": self.secret_access_key,
+            **options,
+        }
+        with _MAKING_CLIENTS:
+            return _session().client(service, **chosen)
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The variables of the environment that point boto3, the AWS CLI and others here.
+
+        No file of the user's and no other credentials are read beside them.
+        """
+        return {
+            **clients.variables(self.access_key_id, self.secret_access_key, self.region, self.url),
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_PAGER": "",
+        }
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a subprocess: this process's, with `variables` for all of AWS's."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return {**kept, **self.variables}
+
+    def faults(self) -> Faults:
+        """Faults that strike the account, for a block: `with account.faults() as faults: …`."""
+        return Faults(self.plane.control, self.id)
+
+    def limits(self) -> Limits:
+        """Limits that hold for a block: `with account.limits() as limits: …`."""
+        return Limits(self.plane.here, self.id, self.region)
+
+    def reset(self) -> None:
+        """Remove all that was made in the account, tokens too; keys and limits stay."""
+        self.plane.reset(self.id)
+
+    def story(self, client_token: str) -> Sequence[Story]:
+        """Tell what became of a token of the account, for each action and Region it was used in.
+
+        Raises `Misconfigured` if none was.
+        """
+        return tokens.explain(self.plane.here, client_token, account=self.id)
+
+    def holdings(self, *, patience_seconds: float = PATIENCE_SECONDS) -> Holdings:
+        """Look at what lives in the account, once its launches and terminations are done.
+
+        Tells the work that is not done after `patience_seconds` as `unfinished`.
+        """
+        world, found = RealWorld(), holdings.look(self.plane.here, self.id)
+        until = world.monotonic() + patience_seconds
+        while found.unfinished and world.monotonic() < until:
+            world.wait(threading.Event(), _LOOK_SECONDS)
+            found = holdings.look(self.plane.here, self.id)
+        return found
+
+    def assert_one_set(
+        self, *, instances: int = 1, patience_seconds: float = PATIENCE_SECONDS, **others: int
+    ) -> None:
+        """Assert that so many instances live, with their parts, and that nothing is left behind.
+
+        Waits until what was asked for is done. Volumes and network interfaces that are attached to
+        no instance count as left behind, unless `others` says how many there are: `volumes=1`.
+        Name other kinds in the same way where they are to be counted: `nat_gateways=1`. The message
+        lists what is too much, with its token.
+        """
+        found = self.holdings(patience_seconds=patience_seconds)
+        wrong = wrongs(found, {"instances": instances, **others})
+        if wrong:
+            listed = "\n".join(f"- {one}" for one in wrong)
+            raise AssertionError(f"account {self.id} does not hold what it should:\n{listed}")
+
+
+@contextmanager
+def running(*, boot_seconds: float = 0.0) -> Iterator[Plane]:
+    """Run a plane in this process for the block.
+
+    with running() as plane:
+        ec2 = plane.account().client("ec2")
+    """
+    with tempfile.TemporaryDirectory(prefix="sametoken-") as folder:
+        simulation = SimulationSettings(boot_seconds=boot_seconds, halt_seconds=0.0)
+        database = database_of(Path(folder) / "plane.db")
+        settings = Settings(database, port=0, dev=True, simulation=simulation)
+        with registered_node(settings, RealWorld()) as node:
+            mount(node)
+            with in_thread(node):
+                yield Plane(node.url, Opened(database, node.store))
+
+
+@contextmanager
+def beside(*, boot_seconds: float = 0.0) -> Iterator[Plane]:
+    """Run a plane beside this process for the block; it may be killed and started again.
+
+    It starts in a second, and ends with this process, even if that is killed.
+    """
+    with tempfile.TemporaryDirectory(prefix="sametoken-") as folder:
+        database = database_of(Path(folder) / "plane.db")
+        options = ["--dev", "--database", database.url, "--boot-seconds", str(boot_seconds)]
+        process = ServerProcess(options, Path(folder) / "log")
+        url = process.start()
+        try:
+            with writing(database, RealWorld()) as here:
+                yield Plane(url, here, process)
+        finally:
+            process.stop()
+
+
+# A session may be used by one thread at a time.
+_MAKING_CLIENTS = threading.Lock()
+
+
+@cache
+def _session() -> Any:
+    """Make the session of all clients, which would each read the service's model anew."""
+    import boto3
+
+    return boto3.session.Session()

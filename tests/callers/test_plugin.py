@@ -1,0 +1,145 @@
+"""The pytest plugin, as strangers meet it: in processes that have it installed and nothing else.
+
+Each suite here is run by pytest in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from callers.test_planes import is_there
+from clients.pages import PAGES
+from clients.process import environment, until
+
+HERE = Path(__file__).parent
+STRANGER = (HERE / "stranger" / "suite.py").read_text()
+PAGE = PAGES.parent / "testing-your-code.md"
+_FILE = re.compile(r"^`([\w.-]+)`:\n\n```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PATIENCE_SECONDS = 240
+
+
+def command(*words: str) -> list[str]:
+    """Pytest as a stranger runs it, but that every warning is an error."""
+    strict = ("-p", "no:cacheprovider", "-W", "error", "--strict-markers")
+    return [sys.executable, "-m", "pytest", *strict, *words]
+
+
+def variables(folder: Path) -> dict[str, str]:
+    """The environment of a stranger's suite, whose temporary files are in `folder`."""
+    temporary = folder / "temporary"
+    temporary.mkdir(exist_ok=True)
+    return environment(TMPDIR=str(temporary), PYTHONPATH=str(folder))
+
+
+def run(folder: Path, *words: str) -> str:
+    """Run pytest to a good end, and return what it said; it leaves no file of the plane's."""
+    told = variables(folder)
+    done = subprocess.run(
+        command(*words), cwd=folder, env=told, capture_output=True, text=True,
+        timeout=PATIENCE_SECONDS,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not list(Path(told["TMPDIR"]).glob("sametoken-*"))
+    return done.stdout
+
+
+def test_a_stranger_s_suite_of_40_tests_passes(tmp_path: Path) -> None:
+    (tmp_path / "test_stranger.py").write_text(STRANGER)
+    assert "40 passed" in run(tmp_path, "-q")
+
+
+def test_a_part_of_it_passes_in_two_processes_at_once(tmp_path: Path) -> None:
+    """A part, since each process loads everything for itself; each has a plane of its own."""
+    (tmp_path / "test_stranger.py").write_text(STRANGER)
+    assert "13 passed" in run(
+        tmp_path, "-q", "-n", "2", "-k", "account or marker or limits or clock"
+    )
+
+
+def test_the_page_s_own_suite_and_programs_do_what_it_says(tmp_path: Path) -> None:
+    text = PAGE.read_text()
+    files = dict(_FILE.findall(text))
+    assert files.keys() == {"test_shop.py", "shop.py", "test_unittest.py"}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    assert "3 passed" in run(tmp_path, "-q", "test_shop.py")
+    [block] = [one for one in _BLOCK.findall(text) if one not in files.values()]
+    for words in (["-m", "unittest", "test_unittest"], ["-W", "error", "-c", block]):
+        done = subprocess.run(
+            [sys.executable, *words], cwd=tmp_path, env=variables(tmp_path), capture_output=True,
+            text=True, timeout=PATIENCE_SECONDS,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+
+_HANGS = """
+import os
+import pathlib
+
+def test_hangs(sametoken, sametoken_plane):
+    from sametoken.testing import beside
+
+    with beside() as other:
+        pathlib.Path("pids").write_text(f"{os.getpid()} {other.pid}")
+        os.read(0, 1)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_nothing_is_left_running_when_a_test_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "test_hangs.py").write_text(_HANGS)
+    pids = tmp_path / "pids"
+    hanging = subprocess.Popen(
+        command("-q", "-s"), cwd=tmp_path, env=variables(tmp_path), stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        until(lambda: pids.exists() and len(pids.read_text().split()) == 2, "the test hangs")
+        running = [int(pid) for pid in pids.read_text().split()]
+        assert running[0] == hanging.pid
+        assert all(is_there(pid) for pid in running)
+    finally:
+        hanging.kill()
+        hanging.communicate()
+    until(lambda: not any(is_there(pid) for pid in running), "every process has ended")
+
+
+_LOADED = """
+import sys
+
+def test_nothing_is_loaded():
+    heavy = {"sqlalchemy", "botocore", "boto3", "click", "cryptography", "sametoken.operate"}
+    assert heavy.isdisjoint(sys.modules)
+
+def test_the_package_is_as_it_was_installed():
+    import sametoken.settings
+
+    assert "pytest" not in type(sametoken.settings.__loader__).__module__
+"""
+
+
+def test_a_suite_that_uses_no_fixture_pays_nothing(tmp_path: Path) -> None:
+    (tmp_path / "test_loaded.py").write_text(_LOADED)
+    assert "2 passed" in run(tmp_path, "-q")
+
+
+def test_the_fixtures_and_the_marker_explain_themselves(tmp_path: Path) -> None:
+    (tmp_path / "test_none.py").write_text("")
+    told = subprocess.run(
+        command("--fixtures", "-q"), cwd=tmp_path, env=variables(tmp_path), capture_output=True,
+        text=True,
+    ).stdout  # fmt: skip
+    listed = re.findall(r"^\| `(\w+)` \| ", PAGE.read_text().partition("## An account")[0], re.M)
+    assert len(listed) == 8
+    for name in listed:
+        assert re.search(rf"^{name} .*plugin\.py:\d+\n {{4}}\w", told, re.M), f"{name}: {told}"
+    marked = subprocess.run(
+        command("--markers"), cwd=tmp_path, env=variables(tmp_path), capture_output=True, text=True
+    ).stdout
+    assert "@pytest.mark.sametoken(region, faults):" in marked
