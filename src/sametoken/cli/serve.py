@@ -23,6 +23,7 @@ from sametoken.control.mounting import mount
 from sametoken.operate.allocation import return_freed_memory
 from sametoken.operate.faults import rules_named
 from sametoken.operate.forking import usual_edges
+from sametoken.operate.initial import Initial, prepare, read_initial
 from sametoken.operate.serving import registered_node
 from sametoken.server.choices import Choices
 from sametoken.server.development import PREFIX
@@ -152,6 +153,14 @@ faults_option = click.option(
     f"Also from {ACCESS_KEY_VARIABLE}, where blanks separate several.",
 )
 @click.option(
+    "--init",
+    "initial",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    callback=lambda ctx, parameter, file: None if file is None else read_initial(file),
+    help="Make the accounts, limits, faults and resources of a TOML file, unless they are there.",
+)
+@click.option(
     "--any-credentials",
     is_flag=True,
     help="With --dev: take any access key and secret; a key of 12 digits is that account's.",
@@ -174,6 +183,7 @@ def serve(
     dev: bool,
     fault_files: tuple[str, ...],
     access_keys: tuple[str, ...],
+    initial: Initial | None,
     any_credentials: bool,
     boot_seconds: float,
     database: Database,
@@ -200,18 +210,20 @@ def serve(
             rates=read_rates(rates),
         ),
         simulation=SimulationSettings(boot_seconds=boot_seconds),
-        faults=rules_named(fault_files),
+        faults=rules_named((*fault_files, *(initial.faults if initial else ()))),
         owns_process=True,
     )
-    _serve(settings)
+    _serve(settings, initial)
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings, initial: Initial | None) -> None:
     seconds = settings.drain_seconds + ENDING_SECONDS_MAX
     # Long reads give way to short ones, and to the event loop, ten times as often as usual.
     sys.setswitchinterval(SWITCH_SECONDS)
     return_freed_memory()
     with ending_in_time(seconds) as ending, registered_node(settings, RealWorld()) as node:
+        if initial is not None:
+            prepare(node, initial)
         if settings.dev:
             mount(node)
 
