@@ -94,7 +94,7 @@ def _day(
             list(threads.map(make, range(LAUNCHES)))
         fired = faults.fired()
     with plane.clock() as clock:
-        # What crashed controllers held goes on now.
+        # Launches that crashed controllers held go on now.
         clock.advance(LEASE)
     found = account.holdings(patience_seconds=PATIENCE_SECONDS)
     orphans = len(found.orphans) + len(found.unfinished)
