@@ -122,12 +122,11 @@ def running_plane(
     folder: Path,
     *,
     boot_seconds: float = 0.0,
-    boot_failure_odds: float = 0.0,
+    dev: bool = False,
+    faults: tuple[Rule, ...] = (),
     runners: int = 2,
     database: Database | None = None,
     choices: Choices = DEFAULT_CHOICES,
-    dev: bool = False,
-    faults: tuple[Rule, ...] = (),
 ) -> Iterator[Plane]:
     """Serve a fresh database, or `database`, for the block. `runners=0` drives no launch."""
     settings = Settings(
@@ -136,7 +135,7 @@ def running_plane(
         runners=runners,
         choices=choices,
         dev=dev,
-        simulation=SimulationSettings(boot_seconds, 0.0, boot_failure_odds),
+        simulation=SimulationSettings(boot_seconds, 0.0),
         faults=faults,
     )
     with open_store(settings.database, RealWorld()) as store:

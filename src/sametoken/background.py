@@ -16,6 +16,7 @@ from sametoken.store.port import Store, Tx
 from sametoken.store.roll import begin, call
 from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.loop import Duty, Ripener, run_duty
+from sametoken.workflow.mishaps import Mishaps
 from sametoken.workflow.ports import Services
 from sametoken.workflow.runner import Runner
 from sametoken.world import World
@@ -46,6 +47,7 @@ class Background:
         services: Services,
         world: World,
         backlog: Backlog,
+        mishaps: Mishaps,
         *,
         runners: int,
         sweep_seconds: float,
@@ -59,7 +61,7 @@ class Background:
         # Events that idle threads wait on; stop() sets them all.
         self._news: list[threading.Event] = []
         self._threads = [
-            self._driver(f"runner-{number}", Runner(store, services, world, backlog))
+            self._driver(f"runner-{number}", Runner(store, services, world, backlog, mishaps))
             for number in range(runners)
         ]
         self._threads += [

@@ -98,6 +98,8 @@ class Settings:
     simulation: SimulationSettings = field(default_factory=SimulationSettings)
     # The faults that are in force from the start.
     faults: tuple[Rule, ...] = ()
+    # The node is alone in its process, which faults may kill.
+    owns_process: bool = False
 
     def check_faults(self) -> None:
         """Raise `Misconfigured` if there are faults without development mode."""

@@ -20,17 +20,18 @@ import psycopg
 import pytest
 
 from clients.holdings import held
-from clients.nursery import CALLING_VARIABLE
+from clients.nursery import CALLING_VARIABLE, STOPPING_VARIABLE
 from clients.process import (
     Server,
     SharedDatabase,
     closing_server,
+    has_stopped,
     identity,
     launch,
     new_shared_database,
     until,
 )
-from sametoken.faults import STOP_VARIABLE, Point
+from sametoken.faults import Point
 
 # LEASE is longer than a lease.
 LEASE = {"minutes": 2}
@@ -137,7 +138,7 @@ class Paused:
 @contextmanager
 def paused_owner(stage: Stage, stop: Stop, token: str) -> Iterator[Paused]:
     """Launch at a node that stops itself at the point; the successor goes on afterwards."""
-    settings = {**stage.shared.settings, STOP_VARIABLE: stop.at}
+    settings = {**stage.shared.settings, STOPPING_VARIABLE: stop.at}
     if stop.called:
         settings[CALLING_VARIABLE] = "yes"
     node = Server(
@@ -161,11 +162,6 @@ def paused_owner(stage: Stage, stop: Stop, token: str) -> Iterator[Paused]:
             yield Paused(node, instance, answer)
         finally:
             process.send_signal(signal.SIGCONT)
-
-
-def has_stopped(node: Server) -> bool:
-    assert node.process.poll() is None, "it ended instead"
-    return node.process.is_stopped
 
 
 def everything(stage: Stage) -> list[Any]:

@@ -5,7 +5,14 @@
 
 from __future__ import annotations
 
-from clients.process import Server
+from typing import Any, Protocol
+
+
+class HasRows(Protocol):
+    """A server, or a plane in this process, whose rows can be read."""
+
+    def rows(self, sql: str, *parameters: object) -> list[Any]: ...
+
 
 # The launch of `plane.LAUNCH` (t3.micro) takes this many virtual CPUs of the account's quota.
 VCPUS = 2
@@ -74,7 +81,7 @@ _ORPHANS = {
 }
 
 
-def held(server: Server) -> dict[str, int]:
+def held(server: HasRows) -> dict[str, int]:
     """Count the rows that a launch may leave behind, orphans too; leave out zeroes."""
     counts = {
         f"{kind} {state}": count

@@ -27,6 +27,9 @@ from unittest.mock import patch
 
 # A server with this variable calls for each step alone, as for one of a service elsewhere.
 CALLING_VARIABLE = "CALLS_FOR_EACH_STEP"
+# A server with this variable, POINT:N, stops (SIGSTOP: every thread stands still) where it reaches
+# that point for the N-th time, until it receives SIGCONT. So does each of its edges.
+STOPPING_VARIABLE = "STOPS_AT"
 _ORDER_BYTES_MAX = 1 << 17
 # A word is a number in decimal: a process id, or a status of waitpid.
 _WORD_BYTES = 8
@@ -204,6 +207,23 @@ class Tender:
                 os.close(self._tells.pop(pid))
 
 
+def stop_at(point: str, number: str) -> None:
+    from sametoken.faults import install
+
+    left = int(number)
+
+    def reached(one: str) -> None:
+        nonlocal left
+        if one == point:
+            left -= 1
+            if left == 0:
+                # Signal this thread: a signal to the process may reach another thread first, and
+                # this one would go on a little.
+                signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+
+    install(reached)
+
+
 def _main() -> None:
     from sametoken import __main__ as command
     from sametoken.ec2.protocol.model import ServiceModel
@@ -219,6 +239,8 @@ def _main() -> None:
     if words is not None:
         if CALLING_VARIABLE in os.environ:
             patch("sametoken.workflow.runner.stretch_from", lambda work, services: None).start()
+        if STOPPING_VARIABLE in os.environ:
+            stop_at(*os.environ[STOPPING_VARIABLE].split(":"))
         sys.argv = ["sametoken", *words]
         command.main()
 

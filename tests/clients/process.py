@@ -6,6 +6,7 @@ processes started here are ever signalled, by their own handle.
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import shutil
@@ -32,7 +33,9 @@ import sametoken
 from clients.nursery import Forked, nursery
 from plane import LAUNCH
 from sametoken.cli.database import named_database
-from sametoken.faults import CRASH_VARIABLE
+from sametoken.faults.kinds import Kind
+from sametoken.faults.reading import told
+from sametoken.faults.rules import Rule
 from sametoken.operate.accounts import add_key
 from sametoken.operate.opening import making
 from sametoken.resources.network import default_vpc
@@ -140,6 +143,7 @@ class Server:
         settings: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
     ) -> None:
+        self.folder = folder
         self.database = folder / "served.db"
         self.keys = keys
         self._postgresql = postgresql
@@ -196,20 +200,31 @@ class Server:
         return self._process
 
     def start(self, *, port: int = 0, crash_at: str | None = None) -> None:
-        """Start, and wait for the first line; a process that crashes before it is an error."""
+        """Start, and wait for the first line; a process that crashes before it is an error.
+
+        `crash_at`, POINT:N: it is killed where it reaches that point for the N-th time.
+        """
         assert self._process is None, "one process at a time"
-        crash = {} if crash_at is None else {CRASH_VARIABLE: crash_at}
+        killed = () if crash_at is None else self._killed_at(*crash_at.split(":"))
         with self.log.open("a") as log:
             self._process = nursery().start(
                 [*(word.format(port=port) for word in self._words), "--database",
-                 self.database_url, "--boot-seconds", str(self.boot_seconds)],
-                environment(**crash, **self.settings), log.fileno(),
+                 self.database_url, "--boot-seconds", str(self.boot_seconds), *killed],
+                environment(**self.settings), log.fileno(),
             )  # fmt: skip
         output = self._process.stdout
         assert select.select([output], [], [], PATIENCE_SECONDS)[0], "the server said nothing"
         line = output.readline()
         assert line.startswith(self._first_line), f"{line!r}; log: {self.log.read_text()}"
         self.url = line.removeprefix(self._first_line).split()[0]
+
+    def _killed_at(self, point: str, number: str = "1") -> Sequence[str]:
+        """Write a rule that kills the process there; returns the options that put it in force."""
+        rule = Rule(Kind.KILL, point=point, skip=int(number) - 1, times=1)
+        file = self.folder / "kill.toml"
+        lines = [f"{key} = {json.dumps(value)}" for key, value in told(rule).items()]
+        file.write_text("\n".join(["[[rules]]", *lines]))
+        return "--processes", "0", "--dev", "--faults", str(file)
 
     def wait_killed(self) -> None:
         """Wait until the process has killed itself."""
@@ -266,6 +281,12 @@ class Server:
 
     def log_lines(self) -> list[str]:
         return self.log.read_text().splitlines()
+
+
+def has_stopped(node: Server) -> bool:
+    """Has a signal stopped the process?"""
+    assert node.process.poll() is None, "it ended instead"
+    return node.process.is_stopped
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """kill -9 at every fault point of the real process: one launch, finished by its successor.
 
-The process kills itself the n-th time it reaches a point (`SAMETOKEN_CRASH_AT`); it flushes nothing
-and closes no connection. Its successor is started on the same file without the variable.
+A rule `kill` ends the process the n-th time it reaches a point; it flushes nothing and closes no
+connection. Its successor is started on the same file without the rule.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Crash:
     committed: bool
 
 
-# _LAUNCH_COMMIT is the third: a serving process commits twice before it serves (old leases, its
-# digest key). The first `engine` points a launch meets are its own, the later ones its steps'.
-_LAUNCH_COMMIT = 3
+# _LAUNCH_COMMIT is the first: a server whose rules are in force has made its own commits. The first
+# `engine` points a launch meets are its own, the later ones its steps'.
+_LAUNCH_COMMIT = 1
 IN_LAUNCH: Mapping[Point, Crash] = {
     Point.ENGINE_CLAIMED: Crash(1, committed=False),
     Point.ENGINE_PERFORMED: Crash(1, committed=False),

@@ -51,12 +51,13 @@ WRITING: Mapping[Words, Words] = {
 # The other commands: they make a database, have one of their own, take none, or ask its server.
 MAKING = {("serve",), ("worker",), ("migrate",), ("accounts", "create")}
 APART = {("demo",), ("accounts", "new-key"), ("backup",)}
-ORDERS = {("clock", "freeze"), ("clock", "resume"), ("clock", "advance")}
+ORDERS = {("clock", "freeze"), ("clock", "resume"), ("clock", "advance"), ("reset",)}
+ORDERS |= {("snapshot", one) for one in ("save", "load", "list", "delete")}
 ASKED = [(*command, *more) for command, more in {**READING, **WRITING}.items()]
 
 
 def test_every_command_is_tried_here_or_said_to_make_a_database() -> None:
-    groups = {(), ("accounts",), ("tokens",), ("limits",)}
+    groups = {(), ("accounts",), ("tokens",), ("limits",), ("snapshot",)}
     assert {*commands(main)} - groups == {*READING, *WRITING, *MAKING, *APART, *ORDERS}
 
 

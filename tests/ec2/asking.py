@@ -14,6 +14,7 @@ from sametoken.resources.kit import endings, rows
 from sametoken.resources.kit.kinds import Kind
 from sametoken.resources.kit.rows import Row
 from sametoken.store.port import Tx
+from sametoken.workflow.mishaps import Mishaps
 from sametoken.workflow.runner import Runner
 
 # Have waiters ask again at once: the states they wait for take milliseconds to come here.
@@ -98,7 +99,9 @@ def injected(client: Any, operation: str, **fields: str) -> None:
 
 def hand_runner(plane: Plane) -> Runner:
     """Make a runner for a plane that has none of its own."""
-    return Runner(plane.store, plane.node.services, plane.node.world, plane.node.backlog)
+    node = plane.node
+    mishaps = Mishaps(node.faults)
+    return Runner(plane.store, node.services, node.world, node.backlog, mishaps)
 
 
 def drive(plane: Plane) -> None:

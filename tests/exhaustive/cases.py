@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,8 @@ from exhaustive.explore import Count, explore
 from exhaustive.judge import Judge, Wants
 from exhaustive.program import Answer, Program, request
 from exhaustive.space import Space
+from sametoken.faults.kinds import Kind
+from sametoken.faults.rules import Rule
 from sametoken.resources.kit import counters
 from sametoken.resources.kit.rows import RESOURCE
 from sametoken.services.simulated_machines import SimulationSettings
@@ -80,9 +82,9 @@ TERMINATOR = Asks(Wants("the end"), _terminate)
 OPERATOR = Asks(Wants("room"), _make_room)
 
 
-# Machines boot, or fail to, at once, because time stands still in these cases.
+# Machines boot at once, because time stands still in these cases.
 BOOTING = SimulationSettings(boot_seconds=0.0, halt_seconds=0.0)
-FAILING = replace(BOOTING, boot_failure_odds=1.0)
+FAILING = (Rule(Kind.BOOT_FAILS),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +94,13 @@ class Case:
     callers: tuple[Asks, ...]
     options: Mapping[str, Any]
     prepare: Callable[[Tx], None] | None = None
-    machines: SimulationSettings = BOOTING
+    rules: tuple[Rule, ...] = ()
 
     def explore(self) -> Count:
         """Try every order. Raises `BrokenError`."""
         wanted = list(dict.fromkeys(one.wants for one in self.callers))
         calls = {one.wants: one.call for one in self.callers}
-        program = Program([calls[wants]() for wants in wanted], self.machines, self.prepare)
+        program = Program([calls[wants]() for wants in wanted], BOOTING, self.prepare, self.rules)
         judge = Judge(program, tuple([one.wants for one in self.callers]))
         asks = [wanted.index(one.wants) for one in self.callers]
         tries = [one.tries for one in self.callers]

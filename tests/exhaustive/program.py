@@ -18,6 +18,8 @@ from admitting import admit
 from exhaustive.disk import ACCOUNT, EPOCH, REGION, Age, Disk, World
 from sametoken import faults
 from sametoken.faults import Point
+from sametoken.faults.board import Board
+from sametoken.faults.rules import Rule
 from sametoken.idempotency import sql_engine
 from sametoken.node import wire_services
 from sametoken.server.credentials import Principal
@@ -30,6 +32,7 @@ from sametoken.store.port import Tx
 from sametoken.store.sqlite import SqliteSession
 from sametoken.workflow import work
 from sametoken.workflow.backlog import Backlog
+from sametoken.workflow.mishaps import Mishaps
 from sametoken.workflow.runner import Runner
 
 T = TypeVar("T")
@@ -107,6 +110,9 @@ class _Retold:
     def submit(self, fn: Callable[[Tx], T], *, lane: str = "", shares: bool = False) -> Future[T]:
         raise AssertionError("a runner waits for each of its transactions")
 
+    def seconds(self) -> float:
+        raise AssertionError("a runner's moments are its transactions'")
+
     def check(self) -> None:
         raise AssertionError("no part dies here")
 
@@ -129,6 +135,7 @@ class Program:
         calls: Sequence[Callable[[Tx], Answer]],
         machines: SimulationSettings,
         prepare: Callable[[Tx], None] | None = None,
+        rules: Sequence[Rule] = (),
     ) -> None:
         self.world = World()
         self.disk = Disk(self.world)
@@ -137,6 +144,7 @@ class Program:
         self.session = SqliteSession(self.disk.engine, self.world, clock.Pace(self.world))
         self._calls = calls
         self._machines = machines
+        self._rules = rules
         self._values: list[Any] = []
         self._numbers: dict[str, int] = {}
         self._next: dict[Told, _Retold] = {}
@@ -169,7 +177,9 @@ class Program:
         if store is None:
             store = self._next[told] = _Retold([self._values[number] for number in told])
             services = wire_services(store, _ENGINE, self.world, self._machines)
-            runner = Runner(store, services, self.world, Backlog(self.world))
+            # Decide anew each time what strikes: no rule may count.
+            mishaps = Mishaps(Board(lambda: 0.0, self._rules))
+            runner = Runner(store, services, self.world, Backlog(self.world), mishaps)
             try:
                 runner.run_once()
             except _Asks:
@@ -197,7 +207,7 @@ class Program:
             fn = self._asks(told).fn
             assert fn is not None and self.reads_next(told), "it reads"
             self._enter(state, age)
-            now, leapt = clock.read(self.disk.reader, self.session.pace)
+            now, leapt, _ = clock.read(self.disk.reader, self.session.pace)
             self._looks[key] = self._keep(fn(Tx(self.disk.reader, now, self.world, leapt)))
         return self._looks[key]
 

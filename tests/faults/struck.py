@@ -18,7 +18,7 @@ from plane import LAUNCH, Plane
 from sametoken.faults.reading import read_rule
 from sametoken.faults.rules import Rule
 from sametoken.server.fault_names import names
-from sdk import REGION, Keys
+from sdk import REGION, Keys, client
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
 
@@ -77,6 +77,11 @@ def ask(
             return Told(0)
     code = re.search(r"<Code>(.*?)</Code>", body)
     return Told(reply.status, code[1] if code else "-", body, dict(reply.getheaders()))
+
+
+def usual(plane: Plane, keys: Keys) -> Any:
+    """Make a client with the retries that boto3 has unless told otherwise."""
+    return client(plane.url, keys, retries={})
 
 
 def rule(kind: str, **keys: Any) -> Rule:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,10 +15,11 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
 from clients.process import until
-from faults.struck import ask, due, fired, instances, launch_form, sent, strike
+from faults.struck import ask, due, fired, instances, launch_form, sent, strike, usual
 from plane import LAUNCH, Plane, running_plane
+from sametoken.control.controls import Controls
 from sametoken.faults.kinds import OF_REQUESTS
-from sdk import Keys, client
+from sdk import Keys
 
 # Kinds that strike before the request acts, and the keys that they need here.
 BEFORE: dict[str, dict[str, Any]] = {
@@ -60,11 +62,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def keys(plane: Plane, request: pytest.FixtureRequest) -> Keys:
     return plane.account(re.sub(r"\W", "-", request.node.name)[-60:])
-
-
-def usual(plane: Plane, keys: Keys) -> Any:
-    """Make a client with the retries that boto3 has unless told otherwise."""
-    return client(plane.url, keys, retries={})
 
 
 def test_every_kind_is_tried_here() -> None:
@@ -234,7 +231,7 @@ def test_a_reservation_of_capacity_and_a_start_find_none_either(plane: Plane, ke
 def test_an_id_that_is_not_found_yet_is_found_later_and_the_waiter_copes(
     plane: Plane, keys: Keys
 ) -> None:
-    struck = strike(plane, "not-yet-found", action="RunInstances", seconds=0.3, times=1)
+    struck = strike(plane, "not-yet-found", action="RunInstances", seconds=60, times=1)
     ec2 = usual(plane, keys)
     launched = ec2.run_instances(**LAUNCH)["Instances"][0]
     for call in (ec2.describe_instances, ec2.terminate_instances):
@@ -243,13 +240,38 @@ def test_an_id_that_is_not_found_yet_is_found_later_and_the_waiter_copes(
         assert refused.value.response["Error"]["Code"] == "InvalidInstanceID.NotFound"
     # Older ids are found.
     assert ec2.describe_subnets(SubnetIds=[launched["SubnetId"]])["Subnets"]
-    waiter = {"Delay": 0, "MaxAttempts": 100_000}
+    told: list[int] = []
+
+    def pass_time(http_response: Any, **_: Any) -> None:
+        told.append(http_response.status_code)
+        plane.advance(timedelta(seconds=25))
+
+    ec2.meta.events.register("after-call.ec2.DescribeInstances", pass_time)
     ec2.get_waiter("instance_running").wait(
-        InstanceIds=[launched["InstanceId"]], WaiterConfig=waiter
+        InstanceIds=[launched["InstanceId"]], WaiterConfig={"Delay": 0, "MaxAttempts": 10_000}
     )
+    assert (told[:3], told[-1]) == ([400, 400, 400], 200)
     assert fired(plane, struck.name) == 1
     again = usual(plane, keys).run_instances(**LAUNCH)["Instances"][0]
     assert ec2.describe_instances(InstanceIds=[again["InstanceId"]])["Reservations"]
+
+
+def test_ids_are_found_when_the_rule_that_hid_them_is_gone(plane: Plane, keys: Keys) -> None:
+    strike(plane, "not-yet-found", seconds=3600)
+    ec2 = plane.client(keys=keys)
+    launched = ec2.run_instances(**LAUNCH)["Instances"][0]
+    with pytest.raises(ClientError, match="NotFound"):
+        ec2.describe_instances(InstanceIds=[launched["InstanceId"]])
+    plane.node.faults.clear()
+    assert ec2.describe_instances(InstanceIds=[launched["InstanceId"]])["Reservations"]
+
+
+def test_a_rule_ends_by_the_clock_of_the_store(plane: Plane, keys: Keys) -> None:
+    strike(plane, "unavailable", until=600)
+    form = {"Action": "DescribeRegions", "Version": "2016-11-15"}
+    assert ask(plane, keys, form).status == 503
+    Controls(plane.node).advance(timedelta(minutes=10))
+    assert ask(plane, keys, form).status == 200
 
 
 @pytest.mark.parametrize(
@@ -318,6 +340,14 @@ def test_a_late_request_of_a_rule_that_is_gone_never_comes(plane: Plane, keys: K
     assert len(instances(plane, keys)) == 1
 
 
+def test_a_late_request_of_an_account_that_was_reset_never_comes(plane: Plane, keys: Keys) -> None:
+    strike(plane, "late-duplicate", seconds=0.2, action="RunInstances", times=1)
+    ask(plane, keys, launch_form())
+    Controls(plane.node).reset(keys.account)
+    until(lambda: not due(plane), "its time has come")
+    assert instances(plane, keys) == []
+
+
 def test_two_faults_of_one_request_both_strike(plane: Plane, keys: Keys) -> None:
     strike(plane, "duplicate", action="RunInstances", times=1)
     strike(plane, "lose-reply", action="RunInstances", times=1)
@@ -329,63 +359,6 @@ def test_who_calls_is_told_whatever_the_rules(plane: Plane, keys: Keys) -> None:
     strike(plane, "unavailable")
     caller = plane.client("sts", keys=keys).get_caller_identity()
     assert caller["Account"] == keys.account
-
-
-HEADER = "x-sametoken-fault"
-
-
-def test_a_header_strikes_its_own_request_alone(plane: Plane, keys: Keys) -> None:
-    headers = {HEADER: "error;code=VpcLimitExceeded"}
-    assert ask(plane, keys, launch_form(), headers).code == "VpcLimitExceeded"
-    assert ask(plane, keys, launch_form("mine"), {HEADER: "lose-reply;attempt=1"}).status == 0
-    assert ask(plane, keys, launch_form("mine"), {HEADER: "lose-reply;attempt=1"}).status == 200
-    assert len(instances(plane, keys)) == 1
-
-
-def test_a_header_is_signed_by_boto3_when_a_hook_adds_it(plane: Plane, keys: Keys) -> None:
-    ec2 = usual(plane, keys)
-
-    def add(request: Any, **_: Any) -> None:
-        request.headers[HEADER] = "lose-reply;attempt=1"
-
-    ec2.meta.events.register("before-sign.ec2.RunInstances", add)
-    ec2.run_instances(**LAUNCH)
-    assert len(instances(plane, keys)) == 1
-
-
-@pytest.mark.parametrize(
-    ("word", "told"),
-    [
-        ("lose-replies", "Did you mean lose-reply"),
-        ("error", "needs code"),
-        ("slow-step;seconds=1", "strikes launches"),
-        ("lose-reply;odds=0.5;action=RunInstances", "leave action, odds out"),
-    ],
-)
-def test_a_header_that_cannot_be_meant_is_refused(
-    word: str, told: str, plane: Plane, keys: Keys
-) -> None:
-    refused = ask(plane, keys, launch_form(), {HEADER: word})
-    assert (refused.status, refused.code) == (400, "InvalidParameterValue")
-    assert told in refused.body
-    assert instances(plane, keys) == []
-
-
-def test_a_header_that_is_not_signed_is_refused(plane: Plane, keys: Keys) -> None:
-    refused = ask(plane, keys, launch_form(), unsigned={HEADER: "lose-reply"})
-    assert (refused.status, refused.code) == (400, "IncompleteSignature")
-    assert "must be one of the SignedHeaders" in refused.body
-
-
-def test_outside_development_mode_a_header_is_refused_and_no_rule_strikes(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    with running_plane(tmp_path_factory.mktemp("plain")) as plain:
-        refused = ask(plain, plain.keys, launch_form(), {HEADER: "lose-reply"})
-        assert (refused.status, refused.code) == (400, "InvalidParameterValue")
-        assert "sametoken serve --dev" in refused.body
-        strike(plain, "unavailable")
-        assert ask(plain, plain.keys, launch_form()).status == 200
 
 
 def test_rules_leave_the_stages_of_the_pipeline_as_they_are(plane: Plane, keys: Keys) -> None:

@@ -15,10 +15,12 @@ import psutil  # type: ignore[import-untyped]  # it has no stubs of its own
 import pytest
 import sqlalchemy as sa
 
+from clients.nursery import STOPPING_VARIABLE
 from clients.process import (
     PATIENCE_SECONDS,
     Server,
     closing_server,
+    has_stopped,
     identity,
     launch,
     new_shared_database,
@@ -26,7 +28,7 @@ from clients.process import (
     until,
 )
 from sametoken.errors import Misconfigured
-from sametoken.faults import STOP_VARIABLE, Point
+from sametoken.faults import Point
 from sametoken.operate.forking import check_can_fork, usual_edges
 from sametoken.operate.opening import writing
 from sametoken.resources.account.accounts import ACCESS_KEY
@@ -176,7 +178,7 @@ def test_an_edge_that_dies_before_it_answers_has_launched_once(
     serving: Serving, tmp_path: Path
 ) -> None:
     """Both edges stand still at their second reply, after the COMMIT of what they were asked."""
-    stop = {STOP_VARIABLE: f"{Point.REPLY_READY}:2"}
+    stop = {STOPPING_VARIABLE: f"{Point.REPLY_READY}:2"}
     with serving.at(tmp_path, **stop) as server:
         server.start()
         with callers_of_each(server) as ((edge, caller), (other, again)):
@@ -222,18 +224,20 @@ def test_a_writer_that_dies_ends_all_and_who_waits_hears_a_503(server: Server) -
 def test_a_writer_killed_at_a_commit_has_answered_nothing_that_is_not_kept(
     serving: Serving, tmp_path: Path, point: Point
 ) -> None:
-    with serving.at(tmp_path) as server:
-        # A start commits twice: for leases that a crash left, for its digest key.
-        server.start(crash_at=f"{point}:3")
+    # A start commits twice: for leases that a crash left, for its digest key.
+    with serving.at(tmp_path, **{STOPPING_VARIABLE: f"{point}:3"}) as server:
+        server.start()
         family = edges(server)
         with callers_of_each(server) as ((_, caller), _):
             ask(server, caller)
-            server.wait_killed()
+            until(lambda: has_stopped(server), "the writer stands at its commit")
+            server.kill()
             answer = heard(caller)
         assert b"200 OK" not in answer, "it is answered after the commit alone"
         assert not answer or b"HTTP/1.1 503" in answer
         until(lambda: gone(family), "no edge outlives the writer")
         assert launched(server) == (point is Point.STORE_COMMITTED)
+        server.settings.clear()
         server.start()
         with callers_of_each(server) as ((_, caller), _):
             ask(server, caller)

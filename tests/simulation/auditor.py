@@ -9,17 +9,19 @@ judges the answers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from exercises.storage import NO_KEY
+from sametoken.faults.rules import Rule
 from simulation import answers, endstate, invariants
 from simulation.acts import ENDED_BY, USED_UP_BY
 from simulation.attachments import available_addresses
 from simulation.database import Database
 from simulation.history import Delivery, Fate, History, prefix_of
 from simulation.promises import require
+from simulation.rules import struck_for_good
 from simulation.scheduler import HOUR
 from simulation.snapshot import INTERNAL, EntryRow, OutcomeRow, ResourceRow, Snapshot
 from simulation.usage import Usage
@@ -80,6 +82,8 @@ class Auditor:
     tokens: Counter[tuple[str, str]] = field(default_factory=Counter)
     # Instances of which a service has refused a step for good, as the hazards keep them.
     refused: set[str] = field(default_factory=set)
+    # The rules of the schedule, by which others may be refused one.
+    rules: Sequence[Rule] = ()
     # Resources that existed before the first request.
     fixtures: dict[str, None] = field(init=False)
     _last: dict[str, ResourceRow] = field(default_factory=dict)
@@ -303,7 +307,8 @@ class Auditor:
         seen = self.observe()
         invariants.check_all(seen, self.named)
         endstate.check_all(seen, self.history)
-        endstate.check_failed_alone(seen, self.refused)
+        struck = struck_for_good(seen, self.rules)
+        endstate.check_failed_alone(seen, self.refused | struck)
 
     def check_subnets(self, fate: Fate) -> None:
         """P8: a subnet's free addresses are those that no row holds. Call when no work is left."""

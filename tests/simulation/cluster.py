@@ -7,25 +7,20 @@ A node's crash loses everything that has not committed. A node answers requests 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 from admitting import admit
-from sametoken import faults
 from sametoken.ec2.kit.actions import Read
 from sametoken.ec2.kit.request import Request
-from sametoken.ec2.protocol import refusals
 from sametoken.ec2.protocol.documents import Document
-from sametoken.errors import ServiceError, Transient
-from sametoken.faults import Point
+from sametoken.errors import Transient
+from sametoken.faults.rules import Rule
 from sametoken.idempotency import sql_engine
 from sametoken.node import wire_services
-from sametoken.server.admission import Admitted
 from sametoken.server.credentials import Principal
-from sametoken.server.execution import Executed, execute, needs_preparing, prepare
 from sametoken.services.housekeeping import sweep
 from sametoken.services.machines import Machines, OneByOne
 from sametoken.services.simulated_machines import SimulationSettings
@@ -33,11 +28,13 @@ from sametoken.services.steps import Steps
 from sametoken.store.clock import Pace
 from sametoken.store.group_commit import run_batch
 from sametoken.store.jobs import JobQueue
-from sametoken.store.port import Tx, WouldWait
+from sametoken.store.port import Tx
 from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.loop import Duty, Ripener
+from sametoken.workflow.mishaps import Mishaps
 from sametoken.workflow.ports import Local, Service
 from sametoken.workflow.runner import Runner
+from simulation import answering
 from simulation.database import Database, Session
 from simulation.fairness import WatchedRunner
 from simulation.hazards import (
@@ -47,16 +44,18 @@ from simulation.hazards import (
     hazardous,
     log_uniform,
 )
-from simulation.history import ApiCall, Delivery, Fate
+from simulation.history import ApiCall, Delivery
 from simulation.node_store import Store
 from simulation.parts import Parts
+from simulation.rules import OF_NETWORK, board_of, occasion_of
 from simulation.scheduler import SECOND, Actor, Group, Scheduler
+from simulation.striking import Strikes
 from simulation.world import SimulatedWorld
 
 T = TypeVar("T")
 
-# Time that a request waits for the store before it is answered 503, as in `server/pools.py`.
-ANSWER_US_MAX = 20 * SECOND
+UNSTRUCK = Strikes()
+
 # Time after which a runner that found no work, although some was due, looks again.
 POLL_US = 5_000
 # A batch is left to grow for a time between these bounds.
@@ -106,11 +105,11 @@ class Node:
         self.session = Session(cluster.database.engine, self.world, self.pace, cluster.hazards)
         self.store = Store(self)
         self.engine = sql_engine(b"simulated", records_attempts=True)
-        simulation = SimulationSettings(boot_failure_odds=cluster.hazards.swarm.boot_fails)
+        self.board = board_of(cluster.rules, scheduler)
         self.services = {
             name: exposed(name, self._expose(service), cluster.hazards, self._detach)
             for name, service in wire_services(
-                self.store, self.engine, self.world, simulation
+                self.store, self.engine, self.world, SimulationSettings()
             ).items()
         }
         self.backlog = Backlog(self.world)
@@ -122,7 +121,7 @@ class Node:
         self.parts.all += [self._writer, self._sweeper]
         for number in range(self.runners):
             runner = WatchedRunner(
-                self.store, self.services, self.world, self.backlog,
+                self.store, self.services, self.world, self.backlog, Mishaps(self.board),
                 leased_max=cluster.hazards.rng.choice(LEASED_MAX),
             )  # fmt: skip
             name = f"{self.name}/runner-{number}"
@@ -242,63 +241,19 @@ class Node:
         except Transient:
             self.cluster.scheduler.note("sweep put off")
 
-    def serve(self, delivery: Delivery, done: Callable[[Delivery], None]) -> None:
+    def strikes(self, delivery: Delivery) -> Strikes:
+        """Decide which rules strike a request that arrives."""
+        rules = self.board.strike(occasion_of(delivery, self.board), OF_NETWORK)
+        for rule in rules:
+            self.cluster.scheduler.note(f"{rule.name} strikes {delivery.request_id}")
+        return Strikes(rules)
+
+    def serve(
+        self, delivery: Delivery, done: Callable[[Delivery], None], strikes: Strikes = UNSTRUCK
+    ) -> None:
         """Answer a request in a thread of its own; `done` is called when the reply leaves."""
-
-        def run() -> None:
-            fate = self._answer(delivery)
-            faults.reach(Point.REPLY_READY)
-            delivery.settle(fate)
-            done(delivery)
-
+        run = partial(answering.serve, self, delivery, done, strikes)
         self.cluster.scheduler.spawn(f"{self.name}/{delivery.request_id}", run, self.group)
-
-    def _answer(self, delivery: Delivery) -> Fate:
-        call = delivery.call
-        principal = Principal("AKIASIMULATED", call.account, "full", "secret")
-        try:
-            admitted = admit(call.form(), principal, call.region, delivery.request_id)
-            if needs_preparing(admitted):
-                admitted = prepare(admitted)
-            if self.backlog.is_late(call.account):
-                late = replace(admitted.request, launches_late=True)
-                admitted = replace(admitted, request=late)
-            executed = self._execute(admitted)
-            error = executed.error
-            if error is None:
-                return Fate(200, "", executed.result)
-        except ServiceError as refused:
-            error = refused
-        except Transient as busy:
-            error = refusals.unavailable()
-            return Fate(error.http_status, error.code, ran=busy.ran)
-        # A launch that is refused because others wait has left nothing.
-        return Fate(error.http_status, error.code, ran=error.code != "Unavailable")
-
-    def _execute(self, admitted: Admitted) -> Executed:
-        action = admitted.action
-        if isinstance(action, Read):
-            return Executed("read", self._read(action, admitted.request))
-
-        def run(tx: Tx) -> Executed:
-            return execute(tx, self.engine, admitted)
-
-        self.cluster.hazards.switch()
-        future = self.store.submit(run)
-        self.store.wait(future, ANSWER_US_MAX)
-        if not future.done():
-            raise Transient("no answer in time", ran=not future.cancel())
-        return future.result()
-
-    def _read(self, action: Read, request: Request) -> Document:
-        """Read at once, as the server's loop may, else in the request's own turn."""
-        if action.hurries:
-            with suppress(WouldWait):
-                return self.store.read_now(lambda tx: action.run(tx, request))
-        found = self.store.read(lambda tx: action.run(tx, request))
-        if self.cluster.hazards.happens(self.cluster.hazards.swarm.read_cut):
-            raise Transient("the read took too long (simulated)", ran=False)
-        return found
 
 
 class Cluster:
@@ -313,9 +268,11 @@ class Cluster:
         *,
         nodes: int,
         runners: int = 1,
+        rules: Iterable[Rule] = (),
     ) -> None:
         self.database, self.scheduler, self.world_rng = database, scheduler, world_rng
         self.hazards = hazards
+        self.rules = tuple(rules)
         self.transactions = 0
         # SQLite's count of changes, and the row that `_DUE` selected at that count.
         self._dues: tuple[int, Any] = (-1, None)
@@ -333,6 +290,12 @@ class Cluster:
     def check_heard(self) -> None:
         for node in self.up():
             node.parts.check_heard()
+
+    def clear_rules(self) -> None:
+        """Have no rule in force any more, on any node."""
+        self.rules = ()
+        for node in self.up():
+            node.board.clear()
 
     def up(self) -> list[Node]:
         return [node for node in self.nodes if node.is_up]

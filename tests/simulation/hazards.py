@@ -27,6 +27,7 @@ from sametoken.services.steps import Declaration, Effect
 from sametoken.store.port import Stale, Tx
 from sametoken.workflow.plans import PLANS
 from sametoken.workflow.ports import Done, Fate, Later, Local, Service, StepCall, Verb
+from sametoken.workflow.records import INTERNAL_FAILURE
 from sametoken.workflow.tokens import TokenForm, step_token
 from simulation.scheduler import MINUTE, SECOND, NodeCrash, Scheduler
 from simulation.swarm import Swarm
@@ -231,7 +232,10 @@ def exposed(
 
 @dataclass(frozen=True, slots=True)
 class HazardousDriver:
-    """A driver whose caller may be stopped after it took the step, before it asks the driver."""
+    """A driver whose machines may fail to boot.
+
+    Its caller may be stopped after it took the step, before it asks the driver.
+    """
 
     inner: MachineDriver
     hazards: Hazards
@@ -239,7 +243,19 @@ class HazardousDriver:
     def ensure_many(self, machines: Sequence[Wanted]) -> Sequence[Fate]:
         if any(one.spec is not None for one in machines):
             self.hazards.pause_owner()
-        return self.inner.ensure_many(machines)
+        fates = self.inner.ensure_many(machines)
+        return [self._booted(*one) for one in zip(machines, fates, strict=True)]
+
+    def _booted(self, machine: Wanted, fate: Fate) -> Fate:
+        """Have a machine that is up be none after all."""
+        wants_up = machine.spec is not None and machine.spec["power"] == "on"
+        if (
+            wants_up
+            and isinstance(fate, Done)
+            and self.hazards.happens(self.hazards.swarm.boot_fails)
+        ):
+            return ServiceError(*INTERNAL_FAILURE)
+        return fate
 
     def ensure(self, machine: Wanted) -> Done | Later:
         """Make a machine alone, for `OneByOne`: its caller may be stopped before each."""

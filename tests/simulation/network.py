@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from simulation.cluster import Cluster
+from sametoken.faults.kinds import Kind
+from simulation.cluster import Cluster, Node
 from simulation.hazards import Hazards, log_uniform
 from simulation.history import ApiCall, Delivery, Fate, History
 from simulation.scheduler import HOUR, SECOND, Actor, Group
@@ -66,11 +67,35 @@ class Network:
                 return
             node = nodes[int(self.rng.random() * len(nodes))]
             delivery = self.history.arrive(request_id, call, self.cluster.database.moment_us())
-            node.serve(delivery, lambda answered: self._leave(answered, reply))
+            strikes = node.strikes(delivery)
+            if strikes.has(Kind.LOSE_REQUEST):
+                return
+            if strikes.has(Kind.DUPLICATE):
+                self._repeat(delivery, node, 0, reply)
+            if strikes.has(Kind.LATE_DUPLICATE):
+                self._repeat(delivery, node, strikes.seconds(Kind.LATE_DUPLICATE))
+            node.serve(delivery, lambda answered: self._leave(answered, reply), strikes)
 
         late = self.hazards.happens(self.hazards.swarm.arrives_late)
         most = _LATE_US_MAX if late else _LATENCY_US_MAX
         after_us = log_uniform(self.rng, _LATENCY_US_MIN, most)
+        self.cluster.scheduler.spawn(request_id, arrive, self.group, after_us=after_us)
+
+    def _repeat(
+        self, first: Delivery, node: Node, seconds: float, reply: Reply | None = None
+    ) -> None:
+        """Deliver a request once more, which no rule strikes."""
+        request_id = f"{first.request_id}.{'late' if reply is None else 'again'}"
+        unheard = reply or Reply(None)
+
+        def arrive() -> None:
+            self.last_arrival_us = self.cluster.scheduler.now_us
+            if node.is_up:
+                moment_us = self.cluster.database.moment_us()
+                delivery = self.history.arrive(request_id, first.call, moment_us)
+                node.serve(delivery, lambda answered: self._leave(answered, unheard))
+
+        after_us = int(seconds * SECOND)
         self.cluster.scheduler.spawn(request_id, arrive, self.group, after_us=after_us)
 
     def _leave(self, delivery: Delivery, reply: Reply) -> None:

@@ -73,10 +73,13 @@ class Store:
         cluster, world = self._node.cluster, self._node.world
         connection = cluster.database.reader()
         changes = cluster.database.raw.total_changes
-        now, leapt = clock.read(connection, self._node.pace)
+        now, leapt, _ = clock.read(connection, self._node.pace)
         value = fn(Tx(connection, now, world, leapt, kept=self._kept, hurried=hurried))
         assert cluster.database.raw.total_changes == changes, "what only reads wrote something"
         return value
+
+    def seconds(self) -> float:
+        return self._node.pace.seconds()
 
     def check(self) -> None:
         raise AssertionError("the cluster looks after a node's parts")

@@ -11,7 +11,7 @@ from simulation.simulator import Report, simulate
 
 def without(seed: int, faults: list[str]) -> Report:
     """Run the schedule of `seed` without these kinds of faults."""
-    return simulate(seed, None, None, **dict.fromkeys(faults, 0.0))
+    return simulate(seed, None, None, None, **dict.fromkeys(faults, 0.0))
 
 
 def shrink(seed: int) -> tuple[list[str], Report]:

@@ -18,10 +18,11 @@ from functools import partial
 from memory import checked_cache, checked_fragments
 from sametoken import faults
 from sametoken.faults import Point
+from sametoken.faults.rules import Rule
 from simulation import swarm as swarms
 from simulation.acts import ENDED_BY, ending
 from simulation.auditor import RETENTION_US, Auditor
-from simulation.clients import Client, Intents, draw_palette
+from simulation.clients import TOKENS, Client, Intents, draw_palette
 from simulation.cluster import Cluster
 from simulation.database import ACCOUNTS, REGIONS, database
 from simulation.hazards import Hazards
@@ -30,6 +31,7 @@ from simulation.makings import MAKINGS
 from simulation.mishaps import Operator
 from simulation.network import Network
 from simulation.promises import require
+from simulation.rules import RULES_ODDS, draw_rules, draw_subset
 from simulation.scheduler import MINUTE, SECOND, Group, Scheduler
 from simulation.snapshot import ResourceRow
 
@@ -101,6 +103,7 @@ class Simulation:
         odds: Mapping[str, float] | None = None,
         palette: Sequence[str] | None = None,
         played: int | None = None,
+        pool: Sequence[Rule] | None = None,
     ) -> None:
         def rng(name: str) -> random.Random:
             return random.Random(f"{seed}/{name}")
@@ -110,17 +113,23 @@ class Simulation:
         self.database = database()
         self.database.load(scarce=shape.random() < SCARCE_ODDS)
         self.scheduler = Scheduler(rng("scheduler"), lambda group: None)
-        drawn = replace(swarms.draw(shape), **(odds or {}))
+        rules = rng("rules")
+        has_rules = float(pool is not None or rules.random() < RULES_ODDS)
+        drawn = replace(swarms.draw(shape), **{"rules": has_rules, **(odds or {})})
         self.faults = [one.name for one in fields(drawn) if getattr(drawn, one.name) > 0]
+        self.rules: tuple[Rule, ...] = ()
+        if drawn.rules:
+            self.rules = draw_rules(rules, TOKENS) if pool is None else draw_subset(rules, pool)
         self.hazards = Hazards(rng("hazards"), self.scheduler, drawn)
         self.cluster = Cluster(
             self.database, self.scheduler, rng("world"), self.hazards,
-            nodes=shape.choice((2, 2, 2, 3)),
+            nodes=shape.choice((2, 2, 2, 3)), rules=self.rules,
         )  # fmt: skip
         self.history = History()
         self.auditor = Auditor(
-            self.database, self.history, lambda: self.scheduler.now_us, refused=self.hazards.refused
-        )
+            self.database, self.history, lambda: self.scheduler.now_us,
+            refused=self.hazards.refused, rules=self.rules,
+        )  # fmt: skip
         self.network = Network(self.cluster, self.hazards, self.history, self.auditor.answered)
         makings = (
             draw_palette(rng("palette")) if palette is None else [MAKINGS[one] for one in palette]
@@ -226,6 +235,7 @@ class Simulation:
         self.scheduler.note("faults stop")
         self.cluster.check_heard()
         self.hazards.swarm = swarms.CALM
+        self.cluster.clear_rules()
         for node in self.cluster.nodes:
             node.world.ahead_us = 0
             if node.is_up and self._restarts:
@@ -328,11 +338,15 @@ class Simulation:
 
 
 def simulate(
-    seed: int, palette: Sequence[str] | None = None, played: int | None = None, **changes: float
+    seed: int,
+    palette: Sequence[str] | None = None,
+    played: int | None = None,
+    pool: Sequence[Rule] | None = None,
+    **changes: float,
 ) -> Report:
     """Run the schedule of `seed`.
 
     `changes` replace some of its odds, `palette` the actions that its callers make resources with,
-    and `played` its number of transactions under faults.
+    and `played` its number of transactions under faults. Its rules are some of `pool`.
     """
-    return Simulation(seed, odds=changes, palette=palette, played=played).run()
+    return Simulation(seed, odds=changes, palette=palette, played=played, pool=pool).run()

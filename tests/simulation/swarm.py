@@ -57,6 +57,8 @@ class Swarm:
     clock_skewed: float = 1.0
     # Callers: odds between two requests.
     long_break: float = 0.25
+    # Rules of faults: whether the schedule has any; drawn apart.
+    rules: float = 1.0
 
 
 CALM = Swarm(**{one.name: 0.0 for one in fields(Swarm)})
@@ -68,5 +70,6 @@ def draw(rng: random.Random) -> Swarm:
     drawn = {
         one.name: (0.0 if rng.random() < 0.5 else rng.random()) * getattr(_HIGHEST, one.name)
         for one in fields(Swarm)
+        if one.name != "rules"
     }
     return replace(_HIGHEST, **drawn)

@@ -3,7 +3,9 @@
     hold PATH           take the gate, say "in", and never leave
     serve PATH          be the one server, say "in", and never leave
     write PATH NAME N   write N notes, one commit each, saying each name
-    create PATH N       create under tokens t0 … tN-1 from four threads, saying token and id
+    create PATH N [POINT COUNT]
+                        create under tokens t0 … tN-1 from four threads, saying token and id; be
+                        killed where POINT is reached for that time
 
 Each line is printed only after its write has committed.
 """
@@ -14,11 +16,14 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sametoken import faults
+from sametoken.faults import kills
+from sametoken.faults.board import Board
+from sametoken.faults.kinds import Kind
+from sametoken.faults.rules import Rule
 from sametoken.store.gate import Gate, register_node
 from sametoken.store.sqlite import SqliteStore
 from sametoken.world import RealWorld
@@ -69,13 +74,11 @@ def create(path: Path, count: int) -> None:
 
 
 @contextmanager
-def process(
-    *arguments: object, environment: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[str]]:
+def process(*arguments: object) -> Iterator[subprocess.Popen[str]]:
     """Run this program in a process of its own; kill it at the block's end if it still runs."""
     command = [sys.executable, "-m", "store.processes", *map(str, arguments)]
     paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
-    environment = {**os.environ, "PYTHONPATH": paths, **(environment or {})}
+    environment = {**os.environ, "PYTHONPATH": paths}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, bufsize=1, env=environment
     ) as child:
@@ -97,7 +100,6 @@ def rest(child: subprocess.Popen[str]) -> list[str]:
 
 
 def main(command: str, path: str, *arguments: str) -> None:
-    faults.install_from_environment()
     file = Path(path)
     match command:
         case "hold":
@@ -107,6 +109,10 @@ def main(command: str, path: str, *arguments: str) -> None:
         case "write":
             write_notes(file, arguments[0], int(arguments[1]))
         case "create":
+            if arguments[1:]:
+                point, count = arguments[1:]
+                rule = Rule(Kind.KILL, point=point, skip=int(count) - 1, times=1)
+                kills.watch(Board(lambda: 0.0, [rule], owns_process=True))
             create(file, int(arguments[0]))
         case other:
             raise AssertionError(f"no command {other}")

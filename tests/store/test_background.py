@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from sametoken.background import Background
+from sametoken.faults.board import Board
 from sametoken.idempotency import sql_engine
 from sametoken.node import wire_services
 from sametoken.operate.opening import open_store
@@ -18,6 +19,7 @@ from sametoken.settings import database_of
 from sametoken.store.port import Tx
 from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.loop import POLL_SECONDS_MAX, run_duty
+from sametoken.workflow.mishaps import Mishaps
 from sametoken.workflow.runner import GATHERING_SECONDS, MUCH, Runner
 from store.worlds import SetWorld
 
@@ -51,7 +53,7 @@ def test_idle_threads_end_when_told_and_not_when_they_next_look(tmp_path: Path) 
         engine = sql_engine(b"background", records_attempts=True)
         background = Background(
             store, engine, wire_services(store, engine, world, SimulationSettings()), world,
-            Backlog(world),
+            Backlog(world), Mishaps(Board(world.monotonic)),
             runners=RUNNERS, sweep_seconds=SWEEP_SECONDS,
         )  # fmt: skip
         background.start()

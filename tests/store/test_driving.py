@@ -63,6 +63,9 @@ class Counting:
     def submit(self, fn: Callable[[Tx], T], *, lane: str = "", shares: bool = False) -> Future[T]:
         return self.store.submit(fn, lane=lane)
 
+    def seconds(self) -> float:
+        return self.store.seconds()
+
     def check(self) -> None:
         self.store.check()
 

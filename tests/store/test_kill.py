@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sametoken.faults import CRASH_VARIABLE, Point
+from sametoken.faults import Point
 from store.creating import Caller, call
 from store.processes import THREADS, next_line, process, rest
 from store.stores import HANG_SECONDS, SqliteDatabase
@@ -69,8 +69,7 @@ def test_a_crash_at_any_point_loses_nothing_acknowledged_and_makes_nothing_twice
     tmp_path: Path, point: Point, count: int
 ) -> None:
     file = SqliteDatabase(tmp_path)
-    crash = {CRASH_VARIABLE: f"{point.value}:{count}"}
-    with process("create", file.path, TOKENS, environment=crash) as victim:
+    with process("create", file.path, TOKENS, point, count) as victim:
         acknowledged = rest(victim)
         assert victim.wait(HANG_SECONDS) == -signal.SIGKILL
     judge(file, acknowledged)

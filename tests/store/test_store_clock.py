@@ -45,6 +45,20 @@ def test_the_clock_follows_the_databases_host(store: Store, world: SetWorld) -> 
     assert store.run(moment) == store.read(moment) == START + timedelta(minutes=3)
 
 
+def test_the_moment_is_known_without_a_transaction_once_one_has_seen_it(
+    store: Store, world: SetWorld
+) -> None:
+    assert store.run(moment).timestamp() == store.seconds()
+    world.pass_time(timedelta(minutes=3))
+    assert store.seconds() == (START + timedelta(minutes=3)).timestamp()
+    advance(store, timedelta(hours=1))
+    assert store.read(moment).timestamp() == store.seconds()
+    store.run(clock.freeze)
+    stands = store.read(moment)
+    world.pass_time(timedelta(minutes=3))
+    assert store.seconds() == stands.timestamp()
+
+
 def test_the_clock_does_not_go_back_when_its_host_is_set_back(
     store: Store, world: SetWorld
 ) -> None:

@@ -64,6 +64,7 @@ SERVICES_MAY = {
     "simulated_machines": {"machines"},
     "housekeeping": {"simulated_machines"},
     "clearing": {"simulated_machines"},
+    "restoring": {"simulated_machines"},
 }
 
 # STOREYS inside ec2 and resources: a room imports rooms to its right, never left, never sideways.

@@ -115,10 +115,10 @@ def test_rules_come_and_go_by_their_names() -> None:
 
 def test_rules_that_are_set_begin_anew() -> None:
     board = Board(Clock(), [Rule(Kind.LOSE_REPLY, times=1)])
-    assert [board.tries("call"), board.tries("call")] == [1, 2]
+    assert [board.tries(("a", "call")), board.tries(("a", "call"))] == [1, 2]
     assert struck(board, 2) == [True, False]
     board.set([Rule(Kind.LOSE_REPLY, times=1)])
-    assert board.tries("call") == 1
+    assert board.tries(("a", "call")) == 1
     assert board.firings() == ()
     assert struck(board, 2) == [True, False]
 
@@ -129,7 +129,7 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(board.firings()) == FIRINGS_MAX
     monkeypatch.setattr(boards, "CALLS_MAX", 2)
     assert CALLS_MAX > 2
-    counts = [board.tries(call) for call in ("a", "b", "a", "c", "a", "b")]
+    counts = [board.tries((call,)) for call in ("a", "b", "a", "c", "a", "b")]
     assert counts == [1, 1, 2, 1, 3, 1], "the call that was quiet for longest was forgotten"
 
 
@@ -156,3 +156,17 @@ def test_a_board_counts_for_many_threads() -> None:
     for one in threads:
         one.join()
     assert counted(board.standing()) == {"lose-reply": {"matched": 400, "fired": 50}}
+
+
+def test_an_account_is_forgotten_by_itself() -> None:
+    board = Board(Clock())
+    for account in ("a", "b"):
+        board.tries((account, "call"))
+    fresh = [board.freshness(account) for account in ("a", "b")]
+    board.forget("a")
+    assert board.freshness("a") != fresh[0]
+    assert board.freshness("b") == fresh[1]
+    assert [board.tries((account, "call")) for account in ("a", "b")] == [1, 2]
+    board.forget()
+    assert board.freshness("b") != fresh[1]
+    assert board.tries(("b", "call")) == 1

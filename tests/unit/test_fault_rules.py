@@ -39,7 +39,7 @@ WHOLE: dict[str, Any] = {
 def whole(kind: Kind) -> dict[str, Any]:
     """Return a table of the kind with every key that it may have."""
     given = {key: value for key, value in WHOLE.items() if key in FORMS[kind].keys}
-    if kind is Kind.FAIL_LAUNCH:
+    if kind in (Kind.FAIL_LAUNCH, Kind.MACHINE_DIES):
         given["code"] = "Server.InternalError"
     if kind is Kind.NO_CAPACITY:
         given["action"] = "RunInstances"
@@ -121,6 +121,12 @@ def test_a_seed_of_a_rule_goes_before_that_of_its_file() -> None:
         ({"kind": "delay-reply", "seconds": 1e9}, "write seconds, from 0 to 86400"),
         ({"kind": "error", "code": "VpcLimitExceded"}, "Did you mean VpcLimitExceeded"),
         ({"kind": "fail-launch", "code": "Server.Internal"}, "There are: Server.InternalError"),
+        (
+            {"kind": "machine-dies", "seconds": 1, "code": "Client.InternalError"},
+            "no reason of EC2",
+        ),
+        ({"kind": "crash", "point": "step.fenced"}, "does not strike at step.fenced, but at: work"),
+        ({"kind": "boot-fails", "step": "boot-machine"}, "no key 'step' here"),
         ({"kind": "no-capacity", "action": "CreateVpc"}, "does nothing to CreateVpc"),
     ],
 )

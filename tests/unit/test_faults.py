@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Iterator
 
 import pytest
 
 from sametoken import faults
 from sametoken.errors import Misconfigured
-from sametoken.faults import CRASH_VARIABLE, POINTS, STOP_VARIABLE, Point
+from sametoken.faults import POINTS, Point, kills
+from sametoken.faults.board import Board
+from sametoken.faults.kinds import Kind
+from sametoken.faults.rules import Rule
 
 
 @pytest.fixture(autouse=True)
@@ -21,11 +23,11 @@ def nobody_listens_afterwards() -> Iterator[None]:
 
 
 @pytest.fixture
-def kills(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """The signals this process would have sent."""
-    sent: list[tuple[int, int]] = []
-    monkeypatch.setattr(os, "kill", lambda process, number: sent.append((process, number)))
-    return sent
+    signals: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda process, number: signals.append((process, number)))
+    return signals
 
 
 def test_reaching_a_point_nobody_listens_to_does_nothing() -> None:
@@ -56,52 +58,42 @@ def test_a_point_is_named_by_what_has_happened_where() -> None:
     assert all(where and what for where, _, what in (p.value.partition(".") for p in POINTS))
 
 
-def test_without_the_variables_nothing_crashes_or_stops(
-    monkeypatch: pytest.MonkeyPatch, kills: list[tuple[int, int]]
-) -> None:
-    for variable in (CRASH_VARIABLE, STOP_VARIABLE):
-        monkeypatch.delenv(variable, raising=False)
-    faults.install_from_environment()
+def board(*rules: Rule) -> Board:
+    return Board(lambda: 0.0, rules, owns_process=True)
+
+
+def test_a_process_without_such_a_rule_is_not_killed(sent: list[tuple[int, int]]) -> None:
+    kills.watch(board(Rule(Kind.CRASH, point=Point.STORE_COMMITTED)))
     faults.reach(Point.STORE_COMMITTED)
-    assert kills == []
+    assert sent == []
 
 
-@pytest.mark.parametrize(("asked", "reached"), [("", 1), (":1", 1), (":3", 3)])
+@pytest.mark.parametrize("reached", [1, 3])
 def test_the_process_is_killed_the_nth_time_its_point_is_reached(
-    asked: str, reached: int, monkeypatch: pytest.MonkeyPatch, kills: list[tuple[int, int]]
+    reached: int, sent: list[tuple[int, int]]
 ) -> None:
-    monkeypatch.setenv(CRASH_VARIABLE, f"{Point.STORE_COMMITTED.value}{asked}")
-    faults.install_from_environment()
+    rule = Rule(Kind.KILL, point=Point.STORE_COMMITTED, skip=reached - 1, times=1)
+    kills.watch(board(rule))
     for _ in range(reached - 1):
         faults.reach(Point.STORE_COMMITTED)
         faults.reach(Point.ENGINE_CLAIMED)
-    assert kills == []
+    assert sent == []
     faults.reach(Point.STORE_COMMITTED)
-    assert kills == [(os.getpid(), signal.SIGKILL)]
+    assert sent == [(os.getpid(), signal.SIGKILL)]
 
 
-def test_the_process_is_stopped_by_the_thread_that_reaches_the_point_and_nobody_is_killed(
-    monkeypatch: pytest.MonkeyPatch, kills: list[tuple[int, int]]
-) -> None:
-    stops: list[tuple[int, int]] = []
-    monkeypatch.setattr(
-        signal, "pthread_kill", lambda thread, number: stops.append((thread, number))
-    )
-    monkeypatch.setenv(STOP_VARIABLE, f"{Point.WORK_LEASED.value}:2")
-    faults.install_from_environment()
-    faults.reach(Point.WORK_LEASED)
-    assert stops == []
-    for _ in range(2):
-        faults.reach(Point.WORK_LEASED)
-    assert stops == [(threading.get_ident(), signal.SIGSTOP)]
-    assert kills == []
+def test_a_rule_that_comes_later_kills_too(sent: list[tuple[int, int]]) -> None:
+    later = board()
+    kills.watch(later)
+    faults.reach(Point.REPLY_READY)
+    assert sent == []
+    later.add([Rule(Kind.KILL, point=Point.REPLY_READY)])
+    faults.reach(Point.REPLY_READY)
+    assert sent == [(os.getpid(), signal.SIGKILL)]
 
 
-@pytest.mark.parametrize("variable", [CRASH_VARIABLE, STOP_VARIABLE])
-@pytest.mark.parametrize("asked", ["no.such-point", "store.committed:often", "store.committed:0"])
-def test_a_crash_that_cannot_be_meant_is_refused_at_once(
-    variable: str, asked: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(variable, asked)
-    with pytest.raises(Misconfigured, match=f"{asked}.*store.committed"):
-        faults.install_from_environment()
+def test_a_process_that_others_live_in_is_never_killed() -> None:
+    shared = Board(lambda: 0.0)
+    with pytest.raises(Misconfigured, match="start it with `sametoken serve --dev`"):
+        shared.add([Rule(Kind.BOOT_FAILS), Rule(Kind.KILL, point=Point.REPLY_READY)])
+    assert shared.rules() == (), "none of them is in force"

@@ -17,6 +17,8 @@ DURING = {
     "start": InstanceState.PENDING,
     "stop": InstanceState.STOPPING,
     "terminate": InstanceState.SHUTTING_DOWN,
+    "die": InstanceState.RUNNING,
+    "vanish": InstanceState.RUNNING,
 }
 
 
@@ -27,7 +29,16 @@ def test_there_is_a_plan_for_every_wish() -> None:
 @EVERY
 def test_a_plan_has_steps_and_each_asks_known_services(plan: Plan) -> None:
     assert plan.steps
-    assert all(step.services and set(step.services) <= set(SERVICES) for step in plan.steps)
+    assert all(set(step.services) <= set(SERVICES) for step in plan.steps)
+    # Ask nobody only to miss a machine.
+    assert all(step.services for step in plan.steps) == (plan.then is None)
+
+
+@EVERY
+def test_a_plan_goes_on_with_one_that_begins_where_it_ends(plan: Plan) -> None:
+    if plan.then is not None:
+        assert plan.ends_in is DURING[plan.then]
+        assert plan.on_failure is None and PLANS[plan.then].on_failure is None
 
 
 @EVERY

@@ -6,11 +6,13 @@ what serving needs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
 
+from sametoken.cli import configuration
 from sametoken.errors import SametokenError
 from sametoken.nearest import did_you_mean
 from sametoken.operate.collecting import uncollected
@@ -46,7 +48,7 @@ class Commands(click.Group):
         if loader is None:
             return None
         with uncollected():
-            return loader()
+            return configuration.bound(loader())
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -55,7 +57,30 @@ class Commands(click.Group):
         name = args[0]
         if name not in self._loaders and not name.startswith("-"):
             ctx.fail(f"No such command {name!r}.{did_you_mean(name, self._loaders)}")
-        return super().resolve_command(ctx, args)
+        found = super().resolve_command(ctx, args)
+        file = configuration.file_named(ctx.params.get("config"))
+        if file is not None:
+            ctx.default_map = self.defaults(ctx, configuration.read_file(file), [name])
+        return found
+
+    def defaults(
+        self, ctx: click.Context, said: configuration.Table, names: Iterable[str]
+    ) -> dict[str, Any]:
+        """Return the defaults that the configuration file has for commands.
+
+        Other commands are imported only where a key above all tables may be one of theirs.
+        """
+        found = {one: _known(self.get_command(ctx, one)) for one in names}
+        own = {configuration.key_of(one) for each in found.values() for one in each.params}
+        if any(key not in own and key not in self._loaders for key in said):
+            others = {one: _known(self.get_command(ctx, one)) for one in self._loaders}
+        else:
+            others = {one: found.get(one, click.Command(one)) for one in self._loaders}
+        above = configuration.common(said, others)
+        return {
+            one: configuration.defaults_of(command, said.get(one, {}), one, above)
+            for one, command in found.items()
+        }
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         lines = [(name, self._loaders[name].__doc__ or "") for name in self.list_commands(ctx)]
@@ -71,12 +96,24 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sametoken")
-def main() -> None:
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar=configuration.FILE_VARIABLE,
+    metavar="FILE",
+    help=f"TOML file with options. Without it, {configuration.FILE_NAME} of this folder.",
+)
+def main(config: Path | None) -> None:
     """An EC2-compatible control plane whose create calls are safe to retry.
 
     Start with `sametoken serve`; then, in another shell,
     `sametoken run -- aws ec2 describe-instances`.
     """
+
+
+def _known(command: click.Command | None) -> click.Command:
+    assert command is not None, "its name is a command's"
+    return command
 
 
 @main.later("serve")
@@ -157,6 +194,38 @@ def _clock() -> click.Command:
     from sametoken.cli.clock import clock
 
     return clock
+
+
+@main.later("config")
+def _config() -> click.Command:
+    """Tell which options have which values, and where each comes from."""
+    from sametoken.cli.config import config
+
+    return config
+
+
+@main.later("completion")
+def _completion() -> click.Command:
+    """Print what completes commands and options in a shell: bash, zsh or fish."""
+    from sametoken.cli.completion import completion
+
+    return completion
+
+
+@main.later("reset")
+def _reset() -> click.Command:
+    """Remove all that an account, or everybody, has made (development mode)."""
+    from sametoken.cli.state import reset
+
+    return reset
+
+
+@main.later("snapshot")
+def _snapshot() -> click.Command:
+    """Saved states: save, load, list, delete (development mode)."""
+    from sametoken.cli.state import snapshot
+
+    return snapshot
 
 
 @main.later("migrate")

@@ -19,7 +19,7 @@ from sametoken.world import RealWorld
 
 @click.group()
 def faults() -> None:
-    """Faults that strike requests and launches, of a server that was started with --dev.
+    """Faults that strike requests and launches, of a server started with --dev.
 
     FILE is a TOML file with rules, or the name of a ready scenario. docs/faults.md tells both.
     """

@@ -13,11 +13,10 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import click
 
-from sametoken import faults
 from sametoken.cli.database import database_option
 from sametoken.cli.log_lines import log_to_stderr
 from sametoken.control.mounting import mount
@@ -54,7 +53,6 @@ SWITCH_SECONDS = 0.0005
 PROCESSES_MAX = 64
 # Names what the command was told, for `run_until_signalled`: no thread may begin before edges do.
 ENDS_WITH_INPUT = "sametoken.ends-with-input"
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _number(ctx: click.Context, parameter: click.Parameter, value: float) -> float:
@@ -64,25 +62,28 @@ def _number(ctx: click.Context, parameter: click.Parameter, value: float) -> flo
     return value
 
 
-def machine_options(command: F) -> F:
-    """Add the options of simulated machines, for every command that drives launches."""
-    boot = click.option(
-        "--boot-seconds",
-        type=click.FloatRange(0, BOOT_SECONDS_MAX),
-        callback=_number,
-        default=SimulationSettings().boot_seconds,
-        show_default=True,
-        help="How long a simulated machine boots.",
-    )
-    odds = click.option(
-        "--boot-failure-odds",
-        type=click.FloatRange(0, 1),
-        callback=_number,
-        default=0.0,
-        show_default=True,
-        help="How often a simulated boot fails for good.",
-    )
-    return boot(odds(command))
+# For every command that drives launches.
+boot_option = click.option(
+    "--boot-seconds",
+    type=click.FloatRange(0, BOOT_SECONDS_MAX),
+    callback=_number,
+    default=SimulationSettings().boot_seconds,
+    show_default=True,
+    help="How long a simulated machine boots.",
+)
+
+dev_option = click.option(
+    "--dev",
+    is_flag=True,
+    help="Development mode: whoever can connect may stop the clock, reset accounts and more.",
+)
+faults_option = click.option(
+    "--faults",
+    "fault_files",
+    metavar="FILE",
+    multiple=True,
+    help="Have the rules of a TOML file, or of a ready scenario, in force (needs --dev).",
+)
 
 
 @click.command()
@@ -139,18 +140,8 @@ def machine_options(command: F) -> F:
     callback=lambda ctx, _, asked: ctx.meta.update({ENDS_WITH_INPUT: asked}),
     help="Stop when the input ends: a server that a program starts with a pipe ends with it.",
 )
-@click.option(
-    "--dev",
-    is_flag=True,
-    help="Development mode: whoever can connect may stop the clock, reset accounts and more.",
-)
-@click.option(
-    "--faults",
-    "fault_files",
-    metavar="FILE",
-    multiple=True,
-    help="Have the rules of a TOML file, or of a ready scenario, in force (needs --dev).",
-)
+@dev_option
+@faults_option
 @click.option(
     "--access-key",
     "access_keys",
@@ -165,7 +156,7 @@ def machine_options(command: F) -> F:
     is_flag=True,
     help="With --dev: take any access key and secret; a key of 12 digits is that account's.",
 )
-@machine_options
+@boot_option
 @database_option
 def serve(
     host: str,
@@ -185,12 +176,10 @@ def serve(
     access_keys: tuple[str, ...],
     any_credentials: bool,
     boot_seconds: float,
-    boot_failure_odds: float,
     database: Database,
 ) -> None:
     """Serve EC2's API and drive launches, until SIGTERM or Ctrl-C."""
     log_to_stderr()
-    faults.install_from_environment()
     settings = Settings(
         database,
         host=host,
@@ -210,10 +199,9 @@ def serve(
             any_credentials=any_credentials,
             rates=read_rates(rates),
         ),
-        simulation=SimulationSettings(
-            boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds
-        ),
+        simulation=SimulationSettings(boot_seconds=boot_seconds),
         faults=rules_named(fault_files),
+        owns_process=True,
     )
     _serve(settings)
 
@@ -254,14 +242,19 @@ def _processes(asked: int | None, dev: bool) -> int:
 
 
 @click.command()
-@machine_options
+@dev_option
+@faults_option
+@boot_option
 @database_option
-def worker(boot_seconds: float, boot_failure_odds: float, database: Database) -> None:
+def worker(
+    dev: bool, fault_files: tuple[str, ...], boot_seconds: float, database: Database
+) -> None:
     """Drive launches for the servers of a PostgreSQL database, until SIGTERM or Ctrl-C."""
     log_to_stderr()
-    faults.install_from_environment()
-    simulation = SimulationSettings(boot_seconds=boot_seconds, boot_failure_odds=boot_failure_odds)
-    settings = Settings(database, simulation=simulation)
+    settings = Settings(
+        database, simulation=SimulationSettings(boot_seconds=boot_seconds),
+        dev=dev, faults=rules_named(fault_files), owns_process=True,
+    )  # fmt: skip
     with (
         ending_in_time(ENDING_SECONDS_MAX) as ending,
         registered_node(settings, RealWorld(), answers=False) as node,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, get_args
 
 from sametoken.control.controls import Controls
@@ -26,8 +27,7 @@ Given = Mapping[str, Any]
 class Act:
     """An act. `members` are those that its body may have, each with the type of its value.
 
-    With None any members are taken, as `run` checks them. Parts of the path in braces are given to
-    `run` as well. `says` is its line in the list of acts.
+    With None any members are taken, as `run` checks them. `says` is its line in the list of acts.
     """
 
     method: str
@@ -55,7 +55,52 @@ _KINDS = {str: "text", int: "whole number", dict: "object"}
 
 def acts_of(controls: Controls) -> list[Act]:
     """List all acts on a node."""
+    return [
+        *_clock_acts(controls),
+        *_state_acts(controls),
+        *_account_acts(controls),
+        *_fault_acts(controls.node.faults),
+    ]
 
+
+def _clock_acts(controls: Controls) -> list[Act]:
+    return [
+        Act("GET", "/clock", "tell the store's clock", lambda _: _told(controls.clock())),
+        Act("POST", "/clock/freeze", "stop it", lambda _: _told(controls.freeze())),
+        Act("POST", "/clock/resume", "let it go on", lambda _: _told(controls.resume())),
+        Act(
+            "POST",
+            "/clock/advance",
+            'move it on by a span such as "25h", and wait for all that falls due',
+            lambda given: _told_after(controls, controls.advance(read_duration(_by(given)))),
+            {"by": str},
+        ),
+    ]
+
+
+def _state_acts(controls: Controls) -> list[Act]:
+    named = {
+        "save": ("save the present state under a new name", controls.save),
+        "load": ("go back to a saved state", controls.load),
+        "delete": ("delete a saved state", controls.forget),
+    }
+    return [
+        Act(
+            "POST",
+            "/reset",
+            "remove all that an account has made, or all accounts",
+            lambda given: controls.reset(given.get("account")),
+            {"account": str},
+        ),
+        Act("GET", "/snapshots", "list saved states", lambda _: {"snapshots": controls.saved()}),
+        *(
+            Act("POST", f"/snapshots/{verb}", says, partial(_with_name, act), {"name": str})
+            for verb, (says, act) in named.items()
+        ),
+    ]
+
+
+def _account_acts(controls: Controls) -> list[Act]:
     def create_account(given: Given) -> object:
         access = given.get("access", "full")
         if access not in get_args(Access):
@@ -73,23 +118,6 @@ def acts_of(controls: Controls) -> list[Act]:
         return _limits(controls)
 
     return [
-        Act("GET", "/clock", "tell the store's clock", lambda _: _told(controls.clock())),
-        Act("POST", "/clock/freeze", "stop it", lambda _: _told(controls.freeze())),
-        Act("POST", "/clock/resume", "let it go on", lambda _: _told(controls.resume())),
-        Act(
-            "POST",
-            "/clock/advance",
-            'move it on by a span such as "25h", and wait for all that falls due',
-            lambda given: _told_after(controls, controls.advance(read_duration(_by(given)))),
-            {"by": str},
-        ),
-        Act(
-            "POST",
-            "/reset",
-            "remove all that an account has made, or all accounts",
-            lambda given: controls.reset(given.get("account")),
-            {"account": str},
-        ),
         Act("GET", "/accounts", "list access keys", lambda _: {"keys": _all(controls.accounts())}),
         Act(
             "POST",
@@ -100,7 +128,6 @@ def acts_of(controls: Controls) -> list[Act]:
         ),
         Act("GET", "/limits", "list limits", lambda _: _limits(controls)),
         Act("PUT", "/limits", "set limits, or with null unset them", set_limits, None),
-        *_fault_acts(controls.node.faults),
     ]
 
 
@@ -136,6 +163,12 @@ def _by(given: Given) -> str:
         raise Misconfigured('the member "by" is missing; give a span such as {"by": "25h"}')
     by: str = given["by"]
     return by
+
+
+def _with_name(act: Callable[[str], None], given: Given) -> None:
+    if "name" not in given:
+        raise Misconfigured('the member "name" is missing; give one such as {"name": "before"}')
+    act(given["name"])
 
 
 def _told(told: Told) -> dict[str, object]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sametoken.node import Node
-from sametoken.operate import accounts, clock, limits, resetting, settling
+from sametoken.operate import accounts, clock, limits, resetting, settling, snapshots
 from sametoken.operate.accounts import Key
 from sametoken.operate.clock import Told
 from sametoken.operate.limits import Limit
@@ -68,7 +68,25 @@ class Controls:
 
         Keys, limits and the clock stay.
         """
+        id = "" if account is None else accounts.account_id(self.node.store, account)
+        self.node.faults.forget(id)
         resetting.reset(self.node.store, account)
+
+    def save(self, name: str) -> None:
+        """Save the present state under a name that is new. On SQLite alone."""
+        snapshots.save(self._here, name)
+
+    def load(self, name: str) -> None:
+        """Go back to a saved state: all rows, also of accounts and limits, and the clock."""
+        snapshots.load(self._here, name)
+
+    def saved(self) -> list[str]:
+        """List the names of saved states."""
+        return snapshots.names(self._here)
+
+    def forget(self, name: str) -> None:
+        """Delete a saved state."""
+        snapshots.delete(self._here, name)
 
     # Accounts and limits
 

@@ -58,7 +58,7 @@ def _endpoint(methods: Mapping[str, Act]) -> Callable[[Request], Awaitable[Respo
         given = await _body(request)
         act.check(given)
         # In a thread: an act waits for the database, an advance for much more.
-        result = await asyncio.to_thread(act.run, {**given, **request.path_params})
+        result = await asyncio.to_thread(act.run, given)
         return JSONResponse({} if result is None else result)
 
     return answer

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from sametoken.faults.points import (
-    CRASH_VARIABLE,
     POINTS,
-    STOP_VARIABLE,
     Injector,
     Point,
     install,
-    install_from_environment,
     reach,
 )
 
 __all__ = [
-    "CRASH_VARIABLE",
     "POINTS",
-    "STOP_VARIABLE",
     "Injector",
     "Point",
     "install",
-    "install_from_environment",
     "reach",
 ]

@@ -10,16 +10,19 @@ import hashlib
 import logging
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sametoken.errors import Misconfigured
-from sametoken.faults.kinds import OF_REQUESTS, OF_STEPS, Kind
+from sametoken.faults.kinds import OF_PROCESSES, OF_REQUESTS, OF_STEPS, Kind
 from sametoken.faults.reading import RULES_MAX
 from sametoken.faults.rules import Occasion, Rule
 from sametoken.nearest import did_you_mean
 
 log = logging.getLogger(__name__)
+
+# A call whose tries are counted: its account first, and what tells it from others.
+Call = tuple[str, ...]
 
 # Firings that are kept to be shown; older ones are in the log alone.
 FIRINGS_MAX = 200
@@ -29,7 +32,7 @@ CALLS_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """A strike: when, by the board's clock in seconds, of which rule, and what it struck."""
+    """A strike of a rule, the occasion that it struck, and when, by the board's clock."""
 
     at: float
     rule: Rule
@@ -45,19 +48,38 @@ class Standing:
     matched: int = 0
     fired: int = 0
 
+    def is_over(self, now: float) -> bool:
+        """Tell whether it strikes no more, whatever comes."""
+        rule = self.rule
+        is_late = rule.until is not None and now - self.since >= rule.until
+        return is_late or (rule.times is not None and self.fired >= rule.times)
+
 
 class Board:
-    """The rules of one node. `clock` tells its seconds, by which rules begin and end."""
+    """The rules of one node. `clock` tells its seconds, by which rules begin and end.
 
-    def __init__(self, clock: Callable[[], float], rules: Iterable[Rule] = ()) -> None:
+    `owns_process`: nobody else lives in the node's process, which rules may therefore kill.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        rules: Iterable[Rule] = (),
+        *,
+        owns_process: bool = False,
+    ) -> None:
         self._clock = clock
+        self._owns_process = owns_process
         self._lock = threading.Lock()
         self._standing: dict[str, Standing] = {}
-        self._tries: OrderedDict[Hashable, int] = OrderedDict()
+        self._tries: OrderedDict[Call, int] = OrderedDict()
+        # How often each account was forgotten, "" for all of them.
+        self._fresh: dict[str, int] = {}
         self._firings: deque[Firing] = deque(maxlen=FIRINGS_MAX)
-        # Whether any rule is for requests, and whether any is for steps: cheap to look at.
+        # Whether any rule is for requests, for steps, for the process: cheap to look at.
         self.of_requests = False
         self.of_steps = False
+        self.of_processes = False
         self.add(rules)
 
     # Rules
@@ -125,6 +147,11 @@ class Board:
     def _add(self, rules: Iterable[Rule]) -> tuple[Rule, ...]:
         now, added = self._clock(), dict[str, Standing]()
         for rule in rules:
+            if rule.kind in OF_PROCESSES and not self._owns_process:
+                raise Misconfigured(
+                    f"{rule.kind} ends a server that has a process of its own, which this one has "
+                    "not: start it with `sametoken serve --dev`, or let its controller crash"
+                )
             name = rule.name or self._free_name(rule.kind.value, added)
             if name in self._standing or name in added:
                 raise Misconfigured(f"there is a rule {name!r} already; give this one another name")
@@ -145,10 +172,15 @@ class Board:
         kinds = {one.rule.kind for one in self._standing.values()}
         self.of_requests = not kinds.isdisjoint(OF_REQUESTS)
         self.of_steps = not kinds.isdisjoint(OF_STEPS)
+        self.of_processes = not kinds.isdisjoint(OF_PROCESSES)
 
     # Strikes
 
-    def tries(self, call: Hashable) -> int:
+    def now(self) -> float:
+        """Return the moment of the board's clock, in seconds."""
+        return self._clock()
+
+    def tries(self, call: Call) -> int:
         """Count one more try of a call, and return its number from 1."""
         with self._lock:
             number = self._tries.pop(call, 0) + 1
@@ -156,6 +188,27 @@ class Board:
             if len(self._tries) > CALLS_MAX:
                 self._tries.popitem(last=False)
         return number
+
+    def concerns(self, occasion: Occasion) -> bool:
+        """Tell whether a rule may strike a step of that instance, now or later; counts nothing."""
+        with self._lock:
+            now = self._clock()
+            return any(
+                one.rule.kind in OF_STEPS and one.rule.is_for(occasion) and not one.is_over(now)
+                for one in self._standing.values()
+            )
+
+    def forget(self, account: str = "") -> None:
+        """Forget an account's tries, and what is to come late of its calls; with "" of all."""
+        with self._lock:
+            self._fresh[account] = self._fresh.get(account, 0) + 1
+            for call in [one for one in self._tries if account in ("", one[0])]:
+                del self._tries[call]
+
+    def freshness(self, account: str) -> int:
+        """Return a number that is another one once the account was forgotten."""
+        with self._lock:
+            return self._fresh.get(account, 0) + self._fresh.get("", 0)
 
     def strike(self, occasion: Occasion, kinds: Collection[Kind]) -> tuple[Rule, ...]:
         """Return the rules of these kinds that strike now, in their order; each is counted."""

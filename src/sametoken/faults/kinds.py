@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sametoken.faults.points import Point
+
 
 class Kind(StrEnum):
     """A way to misbehave. The first word says how, the second what: a request, a reply, a step."""
@@ -41,8 +43,17 @@ class Kind(StrEnum):
 AIMS_OF_REQUESTS = frozenset(
     {"action", "account", "region", "zone", "token", "instance_type", "attempt"}
 )
-AIMS_OF_STEPS = frozenset({"account", "region", "zone", "step", "instance_type", "attempt"})
+AIMS_OF_LAUNCHES = frozenset({"account", "region", "zone", "token", "instance_type"})
+AIMS_OF_STEPS = AIMS_OF_LAUNCHES | {"step", "attempt"}
 OFTEN = frozenset({"odds", "seed", "skip", "times", "after", "until"})
+
+
+# Moments at which a controller's crash leaves something of its own: before a step, between the step
+# and its half outside the database, after both, and after the record. A crash inside a transaction
+# leaves what one before it does.
+CRASH_POINTS = (
+    Point.WORK_LEASED, Point.MACHINES_TAKEN, Point.STEP_ANSWERED, Point.STEP_RECORDED,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,9 @@ class Form:
 
     `aims` are the keys that say what it is for; `needs` and `takes` those that say what it does,
     which must or may be given. `seconds` is what they are unless given. `actions` are those that
-    it is for unless it names others: no other action could be struck.
+    it is for unless it names others: no other action could be struck. `attempt` is the first and
+    the last try that it is for unless it names others: what struck every try would never end.
+    `points` are those that it may name; none: all.
     """
 
     aims: frozenset[str]
@@ -59,6 +72,8 @@ class Form:
     takes: frozenset[str] = frozenset()
     seconds: float = 0.0
     actions: tuple[str, ...] = ()
+    attempt: tuple[int, int] | None = None
+    points: tuple[Point, ...] = ()
 
     @property
     def keys(self) -> frozenset[str]:
@@ -72,8 +87,18 @@ def _of_request(
     return Form(AIMS_OF_REQUESTS, frozenset(needs), frozenset(takes), seconds, actions)
 
 
-def _of_step(*needs: str, takes: tuple[str, ...] = ()) -> Form:
-    return Form(AIMS_OF_STEPS, frozenset(needs), frozenset(takes))
+def _of_step(
+    *needs: str,
+    takes: tuple[str, ...] = (),
+    attempt: tuple[int, int] | None = None,
+    points: tuple[Point, ...] = (),
+) -> Form:
+    return Form(AIMS_OF_STEPS, frozenset(needs), frozenset(takes), attempt=attempt, points=points)
+
+
+def _of_machine(*needs: str, takes: tuple[str, ...] = ()) -> Form:
+    """A kind that strikes a machine once it is up, whatever tries that took."""
+    return Form(AIMS_OF_LAUNCHES, frozenset(needs), frozenset(takes))
 
 
 # Actions that take capacity, and those that give new ids.
@@ -98,12 +123,13 @@ REQUEST_FORMS: Mapping[Kind, Form] = {
     Kind.LATE_DUPLICATE: _of_request("seconds"),
 }
 STEP_FORMS: Mapping[Kind, Form] = {
-    Kind.SLOW_STEP: _of_step("seconds"),
-    Kind.FAIL_STEP: _of_step(),
-    Kind.FAIL_LAUNCH: _of_step(takes=("code", "message")),
-    Kind.BOOT_FAILS: _of_step(),
-    Kind.MACHINE_DIES: _of_step("seconds"),
-    Kind.CRASH: _of_step("point"),
+    Kind.SLOW_STEP: _of_step("seconds", attempt=(1, 1)),
+    # Before the step; or at the point after it, when it has acted and its answer is lost.
+    Kind.FAIL_STEP: _of_step(takes=("point",), points=(Point.STEP_ANSWERED,)),
+    Kind.FAIL_LAUNCH: _of_step(takes=("point", "code", "message"), points=(Point.STEP_ANSWERED,)),
+    Kind.BOOT_FAILS: _of_machine(),
+    Kind.MACHINE_DIES: _of_machine("seconds", takes=("code", "message")),
+    Kind.CRASH: _of_step("point", attempt=(1, 1), points=CRASH_POINTS),
     # Of the whole process: at a point of it, whoever comes there.
     Kind.KILL: Form(frozenset(), frozenset({"point"})),
 }
@@ -111,4 +137,5 @@ FORMS: Mapping[Kind, Form] = {**REQUEST_FORMS, **STEP_FORMS}
 assert FORMS.keys() == set(Kind), "every kind has a form"
 
 OF_REQUESTS = frozenset(REQUEST_FORMS)
-OF_STEPS = frozenset(STEP_FORMS)
+OF_PROCESSES = frozenset({Kind.KILL})
+OF_STEPS = frozenset(STEP_FORMS) - OF_PROCESSES

@@ -25,14 +25,17 @@ RULES_MAX = 1_000
 TEXT_CHARACTERS_MAX = 300
 COUNT_MAX = 1_000_000_000
 
-# The reasons for which EC2 ends an instance (API reference, StateReason), for `fail-launch`.
-REASONS = (
-    "Server.InternalError",
-    "Server.InsufficientInstanceCapacity",
-    "Client.InternalError",
-    "Client.InvalidSnapshot.NotFound",
-    "Client.VolumeLimitExceeded",
-)
+# The reasons for which EC2 ends an instance, or stops it (API reference, StateReason).
+REASONS: Mapping[Kind, tuple[str, ...]] = {
+    Kind.FAIL_LAUNCH: (
+        "Server.InternalError",
+        "Server.InsufficientInstanceCapacity",
+        "Client.InternalError",
+        "Client.InvalidSnapshot.NotFound",
+        "Client.VolumeLimitExceeded",
+    ),
+    Kind.MACHINE_DIES: ("Server.ScheduledStop", "Server.InternalError"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +154,18 @@ def _check_whole(rule: Rule, names: Names, where: str) -> None:
     for one in rule.action if can else ():
         if not matched_by(one, struck):
             raise Misconfigured(f"{where} does nothing to {one}; it is for {', '.join(can)}")
+    points = FORMS[rule.kind].points
+    if rule.point and points and rule.point not in points:
+        raise Misconfigured(f"{where} does not strike at {rule.point}, but at: {', '.join(points)}")
     if rule.kind is Kind.ERROR and rule.code not in names.codes:
         hint = did_you_mean(rule.code, names.codes)
         raise Misconfigured(f"{where}: {rule.code!r} is no error code of EC2's.{hint}")
-    if rule.kind is Kind.FAIL_LAUNCH and rule.code and rule.code not in REASONS:
-        hint = did_you_mean(rule.code, REASONS)
+    reasons = REASONS.get(rule.kind, ())
+    if rule.code and reasons and rule.code not in reasons:
+        hint = did_you_mean(rule.code, reasons)
         raise Misconfigured(
-            f"{where}: {rule.code!r} is no reason for which a launch fails.{hint} "
-            f"There are: {', '.join(REASONS)}"
+            f"{where}: {rule.code!r} is no reason of EC2's for that.{hint} "
+            f"There are: {', '.join(reasons)}"
         )
 
 

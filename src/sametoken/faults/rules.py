@@ -71,18 +71,24 @@ class Rule:
 
     def matches(self, occasion: Occasion) -> bool:
         """Tell whether the rule is for `occasion`, however often it then strikes."""
-        first, last = self.attempt or (1, occasion.attempt)
+        first, last = self.attempt or FORMS[self.kind].attempt or (1, occasion.attempt)
         return (
             first <= occasion.attempt <= last
-            and (not self.point or self.point == occasion.point)
+            and self.point == occasion.point
             and _fits(self.action, occasion.action)
             and _fits(FORMS[self.kind].actions, occasion.action)
-            and _fits(self.account, occasion.account)
+            and self.is_for(occasion)
+            and _fits(self.step, occasion.step)
+        )
+
+    def is_for(self, occasion: Occasion) -> bool:
+        """Tell whether the rule is for that caller and what it asks for, at any step and try."""
+        return (
+            _fits(self.account, occasion.account)
             and _fits(self.region, occasion.region)
             and (_fits(self.zone, occasion.zone) or self._takes_zone(occasion))
             and _fits(self.token, occasion.token)
             and _fits(self.instance_type, occasion.instance_type)
-            and _fits(self.step, occasion.step)
         )
 
     def _takes_zone(self, occasion: Occasion) -> bool:

@@ -32,3 +32,11 @@ METADATA: tuple[sa.MetaData, ...] = (
     fence.metadata,
     simulated_machines.metadata,
 )
+
+# A saved state has all rows but these: of the schema and of nodes, which are the present ones; of
+# secrets, which are sealed with the present key; and the clock's, which is set by itself.
+_APART = {history.APPLIED, nodes.NODE, accounts.SEALED, clock.CLOCK}
+# Each table comes after those that it refers to.
+STATE: tuple[sa.Table, ...] = tuple(
+    table for one in METADATA for table in one.sorted_tables if table not in _APART
+)

@@ -21,7 +21,7 @@ def rules_named(asked: Sequence[str]) -> tuple[Rule, ...]:
     Raises `Misconfigured` for what a node would refuse.
     """
     rules = [rule for one in asked for rule in rules_of(one, names())]
-    return Board(lambda: 0.0, rules).rules()
+    return Board(lambda: 0.0, rules, owns_process=True).rules()
 
 
 def rule_of(words: Sequence[str]) -> Rule:

@@ -35,6 +35,7 @@ def registered_node(settings: Settings, world: World, *, answers: bool = True) -
 
     A node that does not answer is a worker. Raises `Misconfigured` when it cannot be.
     """
+    settings.check_faults()
     database = settings.database
     if database.file is not None and not answers:
         raise Misconfigured(
@@ -96,7 +97,6 @@ def in_thread(node: Node) -> Iterator[None]:
 def _facing(settings: Settings, world: World) -> Iterator[Bound | Edges]:
     """Listen, in this process or in edges of their own, without an answer to anybody yet."""
     settings.check_bind()
-    settings.check_faults()
     listener = Listener(settings.host, settings.port, settings.tls_cert, settings.tls_key)
     bound = _bound(listener, settings.processes or 1, world)
     try:

@@ -7,6 +7,7 @@ what to write instead; then nothing has changed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from sametoken.ec2.protocol.documents import Document
@@ -54,7 +55,7 @@ def clear(board: Board, document: Mapping[str, Any]) -> Document:
 def _shown(firing: Firing) -> Document:
     occasion = firing.occasion
     shown = {
-        "at": round(firing.at, 6),
+        "at": datetime.fromtimestamp(firing.at, UTC).isoformat(),
         "rule": firing.rule.name,
         "kind": firing.rule.kind.value,
         "what": occasion.what,

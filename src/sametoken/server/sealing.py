@@ -37,6 +37,10 @@ class Sealer:
             ) from error
         self.current = key_id(keys[0])
 
+    def has(self, key: str) -> bool:
+        """Tell whether it can unseal what the key of that id sealed."""
+        return key in self._keys
+
     def seal(self, secret: str) -> tuple[str, str]:
         """Return the sealed text, and the id of the key it is sealed with."""
         return self._keys[self.current].encrypt(secret.encode()).decode(), self.current

@@ -53,7 +53,7 @@ class Striker:
         self._pipeline = pipeline
         self._board = board
         self._world = world
-        self._hidden = Hidden(world.monotonic)
+        self._hidden = Hidden(board.now)
         self._timers: set[asyncio.TimerHandle] = set()
         self._late: set[asyncio.Task[Any]] = set()
 
@@ -131,7 +131,7 @@ class Striker:
         admitted = known(exchange.admitted)
         request = admitted.request
         hidden = self._hidden.find(request.params)
-        if hidden is not None:
+        if hidden is not None and self._is_in_force(hidden[1]):
             refusal, rule = hidden
             return exchange._replace(strikes=(*exchange.strikes, rule)).refused(refusal)
         full = _full_zones(request, exchange.strikes)
@@ -151,7 +151,7 @@ class Striker:
                 request_log.write_line(exchange, self._world.monotonic() - began)
                 exchange = await self._again(known(exchange.wire), exchange.strikes)
             case Kind.LATE_DUPLICATE:
-                self._send_late(known(exchange.wire), rule)
+                self._send_late(exchange, rule)
             case Kind.FAIL_REPLY:
                 exchange = exchange.refused(refusals.internal_error())
             case Kind.DELAY_REPLY:
@@ -174,12 +174,14 @@ class Striker:
         exchange = said if isinstance(said, Exchange) else await said
         return exchange._replace(strikes=strikes)
 
-    def _send_late(self, wire: WireRequest, rule: Rule) -> None:
-        """Have it come once more after the rule's seconds, unless the rule is gone by then."""
+    def _send_late(self, exchange: Exchange, rule: Rule) -> None:
+        """Have it come once more after the rule's seconds, unless rule or account begin anew."""
+        wire, account = known(exchange.wire), known(exchange.principal).account
+        fresh = self._board.freshness(account)
 
         def come() -> None:
             self._timers.discard(timer)
-            if rule.name != fault_header.HEADER and not self._board.has(rule):
+            if not self._is_in_force(rule) or self._board.freshness(account) != fresh:
                 return
             task = asyncio.get_running_loop().create_task(self._come_late(wire, rule))
             self._late.add(task)
@@ -187,6 +189,10 @@ class Striker:
 
         timer = asyncio.get_running_loop().call_later(rule.seconds, come)
         self._timers.add(timer)
+
+    def _is_in_force(self, rule: Rule) -> bool:
+        """Tell whether what a rule began is to go on: unless it was taken off the board."""
+        return rule.name == fault_header.HEADER or self._board.has(rule)
 
     async def _come_late(self, wire: WireRequest, rule: Rule) -> None:
         began = self._world.monotonic()

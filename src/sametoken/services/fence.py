@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sametoken.resources.kit import rows
 from sametoken.store.dialects import ByDialect, given, upsert_many
 from sametoken.store.port import Tx
+from sametoken.workflow.plans import SERVICES
 from sametoken.workflow.ports import StaleOwner, StepCall, Verb
 
 metadata = sa.MetaData()
@@ -91,6 +92,13 @@ def _living(tx: Tx, instances: Sequence[str]) -> set[str]:
     living: set[str] = tx.written.setdefault(FENCE.name, set())
     living |= rows.existing(tx, [id for id in instances if id not in living])
     return living
+
+
+def succeed(tx: Tx, instances: Sequence[str], generation: int) -> None:
+    """Have every service remember that generation of the instances, closed or not."""
+    told = [(id, service, generation, False) for id in instances for service in SERVICES]
+    if told:
+        tx.execute(_PASS_CLOSED, given(told)).all()
 
 
 def forget(tx: Tx, instances: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The simulated driver: machines that take time to boot, and may fail, and run nothing.
+"""The simulated driver: machines that take time to boot, and run nothing.
 
 Durable, as a real hypervisor is: what it started is still started after a crash of the plane.
 """
@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from sametoken.errors import ServiceError
 from sametoken.services.machines import Wanted
 from sametoken.store.columns import Moment
 from sametoken.store.dialects import among
@@ -53,6 +52,12 @@ _REFUSED = timedelta(hours=1)
 _FORGET_REFUSED = sa.delete(MACHINE).where(
     MACHINE.c.generation == _REFUSING, MACHINE.c.ready_at <= sa.bindparam("before")
 )
+_KNOWN = sa.select(MACHINE.c.instance)
+_SUCCEED = (
+    sa.update(MACHINE)
+    .where(MACHINE.c.generation < sa.bindparam("above"))
+    .values(generation=sa.bindparam("above"))
+)
 _BOOTS = sa.select(MACHINE.c.boots).where(MACHINE.c.instance == sa.bindparam("m_instance"))
 
 _NOT_ABSENT = sa.select(MACHINE.c.instance).where(
@@ -64,12 +69,11 @@ STARTING, RUNNING, OFF, ABSENT = "starting", "running", "off", "absent"
 
 @dataclass(frozen=True, slots=True)
 class SimulationSettings:
-    """How the simulated world behaves. Seconds; odds in [0, 1]."""
+    """How long the simulated world takes, in seconds."""
 
     # Long enough that people see `pending`, short enough that nobody waits for it.
     boot_seconds: float = 1.5
     halt_seconds: float = 0.5
-    boot_failure_odds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +120,6 @@ class SimulatedMachines:
                 return _now(kept, wanted, ABSENT), Done()
             case "on" if state == STARTING and ready_at is not None and ready_at > tx.now:
                 return None, Later((ready_at - tx.now).total_seconds())
-            case "on" if state == STARTING and self._fails(tx):
-                # Keep it starting: if nobody hears of this, it is asked again, and boots no more.
-                return None, ServiceError(
-                    "Server.InternalError", "Server.InternalError: Internal error on launch"
-                )
             case "on" if state in (RUNNING, STARTING):
                 return _now(kept, wanted, RUNNING), Done()
             case "on":
@@ -132,10 +131,6 @@ class SimulatedMachines:
                 )
             case power:
                 raise AssertionError(f"{power} is no state of a power switch")
-
-    def _fails(self, tx: Tx) -> bool:
-        """Say whether a boot that has taken its time comes to nothing."""
-        return tx.world.random() < self.settings.boot_failure_odds
 
     def _start(self, tx: Tx, kept: _Machine, wanted: Wanted) -> tuple[_Machine | None, Fate]:
         ready_at = tx.now + timedelta(seconds=self.settings.boot_seconds)
@@ -171,6 +166,14 @@ def refuse_all(tx: Tx, instances: Sequence[str]) -> None:
     tx.execute(_FORGET_REFUSED, {"before": tx.now - _REFUSED})
     refused = [_Machine(id, _REFUSING, ABSENT, tx.now, 0) for id in instances]
     _write(tx, refused, _INSERT, "")
+
+
+def succeed(tx: Tx, instances: Sequence[str], generation: int) -> None:
+    """Remember that generation of the instances, and refuse all lower ones."""
+    tx.execute(_SUCCEED, {"above": generation})
+    known = {row.instance for row in tx.execute(_KNOWN)}
+    new = [_Machine(id, generation, ABSENT, None, 0) for id in instances if id not in known]
+    _write(tx, new, _INSERT, "")
 
 
 def powered(tx: Tx, instances: Sequence[str]) -> set[str]:

@@ -31,6 +31,11 @@ class Cache:
         self.topics: dict[Hashable, tuple[str | None, dict[Hashable, Any]]] = {}
         self.forms: dict[Hashable, tuple[str | None, Any]] = {}
 
+    def clear(self) -> None:
+        """Drop all: stamps of other rows may be those of rows that were put back."""
+        self.topics.clear()
+        self.forms.clear()
+
     def get(self, topic: Hashable, stamp: str | None, key: Hashable, read: Callable[[], V]) -> V:
         """Return the value kept for `key` under `stamp`; if there is none, `read` and keep it.
 

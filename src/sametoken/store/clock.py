@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -101,6 +101,13 @@ _RESUME = (
     .where(_STANDS)
     .values(offset_us=CLOCK.c.high_us - sa.bindparam("host"), switched=CLOCK.c.switched + 1)
 )
+_PUT_BACK = sa.update(CLOCK).values(
+    high_us=sa.bindparam("high"),
+    passed_us=sa.bindparam("passed"),
+    leapt_us=sa.bindparam("leapt"),
+    offset_us=sa.bindparam("offset"),
+    switched=sa.bindparam("switches"),
+)
 
 # Written as text, so that it can be sent in one round trip with BEGIN. The server's start tells it
 # from every other server.
@@ -131,11 +138,20 @@ _TELL_SECONDS = 600.0
 _MICROSECOND = timedelta(microseconds=1)
 
 
+# The key of `Tx.known` by which a transaction tells those of its commit that it set the clock.
+SET = "store_clock.set"
+
+
 class Reading(NamedTuple):
-    """A moment of the clock, and how much of it the clock has leapt over since it began."""
+    """A moment of the clock, how much of it the clock has leapt over, and its switches until then.
+
+    Rows may be put back to what they were before by a switch alone: `switched` is the life of what
+    is kept by their versions.
+    """
 
     now: datetime
     leapt: timedelta
+    switched: int = 0
 
 
 def create(connection: sa.Connection) -> None:
@@ -146,7 +162,8 @@ def create(connection: sa.Connection) -> None:
 
 def read(connection: sa.Connection, pace: Pace) -> Reading:
     """Return the moment of a transaction that only reads, on SQLite."""
-    return pace.read(pace.host_us(), *connection.execute(_READ).one())
+    row = connection.execute(_READ).one()
+    return pace.read(pace.host_us(), *row)._replace(switched=row.switched)
 
 
 def tick(connection: sa.Connection, pace: Pace) -> Reading:
@@ -223,6 +240,24 @@ def resume(tx: Tx) -> None:
     tx.execute(_RESUME, {"host": _host_us(tx)})
 
 
+def put_back(tx: Tx, saved: Mapping[str, int]) -> None:
+    """Set the clock to what a saved row of it tells, also back: all rows are of then, or gone.
+
+    A switch, since what processes counted on is void. A clock that stood stands again.
+    """
+    now = tx.execute(_READ).one().switched
+    same = _is_odd(now) == _is_odd(saved["switched"])
+    values = {
+        "high": saved["high_us"],
+        "passed": saved["passed_us"],
+        "leapt": saved["leapt_us"],
+        "offset": saved["high_us"] - _host_us(tx),
+        "switches": now + (2 if same else 1),
+    }
+    tx.execute(_PUT_BACK, values)
+    tx.known[SET] = True
+
+
 def _is_odd(switched: int) -> bool:
     return switched % 2 == 1
 
@@ -274,6 +309,10 @@ class Pace:
         return Count(
             moment_us + elapsed_us if moment_us else 0, passed_us + elapsed_us if passed_us else 0
         )
+
+    def seconds(self) -> float:
+        """Return the moment of now as far as this process knows, in seconds since 1970."""
+        return self.goes_on().moment_us / 1e6
 
     def _elapsed_us(self) -> int:
         return round(self.world.monotonic() * 1e6)

@@ -19,11 +19,13 @@ ENTRY_BYTES = 320
 
 
 class Lives:
-    """The kept values of a store whose server may be replaced by another.
+    """The kept values of a store whose rows may go back to former ones.
 
-    After a failover to a server that lacks the last commits, the versions they made are made a
-    second time, for other content. So values are kept for one `life` of a server, until another is
-    met: that of the process that serves all commits in one order, and loses none it has shown.
+    After a failover to a server that lacks the last commits, or when a saved state is put back, the
+    versions that were made since are made a second time, for other content. So values are kept for
+    one `life`, until another is met: on PostgreSQL that of the server's process, which serves all
+    commits in one order and loses none it has shown; on SQLite that between two switches of the
+    clock, of which a putting back is one.
     """
 
     def __init__(self) -> None:

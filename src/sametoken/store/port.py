@@ -289,6 +289,13 @@ class Store(Protocol):
         """Run `fn` on a snapshot of the committed data. `fn` must not write."""
         ...
 
+    def seconds(self) -> float:
+        """Return the clock's moment as this process knows it, without a look at the database.
+
+        It is in seconds since 1970. Another process may have moved the clock on meanwhile.
+        """
+        ...
+
     def read_now(self, fn: Callable[[Tx], T]) -> T:
         """Run `fn` as `read` does, in a hurried transaction: for a thread that must not wait.
 

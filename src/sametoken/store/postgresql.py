@@ -72,6 +72,7 @@ class PostgresqlSnapshots:
         self._sessions: queue.LifoQueue[PostgresqlSession] = queue.LifoQueue()
         engine = engine_for(POSTGRESQL, lambda: connect(url))
         pace = clock.Pace(host or world, is_host=host is not None)
+        self.seconds = pace.seconds
         cache, self._lives = Cache(), Lives()
         for _ in range(sessions):
             self._sessions.put(PostgresqlSession(engine, world, pace, cache))

@@ -30,7 +30,7 @@ from sametoken.store.gathering import Gathering
 from sametoken.store.group_commit import DatabaseErrors, run_batch
 from sametoken.store.hurried import HurriedReader
 from sametoken.store.jobs import QUEUE_JOBS_MAX, Job, JobQueue
-from sametoken.store.kept import Kept
+from sametoken.store.kept import Lives
 from sametoken.store.oldest import check_sqlite
 from sametoken.store.opened_file import OpenedFile, check_only_name
 from sametoken.store.port import Tx
@@ -127,6 +127,9 @@ class SqliteSession:
 
     def transaction(self) -> Tx:
         assert self._connection is not None, "begin() comes first"
+        if self._known.pop(clock.SET, False):
+            # A member before has set the clock, perhaps back: its own moment is none any more.
+            self._moment = clock.tick(self._connection, self.pace)
         return Tx(
             self._connection,
             self._moment.now,
@@ -196,7 +199,7 @@ class SqliteSnapshots:
         self.file = OpenedFile(path)
         self._count = readers
         self._readers: queue.LifoQueue[sa.Connection] = queue.LifoQueue()
-        self._kept = Kept()
+        self._lives = Lives()
         engine = engine_for(SQLITE, self._connect)
         with gate.turn():
             for _ in range(readers):
@@ -223,9 +226,8 @@ class SqliteSnapshots:
     def _looking(self, connection: sa.Connection, *, hurried: bool = False) -> Tx:
         """Return a transaction that only reads, begun on that connection."""
         moment = clock.read(connection, self._pace)
-        return Tx(
-            connection, moment.now, self._world, moment.leapt, kept=self._kept, hurried=hurried
-        )
+        kept = self._lives.of(moment.switched)
+        return Tx(connection, moment.now, self._world, moment.leapt, kept=kept, hurried=hurried)
 
     @contextmanager
     def _snapshot(self) -> Iterator[sa.Connection]:
@@ -273,6 +275,7 @@ class SqliteStore:
         engine = engine_for(SQLITE, lambda: connect(path, cache_kib=WRITER_CACHE_KIB))
         # Shared, so that what is due for a reader is due for the writer too.
         pace = clock.Pace(world)
+        self.seconds = pace.seconds
         self._snapshots = SqliteSnapshots(path, world, self._gate, pace, readers=readers)
         self._session = SqliteSession(engine, world, pace, self._snapshots.file)
         self._writer = threading.Thread(target=self._write_batches, name="sqlite-writer")

@@ -36,15 +36,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Steps to take, and the instance's state once they are taken."""
+    """Steps to take, the instance's state once they are taken, and the plan to go on with."""
 
     name: str
     steps: tuple[Step, ...]
     ends_in: InstanceState
     on_failure: str | None = None
     deadline: timedelta | None = None
+    then: str | None = None
 
 
+_MISSED = (Step("miss-machine", Verb.HALT, ()),)
 _ALL = (
     Plan(
         "launch",
@@ -90,6 +92,9 @@ _ALL = (
         ),
         InstanceState.TERMINATED,
     ),
+    # A machine that has died is missed, and what it leaves goes the ways above.
+    Plan("die", _MISSED, InstanceState.STOPPING, then="stop"),
+    Plan("vanish", _MISSED, InstanceState.SHUTTING_DOWN, then="terminate"),
 )
 PLANS: Mapping[str, Plan] = {plan.name: plan for plan in _ALL}
 

@@ -16,7 +16,6 @@ from sametoken.resources.kit.rows import Row
 from sametoken.retry import BACKOFF_CAP_SECONDS, backoff_seconds
 from sametoken.store.port import Tx
 from sametoken.workflow import work as works
-from sametoken.workflow.plans import PLANS
 from sametoken.workflow.ports import Done, Later
 from sametoken.workflow.work import Record, Work
 
@@ -53,12 +52,26 @@ class Lost:
     bug: Exception | None = None
 
 
-StepFate = Done | Later | Retry | Failed | Lost
+@dataclass(frozen=True, slots=True)
+class Dies:
+    """A last step that is taken, of a machine that dies in `seconds`, for `reason`.
+
+    The instance then goes the way of `plan`, unless it is stopped or ended sooner.
+    """
+
+    seconds: float
+    plan: str
+    reason: tuple[str, str]
+
+
+StepFate = Done | Later | Retry | Failed | Lost | Dies
 
 
 def record(tx: Tx, members: Sequence[tuple[Work, StepFate]]) -> list[Work | None]:
     """Record the fates; returns the work to go on with under each lease, or None."""
-    arriving = [work for work, fate in members if isinstance(fate, Done) and work.is_last_step]
+    arriving = [
+        work for work, fate in members if isinstance(fate, Done | Dies) and work.is_last_step
+    ]
     # Lock the rows before their work, in the order in which requests lock them.
     found = rows.by_ids(tx, [work.instance for work in arriving], lock=True)
     records = [_record_of(tx, work, fate) for work, fate in members]
@@ -76,6 +89,8 @@ def record(tx: Tx, members: Sequence[tuple[Work, StepFate]]) -> list[Work | None
 
 def _record_of(tx: Tx, work: Work, fate: StepFate) -> Record:
     match fate:
+        case Done() if work.is_last_step and work.the_plan.then is not None:
+            return Record(work, work.under(work.the_plan.then), work.due_at, keeps_lease=True)
         case Done() if work.is_last_step:
             return Record(work, replace(work, step=0, attempt=0, deadline_at=None), None)
         case Done():
@@ -92,6 +107,9 @@ def _record_of(tx: Tx, work: Work, fate: StepFate) -> Record:
             return _put_off(tx, work, replace(work, attempt=attempt), seconds)
         case Failed(reason):
             return _give_up(tx, work, reason)
+        case Dies(seconds, plan, reason):
+            due_at = tx.now + timedelta(seconds=seconds)
+            return Record(work, work.under(plan, failure=reason), due_at)
         case Lost():
             raise AssertionError(f"{work.instance}: a lost step has no record")
 
@@ -108,12 +126,7 @@ def _give_up(tx: Tx, work: Work, reason: tuple[str, str]) -> Record:
     instead = work.the_plan.on_failure
     if instead is None:
         return _put_off(tx, work, replace(work, attempt=work.attempt + 1), BACKOFF_CAP_SECONDS)
-    assert PLANS[instead].deadline is None, "a way back has no deadline"
-    back = replace(
-        work, plan=instead, epoch=work.epoch + 1, step=0, attempt=0, deadline_at=None,
-        failure=reason,
-    )  # fmt: skip
-    return Record(work, back, work.due_at, keeps_lease=True)
+    return Record(work, work.under(instead, failure=reason), work.due_at, keeps_lease=True)
 
 
 def _arrive(tx: Tx, arriving: Sequence[Work], found: Mapping[str, Row]) -> None:

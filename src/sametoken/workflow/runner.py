@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from sametoken import faults
 from sametoken.errors import SametokenError, ServiceError, Transient
@@ -21,8 +22,9 @@ from sametoken.workflow import turns
 from sametoken.workflow import work as works
 from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.batches import BEGIN_SECONDS_MAX, act_together
+from sametoken.workflow.mishaps import Crashed, Hands, Mishaps
 from sametoken.workflow.plans import SERVICES
-from sametoken.workflow.ports import Done, Fate, Later, Services, StaleOwner
+from sametoken.workflow.ports import Done, Fate, Later, Local, Services, StaleOwner, StepCall, Verb
 from sametoken.workflow.records import Failed, Lost, Retry, StepFate, record
 from sametoken.workflow.stretches import Stretch, call_of, stretch_from
 from sametoken.workflow.work import Record, Work
@@ -53,6 +55,7 @@ class Runner:
     services: Services
     world: World
     backlog: Backlog
+    mishaps: Mishaps | None = None
     leased_max: int = LEASED_MAX
     budgets: dict[str, RetryBudget] = field(
         default_factory=lambda: {name: RetryBudget() for name in SERVICES}
@@ -79,7 +82,7 @@ class Runner:
             return False
         self.gather(len(leased))
         faults.reach(Point.WORK_LEASED)
-        self._drive(leased)
+        self._drive_all(leased)
         return True
 
     def lease(self, tx: Tx) -> tuple[datetime, list[Work]]:
@@ -97,9 +100,30 @@ class Runner:
     def next_due(self, tx: Tx) -> datetime | None:
         return turns.next_due(tx)
 
-    def _drive(self, leased: Sequence[Work]) -> None:
+    def _drive_all(self, leased: Sequence[Work]) -> None:
+        """Drive all, and last and apart from them those that a mishap may strike."""
+        errors = list[Exception]()
+        marked = {} if self.mishaps is None else self.mishaps.marked(self.store, leased)
+        self._drive([work for work in leased if work.instance not in marked], errors)
+        for work in leased:
+            if self.mishaps is not None and work.instance in marked:
+                hands = Hands(self._call, self._take, partial(self._record, errors))
+                try:
+                    self.mishaps.drive(work, marked[work.instance], hands)
+                except Crashed as point:
+                    log.warning("%s: its controller crashes at %s", work.instance, point)
+                    self.forget()
+        if errors:
+            raise next((one for one in errors if not isinstance(one, Transient)), errors[0])
+
+    def forget(self) -> None:
+        """Forget what a new runner does not know either."""
+        self.budgets = {name: RetryBudget() for name in SERVICES}
+        self.turn = ""
+
+    def _drive(self, leased: Sequence[Work], errors: list[Exception]) -> None:
         """Take step after step under the leases, until all are done, waiting, or another's."""
-        held, errors = list(leased), list[Exception]()
+        held = list(leased)
         # Work whose stretch has failed: its next step is called for alone.
         apart = set[str]()
         since = self.world.monotonic()
@@ -117,8 +141,6 @@ class Runner:
             else:
                 held += self._stretched(group, stretch, apart, errors)
             faults.reach(Point.STEP_RECORDED)
-        if errors:
-            raise next((one for one in errors if not isinstance(one, Transient)), errors[0])
 
     def _next_group(
         self, held: Sequence[Work], apart: set[str]
@@ -210,7 +232,7 @@ class Runner:
     def attempt(self, group: Sequence[Work]) -> list[StepFate]:
         """Call for the next step of each of `group`, which is the same; returns their fates."""
         step = group[0].next_step()
-        fates = dict[str, StepFate]()
+        fates: dict[str, StepFate] = {work.instance: Done() for work in group}
         going = list(group)
         for service in step.services:
             calls = [call_of(work, step, service) for work in going]
@@ -221,6 +243,29 @@ class Runner:
             if not going:
                 break
         return [fates[work.instance] for work in group]
+
+    def _call(self, work: Work) -> StepFate:
+        [fate] = self.attempt([work])
+        faults.reach(Point.STEP_ANSWERED)
+        return fate
+
+    def _take(self, work: Work) -> None:
+        """Take the next step at the services on this database, and do nothing outside of it."""
+        step = work.next_step()
+        for name in step.services:
+            if isinstance(service := self.services[name], Local):
+                self._take_at(service, step.verb, call_of(work, step, name))
+
+    def _take_at(self, service: Local, verb: Verb, call: StepCall) -> None:
+        def take(calls: Sequence[StepCall]) -> Sequence[Fate]:
+            return self.store.run(lambda tx: service.take_many(tx, verb, calls))
+
+        act_together([call], take, self.world)
+
+    def _record(self, errors: list[Exception], work: Work, fate: StepFate) -> Work | None:
+        recorded = self._recorded([(work, fate)], errors)
+        faults.reach(Point.STEP_RECORDED)
+        return next(iter(recorded), None)
 
     def _recorded(
         self, members: Sequence[tuple[Work, StepFate]], errors: list[Exception]

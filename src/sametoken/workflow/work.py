@@ -8,7 +8,7 @@ that drives it. Taking a lease raises the generation. A former owner can then ne
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -100,6 +100,14 @@ class Work:
             self.instance, self.account, self.region, self.zone, self.plan, self.epoch, step, 0,
             self.generation, self.due_at, self.deadline_at, self.spec, self.failure,
             self.token_form,
+        )  # fmt: skip
+
+    def under(self, plan: str, failure: tuple[str, str] | None = None) -> Work:
+        """Return the work at the beginning of another plan, for `failure` or as it was before."""
+        assert PLANS[plan].deadline is None, "what follows a plan has no deadline"
+        return replace(
+            self, plan=plan, epoch=self.epoch + 1, step=0, attempt=0, deadline_at=None,
+            failure=failure or self.failure,
         )  # fmt: skip
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from ec2.asking import code, described, drive, found, launch, refusal, row_of, running, wait
 from plane import LAUNCH, Plane, running_plane
+from sametoken.faults.kinds import Kind
+from sametoken.faults.rules import Rule
 from sametoken.resources.compute.instances import STATE_CODES, InstanceState
 from sametoken.resources.compute.placements import placement_id
 from sametoken.resources.kit import counters, rows
@@ -255,8 +257,11 @@ def test_terminating_a_pending_launch_leaves_nothing_behind(tmp_path: Path) -> N
         leftovers(plane, client, id, held=held)
 
 
+BOOTS_FAIL = (Rule(Kind.BOOT_FAILS),)
+
+
 def test_a_launch_that_fails_ends_terminated_and_its_token_replays_to_it(tmp_path: Path) -> None:
-    with running_plane(tmp_path, boot_failure_odds=1.0, runners=0) as plane:
+    with running_plane(tmp_path, faults=BOOTS_FAIL, runners=0) as plane:
         client = plane.client()
         first = launch(client, ClientToken="fails")
         id, held = first["InstanceId"], counters_of(plane, first["InstanceId"])
@@ -275,7 +280,7 @@ def test_a_launch_that_fails_ends_terminated_and_its_token_replays_to_it(tmp_pat
 
 
 def test_a_boot_that_fails_takes_its_time_before_it_does(tmp_path: Path) -> None:
-    with running_plane(tmp_path, boot_seconds=60.0, boot_failure_odds=1.0, runners=0) as plane:
+    with running_plane(tmp_path, boot_seconds=60.0, faults=BOOTS_FAIL, runners=0) as plane:
         client = plane.client()
         id = launch(client)["InstanceId"]
         drive(plane)
