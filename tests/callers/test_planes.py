@@ -241,12 +241,16 @@ def holder() -> Iterator[tuple[subprocess.Popen[str], int]]:
         [sys.executable, "-c", _HOLDS], env=environment(), text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
+    server = 0
     try:
         assert process.stdout is not None
-        yield process, int(process.stdout.readline())
+        server = int(process.stdout.readline())
+        yield process, server
     finally:
         process.kill()
         process.communicate()
+        if server and is_there(server):
+            os.kill(server, signal.SIGKILL)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the process in /proc")
