@@ -34,10 +34,12 @@ def states_page() -> str:
     parts.append("## Plans\n")
     for plan in PLANS.values():
         steps = "; ".join(
-            f"{step.name} ({step.verb}: {', '.join(step.services)})" for step in plan.steps
+            f"{step.name} ({step.verb}: {', '.join(step.services) or 'nobody'})"
+            for step in plan.steps
         )
+        further = f" It goes on with *{plan.then}*." if plan.then else ""
         back = f" If it fails for good: *{plan.on_failure}*." if plan.on_failure else ""
-        parts.append(f"- **{plan.name}**: {steps}; then `{plan.ends_in}`.{back}")
+        parts.append(f"- **{plan.name}**: {steps}; then `{plan.ends_in}`.{back}{further}")
     return "\n".join(parts) + "\n"
 
 

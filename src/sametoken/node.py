@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property, partial
 from importlib.metadata import version as installed_version
 from socket import socket
@@ -185,6 +186,17 @@ class Node:
         writer = OwnWriter(self._jobs, self.world)
         board = self.faults if self.settings.dev else None
         return _app(self.settings, self.store, writer, self.world, alone(), board)
+
+    def beforehand(self) -> App:
+        """An application for requests of this program's own, before the node answers others.
+
+        It takes any credentials, has a token for every request, and knows no faults and no rates.
+        """
+        choices = replace(self.settings.choices, any_credentials=True, dedupe_invocations=True)
+        settings = replace(self.settings, choices=choices)
+        throttle = Throttle({}, self.world)
+        jobs = Jobs(self.store, self.engine, throttle, self.backlog, self.world)
+        return _app(settings, self.store, OwnWriter(jobs, self.world), self.world, alone())
 
     @property
     def url(self) -> str:

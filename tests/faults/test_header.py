@@ -12,6 +12,7 @@ import pytest
 
 from faults.struck import ask, instances, launch_form, strike, usual
 from plane import LAUNCH, Plane, running_plane
+from sametoken.server.choices import Choices
 from sdk import Keys
 
 HEADER = "x-sametoken-fault"
@@ -37,6 +38,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_header_strikes_its_own_request_alone(plane: Plane, keys: Keys) -> None:
     headers = {HEADER: "error;code=VpcLimitExceeded"}
     assert ask(plane, keys, launch_form(), headers).code == "VpcLimitExceeded"
+    assert plane.node.faults.firings()[-1].rule.name == HEADER
     assert ask(plane, keys, launch_form("mine"), {HEADER: "lose-reply;attempt=1"}).status == 0
     assert ask(plane, keys, launch_form("mine"), {HEADER: "lose-reply;attempt=1"}).status == 200
     assert len(instances(plane, keys)) == 1
@@ -86,3 +88,16 @@ def test_outside_development_mode_a_header_is_refused_and_no_rule_strikes(
         assert "sametoken serve --dev" in refused.body
         strike(plain, "unavailable")
         assert ask(plain, plain.keys, launch_form()).status == 200
+
+
+def test_where_any_key_is_taken_a_header_strikes_too(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    anybody = Keys("123456789012", "123456789012", "no secret")
+    choices = Choices(any_credentials=True)
+    with running_plane(tmp_path_factory.mktemp("any"), dev=True, choices=choices) as any_keys:
+        told = ask(any_keys, anybody, launch_form(), {HEADER: "error;code=VpcLimitExceeded"})
+        assert told.code == "VpcLimitExceeded"
+        strike(any_keys, "unavailable", account="123456789012")
+        assert ask(any_keys, anybody, launch_form()).status == 503
+        assert ask(any_keys, any_keys.keys, launch_form()).status == 200

@@ -204,8 +204,8 @@ def test_a_step_that_fails_twice_succeeds_at_its_third_try(
 
 def test_a_step_that_never_succeeds_is_given_up_at_the_deadline(stage: Stage) -> None:
     stage.strike(Rule(Kind.FAIL_STEP, step=("bring-up-interfaces",)))
-    id = stage.launch()
     began = stage.plane.store.read(lambda tx: tx.now)
+    id = stage.launch()
     stage.settle()
     assert stage.plane.store.read(lambda tx: tx.now) - began >= LAUNCH_DEADLINE
     check_unwound(stage, id, "Server.InternalError")

@@ -340,6 +340,24 @@ def test_a_late_request_of_a_rule_that_is_gone_never_comes(plane: Plane, keys: K
     assert len(instances(plane, keys)) == 1
 
 
+def test_a_late_request_is_as_old_as_it_is(
+    plane: Plane, keys: Keys, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """More than 15 minutes after it was signed it is refused, as by EC2."""
+    caplog.set_level(logging.INFO, "sametoken.requests")
+    now = plane.node.world.now
+    moments = iter([now()])
+    later = now() + timedelta(minutes=16)
+    monkeypatch.setattr(plane.node.world, "now", lambda: next(moments, later))
+    strike(plane, "late-duplicate", seconds=0.01, action="RunInstances", times=1)
+    assert ask(plane, keys, launch_form()).status == 200
+    until(lambda: not due(plane), "the late one has come")
+    monkeypatch.undo()
+    [late] = [one.getMessage() for one in caplog.records if "RequestExpired" in one.getMessage()]
+    assert late.endswith("fault=late-duplicate")
+    assert len(instances(plane, keys)) == 1
+
+
 def test_a_late_request_of_an_account_that_was_reset_never_comes(plane: Plane, keys: Keys) -> None:
     strike(plane, "late-duplicate", seconds=0.2, action="RunInstances", times=1)
     ask(plane, keys, launch_form())

@@ -11,8 +11,10 @@ from collections import Counter
 from collections.abc import Mapping
 
 from sametoken.faults import POINTS, Point
-from simulation.shrinking import shrink, without
-from simulation.simulator import Report, simulate
+from sametoken.faults.reading import told
+from sametoken.operate.faults import rules_named
+from simulation.shrinking import Pool, shrink, without
+from simulation.simulator import Report
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,15 +23,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--trace", action="store_true", help="print every event")
     parser.add_argument("--digests", action="store_true", help="print what names each trace")
     parser.add_argument("--without", default="", metavar="FAULTS", help="as shrinking prints them")
+    parser.add_argument("--faults", metavar="FILE", help="rules, of which each schedule has some")
     chosen = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
     first, _, end = chosen.seeds.partition(":")
     seeds = range(int(first), int(end) if end else int(first) + 1)
     left_out = [one for one in chosen.without.split(",") if one]
+    pool = None if chosen.faults is None else rules_named([chosen.faults])
     began = time.process_time()
     total = Totals()
     for seed in seeds:
-        report = without(seed, left_out) if left_out else simulate(seed)
+        report = without(seed, left_out, pool)
         total.add(report)
         if chosen.digests:
             sys.stdout.write(f"{seed} {report.trace_digest()}\n")
@@ -38,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         if report.violation is not None:
             sys.stdout.write(failure(report))
             if not left_out:
-                sys.stdout.write(smaller(seed))
+                sys.stdout.write(smaller(seed, pool))
             return 1
     sys.stdout.write(total.summary(time.process_time() - began) + "\n")
     return 0
@@ -55,6 +59,7 @@ class Totals:
         self.codes: Counter[str] = Counter()
         self.made: Counter[str] = Counter()
         self.did: Counter[tuple[str, str]] = Counter()
+        self.fired: Counter[str] = Counter()
 
     def add(self, report: Report) -> None:
         self.schedules += 1
@@ -64,6 +69,7 @@ class Totals:
         self.codes.update(report.codes)
         self.made.update(report.made)
         self.did.update(report.did)
+        self.fired.update(report.fired)
 
     def summary(self, seconds: float) -> str:
         hit = sum(1 for point in POINTS if self.hits[point])
@@ -75,6 +81,7 @@ class Totals:
             f"{seconds:.1f} s CPU ({1000 * seconds / max(1, self.schedules):.1f} ms each)\n"
             f"answers: {_counted(self.codes)}\n"
             f"made: {_counted(self.made)}\n"
+            f"struck by rules: {_counted(self.fired)}\n"
             "what tokens did:\n" + "\n".join(tokens)
         )
 
@@ -97,11 +104,12 @@ def failure(report: Report) -> str:
     )
 
 
-def smaller(seed: int) -> str:
+def smaller(seed: int, pool: Pool = None) -> str:
     """Describe a schedule of the same seed that still fails with fewer kinds of faults."""
-    left_out, report = shrink(seed)
+    left_out, report = shrink(seed, pool)
     return (
         f"it fails, too, with no other faults than {report.faults}: {report.violation}\n"
+        f"its rules: {[told(rule) for rule in report.rules]}\n"
         f"replay that with: make simulate SEED={seed} ARGS='--without {','.join(left_out)}'\n"
     )
 

@@ -7,6 +7,7 @@ A node's crash loses everything that has not committed. A node answers requests 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -47,7 +48,7 @@ from simulation.hazards import (
 from simulation.history import ApiCall, Delivery
 from simulation.node_store import Store
 from simulation.parts import Parts
-from simulation.rules import OF_NETWORK, board_of, occasion_of
+from simulation.rules import OF_NETWORK, NodeBoard, occasion_of
 from simulation.scheduler import SECOND, Actor, Group, Scheduler
 from simulation.striking import Strikes
 from simulation.world import SimulatedWorld
@@ -105,7 +106,7 @@ class Node:
         self.session = Session(cluster.database.engine, self.world, self.pace, cluster.hazards)
         self.store = Store(self)
         self.engine = sql_engine(b"simulated", records_attempts=True)
-        self.board = board_of(cluster.rules, scheduler)
+        self.board = NodeBoard(cluster.rules, scheduler, cluster.fired)
         self.services = {
             name: exposed(name, self._expose(service), cluster.hazards, self._detach)
             for name, service in wire_services(
@@ -243,10 +244,7 @@ class Node:
 
     def strikes(self, delivery: Delivery) -> Strikes:
         """Decide which rules strike a request that arrives."""
-        rules = self.board.strike(occasion_of(delivery, self.board), OF_NETWORK)
-        for rule in rules:
-            self.cluster.scheduler.note(f"{rule.name} strikes {delivery.request_id}")
-        return Strikes(rules)
+        return Strikes(self.board.strike(occasion_of(delivery, self.board), OF_NETWORK))
 
     def serve(
         self, delivery: Delivery, done: Callable[[Delivery], None], strikes: Strikes = UNSTRUCK
@@ -273,6 +271,7 @@ class Cluster:
         self.database, self.scheduler, self.world_rng = database, scheduler, world_rng
         self.hazards = hazards
         self.rules = tuple(rules)
+        self.fired = Counter[str]()
         self.transactions = 0
         # SQLite's count of changes, and the row that `_DUE` selected at that count.
         self._dues: tuple[int, Any] = (-1, None)

@@ -7,7 +7,8 @@ these rules, which forgets when the node dies.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -52,7 +53,7 @@ def draw_subset(rng: random.Random, pool: Sequence[Rule]) -> tuple[Rule, ...]:
     """Draw at least one of those of `pool` that the simulator has."""
     known = [one for one in pool if one.kind in KINDS]
     chosen = [one for one in known if rng.random() < 0.6] or known[:1]
-    return tuple(_bounded(one) for one in chosen)
+    return tuple(_bounded(replace(one, seed=rng.randrange(1_000))) for one in chosen)
 
 
 def _draw(rng: random.Random, kind: Kind, name: str, tokens: Sequence[str]) -> Rule:
@@ -92,9 +93,19 @@ def _bounded(rule: Rule) -> Rule:
             return rule
 
 
-def board_of(rules: Iterable[Rule], scheduler: Scheduler) -> Board:
-    """Make the board of a node that starts, by the scheduler's time."""
-    return Board(lambda: scheduler.now_us / SECOND, rules)
+class NodeBoard(Board):
+    """The board of a node that starts, by the scheduler's time; `fired` counts its strikes."""
+
+    def __init__(self, rules: Iterable[Rule], scheduler: Scheduler, fired: Counter[str]) -> None:
+        super().__init__(lambda: scheduler.now_us / SECOND, rules)
+        self._scheduler, self._fired = scheduler, fired
+
+    def strike(self, occasion: Occasion, kinds: Collection[Kind]) -> tuple[Rule, ...]:
+        struck = super().strike(occasion, kinds)
+        for rule in struck:
+            self._scheduler.note(f"{rule.name} strikes {occasion.what} {occasion.step}")
+            self._fired[rule.kind.value] += 1
+        return struck
 
 
 def struck_for_good(seen: Snapshot, rules: Iterable[Rule]) -> set[str]:

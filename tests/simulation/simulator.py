@@ -82,6 +82,9 @@ class Report:
     # Kinds of faults that could happen, by their names in `Swarm`.
     faults: list[str] = field(default_factory=list)
     violation: BaseException | None = None
+    # The rules of faults that were in force, and how often rules of each kind struck.
+    rules: tuple[Rule, ...] = ()
+    fired: Counter[str] = field(default_factory=Counter)
 
     def trace_digest(self) -> str:
         """Return a digest of the events in their order; equal for equal traces in any process."""
@@ -178,6 +181,7 @@ class Simulation:
             faults.install(None)
             self._end()
         report.faults = self.faults
+        report.rules, report.fired = self.rules, self.cluster.fired
         report.tokens = len(self.intents.tokens_used)
         report.transactions = self.cluster.transactions
         report.trace = self.scheduler.trace

@@ -37,6 +37,7 @@ def test_the_simulation_catches_the_mutant_and_nothing_without_it(name: str) -> 
         reports = (simulate(seed, **odds) for seed in seeds)
         caught = next((one for one in reports if one.violation is not None), None)
     assert caught is not None, f"{name}: not caught in {SCHEDULES_MAX} schedules"
+    assert not isinstance(caught.violation, TypeError), f"{name}: nobody can call the mutant"
     sys.stdout.write(f"{name}: caught in {caught.seed} schedules: {caught.violation}\n")
     assert simulate(caught.seed, **odds).violation is None, f"{name}: a false alarm"
 

@@ -214,7 +214,7 @@ def _completion() -> click.Command:
 
 @main.later("reset")
 def _reset() -> click.Command:
-    """Remove all that an account, or everybody, has made (development mode)."""
+    """Remove all that ACCOUNT, by name or 12 digits, or without one everybody, has made."""
     from sametoken.cli.state import reset
 
     return reset
@@ -222,7 +222,7 @@ def _reset() -> click.Command:
 
 @main.later("snapshot")
 def _snapshot() -> click.Command:
-    """Saved states: save, load, list, delete (development mode)."""
+    """Saved states of a server in development mode, on SQLite: all rows, and the clock."""
     from sametoken.cli.state import snapshot
 
     return snapshot

@@ -23,6 +23,7 @@ from sametoken.control.mounting import mount
 from sametoken.operate.allocation import return_freed_memory
 from sametoken.operate.faults import rules_named
 from sametoken.operate.forking import usual_edges
+from sametoken.operate.initial import Initial, prepare, read_initial
 from sametoken.operate.serving import registered_node
 from sametoken.server.choices import Choices
 from sametoken.server.development import PREFIX
@@ -133,6 +134,8 @@ faults_option = click.option(
     show_default=True,
     help="How long to answer on after SIGTERM, while /ready already says no.",
 )
+@dev_option
+@faults_option
 @click.option(
     "--end-with-input",
     is_flag=True,
@@ -140,8 +143,6 @@ faults_option = click.option(
     callback=lambda ctx, _, asked: ctx.meta.update({ENDS_WITH_INPUT: asked}),
     help="Stop when the input ends: a server that a program starts with a pipe ends with it.",
 )
-@dev_option
-@faults_option
 @click.option(
     "--access-key",
     "access_keys",
@@ -150,6 +151,14 @@ faults_option = click.option(
     envvar=ACCESS_KEY_VARIABLE,
     help="An access key to serve, made if it is new, of the account with that name or 12 digits. "
     f"Also from {ACCESS_KEY_VARIABLE}, where blanks separate several.",
+)
+@click.option(
+    "--init",
+    "initial",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    callback=lambda ctx, parameter, file: None if file is None else read_initial(file),
+    help="Make the accounts, limits, faults and resources of a TOML file, unless they are there.",
 )
 @click.option(
     "--any-credentials",
@@ -174,6 +183,7 @@ def serve(
     dev: bool,
     fault_files: tuple[str, ...],
     access_keys: tuple[str, ...],
+    initial: Initial | None,
     any_credentials: bool,
     boot_seconds: float,
     database: Database,
@@ -200,18 +210,20 @@ def serve(
             rates=read_rates(rates),
         ),
         simulation=SimulationSettings(boot_seconds=boot_seconds),
-        faults=rules_named(fault_files),
+        faults=rules_named((*fault_files, *(initial.faults if initial else ()))),
         owns_process=True,
     )
-    _serve(settings)
+    _serve(settings, initial)
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings, initial: Initial | None) -> None:
     seconds = settings.drain_seconds + ENDING_SECONDS_MAX
     # Long reads give way to short ones, and to the event loop, ten times as often as usual.
     sys.setswitchinterval(SWITCH_SECONDS)
     return_freed_memory()
     with ending_in_time(seconds) as ending, registered_node(settings, RealWorld()) as node:
+        if initial is not None:
+            prepare(node, initial)
         if settings.dev:
             mount(node)
 

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sametoken.errors import Misconfigured
@@ -21,8 +21,9 @@ from sametoken.nearest import did_you_mean
 
 log = logging.getLogger(__name__)
 
-# A call whose tries are counted: its account first, and what tells it from others.
-Call = tuple[str, ...]
+# A call whose tries are counted: of a request its account, of a step its instance; then what tells
+# it from others of theirs.
+Call = tuple[Hashable, ...]
 
 # Firings that are kept to be shown; older ones are in the log alone.
 FIRINGS_MAX = 200
@@ -219,14 +220,19 @@ class Board:
                 for one in self._standing.values()
                 if one.rule.kind in kinds and _strikes(one, occasion, now)
             ]
-            self._firings += [Firing(now, rule, occasion) for rule in struck]
         for rule in struck:
-            note(rule, occasion)
+            self.note(rule, occasion)
         return tuple(struck)
 
+    def note(self, rule: Rule, occasion: Occasion) -> None:
+        """Take note of a strike, of a rule that may be on no board: a request's own."""
+        with self._lock:
+            self._firings.append(Firing(self._clock(), rule, occasion))
+        _write_line(rule, occasion)
 
-def note(rule: Rule, occasion: Occasion) -> None:
-    """Log that a rule strikes. A token is a caller's text, and is escaped."""
+
+def _write_line(rule: Rule, occasion: Occasion) -> None:
+    """Log a strike. A token is a caller's text, and is escaped."""
     log.info(
         "fault=%a kind=%s %s=%s what=%s account=%s token=%a try=%d",
         rule.name,

@@ -79,6 +79,12 @@ def create(
     )
 
 
+def ensure_account(here: Opened[Store], name: str) -> None:
+    """Have an account called `name`, made with a random key if it is new."""
+    if here.store.read(lambda tx: accounts.find_account(tx, name)) is None:
+        create(here, name, access="full", access_key_id=None, secret=None)
+
+
 def ensure_key(here: Opened[Store], given: GivenKey) -> None:
     """Have that access key, made if it is new; nothing if it is there with the same secret.
 

@@ -20,7 +20,6 @@ from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import error_codes, refusals
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.errors import ServiceError
-from sametoken.faults import board as boards
 from sametoken.faults.board import Board
 from sametoken.faults.kinds import OF_REQUESTS, Kind
 from sametoken.faults.rules import Occasion, Rule
@@ -94,7 +93,7 @@ class Striker:
         occasion = self._occasion(exchange)
         strikes = self._board.strike(occasion, OF_REQUESTS)
         if own is not None and own.matches(occasion):
-            boards.note(own, occasion)
+            self._board.note(own, occasion)
             strikes = (*strikes, own)
         if not strikes:
             return exchange

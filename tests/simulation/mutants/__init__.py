@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from simulation.mutants import batches, commits, driving, holdings, tokens
+from sametoken.faults.kinds import Kind
+from sametoken.faults.points import Point
+from sametoken.faults.rules import Rule
+from simulation.mutants import batches, commits, driving, holdings, strikes, tokens
 
 Mutant = Callable[[], Iterator[None]]
 
@@ -62,6 +65,9 @@ _ALL: tuple[Mutant, ...] = (
     batches.late_launch_binds_its_token,
     batches.batch_acknowledged_before_its_commit,
     batches.stretch_acknowledged_before_its_commit,
+    strikes.rule_harms_the_mates_of_whom_it_is_for,
+    strikes.crashed_controller_acts_on,
+    strikes.failed_reply_releases_the_token,
 )
 _LAUNCHES = {"palette": ("RunInstances",)}
 _RESERVED = ("CreateCapacityReservation", "RunInstances")
@@ -86,6 +92,9 @@ ODDS: Mapping[Mutant, dict[str, Any]] = {
     commits.lost_transaction_not_noticed: {"transaction_lost": 0.2, "gather": 1.0},
     holdings.sweep_takes_what_is_named: {
         **_LAUNCHES, "crash_node": 0.0, "freeze_node": 0.0, "long_break": 1.0, "sweep": 1.0,
+    },
+    tokens.settled_without_an_end: {
+        "palette": ("CreateLaunchTemplate", "ModifyLaunchTemplate"),
     },
     tokens.other_zone_overwrites_the_first: {"palette": ("CreateVolume",)},
     tokens.other_zones_not_looked_for: {"palette": ("CreateVolume",)},
@@ -112,6 +121,15 @@ ODDS: Mapping[Mutant, dict[str, Any]] = {
     },
     batches.stretch_acknowledged_before_its_commit: {
         **_LAUNCHES, "commit_fails": 0.05, "service_called": 0.0,
+    },
+    strikes.rule_harms_the_mates_of_whom_it_is_for: {
+        **_LAUNCHES, "gather_work": 1.0, "pool": (Rule(Kind.FAIL_LAUNCH, token=("alpha-7Q",)),),
+    },
+    strikes.crashed_controller_acts_on: {
+        **_LAUNCHES, "pool": (Rule(Kind.CRASH, point=Point.WORK_LEASED),),
+    },
+    strikes.failed_reply_releases_the_token: {
+        **_LAUNCHES, "pool": (Rule(Kind.FAIL_REPLY, attempt=(1, 1)),),
     },
     holdings.callers_end_what_others_stand_on: {
         "palette": ("CreateVpc", "CreateSubnet", "CreateNetworkInterface"),

@@ -51,7 +51,7 @@ def capacity_oversold() -> Iterator[None]:
 def sweep_takes_what_is_named() -> Iterator[None]:
     """Sweep tombstones by their own age, although an entry still answers from them."""
 
-    def mutated(tx: Tx, limit: int) -> list[str]:
+    def mutated(tx: Tx, limit: int, *whose: Any) -> list[str]:
         old = rows.RESOURCE.c.gone_at <= tx.now - timedelta(hours=24)
         ids = [row.id for row in tx.execute(sa.select(rows.RESOURCE.c.id).where(old))]
         tx.execute(sa.delete(rows.RESOURCE).where(rows.RESOURCE.c.id.in_(ids)))
@@ -104,7 +104,7 @@ def callers_end_what_others_stand_on() -> Iterator[None]:
 
 def gateway_leaves_its_interface() -> Iterator[None]:
     """P8: keep the interface of a deleted NAT gateway, with its address."""
-    with patch.object(interfaces, "delete", lambda tx, row, *, cause: row):
+    with patch.object(interfaces, "delete", lambda tx, row, **how: row):
         yield
 
 
