@@ -325,7 +325,7 @@ def test_time_that_stood_is_no_leap_and_expires_nothing(store: Store, world: Set
 
 
 def test_a_clock_that_goes_on_does_so_from_where_it_stood(tmp_path: Path, world: SetWorld) -> None:
-    """PostgreSQL's host has a clock of its own, which no test replaces for that: on SQLite alone."""
+    """On SQLite alone: no test replaces the clock of PostgreSQL's host for that."""
     with DATABASES["sqlite"](tmp_path).open(world) as store:
         store.run(moment)
         world.pass_time(timedelta(minutes=1))
