@@ -36,4 +36,4 @@ def test_every_claim_of_the_demo_holds() -> None:
     assert demo.returncode == 0, stdout + stderr
     assert stdout.endswith("every claim held\n")
     assert "BROKEN" not in stdout
-    assert stdout.count(" held ") >= 11
+    assert stdout.count(" held ") >= 14

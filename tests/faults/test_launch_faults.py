@@ -5,6 +5,7 @@ The plane answers; its launches are driven by hand, and its clock is moved on, s
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +21,7 @@ from plane import LAUNCH, Plane, running_plane
 from sametoken.faults.kinds import CRASH_POINTS, Kind
 from sametoken.faults.points import Point
 from sametoken.faults.rules import Rule
+from sametoken.operate.settling import pass_time
 from sametoken.workflow import turns, work
 from sametoken.workflow.plans import LAUNCH_DEADLINE, PLANS
 from sametoken.workflow.runner import Runner
@@ -352,3 +354,17 @@ def test_two_nodes_in_one_process_have_rules_of_their_own(stage: Stage, tmp_path
         id = elsewhere.launch()
         elsewhere.settle()
         check_running(elsewhere, id)
+
+
+def test_time_that_is_moved_on_goes_past_the_lease_of_a_crashed_controller(
+    tmp_path: Path,
+) -> None:
+    """The node's own threads drive: nobody waits for an owner that does nothing any more."""
+    with running_plane(tmp_path, dev=True) as plane:
+        stage = Stage(plane, plane.client(), hand_runner(plane))
+        stage.strike(Rule(Kind.CRASH, "it", point=Point.STEP_ANSWERED, times=3))
+        id = stage.launch()
+        ended = threading.Event()
+        pass_time(plane.store, plane.node.engine, plane.node.world, timedelta(minutes=10), ended)
+        assert stage.fired() == {"it": 3}
+        check_running(stage, id)

@@ -150,7 +150,7 @@ def _run() -> click.Command:
 
 @main.later("demo")
 def _demo() -> click.Command:
-    """Show the promise: lost replies, repeats, a killed server, and still one instance."""
+    """Show the promise: lost replies, repeats, a killed server, a bad day, and no duplicate."""
     from sametoken.cli.demo import demo
 
     return demo

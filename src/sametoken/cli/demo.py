@@ -1,7 +1,8 @@
 """`sametoken demo`: show the promise through the real AWS CLI, with counts from the endpoint.
 
 The demo starts a server of its own on a scratch database, loses replies, kills the server, and
-prints each command with its answer. Every claim is checked; the exit status is 0 only if all held.
+prints each command with its answer; then two callers have a bad day (`bad_day`). Every claim is
+checked; the exit status is 0 only if all held.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from sametoken.cli import bad_day
 from sametoken.cli.database import named_database
 from sametoken.errors import Misconfigured
 from sametoken.operate import clients
@@ -150,7 +152,7 @@ def _find_aws() -> list[str]:
 
 @click.command()
 def demo() -> None:
-    """Show the promise: lost replies, repeats, a killed server, and still one instance."""
+    """Show the promise: lost replies, repeats, a killed server, a bad day, and no duplicate."""
     with tempfile.TemporaryDirectory(prefix="sametoken-demo-") as folder:
         showing = Demo(Path(folder))
         try:
@@ -162,6 +164,9 @@ def demo() -> None:
             _show_late_retry(showing)
         finally:
             showing.stop()
+    showing.part(f"7. A bad day: the faults of the scenario {bad_day.SCENARIO}")
+    launch = {"ImageId": IMAGE, "InstanceType": "t3.micro"}
+    bad_day.show(showing.console, launch, showing.claim)
     if showing.failed:
         raise click.ClickException(f"{showing.failed} claims did not hold")
     click.echo("every claim held")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -112,12 +113,14 @@ class Runner:
                     self.mishaps.drive(work, marked[work.instance], hands)
                 except Crashed as point:
                     log.warning("%s: its controller crashes at %s", work.instance, point)
-                    self.forget()
+                    self.forget(work)
         if errors:
             raise next((one for one in errors if not isinstance(one, Transient)), errors[0])
 
-    def forget(self) -> None:
-        """Forget what a new runner does not know either."""
+    def forget(self, work: Work) -> None:
+        """Forget what a new runner does not know either, and this work, which waits for one."""
+        with suppress(Transient):
+            self.store.run(lambda tx: works.abandon(tx, work))
         self.budgets = {name: RetryBudget() for name in SERVICES}
         self.turn = ""
 

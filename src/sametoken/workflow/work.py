@@ -144,6 +144,13 @@ _BREAK_LEASES = (
     .where(WORK.c.due_at.is_not(None), WORK.c.lease_until.is_not(None))
     .values(lease_until=None)
 )
+_ABANDON = (
+    sa.update(WORK)
+    .where(WORK.c.instance == sa.bindparam("w_instance"))
+    .where(WORK.c.generation == sa.bindparam("w_generation"))
+    .where(WORK.c.due_at.is_not(None), WORK.c.lease_until.is_not(None))
+    .values(due_at=WORK.c.lease_until, lease_until=None)
+)
 _FORGET = sa.delete(WORK).where(WORK.c.instance.in_(sa.bindparam("instances", expanding=True)))
 _RECORDED = {
     "plan": sa.String, "epoch": sa.Integer, "step": sa.Integer, "attempt": sa.Integer,
@@ -242,6 +249,15 @@ def break_leases(tx: Tx) -> None:
     Only for a node that knows that it is the store's only one: the former owners are then dead.
     """
     tx.execute(_BREAK_LEASES)
+
+
+def abandon(tx: Tx, held: Work) -> None:
+    """Have work fall due when its lease is over, and no sooner; unless it has another owner.
+
+    For an owner that crashes on purpose. The lease of an owner that dies cannot be told from that
+    of an owner at work: to move the clock on would wait for it.
+    """
+    tx.execute(_ABANDON, {"w_instance": held.instance, "w_generation": held.generation})
 
 
 def find(tx: Tx, instance: str) -> Work | None:
