@@ -32,10 +32,13 @@ NO_CAPACITY = "InsufficientInstanceCapacity"
 
 
 def come_to(database: sqlite3.Connection, order: str) -> int:
-    """Read the choice that an order has come to; the first is 0."""
+    """Lock the file, and read the choice that an order has come to; the first is 0."""
     database.execute("PRAGMA locking_mode = EXCLUSIVE")
+    # Not the first read, which another program may share, but the lock at once: it stays.
+    database.execute("BEGIN EXCLUSIVE")
     database.execute("CREATE TABLE IF NOT EXISTS launch (number TEXT PRIMARY KEY, choice INT)")
     database.execute("INSERT OR IGNORE INTO launch VALUES (?, 0)", (order,))
+    database.execute("COMMIT")
     found = database.execute("SELECT choice FROM launch WHERE number = ?", (order,))
     return int(found.fetchone()[0])
 

@@ -187,8 +187,8 @@ def test_a_fallback_is_one_instance_though_it_dies_between_its_tries_and_capacit
             assert said.splitlines() == [
                 "no capacity for m5.large in us-east-1b", "no capacity for m5a.large in us-east-1a"
             ]  # fmt: skip
-        said = caller.run()
-        again = caller.run()
+        both = [caller.start(), caller.start()]
+        said, again = (caller.ended(one) for one in both)
     scene.account.assert_one_set()
     [one] = instances(scene.account)
     assert said == again == f"order 17 is {one['InstanceId']}, m5a.large in us-east-1b\n"

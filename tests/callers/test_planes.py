@@ -224,6 +224,29 @@ def test_a_block_of_faults_ends_well_though_its_server_has_died() -> None:
         account.assert_one_set()
 
 
+def test_a_launch_that_fails_to_boot_leaves_nothing_behind(account: Account) -> None:
+    with account.faults() as faults:
+        name = faults.add("boot-fails", times=1)
+        account.client().run_instances(**LAUNCH, ClientToken="t")
+        account.assert_one_set(instances=0)
+        assert faults.fired(name) == 1
+    account.client().run_instances(**LAUNCH, ClientToken="another")
+    account.assert_one_set()
+
+
+def test_a_server_beside_that_a_fault_kills_is_started_again_with_one_instance() -> None:
+    with beside() as plane:
+        account = plane.account()
+        ec2 = account.client(config=one_attempt())
+        with account.faults() as faults:
+            faults.add("kill", point="step.volumes-called")
+            ec2.run_instances(**LAUNCH, ClientToken="t")
+            until(lambda: not plane.control.runs, "the server is killed")
+        plane.start()
+        ec2.run_instances(**LAUNCH, ClientToken="t")
+        account.assert_one_set()
+
+
 _HOLDS = """
 import sys
 from sametoken.testing import beside
@@ -241,12 +264,16 @@ def holder() -> Iterator[tuple[subprocess.Popen[str], int]]:
         [sys.executable, "-c", _HOLDS], env=environment(), text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
+    server = 0
     try:
         assert process.stdout is not None
-        yield process, int(process.stdout.readline())
+        server = int(process.stdout.readline())
+        yield process, server
     finally:
         process.kill()
         process.communicate()
+        if server and is_there(server):
+            os.kill(server, signal.SIGKILL)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the process in /proc")

@@ -50,14 +50,18 @@ WRITING: Mapping[Words, Words] = {
 }
 # The other commands: they make a database, have one of their own, take none, or ask its server.
 MAKING = {("serve",), ("worker",), ("migrate",), ("accounts", "create")}
-APART = {("demo",), ("accounts", "new-key"), ("backup",)}
+APART = {
+    ("demo",), ("accounts", "new-key"), ("backup",), ("completion",), ("config", "show"),
+    ("faults", "check"), ("faults", "scenarios"),
+}  # fmt: skip
 ORDERS = {("clock", "freeze"), ("clock", "resume"), ("clock", "advance"), ("reset",)}
 ORDERS |= {("snapshot", one) for one in ("save", "load", "list", "delete")}
+ORDERS |= {("faults", one) for one in ("list", "set", "add", "clear")}
 ASKED = [(*command, *more) for command, more in {**READING, **WRITING}.items()]
 
 
 def test_every_command_is_tried_here_or_said_to_make_a_database() -> None:
-    groups = {(), ("accounts",), ("tokens",), ("limits",), ("snapshot",)}
+    groups = {(), ("accounts",), ("tokens",), ("limits",), ("snapshot",), ("faults",), ("config",)}
     assert {*commands(main)} - groups == {*READING, *WRITING, *MAKING, *APART, *ORDERS}
 
 

@@ -79,6 +79,8 @@ def in_thread(node: Node) -> Iterator[None]:
         except SametokenError as failure:
             failures.append(failure)
         finally:
+            # Its threads would else end a little later than the block.
+            loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
 
     thread = threading.Thread(target=serve, name="sametoken")
