@@ -94,11 +94,7 @@ def _day(
             list(threads.map(make, range(LAUNCHES)))
         fired = faults.fired()
     with plane.clock() as clock:
-<<<<<<< HEAD
-        # Let go on what crashed controllers held.
-=======
         # Launches that crashed controllers held go on now.
->>>>>>> main
         clock.advance(LEASE)
     found = account.holdings(patience_seconds=PATIENCE_SECONDS)
     orphans = len(found.orphans) + len(found.unfinished)
