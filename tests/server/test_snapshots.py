@@ -206,12 +206,12 @@ def test_the_commands_order_the_running_server(dev: Plane) -> None:
 
     instance = launched(dev.client(), "a")
     assert said("snapshot", "save", "one") == "saved one\n"
-    assert said("reset", "tests") == "tests starts anew\n"
+    assert said("reset", "tests") == "tests has nothing any more\n"
     assert states(dev.client()) == {}
     assert said("snapshot", "list") == "one\n"
     assert said("snapshot", "load", "one") == "loaded one\n"
     assert states(dev.client()) == {instance: "pending"}
     assert said("snapshot", "delete", "one") == "deleted one\n"
     assert "is no name" in said("snapshot", "load", "../one", status=1)
-    assert said("reset") == "every account starts anew\n"
+    assert said("reset") == "every account has nothing any more\n"
     assert states(dev.client()) == {}

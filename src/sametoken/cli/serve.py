@@ -233,7 +233,7 @@ def _serve(settings: Settings, initial: Initial | None) -> None:
         def announce() -> None:
             click.echo(f"sametoken serves EC2 at {node.url} (database {settings.database})")
             if settings.dev:
-                click.echo(f"Development mode: {node.url}{PREFIX} takes orders from anybody here")
+                click.echo(f"Development mode: {node.url}{PREFIX} may be used by any program here")
             if settings.choices.any_credentials:
                 click.echo("No signature is verified: any access key and secret will do")
             click.echo("Use it, in another shell: sametoken run -- aws ec2 describe-instances")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import Any
 
 from sametoken.errors import Misconfigured
@@ -35,6 +36,11 @@ def ask(here: Opened[Reads], method: str, path: str, given: dict[str, object] | 
         with build_opener(ProxyHandler({})).open(request, timeout=_ANSWER_SECONDS) as reply:
             return json.load(reply)
     except HTTPError as refused:
+        if refused.code == HTTPStatus.FORBIDDEN:
+            raise Misconfigured(
+                f"the server at {url} is not in development mode; stop it, and start it again with "
+                "`sametoken serve --dev`"
+            ) from None
         raise Misconfigured(_reason(refused.code, refused.read())) from None
     except (URLError, OSError) as error:
         reason = getattr(error, "reason", error)
