@@ -87,7 +87,7 @@ class Controls:
     def _anew(self, account: str) -> Iterator[None]:
         """Have faults forget the account's calls, both those before the block and those in it.
 
-        What is to come late of either would be made after it.
+        A request that is to come late would make anew what was undone.
         """
         self.node.faults.forget(account)
         yield

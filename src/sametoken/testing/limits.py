@@ -21,7 +21,7 @@ class Limits(AbstractContextManager["Limits"]):
         self._here = here
         self._account = account
         self._region = region
-        # What held before the block, None for a default.
+        # Maxima that held before the block, None for a default.
         self._former: dict[str, int | None] = {}
 
     def __enter__(self) -> Self:
