@@ -22,6 +22,7 @@ from sametoken.faults.kinds import CRASH_POINTS, Kind
 from sametoken.faults.points import Point
 from sametoken.faults.rules import Rule
 from sametoken.operate.settling import pass_time
+from sametoken.testing import running
 from sametoken.workflow import turns, work
 from sametoken.workflow.plans import LAUNCH_DEADLINE, PLANS
 from sametoken.workflow.runner import Runner
@@ -291,6 +292,15 @@ def test_a_machine_dies_after_its_time_and_leaves_what_a_stopped_or_an_ended_one
     assert stage.state(id) == "running", "it starts elsewhere"
 
 
+def test_a_death_that_is_ahead_is_no_unfinished_work() -> None:
+    with running() as plane:
+        account = plane.account()
+        with account.faults() as faults:
+            faults.add("machine-dies", seconds=3600)
+            account.client().run_instances(**LAUNCH, ClientToken=TOKEN)
+            account.assert_one_set()
+
+
 @pytest.mark.parametrize("change", ["stop_instances", "terminate_instances"])
 def test_a_machine_that_was_stopped_or_ended_dies_no_more(stage: Stage, change: str) -> None:
     stage.strike(Rule(Kind.MACHINE_DIES, seconds=60.0, code="Server.InternalError", times=1))
@@ -349,7 +359,9 @@ def test_launches_of_one_request_are_struck_each_by_itself(stage: Stage) -> None
 
 def test_two_nodes_in_one_process_have_rules_of_their_own(stage: Stage, tmp_path: Path) -> None:
     stage.strike(Rule(Kind.BOOT_FAILS))
-    with running_plane(tmp_path / "other", runners=0) as other:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    with running_plane(folder, runners=0) as other:
         elsewhere = Stage(other, other.client(), hand_runner(other))
         id = elsewhere.launch()
         elsewhere.settle()

@@ -17,6 +17,7 @@ from sametoken.cli import main
 from sametoken.control.controls import Controls
 from sametoken.operate import settling
 from sametoken.operate.settling import TOLD_MAX, Unsettled
+from sametoken.store import nodes
 from store.stores import DATABASES
 
 DAY = timedelta(hours=25)
@@ -98,6 +99,13 @@ def test_a_frozen_clock_stands_for_all_that_is_kept(dev: Plane, ec2: Any) -> Non
     assert not after.stands
     # It goes on from where it stood.
     assert timedelta(0) <= after.now - before.now < timedelta(seconds=30)
+
+
+def test_a_node_that_shares_its_database_counts_as_living_after_an_advance(dev: Plane) -> None:
+    if dev.node.settings.database.file is not None:
+        pytest.skip("a file has one server, and no list of nodes")
+    Controls(dev.node).advance(DAY)
+    assert dev.url in [one.url for one in dev.store.read(nodes.living)]
 
 
 def test_an_advance_of_a_frozen_clock_is_exact(dev: Plane) -> None:

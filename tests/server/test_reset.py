@@ -164,7 +164,9 @@ def test_a_call_for_a_machine_that_was_under_way_is_refused(dev: Plane, keys: Ke
         assert plane.store.read(made) == 0
 
 
-def test_requests_meanwhile_are_before_it_or_after_it(dev: Plane, keys: Keys) -> None:
+def test_requests_meanwhile_are_before_it_or_after_it(
+    dev: Plane, keys: Keys, caplog: pytest.LogCaptureFixture
+) -> None:
     """In the end each token has one set, and nothing is left of the others that were answered."""
     controls = Controls(dev.node)
 
@@ -182,6 +184,7 @@ def test_requests_meanwhile_are_before_it_or_after_it(dev: Plane, keys: Keys) ->
     assert len({one["ClientToken"] for one in found}) == len(found)
     for one in found:
         settle(ec2, one["InstanceId"])
+    assert not [one for one in caplog.messages if "our bug" in one]
     volumes = ec2.describe_volumes()["Volumes"]
     assert {one["Attachments"][0]["InstanceId"] for one in volumes} == {
         one["InstanceId"] for one in found

@@ -7,6 +7,7 @@ own, its `Database` replaces that clock by the same `SetWorld`.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from sametoken.errors import Misconfigured, ServiceError
 from sametoken.store import clock, leaps
 from sametoken.store.port import Store, Tx
-from store.stores import Database, together
+from store.stores import DATABASES, Database, together
 from store.worlds import START, SetWorld
 
 
@@ -288,3 +289,56 @@ def test_many_small_leaps_make_nothing_expire_early(store: Store, world: SetWorl
         store.run(moment)
         assert over(store) == ended
     assert len(store.read(lambda tx: tx.execute(sa.select(leaps.LEAP)).all())) == 1
+
+
+# -- freezing -------------------------------------------------------------------------------------
+
+
+def test_a_frozen_clock_stands_whatever_its_hosts_does(database: Database, world: SetWorld) -> None:
+    with database.open(world) as store:
+        store.run(clock.freeze)
+        stood = store.run(moment)
+        for hours in (1, -3):
+            world.pass_time(timedelta(hours=1))
+            world.set_clock(timedelta(hours=hours))
+            assert store.run(moment) == store.read(moment) == stood
+    with database.open(world) as again:
+        assert again.run(moment) == again.read(moment) == stood
+        assert again.read(clock.stands)
+
+
+def test_a_frozen_clock_is_advanced_to_the_microsecond(store: Store, world: SetWorld) -> None:
+    store.run(clock.freeze)
+    stood = store.run(moment)
+    world.pass_time(timedelta(hours=1))
+    advance(store, timedelta(days=1, microseconds=1))
+    assert store.run(moment) == store.read(moment) == stood + timedelta(days=1, microseconds=1)
+
+
+def test_time_that_stood_is_no_leap_and_expires_nothing(store: Store, world: SetWorld) -> None:
+    store.run(clock.freeze)
+    ended = store.run(moment)
+    world.pass_time(3 * KEPT)
+    assert over(store) == ended
+    advance(store, KEPT)
+    assert over(store) == ended + KEPT
+
+
+def test_a_clock_that_goes_on_does_so_from_where_it_stood(tmp_path: Path, world: SetWorld) -> None:
+    """On SQLite alone: no test replaces the clock of PostgreSQL's host for that."""
+    with DATABASES["sqlite"](tmp_path).open(world) as store:
+        store.run(moment)
+        world.pass_time(timedelta(minutes=1))
+        store.run(clock.freeze)
+        stood = store.run(moment)
+        for _ in range(2):
+            world.pass_time(timedelta(hours=1))
+            store.run(clock.resume)
+            assert store.run(moment) == store.read(moment) == stood
+            world.pass_time(timedelta(seconds=3))
+            assert store.read(moment) == store.run(moment) == stood + timedelta(seconds=3)
+            store.run(clock.resume)
+            store.run(clock.freeze)
+            store.run(clock.freeze)
+            stood = store.run(moment)
+        assert over(store) == stood

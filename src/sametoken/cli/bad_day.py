@@ -94,7 +94,7 @@ def _day(
             list(threads.map(make, range(LAUNCHES)))
         fired = faults.fired()
     with plane.clock() as clock:
-        # Launches that crashed controllers held go on now.
+        # Let go on what crashed controllers held.
         clock.advance(LEASE)
     found = account.holdings(patience_seconds=PATIENCE_SECONDS)
     orphans = len(found.orphans) + len(found.unfinished)

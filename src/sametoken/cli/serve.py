@@ -19,7 +19,6 @@ import click
 
 from sametoken.cli.database import database_option
 from sametoken.cli.log_lines import log_to_stderr
-from sametoken.control.mounting import mount
 from sametoken.operate.allocation import return_freed_memory
 from sametoken.operate.faults import rules_named
 from sametoken.operate.forking import usual_edges
@@ -225,6 +224,9 @@ def _serve(settings: Settings, initial: Initial | None) -> None:
         if initial is not None:
             prepare(node, initial)
         if settings.dev:
+            # Imported here: no other start has a use for it.
+            from sametoken.control.mounting import mount
+
             mount(node)
 
         def announce() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import ProxyHandler, Request, build_opener
 
 from sametoken.errors import Misconfigured
 from sametoken.operate.clients import endpoint
@@ -15,8 +13,6 @@ from sametoken.store.reading import Reads
 
 # Longer than anything a server does before it answers.
 _ANSWER_SECONDS = 90.0
-# No proxy: the server is on this machine.
-_OPENER = build_opener(ProxyHandler({}))
 
 
 def ask(here: Opened[Reads], method: str, path: str, given: dict[str, object] | None = None) -> Any:
@@ -24,6 +20,10 @@ def ask(here: Opened[Reads], method: str, path: str, given: dict[str, object] | 
 
     Raises `Misconfigured`, with what to do, when no server runs, or it refuses.
     """
+    # Imported here: commands that ask nobody load this module too.
+    from urllib.error import HTTPError, URLError
+    from urllib.request import ProxyHandler, Request, build_opener
+
     url = endpoint(here)
     if url is None:
         raise Misconfigured(f"no server of {here.database} runs; start `sametoken serve --dev`")
@@ -31,10 +31,11 @@ def ask(here: Opened[Reads], method: str, path: str, given: dict[str, object] | 
     whole, headers = url + PREFIX + path, {"content-type": JSON}
     request = Request(whole, body, headers, method=method)  # noqa: S310 - the node's own URL
     try:
-        with _OPENER.open(request, timeout=_ANSWER_SECONDS) as reply:
+        # No proxy: the server is on this machine.
+        with build_opener(ProxyHandler({})).open(request, timeout=_ANSWER_SECONDS) as reply:
             return json.load(reply)
     except HTTPError as refused:
-        raise Misconfigured(_reason(refused)) from None
+        raise Misconfigured(_reason(refused.code, refused.read())) from None
     except (URLError, OSError) as error:
         reason = getattr(error, "reason", error)
         raise Misconfigured(
@@ -43,9 +44,9 @@ def ask(here: Opened[Reads], method: str, path: str, given: dict[str, object] | 
         ) from error
 
 
-def _reason(refused: HTTPError) -> str:
+def _reason(status: int, body: bytes) -> str:
     try:
-        said: str = json.load(refused)["error"]
+        said: str = json.loads(body)["error"]
     except (ValueError, KeyError, TypeError):
-        return f"the server answered {refused.code}; is it another version's?"
+        return f"the server answered {status}; is it another version's?"
     return said

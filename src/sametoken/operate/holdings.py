@@ -78,7 +78,9 @@ def _look(tx: Tx, account: str) -> Holdings:
             )
     machines = simulated_machines.powered(tx, ended)
     orphans += [f"the machine of {one} is there, and {one} has ended" for one in sorted(machines)]
-    return Holdings(living, orphans, [_told(one) for one in works if one.due_at is not None])
+    # A death that is ahead of a machine is no work that anybody waits for.
+    unfinished = [one for one in works if one.due_at is not None and one.the_plan.then is None]
+    return Holdings(living, orphans, [_told(one) for one in unfinished])
 
 
 def _planned(one: Work) -> list[str]:

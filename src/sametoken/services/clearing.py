@@ -74,7 +74,7 @@ _CLEAR = [sa.delete(table).where(mine) for table, mine in CLEARED.items()]
 _CLEAR_ALL = [sa.delete(table) for table in CLEARED]
 # On PostgreSQL nobody else is in a transaction that has looked at any of this, from here on.
 _ALONE = Text(
-    "",
+    "SELECT 1",
     f"LOCK TABLE {', '.join(one.name for one in (regions.SEED, *CLEARED))}"
     " IN ACCESS EXCLUSIVE MODE",
 )

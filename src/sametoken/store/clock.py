@@ -333,8 +333,10 @@ class Pace:
                 )
                 return _reading(self._standing)
             if switched < self.switched:
-                # A snapshot of before the switch, which is still being read.
-                return _reading(Count(high_us, passed_us or high_us))
+                # A snapshot of before the switch, which is still being read; or a switch that was
+                # not committed.
+                moment_us = high_us if _is_odd(switched) else max(host_us + offset_us, high_us)
+                return _reading(Count(moment_us, passed_us or moment_us))
             elapsed_us = self._elapsed_us()
             self._mark_us = max(self._mark_us, high_us)
             moment_us = max(host_us + offset_us, high_us)

@@ -254,8 +254,8 @@ def break_leases(tx: Tx) -> None:
 def abandon(tx: Tx, held: Work) -> None:
     """Have work fall due when its lease is over, and no sooner; unless it has another owner.
 
-    For an owner that crashes on purpose. The lease of an owner that dies cannot be told from that
-    of an owner at work: to move the clock on would wait for it.
+    For an owner that crashes on purpose: nobody could tell its lease from that of an owner at work,
+    and to move the clock on would wait for it.
     """
     tx.execute(_ABANDON, {"w_instance": held.instance, "w_generation": held.generation})
 

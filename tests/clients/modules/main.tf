@@ -25,6 +25,21 @@ module "vpc" {
   name             = local.name
   cidr             = local.vpc_cidr
   azs              = local.azs
+
+  secondary_cidr_blocks = ["10.1.0.0/16", "10.2.0.0/16"]
+  elasticache_subnets   = [for k, v in local.azs : cidrsubnet("10.1.0.0/16", 2, k)]
+
+  create_elasticache_subnet_group                = false
+  enable_ipv6                                    = true
+  create_egress_only_igw                         = true
+  public_subnet_ipv6_prefixes                    = [0, 1, 2]
+  private_subnet_ipv6_prefixes                   = [3, 4, 5]
+  database_subnet_ipv6_prefixes                  = [6, 7, 8]
+  intra_subnet_ipv6_prefixes                     = [9, 10, 11]
+  elasticache_subnet_ipv6_prefixes               = [12, 13, 14]
+  public_subnet_assign_ipv6_address_on_creation  = true
+  private_subnet_assign_ipv6_address_on_creation = true
+
   private_subnets  = [for k, v in local.azs : cidrsubnet(local.vpc_cidr, 8, k)]
   public_subnets   = [for k, v in local.azs : cidrsubnet(local.vpc_cidr, 8, k + 4)]
   database_subnets = [for k, v in local.azs : cidrsubnet(local.vpc_cidr, 8, k + 8)]
