@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clients.process import until
-from faults.struck import ask, due, instances, launch_form, strike
+from faults.struck import ask, due, instances, launch_form, sent, strike
 from plane import Plane, running_plane
 from sametoken.control.controls import Controls
 from sametoken.operate import resetting, snapshots
@@ -50,6 +50,15 @@ def test_what_a_rule_keeps_from_acting_is_not_repeated(
     assert ask(plane, keys, launch_form()).status == status
     until(lambda: not due(plane), "nothing comes late")
     assert instances(plane, keys) == []
+
+
+def test_a_late_request_comes_although_nobody_waited_for_the_reply(
+    plane: Plane, keys: Keys
+) -> None:
+    strike(plane, "delay-reply", seconds=3600, action="RunInstances", times=1)
+    strike(plane, "late-duplicate", seconds=0.01, action="RunInstances", times=1)
+    with sent(plane, keys, launch_form()):
+        until(lambda: len(instances(plane, keys)) == 2, "it has come, before the reply")
 
 
 @pytest.mark.parametrize("act", ["reset", "load"])

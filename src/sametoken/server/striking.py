@@ -73,7 +73,8 @@ class Striker:
         said = self._pipeline.answer(exchange, stages)
         exchange = said if isinstance(said, Exchange) else await said
         has_acted = known(exchange.reply).status == _DONE
-        for rule in exchange.strikes:
+        # A client may hang up in a delay, which ends all that follows.
+        for rule in sorted(exchange.strikes, key=lambda one: one.kind is Kind.DELAY_REPLY):
             if has_acted or rule.kind not in _REPEATS:
                 exchange = await self._strike_reply(exchange, rule, began, resets)
         return exchange
