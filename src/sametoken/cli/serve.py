@@ -21,8 +21,9 @@ from sametoken.cli.database import database_option
 from sametoken.cli.log_lines import log_to_stderr
 from sametoken.operate.allocation import return_freed_memory
 from sametoken.operate.faults import rules_named
+from sametoken.operate.first_state import prepare
 from sametoken.operate.forking import usual_edges
-from sametoken.operate.initial import Initial, prepare, read_initial
+from sametoken.operate.initial import Initial, read_initial
 from sametoken.operate.serving import registered_node
 from sametoken.server.choices import Choices
 from sametoken.server.development import PREFIX
