@@ -48,7 +48,7 @@ def refusal_of(headers: list[tuple[bytes, bytes]]) -> str | None:
             "localhost, or at a loopback address such as 127.0.0.1."
         )
     for origin in origins:
-        if urlsplit(origin).netloc != hosts[0]:
+        if origin not in (f"http://{hosts[0]}", f"https://{hosts[0]}"):
             return (
                 f"The Origin header is {origin}: no page of another place may use these routes. "
                 "Call them from a program."

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sametoken.control.mounting import mount
-from sametoken.operate import accounts, clients, holdings, resetting, tokens
+from sametoken.operate import accounts, clients, holdings, tokens
 from sametoken.operate.holdings import Holdings
 from sametoken.operate.opened import Opened
 from sametoken.operate.opening import writing
@@ -69,10 +69,7 @@ class Plane:
 
     def reset(self, account: str | None = None) -> None:
         """Remove all that was made in an account, by its id; in all accounts with None."""
-        if self.control.process is None:
-            resetting.reset(self.here.store, account)
-        else:
-            self.control.ask("POST", "/reset", {} if account is None else {"account": account})
+        self.control.ask("POST", "/reset", {} if account is None else {"account": account})
 
     def kill(self) -> None:
         """Kill the server (SIGKILL), as a crash does. Only of a plane `beside`; then `start`."""
