@@ -114,6 +114,20 @@ def test_limits_hold_for_a_block(account: Account) -> None:
     account.assert_one_set(vpcs=2)
 
 
+@pytest.mark.parametrize("maximum", ["none", -5, 1.0, True, None, 2**31])
+def test_a_maximum_that_is_none_is_refused_and_launches_go_on(
+    account: Account, maximum: Any
+) -> None:
+    with account.limits() as limits:
+        with pytest.raises(Misconfigured, match="give a whole number, from 0 to"):
+            limits.capacity("us-east-1a", "t3.micro", maximum)
+        with pytest.raises(Misconfigured, match="give a whole number, from 0 to"):
+            limits.quota("vpc", maximum)
+        zone = {"AvailabilityZone": "us-east-1a"}
+        account.client().run_instances(**LAUNCH, Placement=zone, ClientToken="t")
+    account.assert_one_set()
+
+
 def one_attempt() -> Any:
     from botocore.config import Config
 
