@@ -151,7 +151,7 @@ def test_the_message_lists_what_is_too_much_with_its_token(account: Account) -> 
     assert lines[4] == "- volumes that no instance has: 1, and not 0"
     assert lines[5].split()[0] == volume
     assert lines[6] == "- key pairs that no instance has: 0, and not 1"
-    account.assert_one_set(instances=2, volumes=1)
+    account.assert_one_set(2, volumes=1)
 
 
 def test_a_kind_that_there_is_not_is_named(account: Account) -> None:
