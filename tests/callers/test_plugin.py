@@ -65,10 +65,11 @@ def test_a_part_of_it_passes_in_two_processes_at_once(tmp_path: Path) -> None:
 def test_the_page_s_own_suite_and_programs_do_what_it_says(tmp_path: Path) -> None:
     text = PAGE.read_text()
     files = dict(_FILE.findall(text))
-    assert files.keys() == {"test_shop.py", "shop.py", "test_unittest.py"}
+    assert files.keys() == {"test_shop.py", "shop.py", "test_pending.py", "test_unittest.py"}
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     assert "3 passed" in run(tmp_path, "-q", "test_shop.py")
+    assert "1 passed" in run(tmp_path, "-q", "test_pending.py")
     [block] = [one for one in _BLOCK.findall(text) if one not in files.values()]
     for words in (["-m", "unittest", "test_unittest"], ["-W", "error", "-c", block]):
         done = subprocess.run(
@@ -226,7 +227,7 @@ def test_the_fixtures_and_the_marker_explain_themselves(tmp_path: Path) -> None:
         command("--fixtures", "-q"), cwd=tmp_path, env=variables(tmp_path), capture_output=True,
         text=True,
     ).stdout  # fmt: skip
-    listed = re.findall(r"^\| `(\w+)` \| ", PAGE.read_text().partition("## An account")[0], re.M)
+    listed = re.findall(r"^\| `(\w+)` \| ", PAGE.read_text().partition("### Faults")[0], re.M)
     assert len(listed) == 8
     for name in listed:
         assert re.search(rf"^{name} .*plugin\.py:\d+\n {{4}}\w", told, re.M), f"{name}: {told}"

@@ -37,7 +37,7 @@ class Clock(AbstractContextManager["Clock"]):
         return _moment(self._control.ask("GET", "/clock"))
 
     def freeze(self) -> datetime:
-        """Let time stand still: launches wait, and nothing expires. Returns the moment."""
+        """Let time stand still: what is due later waits, nothing expires. Returns the moment."""
         moment = _moment(self._control.ask("POST", "/clock/freeze"))
         self._stands = True
         return moment

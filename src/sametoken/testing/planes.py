@@ -99,7 +99,9 @@ class Plane:
 
     @property
     def _beside(self) -> ServerProcess:
-        assert self.control.process is not None, "a server in this process would take it along"
+        assert self.control.process is not None, (
+            "only a server that `beside` started is killed and started: this one is in your process"
+        )
         return self.control.process
 
 
