@@ -128,6 +128,29 @@ def test_a_maximum_that_is_none_is_refused_and_launches_go_on(
     account.assert_one_set()
 
 
+def test_a_block_of_limits_gives_back_what_held_before_it(account: Account) -> None:
+    ec2 = account.client(config=one_attempt())
+    with account.limits() as outer:
+        outer.quota("vpc", 1)
+        with account.limits() as inner:
+            inner.quota("vpc", 3)
+            inner.quota("vpc", 2)
+            ec2.create_vpc(CidrBlock="10.0.0.0/16")
+        with pytest.raises(ClientError, match="VpcLimitExceeded"):
+            ec2.create_vpc(CidrBlock="10.0.0.0/16")
+    ec2.create_vpc(CidrBlock="10.0.0.0/16")
+
+
+def test_a_reset_is_also_of_what_faults_know(account: Account) -> None:
+    ec2 = account.client(config=one_attempt())
+    with account.faults() as faults:
+        faults.add("error", code="VpcLimitExceeded", action="CreateVolume", attempt=1)
+        for _ in range(2):
+            with pytest.raises(ClientError, match="VpcLimitExceeded"):
+                ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, ClientToken="t")
+            account.reset()
+
+
 def one_attempt() -> Any:
     from botocore.config import Config
 

@@ -149,6 +149,10 @@ def test_rules_of_the_marker_are_counted(ec2, faults):
     assert (faults.fired(mine), faults.fired()) == (1, 2)
     with pytest.raises(Exception, match="There are: throttle, mine"):
         faults.fired("nope")
+    with pytest.raises(Exception, match="no rule 'nope'"):
+        faults.remove("nope")
+    faults.remove("throttle")
+    assert faults.fired() == 1
 
 def test_the_clock_is_moved(ec2, sametoken_plane, clock):
     moved.append(clock.advance("999h"))

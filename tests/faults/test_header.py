@@ -62,6 +62,7 @@ def test_a_header_is_signed_by_boto3_when_a_hook_adds_it(plane: Plane, keys: Key
         ("error", "needs code"),
         ("slow-step;seconds=1", "strikes launches"),
         ("lose-reply;odds=0.5;action=RunInstances", "leave action, odds out"),
+        ("late-duplicate;seconds=0;name=mine", "leave name out"),
     ],
 )
 def test_a_header_that_cannot_be_meant_is_refused(

@@ -92,8 +92,8 @@ def test_files_and_scenarios_are_set_together(plane: Plane, run: Run, file: str)
 
 
 def test_a_file_is_checked_without_a_server(run: Run, file: str, tmp_path: Path) -> None:
-    assert run("check", file) == "throttle: throttle\n"
-    assert run("check", "zone-down").startswith("no-room: no-capacity\n")
+    assert run("check", file) == "throttle\n1 rules, and nothing is wrong in them\n"
+    assert run("check", "zone-down").startswith("no-capacity, called no-room\n")
     bad = tmp_path / "bad.toml"
     bad.write_text('[[rules]]\nkind = "throtle"\n')
     assert "rule 1: 'throtle' is no kind of fault. Did you mean throttle?" in run(

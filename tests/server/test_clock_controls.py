@@ -145,10 +145,10 @@ def test_the_commands_order_the_running_server(tmp_path: Path) -> None:
             assert done.exit_code == 0, done.output
             return done.output
 
-        assert said("freeze").endswith(" UTC, and stands\n")
+        assert said("freeze").endswith(" UTC, and frozen\n")
         before = datetime.fromisoformat(said("show")[:19])
         assert "frozen" in said()
-        assert said("advance", "1d1h") == f"{before + DAY} UTC, and stands\n"
+        assert said("advance", "1d1h") == f"{before + DAY} UTC, and frozen\n"
         assert "stands" not in said("resume")
         done = CliRunner().invoke(main, ["clock", "advance", "soon", *words])
         assert (done.exit_code, "is no span of time" in done.output) == (1, True)

@@ -116,6 +116,7 @@ def test_development_mode_is_loopbacks_and_one_process_alone(
         ({"host": "localhost:80", "origin": "http://localhost:81"}, 403),
         ({"host": "localhost:80", "origin": "http://far.example"}, 403),
         ({"host": "localhost:80", "origin": "null"}, 403),
+        ({"host": "localhost:80", "origin": "http://["}, 403),
     ],
 )
 def test_no_page_of_another_place_may_use_the_control_routes(
@@ -133,6 +134,15 @@ def test_no_page_of_another_place_may_use_the_control_routes(
         ("POST", "/reset", b"[1]", 400, "not a JSON object"),
         ("POST", "/reset", b'"' + b"[" * 300_000, 413, "longer than 262144 bytes"),
         ("POST", "/reset", b"[" * 100_000, 400, "not JSON"),
+        ("POST", "/accounts", {"name": "\ud800"}, 400, "not JSON"),
+        (
+            "POST",
+            "/faults",
+            {"rules": [{"kind": "lose-reply", "token": "\udfff"}]},
+            400,
+            "not JSON",
+        ),
+        ("POST", "/faults", {"rules": [{"kind": "lose-reply", "seed": 10**400}]}, 400, "seed is"),
         ("POST", "/reset", {"acount": "a"}, 400, "Did you mean account?"),
         ("POST", "/reset", {"account": 1}, 400, "account is 1; give a text"),
         ("POST", "/reset", {"account": "nobody"}, 400, "there is no account 'nobody'"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -134,6 +136,28 @@ def test_accounts_of_any_credentials_are_apart_each_in_the_region_it_signs_for(
     assert call(trusting.url, "POST", "/reset", {"account": one.account}).status == 200
     client = trusting.client(keys=one, region="eu-west-1")
     assert client.describe_instances()["Reservations"] == []
+
+
+def test_no_page_of_another_place_may_use_any_credentials(trusting: Plane) -> None:
+    keys = Keys("111122223333", "111122223333", "any")
+    client = trusting.client(keys=keys)
+    launch = {**LAUNCH, "ClientToken": "one"}
+    url = client.generate_presigned_url("run_instances", launch, HttpMethod="GET")
+
+    def status(**headers: str) -> int:
+        place = urlsplit(url)
+        link = http.client.HTTPConnection(place.hostname or "", place.port, timeout=30)
+        with closing(link):
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            link.request("GET", f"/?{place.query}", headers=named)
+            return link.getresponse().status
+
+    assert status(sec_fetch_site="cross-site") == 403
+    assert status(origin="https://evil.example") == 403
+    assert status(host="evil.example") == 403
+    assert client.describe_instances()["Reservations"] == []
+    assert status() == 200
+    assert len(client.describe_instances()["Reservations"]) == 1
 
 
 def test_without_development_mode_any_credentials_are_refused(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from control import call
 from plane import IMAGE, Plane, everything, running_plane
 from sametoken.cli import main
 from sametoken.errors import Misconfigured
-from sametoken.operate.initial import prepare, read_initial
+from sametoken.operate.first_state import prepare
+from sametoken.operate.initial import read_initial
 from sdk import Keys
 from server.test_given_credentials import served
 

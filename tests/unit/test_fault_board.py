@@ -158,15 +158,27 @@ def test_a_board_counts_for_many_threads() -> None:
     assert counted(board.standing()) == {"lose-reply": {"matched": 400, "fired": 50}}
 
 
+def test_a_rule_begins_anew_when_the_clock_was_put_back() -> None:
+    """A snapshot of an hour ago is loaded: a rule that was set since strikes, for its seconds."""
+    clock = Clock()
+    clock.seconds = 3_600.0
+    board = Board(clock, [Rule(Kind.LOSE_REPLY, until=10.0)])
+    found = []
+    for clock.seconds in (0.0, 9.0, 10.0):
+        found += struck(board, 1)
+    assert found == [True, True, False]
+    assert not board.concerns(LAUNCH)
+
+
 def test_an_account_is_forgotten_by_itself() -> None:
     board = Board(Clock())
     for account in ("a", "b"):
         board.tries((account, "call"))
-    fresh = [board.freshness(account) for account in ("a", "b")]
+    resets = board.resets
     board.forget("a")
-    assert board.freshness("a") != fresh[0]
-    assert board.freshness("b") == fresh[1]
+    assert board.was_reset("a", resets) and not board.was_reset("b", resets)
     assert [board.tries((account, "call")) for account in ("a", "b")] == [1, 2]
+    resets = board.resets
     board.forget()
-    assert board.freshness("b") != fresh[1]
+    assert board.was_reset("b", resets) and not board.was_reset("b", board.resets)
     assert board.tries(("b", "call")) == 1

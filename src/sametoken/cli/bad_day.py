@@ -31,6 +31,12 @@ CAP_SECONDS = 1.0
 LEASE = "2m"
 PATIENCE_SECONDS = 60.0
 
+_INTRODUCTION = f"""\
+  Two callers make {LAUNCHES} launches each, and try each until they hear an answer. One
+  names a token for each launch, the other makes a new call of each try. Faults strike
+  requests, and the launches behind them. An orphan is a volume, an interface or a
+  machine that no instance has."""
+
 Claim = Callable[[str, bool], None]
 
 
@@ -50,13 +56,14 @@ class Day:
 
 def show(console: Console, launch: Mapping[str, Any], claim: Claim) -> None:
     """Let both callers have their day, and compare what is left of it."""
+    console.print(_INTRODUCTION, highlight=False)
     with beside(boot_seconds=BOOT_SECONDS) as plane:
         careful = _day(plane, console, "with tokens", launch, token=_token)
         plain = _day(plane, console, "without", launch, token=None)
     console.print(_table({"with tokens": careful, "without": plain}))
     claim(f"{LAUNCHES} launches with tokens are {LAUNCHES} instances", careful.duplicates == 0)
     claim("nothing is orphaned, by either", careful.orphans == plain.orphans == 0)
-    claim("the same calls without tokens have made duplicates", plain.duplicates > 0)
+    claim("without tokens, some of the same launches were made twice", plain.duplicates > 0)
 
 
 def _token(number: int) -> dict[str, str]:
@@ -126,7 +133,13 @@ def _table(days: Mapping[str, Day]) -> Table:
     table.add_column("")
     for name in days:
         table.add_column(name, justify="right")
-    for row in ("attempts", "faults fired", "instances", "duplicates", "orphans"):
-        counts = [getattr(day, row.replace("faults ", "")) for day in days.values()]
-        table.add_row(row, *(str(count) for count in counts))
+    rows = {
+        "requests to launch": "attempts",
+        "faults that struck": "fired",
+        "instances": "instances",
+        "duplicates": "duplicates",
+        "orphans": "orphans",
+    }
+    for row, name in rows.items():
+        table.add_row(row, *(str(getattr(day, name)) for day in days.values()))
     return table

@@ -63,7 +63,7 @@ def _order(database: Database, order: str, given: dict[str, object] | None = Non
     with reading(database, RealWorld()) as here:
         told = ask(here, "POST", f"/clock/{order}", given)
     moment = datetime.fromisoformat(told["now"])
-    click.echo(f"{moment:%Y-%m-%d %H:%M:%S} UTC{', and stands' if told['frozen'] else ''}")
+    click.echo(f"{moment:%Y-%m-%d %H:%M:%S} UTC{', and frozen' if told['frozen'] else ''}")
 
 
 def _show(database: Database) -> None:

@@ -66,8 +66,10 @@ def clear_rules(names: tuple[str, ...], database: Database) -> None:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 def check_files(files: tuple[str, ...]) -> None:
     """Read FILE, and say what is wrong in it, or which rules it has. Asks no server."""
-    for rule in use.rules_named(files):
-        click.echo(f"{rule.name}: {rule.kind}")
+    rules = use.rules_named(files)
+    for rule in rules:
+        click.echo(f"{rule.kind}" if rule.name == rule.kind else f"{rule.kind}, called {rule.name}")
+    click.echo(f"{len(rules)} rules, and nothing is wrong in them")
 
 
 @faults.command(name="scenarios")

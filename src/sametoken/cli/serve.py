@@ -21,8 +21,9 @@ from sametoken.cli.database import database_option
 from sametoken.cli.log_lines import log_to_stderr
 from sametoken.operate.allocation import return_freed_memory
 from sametoken.operate.faults import rules_named
+from sametoken.operate.first_state import prepare
 from sametoken.operate.forking import usual_edges
-from sametoken.operate.initial import Initial, prepare, read_initial
+from sametoken.operate.initial import Initial, read_initial
 from sametoken.operate.serving import registered_node
 from sametoken.server.choices import Choices
 from sametoken.server.development import PREFIX
@@ -232,7 +233,7 @@ def _serve(settings: Settings, initial: Initial | None) -> None:
         def announce() -> None:
             click.echo(f"sametoken serves EC2 at {node.url} (database {settings.database})")
             if settings.dev:
-                click.echo(f"Development mode: {node.url}{PREFIX} takes orders from anybody here")
+                click.echo(f"Development mode: {node.url}{PREFIX} may be used by any program here")
             if settings.choices.any_credentials:
                 click.echo("No signature is verified: any access key and secret will do")
             click.echo("Use it, in another shell: sametoken run -- aws ec2 describe-instances")

@@ -22,7 +22,7 @@ def reset(account: str | None, database: Database) -> None:
     Keys, limits and the clock stay. The server must be in development mode.
     """
     _order(database, "POST", "/reset", {} if account is None else {"account": account})
-    click.echo(f"{account or 'every account'} starts anew")
+    click.echo(f"{account or 'every account'} has nothing any more")
 
 
 @click.group()

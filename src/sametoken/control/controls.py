@@ -6,6 +6,8 @@ raise a `SametokenError` that says what was wrong, and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -73,8 +75,8 @@ class Controls:
         Keys, limits and the clock stay.
         """
         id = "" if account is None else accounts.account_id(self.node.store, account)
-        self.node.faults.forget(id)
-        resetting.reset(self.node.store, account)
+        with self._anew(id):
+            resetting.reset(self.node.store, account)
 
     def save(self, name: str) -> None:
         """Save the present state under a name that is new. On SQLite alone."""
@@ -82,7 +84,18 @@ class Controls:
 
     def load(self, name: str) -> None:
         """Go back to a saved state: all rows, also of accounts and limits, and the clock."""
-        snapshots.load(self._here, name)
+        with self._anew(""):
+            snapshots.load(self._here, name)
+
+    @contextmanager
+    def _anew(self, account: str) -> Iterator[None]:
+        """Have faults forget the account's calls, both those before the block and those in it.
+
+        A request that is to come late would make anew what was undone.
+        """
+        self.node.faults.forget(account)
+        yield
+        self.node.faults.forget(account)
 
     def saved(self) -> list[str]:
         """List the names of saved states."""

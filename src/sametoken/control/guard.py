@@ -13,8 +13,10 @@ import json
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from sametoken.errors import ServiceError
 from sametoken.server.asgi import Application, Message, Receive, Send, send_whole
 from sametoken.server.development import JSON
+from sametoken.server.exchange import Exchange, known
 
 
 class Guard:
@@ -37,7 +39,7 @@ class Guard:
 
 def refusal_of(headers: list[tuple[bytes, bytes]]) -> str | None:
     """Return why a request with these headers is refused; None if it is not."""
-    told: dict[bytes, list[str]] = {b"host": [], b"origin": []}
+    told: dict[bytes, list[str]] = {b"host": [], b"origin": [], b"sec-fetch-site": []}
     for name, value in headers:
         if name in told:
             told[name].append(value.decode("latin-1"))
@@ -48,12 +50,26 @@ def refusal_of(headers: list[tuple[bytes, bytes]]) -> str | None:
             "localhost, or at a loopback address such as 127.0.0.1."
         )
     for origin in origins:
-        if urlsplit(origin).netloc != hosts[0]:
+        if origin not in (f"http://{hosts[0]}", f"https://{hosts[0]}"):
             return (
                 f"The Origin header is {origin}: no page of another place may use these routes. "
                 "Call them from a program."
             )
+    # A browser says so of a request that a page makes without an Origin, such as for an image.
+    if any(one not in ("none", "same-origin") for one in told[b"sec-fetch-site"]):
+        return (
+            "A page of another place asks for this: no page may use these routes. Call them from a "
+            "program."
+        )
     return None
+
+
+def refuse_pages(exchange: Exchange) -> Exchange:
+    """Refuse what a web page sends to EC2's API: where any credentials do, nothing else would."""
+    refusal = refusal_of(list(known(exchange.wire).headers))
+    if refusal is not None:
+        raise ServiceError("UnauthorizedOperation", refusal, http_status=403)
+    return exchange
 
 
 def _is_here(url: str) -> bool:

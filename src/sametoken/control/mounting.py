@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sametoken.control.acts import acts_of
 from sametoken.control.controls import Controls
-from sametoken.control.guard import Guard
+from sametoken.control.guard import Guard, refuse_pages
 from sametoken.node import Node
 from sametoken.server.asgi import Application
+from sametoken.server.stages import Stage
 
 
 def mount(node: Node) -> Controls:
@@ -20,4 +21,6 @@ def mount(node: Node) -> Controls:
         return application(acts_of(controls))
 
     node.app.control = Guard(make)
+    if node.settings.choices.any_credentials:
+        node.app.pipeline.insert(Stage("page", refuse_pages), before="service")
     return controls

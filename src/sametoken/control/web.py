@@ -75,6 +75,8 @@ async def _body(request: Request) -> dict[str, Any]:
         return {}
     try:
         given = json.loads(raw)
+        # Half of a surrogate pair can be written as JSON, and is no text that can be answered.
+        json.dumps(given, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, f"The body is not JSON: {error}.") from error
     if not isinstance(given, dict):

@@ -49,10 +49,15 @@ class Standing:
     matched: int = 0
     fired: int = 0
 
+    def age(self, now: float) -> float:
+        """Return how long it has been in force; anew from now if the clock was put back."""
+        self.since = min(self.since, now)
+        return now - self.since
+
     def is_over(self, now: float) -> bool:
         """Tell whether it strikes no more, whatever comes."""
         rule = self.rule
-        is_late = rule.until is not None and now - self.since >= rule.until
+        is_late = rule.until is not None and self.age(now) >= rule.until
         return is_late or (rule.times is not None and self.fired >= rule.times)
 
 
@@ -74,8 +79,9 @@ class Board:
         self._lock = threading.Lock()
         self._standing: dict[str, Standing] = {}
         self._tries: OrderedDict[Call, int] = OrderedDict()
-        # How often each account was forgotten, "" for all of them.
-        self._fresh: dict[str, int] = {}
+        # How often anything was reset, and at which of these times each account; "" is all of them.
+        self.resets = 0
+        self._reset_at: dict[str, int] = {}
         self._firings: deque[Firing] = deque(maxlen=FIRINGS_MAX)
         # Whether any rule is for requests, for steps, for the process: cheap to look at.
         self.of_requests = False
@@ -202,14 +208,15 @@ class Board:
     def forget(self, account: str = "") -> None:
         """Forget an account's tries, and what is to come late of its calls; with "" of all."""
         with self._lock:
-            self._fresh[account] = self._fresh.get(account, 0) + 1
+            self.resets += 1
+            self._reset_at[account] = self.resets
             for call in [one for one in self._tries if account in ("", one[0])]:
                 del self._tries[call]
 
-    def freshness(self, account: str) -> int:
-        """Return a number that is another one once the account was forgotten."""
+    def was_reset(self, account: str, resets: int) -> bool:
+        """Tell whether the account was forgotten since there were so many `resets`."""
         with self._lock:
-            return self._fresh.get(account, 0) + self._fresh.get("", 0)
+            return max(self._reset_at.get(account, 0), self._reset_at.get("", 0)) > resets
 
     def strike(self, occasion: Occasion, kinds: Collection[Kind]) -> tuple[Rule, ...]:
         """Return the rules of these kinds that strike now, in their order; each is counted."""
@@ -247,7 +254,7 @@ def _write_line(rule: Rule, occasion: Occasion) -> None:
 
 
 def _strikes(standing: Standing, occasion: Occasion, now: float) -> bool:
-    rule, age = standing.rule, now - standing.since
+    rule, age = standing.rule, standing.age(now)
     if age < rule.after or (rule.until is not None and age >= rule.until):
         return False
     if not rule.matches(occasion):

@@ -76,7 +76,10 @@ def read_rules(document: Any, names: Names, *, where: str) -> tuple[Rule, ...]:
     )
 
 
-def read_word(text: str, names: Names, *, where: str) -> Rule:
+_EXAMPLE = ("lose-reply", "action=RunInstances", "attempt=1")
+
+
+def read_word(text: str, names: Names, *, where: str, joint: str = ";") -> Rule:
     """Return the rule that a word such as `lose-reply;action=RunInstances;attempt=1` writes."""
     kind, *pairs = (part.strip() for part in text.split(";"))
     given: dict[str, Any] = {"kind": kind}
@@ -85,7 +88,7 @@ def read_word(text: str, names: Names, *, where: str) -> Rule:
         if not equals or key in given:
             raise Misconfigured(
                 f"{where}: {pair!r} is no key with a value, given once; write a kind and then its "
-                "keys, such as lose-reply;action=RunInstances;attempt=1"
+                f"keys, such as {joint.join(_EXAMPLE)}"
             )
         given[key] = value
     return read_rule(given, names, where=where)
@@ -158,7 +161,9 @@ def _check_whole(rule: Rule, names: Names, where: str) -> None:
     if rule.point and points and rule.point not in points:
         raise Misconfigured(f"{where} does not strike at {rule.point}, but at: {', '.join(points)}")
     if rule.kind is Kind.ERROR and rule.code not in names.codes:
-        hint = did_you_mean(rule.code, names.codes)
+        hint = did_you_mean(rule.code, names.codes) or (
+            " EC2's API reference lists them under Error codes, such as VolumeLimitExceeded."
+        )
         raise Misconfigured(f"{where}: {rule.code!r} is no error code of EC2's.{hint}")
     reasons = REASONS.get(rule.kind, ())
     if rule.code and reasons and rule.code not in reasons:
@@ -255,7 +260,7 @@ def _as_number(value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return number if abs(number) < float("inf") else None
 

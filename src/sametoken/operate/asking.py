@@ -8,7 +8,7 @@ from typing import Any
 from sametoken.errors import Misconfigured
 from sametoken.operate.clients import endpoint
 from sametoken.operate.opened import Opened
-from sametoken.server.development import JSON, PREFIX
+from sametoken.server.development import JSON, MARK, PREFIX
 from sametoken.store.reading import Reads
 
 # Longer than anything a server does before it answers.
@@ -35,7 +35,13 @@ def ask(here: Opened[Reads], method: str, path: str, given: dict[str, object] | 
         with build_opener(ProxyHandler({})).open(request, timeout=_ANSWER_SECONDS) as reply:
             return json.load(reply)
     except HTTPError as refused:
-        raise Misconfigured(_reason(refused.code, refused.read())) from None
+        said = _reason(refused.code, refused.read())
+        if MARK.partition(b":")[0].decode() not in refused.headers:
+            raise Misconfigured(
+                f"the server at {url} is not in development mode; stop it, and start it again with "
+                "`sametoken serve --dev`"
+            ) from None
+        raise Misconfigured(said) from None
     except (URLError, OSError) as error:
         reason = getattr(error, "reason", error)
         raise Misconfigured(

@@ -147,4 +147,7 @@ class _Raw:
 
 
 def _refused(asked: Asked, why: str) -> Misconfigured:
-    return Misconfigured(f"{asked.where}: {asked.action} is refused: {why}")
+    return Misconfigured(
+        f"{asked.where}: {asked.action} is refused: {why} Mend the entry and start again: what "
+        "stands before it is there, and is made once."
+    )

@@ -26,7 +26,7 @@ def rules_named(asked: Sequence[str]) -> tuple[Rule, ...]:
 
 def rule_of(words: Sequence[str]) -> Rule:
     """Return the rule of a command's words: a kind, and its keys."""
-    return read_word(";".join(words), names(), where="the rule")
+    return read_word(";".join(words), names(), where="the rule", joint=" ")
 
 
 def listed(here: Opened[Reads]) -> dict[str, Any]:

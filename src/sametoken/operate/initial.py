@@ -29,9 +29,6 @@ from typing import Any, TypeVar
 from sametoken.errors import Misconfigured
 from sametoken.faults.ready import scenarios
 from sametoken.nearest import did_you_mean
-from sametoken.node import Node
-from sametoken.operate import accounts, limits
-from sametoken.operate.opened import Opened
 from sametoken.resources.catalogues.geography import REGIONS
 from sametoken.settings import FIRST_ACCOUNT, GivenKey, read_access_key
 
@@ -84,27 +81,6 @@ def read_initial(file: Path) -> Initial:
         tuple(_fault(reader, file, one) for one in reader.member(document, "faults", list, [])),
         tuple(_call(one) for one in reader.tables(document, "call")),
     )
-
-
-def prepare(node: Node, initial: Initial) -> None:
-    """Make what the file asks for, before the node answers anybody.
-
-    Raises `Misconfigured` for what is refused, naming the file and the entry.
-    """
-    here = Opened(node.settings.database, node.store)
-    try:
-        for name in initial.names:
-            accounts.ensure_account(here, name)
-        for key in initial.keys:
-            accounts.ensure_key(here, key)
-        limits.set_maxima(here, initial.limits or {})
-    except Misconfigured as error:
-        raise Misconfigured(f"{initial.file}: {error}") from error
-    if initial.calls:
-        # Imports botocore's client, which takes as long as all else of a start.
-        from sametoken.operate.calling import call_all
-
-        call_all(node, initial.calls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,11 @@ def explain(here: Opened[Reads], client_token: str, *, account: str | None) -> l
 
     found = here.store.read(read)
     if not found:
-        raise Misconfigured(f"no request with the token {client_token!r} is retained")
+        whose = "" if account is None else f" of account {account}"
+        raise Misconfigured(
+            f"no request{whose} with the token {client_token!r} is retained; `sametoken tokens "
+            "list` shows those that are"
+        )
     return found
 
 

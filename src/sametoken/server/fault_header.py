@@ -18,8 +18,8 @@ from sametoken.server.fault_names import names
 
 HEADER = "x-sametoken-fault"
 HEADER_BYTES = HEADER.encode()
-# Keys that say which requests of many are struck.
-_OF_MANY = OFTEN | {"action", "account", "region", "token", "instance_type"}
+# Keys that say which requests of many are struck, or by which rule of a board.
+_OF_MANY = OFTEN | {"action", "account", "region", "token", "instance_type", "name"}
 
 
 def find_rule(wire: WireRequest) -> Rule | None:
@@ -38,7 +38,7 @@ def find_rule(wire: WireRequest) -> Rule | None:
     foreign = sorted(_OF_MANY & told(rule).keys())
     if foreign:
         raise _refused(f"{HEADER} is for its own request alone: leave {', '.join(foreign)} out.")
-    return replace(rule, name=rule.name or HEADER)
+    return replace(rule, name=HEADER)
 
 
 def not_here() -> ServiceError:

@@ -6,7 +6,8 @@ that strike before anything is done; the second changes the state that the reque
 reply is struck when the pipeline has returned: after the COMMIT.
 
 The repeats of `duplicate` and `late-duplicate` pass every stage again, the signature's too: one
-that comes more than 15 minutes after it was signed is refused, as EC2 would. No rule strikes them.
+that comes more than 15 minutes after it was signed is refused, as EC2 would. No rule strikes them,
+so a request that was refused has none: a rule may have kept it from acting.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ from sametoken.world import World, mint_uuid
 
 # The state that nobody else has changed since: what `not-yet-found` may hide.
 _MADE = ("new", "done")
-# A request that nobody heard has no status.
+_REPEATS = (Kind.DUPLICATE, Kind.LATE_DUPLICATE)
+# A request that nobody heard has no status, one that has acted this one.
+_DONE = 200
 _UNHEARD = Reply(0, b"")
 
 
@@ -64,13 +67,16 @@ class Striker:
         return asyncio.get_running_loop().create_task(self._answer(exchange))
 
     async def _answer(self, exchange: Exchange) -> Exchange:
-        began = self._world.monotonic()
+        began, resets = self._world.monotonic(), self._board.resets
         stages = inserted(self._pipeline.stages, Stage("strike", self._strike), before="throttle")
         stages = inserted(stages, Stage("strike the state", self._disturb), before="dry run")
         said = self._pipeline.answer(exchange, stages)
         exchange = said if isinstance(said, Exchange) else await said
-        for rule in exchange.strikes:
-            exchange = await self._strike_reply(exchange, rule, began)
+        has_acted = known(exchange.reply).status == _DONE
+        # A client may hang up in a delay, which ends all that follows.
+        for rule in sorted(exchange.strikes, key=lambda one: one.kind is Kind.DELAY_REPLY):
+            if has_acted or rule.kind not in _REPEATS:
+                exchange = await self._strike_reply(exchange, rule, began, resets)
         return exchange
 
     @property
@@ -141,7 +147,9 @@ class Striker:
 
     # After the commit
 
-    async def _strike_reply(self, exchange: Exchange, rule: Rule, began: float) -> Exchange:
+    async def _strike_reply(
+        self, exchange: Exchange, rule: Rule, began: float, resets: int
+    ) -> Exchange:
         """Do what a rule does once the request has been answered; returns the exchange as it is."""
         match rule.kind:
             case Kind.NOT_YET_FOUND:
@@ -150,7 +158,7 @@ class Striker:
                 request_log.write_line(exchange, self._world.monotonic() - began)
                 exchange = await self._again(known(exchange.wire), exchange.strikes)
             case Kind.LATE_DUPLICATE:
-                self._send_late(exchange, rule)
+                self._send_late(exchange, rule, resets)
             case Kind.FAIL_REPLY:
                 exchange = exchange.refused(refusals.internal_error())
             case Kind.DELAY_REPLY:
@@ -173,14 +181,16 @@ class Striker:
         exchange = said if isinstance(said, Exchange) else await said
         return exchange._replace(strikes=strikes)
 
-    def _send_late(self, exchange: Exchange, rule: Rule) -> None:
-        """Have it come once more after the rule's seconds, unless rule or account begin anew."""
+    def _send_late(self, exchange: Exchange, rule: Rule, resets: int) -> None:
+        """Have it come once more after the rule's seconds, unless rule or account begin anew.
+
+        `resets` were those before it came: one while it was answered counts as well.
+        """
         wire, account = known(exchange.wire), known(exchange.principal).account
-        fresh = self._board.freshness(account)
 
         def come() -> None:
             self._timers.discard(timer)
-            if not self._is_in_force(rule) or self._board.freshness(account) != fresh:
+            if not self._is_in_force(rule) or self._board.was_reset(account, resets):
                 return
             task = asyncio.get_running_loop().create_task(self._come_late(wire, rule))
             self._late.add(task)

@@ -32,13 +32,13 @@ def restore(tx: Tx, state: sqlite3.Connection, tables: Sequence[sa.Table]) -> No
     have one.
     """
     seeded = regions.seeded(tx, None)
-    before, above = _instances(tx), _highest(tx)
+    before, above = {*_instances(tx), *simulated_machines.refused(tx)}, _highest(tx)
     saved.put_back(tx, state, tables)
     after, above = _instances(tx), max(above, _highest(tx)) + 1
     tx.execute(_SUCCEED, {"above": above})
     fence.succeed(tx, after, above)
     simulated_machines.succeed(tx, after, above)
-    simulated_machines.refuse_all(tx, sorted(set(before) - set(after)))
+    simulated_machines.refuse_all(tx, sorted(before - set(after)))
     for place in seeded:
         default_vpc.seed(tx, *place)
     tx.stamps.clear()

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from sametoken.services.machines import Wanted
 from sametoken.store.columns import Moment
-from sametoken.store.dialects import among
+from sametoken.store.dialects import ByDialect, among, upsert
 from sametoken.store.port import Store, Tx
 from sametoken.workflow.ports import Done, Fate, Later, StaleOwner
 
@@ -52,6 +52,8 @@ _REFUSED = timedelta(hours=1)
 _FORGET_REFUSED = sa.delete(MACHINE).where(
     MACHINE.c.generation == _REFUSING, MACHINE.c.ready_at <= sa.bindparam("before")
 )
+_REFUSE = upsert(MACHINE)
+_IS_REFUSED = sa.select(MACHINE.c.instance).where(MACHINE.c.generation == _REFUSING)
 _KNOWN = sa.select(MACHINE.c.instance)
 _SUCCEED = (
     sa.update(MACHINE)
@@ -148,7 +150,9 @@ def refuse_former(instance: str, generation: int, seen: int) -> None:
         raise StaleOwner(f"the driver has seen generation {seen} of {instance}")
 
 
-def _write(tx: Tx, machines: Sequence[_Machine], statement: sa.Executable, prefix: str) -> None:
+def _write(
+    tx: Tx, machines: Sequence[_Machine], statement: sa.Executable | ByDialect, prefix: str
+) -> None:
     if machines:
         names = ("instance", *_CHANGED)
         rows = [{f"{prefix}{name}": getattr(one, name) for name in names} for one in machines]
@@ -164,8 +168,12 @@ def forget(tx: Tx, instances: Sequence[str]) -> None:
 def refuse_all(tx: Tx, instances: Sequence[str]) -> None:
     """Refuse whoever still calls for these instances, which are gone and had no time to end."""
     tx.execute(_FORGET_REFUSED, {"before": tx.now - _REFUSED})
-    refused = [_Machine(id, _REFUSING, ABSENT, tx.now, 0) for id in instances]
-    _write(tx, refused, _INSERT, "")
+    _write(tx, [_Machine(id, _REFUSING, ABSENT, tx.now, 0) for id in instances], _REFUSE, "")
+
+
+def refused(tx: Tx) -> list[str]:
+    """List the instances that are refused to all, in any order."""
+    return [row.instance for row in tx.execute(_IS_REFUSED)]
 
 
 def succeed(tx: Tx, instances: Sequence[str], generation: int) -> None:

@@ -53,9 +53,9 @@ class Faults(AbstractContextManager["Faults"]):
         return self._add([told(rule) for rule in rules_of(name, names())])
 
     def remove(self, name: str) -> None:
-        """Take a rule away that was added here."""
-        self._names.remove(name)
+        """Take a rule away. Raises `Misconfigured` for a name that no rule has."""
         self._control.ask("DELETE", "/faults", {"names": [name]})
+        self._names = [one for one in self._names if one != name]
 
     def clear(self) -> None:
         """Take all rules away that were added here, and are not gone with a server that died."""

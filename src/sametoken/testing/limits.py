@@ -22,7 +22,8 @@ class Limits(AbstractContextManager["Limits"]):
         self._here = here
         self._account = account
         self._region = region
-        self._names: list[str] = []
+        # Maxima that held before the block, None for a default.
+        self._former: dict[str, int | None] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -33,8 +34,8 @@ class Limits(AbstractContextManager["Limits"]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        while self._names:
-            limits.unset_maximum(self._here, self._names.pop())
+        limits.set_maxima(self._here, self._former)
+        self._former.clear()
 
     def capacity(self, zone: str, instance_type: str, maximum: int) -> None:
         """Let at most so many instances of a type be in a zone; beyond that, EC2 has run out.
@@ -48,6 +49,6 @@ class Limits(AbstractContextManager["Limits"]):
         self._set(f"{kind}/{self._account}/{self._region}", maximum)
 
     def _set(self, name: str, maximum: int) -> None:
+        held = {one.name: one.maximum for one in limits.limits(self._here) if not one.is_default}
         limits.set_maximum(self._here, name, maximum)
-        if name not in self._names:
-            self._names.append(name)
+        self._former.setdefault(name, held.get(name))

@@ -21,7 +21,7 @@ from typing import Any
 from sametoken.control.mounting import mount
 from sametoken.errors import Misconfigured
 from sametoken.nearest import did_you_mean
-from sametoken.operate import accounts, clients, holdings, resetting, tokens
+from sametoken.operate import accounts, clients, holdings, tokens
 from sametoken.operate.holdings import Holdings
 from sametoken.operate.opened import Opened
 from sametoken.operate.opening import writing
@@ -78,10 +78,7 @@ class Plane:
 
     def reset(self, account: str | None = None) -> None:
         """Remove all that was made in an account, by its id; in all accounts with None."""
-        if self.control.process is None:
-            resetting.reset(self.here.store, account)
-        else:
-            self.control.ask("POST", "/reset", {} if account is None else {"account": account})
+        self.control.ask("POST", "/reset", {} if account is None else {"account": account})
 
     def kill(self) -> None:
         """Kill the server (SIGKILL), as a crash does. Only of a plane `beside`; then `start`."""
