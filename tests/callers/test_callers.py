@@ -13,6 +13,8 @@ from botocore.exceptions import ClientError
 
 from plane import LAUNCH
 from sametoken.client import RetryingCaller, errand, fill_tokens, once, once_async, stable_token
+from sametoken.client.retrying import NO_CAPACITY
+from sametoken.ec2.protocol import error_codes
 from sametoken.testing import Account, Delayed, Fate, LossyProxy, Passage, lossy_proxy
 from sametoken.world import RealWorld
 
@@ -100,6 +102,30 @@ def test_a_script_s_launch_is_one_instance_though_it_starts_again(
     ]
     assert run[0]["ReservationId"] == run[1]["ReservationId"]
     account.assert_one_set()
+
+
+def test_a_script_is_told_that_there_is_no_capacity_and_may_come_again(account: Account) -> None:
+    ec2 = account.client(config=ONE_ATTEMPT)
+
+    tries: list[str] = []
+
+    def launch(token: str) -> Any:
+        tries.append(token)
+        assert len(tries) <= 2, "it goes on for ever"
+        return ec2.run_instances(**LAUNCH, ClientToken=token)
+
+    with account.limits() as limits:
+        limits.capacity("*", "t3.micro", 0)
+        with pytest.raises(ClientError, match="InsufficientInstanceCapacity"):
+            once(launch, "nightly")
+    assert len(tries) == 1
+    once(launch, "nightly")
+    account.assert_one_set()
+
+
+def test_every_error_of_ec2_s_that_tells_of_no_capacity_is_known() -> None:
+    listed = {code for code in error_codes.LISTED if code.startswith("Insufficient")}
+    assert {code for code in listed if error_codes.status_of(code) == 500} == NO_CAPACITY
 
 
 def test_asyncio_s_callers_have_the_same(

@@ -114,6 +114,20 @@ def test_limits_hold_for_a_block(account: Account) -> None:
     account.assert_one_set(vpcs=2)
 
 
+@pytest.mark.parametrize("maximum", ["none", -5, 1.0, True, None, 2**31])
+def test_a_maximum_that_is_none_is_refused_and_launches_go_on(
+    account: Account, maximum: Any
+) -> None:
+    with account.limits() as limits:
+        with pytest.raises(Misconfigured, match="give a whole number, from 0 to"):
+            limits.capacity("us-east-1a", "t3.micro", maximum)
+        with pytest.raises(Misconfigured, match="give a whole number, from 0 to"):
+            limits.quota("vpc", maximum)
+        zone = {"AvailabilityZone": "us-east-1a"}
+        account.client().run_instances(**LAUNCH, Placement=zone, ClientToken="t")
+    account.assert_one_set()
+
+
 def test_a_block_of_limits_gives_back_what_held_before_it(account: Account) -> None:
     ec2 = account.client(config=one_attempt())
     with account.limits() as outer:
@@ -160,7 +174,7 @@ def test_the_message_lists_what_is_too_much_with_its_token(account: Account) -> 
     assert lines[4] == "- volumes that no instance has: 1, and not 0"
     assert lines[5].split()[0] == volume
     assert lines[6] == "- key pairs that no instance has: 0, and not 1"
-    account.assert_one_set(instances=2, volumes=1)
+    account.assert_one_set(2, volumes=1)
 
 
 def test_a_kind_that_there_is_not_is_named(account: Account) -> None:

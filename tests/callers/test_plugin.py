@@ -65,10 +65,11 @@ def test_a_part_of_it_passes_in_two_processes_at_once(tmp_path: Path) -> None:
 def test_the_page_s_own_suite_and_programs_do_what_it_says(tmp_path: Path) -> None:
     text = PAGE.read_text()
     files = dict(_FILE.findall(text))
-    assert files.keys() == {"test_shop.py", "shop.py", "test_unittest.py"}
+    assert files.keys() == {"test_shop.py", "shop.py", "test_pending.py", "test_unittest.py"}
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     assert "3 passed" in run(tmp_path, "-q", "test_shop.py")
+    assert "1 passed" in run(tmp_path, "-q", "test_pending.py")
     [block] = [one for one in _BLOCK.findall(text) if one not in files.values()]
     for words in (["-m", "unittest", "test_unittest"], ["-W", "error", "-c", block]):
         done = subprocess.run(
@@ -110,6 +111,101 @@ def test_nothing_is_left_running_when_a_test_is_killed(tmp_path: Path) -> None:
     until(lambda: not any(is_there(pid) for pid in running), "every process has ended")
 
 
+_MARKED = """
+import datetime
+import pytest
+
+marked = pytest.mark.sametoken
+moved = []
+
+@marked("flaky-network")
+def test_positional(ec2): ...
+
+@marked(region="eu-west-1")
+def test_no_account(clock): ...
+
+@marked(region="eu-wst-1")
+def test_no_region(ec2): ...
+
+@marked(faults="flaky-netwrk")
+def test_no_scenario(ec2): ...
+
+@marked(faults=[{"kind": "lose-replay"}])
+def test_no_kind(ec2): ...
+
+def test_asked_for_late(sametoken, request):
+    request.getfixturevalue("clock")
+
+@marked(faults="flaky-network")
+class TestOfAClass:
+    def test_without_an_account(self): ...
+
+@marked(faults=[{"kind": "throttle", "action": "CreateVpc", "times": 1}])
+def test_rules_of_the_marker_are_counted(ec2, faults):
+    mine = faults.add("throttle", name="mine", action="DescribeVpcs", times=1)
+    ec2.create_vpc(CidrBlock="10.0.0.0/16")
+    assert faults.fired("throttle") == faults.fired() == 1
+    ec2.describe_vpcs()
+    assert (faults.fired(mine), faults.fired()) == (1, 2)
+    with pytest.raises(Exception, match="There are: throttle, mine"):
+        faults.fired("nope")
+    with pytest.raises(Exception, match="no rule 'nope'"):
+        faults.remove("nope")
+    faults.remove("throttle")
+    assert faults.fired() == 1
+
+def test_the_clock_is_moved(ec2, sametoken_plane, clock):
+    moved.append(clock.advance("999h"))
+    assert sametoken_plane.clock().now() >= moved[0]
+    with pytest.raises(TypeError, match='write "25h"'):
+        clock.advance(3600)
+
+def test_the_clock_of_the_next_test_is_right(sametoken_plane):
+    assert sametoken_plane.clock().now() < moved[0] - datetime.timedelta(hours=900)
+
+IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+
+@marked(boot_seconds=30)
+def test_pending_is_seen(sametoken, ec2, clock):
+    clock.freeze()
+    ec2.run_instances(ImageId=IMAGE, InstanceType="t3.micro", MinCount=1, MaxCount=1)
+    def state():
+        [one] = ec2.describe_instances()["Reservations"]
+        return one["Instances"][0]["State"]["Name"]
+    with pytest.raises(AssertionError, match="the clock is frozen.*clock.resume()"):
+        sametoken.assert_one_set(patience_seconds=3600)
+    assert state() == "pending"
+    clock.advance("1m")
+    assert state() == "running"
+    sametoken.assert_one_set()
+"""
+
+_REFUSALS = {
+    "test_positional": "write faults='flaky-network'",
+    "test_no_account": "its test uses no fixture of an account",
+    "test_no_region": "Did you mean eu-west-1?",
+    "test_no_scenario": "Did you mean flaky-network?",
+    "test_no_kind": "Did you mean lose-reply?",
+    "test_asked_for_late": "name `clock` among the arguments",
+}
+
+
+def test_a_marker_that_would_do_nothing_is_an_error_and_a_moved_clock_stays_in_its_test(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "test_marked.py").write_text(_MARKED)
+    told = subprocess.run(
+        command("-q", "-rA", "--tb=short"), cwd=tmp_path, env=variables(tmp_path),
+        capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
+    ).stdout  # fmt: skip
+    assert "5 passed" in told, told
+    for test, why in _REFUSALS.items():
+        wrong = re.findall(rf"^(?:ERROR|FAILED) \S+::{test} - (.*)$", told, re.M)
+        assert wrong, f"{test}: {told}"
+        section = told.partition(f" {test} __")[2].partition("\n___")[0]
+        assert why in section, f"{test}: {told}"
+
+
 _LOADED = """
 import sys
 
@@ -135,11 +231,11 @@ def test_the_fixtures_and_the_marker_explain_themselves(tmp_path: Path) -> None:
         command("--fixtures", "-q"), cwd=tmp_path, env=variables(tmp_path), capture_output=True,
         text=True,
     ).stdout  # fmt: skip
-    listed = re.findall(r"^\| `(\w+)` \| ", PAGE.read_text().partition("## An account")[0], re.M)
+    listed = re.findall(r"^\| `(\w+)` \| ", PAGE.read_text().partition("### Faults")[0], re.M)
     assert len(listed) == 8
     for name in listed:
         assert re.search(rf"^{name} .*plugin\.py:\d+\n {{4}}\w", told, re.M), f"{name}: {told}"
     marked = subprocess.run(
         command("--markers"), cwd=tmp_path, env=variables(tmp_path), capture_output=True, text=True
     ).stdout
-    assert "@pytest.mark.sametoken(region, faults):" in marked
+    assert "@pytest.mark.sametoken(*, region, faults, boot_seconds):" in marked

@@ -152,6 +152,7 @@ def test_no_page_of_another_place_may_use_the_control_routes(
         ("POST", "/accounts", {"access": "none"}, 400, "give full or read-only"),
         ("POST", "/accounts", {"access_key_id": "a b"}, 400, "use letters and digits"),
         ("PUT", "/limits", {"vcpus/*/*": "2"}, 400, "give a whole number"),
+        ("PUT", "/limits", {"vcpus/*/*": True}, 400, "give a whole number"),
         ("PUT", "/limits", {"vcpus/*/*": -1}, 400, "-1 is no maximum"),
         ("PUT", "/limits", {"vcpu/*/*": 1}, 400, "is no limit"),
     ],

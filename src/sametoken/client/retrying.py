@@ -32,6 +32,14 @@ CAP_SECONDS = 20.0
 QUOTA = 500
 _BASE_SECONDS, _THROTTLED_BASE_SECONDS = 0.05, 1.0
 _COST, _THROTTLED_COST = 14, 5
+# Errors of a server that has no room: they may last for days, and a script ought to be told.
+NO_CAPACITY = frozenset(
+    {
+        "InsufficientAddressCapacity", "InsufficientCapacity", "InsufficientHostCapacity",
+        "InsufficientInstanceCapacity", "InsufficientReservedInstanceCapacity",
+        "InsufficientVolumeCapacity",
+    }
+)  # fmt: skip
 
 
 class RetryingCaller:
@@ -174,12 +182,15 @@ def once(create: Callable[[str], T], *identity: Part, caller: RetryingCaller | N
         once(lambda token: ec2.run_instances(**LAUNCH, ClientToken=token), "nightly report", day)
 
     `create` is called with the token, again and again until it returns or is refused, whatever the
-    network does; a refusal is raised. A script that is killed and started again comes to the same
+    network does; a refusal is raised, and so is one of `NO_CAPACITY`, after which the same call may
+    be made again later. A script that is killed and started again comes to the same
     token, and hears of the same instance, also if that has ended meanwhile: look at its state, and
     add a generation to the identity if it takes another one. All parameters must be the same at the
     next start; others, such as a new date in a tag, are `IdempotentParameterMismatch`.
 
-    `caller` tries for ever unless another is given. Raises as `stable_token` does.
+    `caller`, if given, says how often and after what to try again instead, such as
+    `RetryingCaller(attempts=None, quota=None)`, which also waits for capacity. Raises as
+    `stable_token` does.
     """
     return (caller or _patient()).call(create, stable_token(*identity))
 
@@ -192,4 +203,4 @@ async def once_async(
 
 
 def _patient() -> RetryingCaller:
-    return RetryingCaller(attempts=None, quota=None)
+    return RetryingCaller(attempts=None, quota=None, final=NO_CAPACITY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sametoken.operate.opened import Opened
 from sametoken.resources.compute.instances import INSTANCE
@@ -13,6 +14,7 @@ from sametoken.resources.kit.rows import Row
 from sametoken.resources.network.interfaces import INTERFACE, is_served
 from sametoken.resources.storage.volumes import VOLUME
 from sametoken.services import simulated_machines
+from sametoken.store import clock
 from sametoken.store.port import Tx
 from sametoken.store.reading import Reads
 from sametoken.workflow import work
@@ -45,12 +47,14 @@ class Holdings:
 
     Of volumes and interfaces `living` has those that are attached to no instance, as they are when
     a caller made or detached them. `orphans`: parts of instances that have ended; a sound plane has
-    none once nothing is `unfinished`, which is work that the runners still have to do.
+    none once nothing is `unfinished`, which is work that the runners still have to do. `waits`: the
+    clock is frozen, and some of that is due later, so that to wait for it has no end.
     """
 
     living: Mapping[str, Sequence[Holding]]
     orphans: Sequence[str]
     unfinished: Sequence[str]
+    waits: bool = False
 
 
 def look(here: Opened[Reads], account: str) -> Holdings:
@@ -80,7 +84,12 @@ def _look(tx: Tx, account: str) -> Holdings:
     orphans += [f"the machine of {one} is there, and {one} has ended" for one in sorted(machines)]
     # A death that is ahead of a machine is no work that anybody waits for.
     unfinished = [one for one in works if one.due_at is not None and one.the_plan.then is None]
-    return Holdings(living, orphans, [_told(one) for one in unfinished])
+    waits = clock.stands(tx) and any(_is_later(one, tx.now) for one in unfinished)
+    return Holdings(living, orphans, [_told(one) for one in unfinished], waits)
+
+
+def _is_later(one: Work, now: datetime) -> bool:
+    return one.due_at is not None and one.due_at > now
 
 
 def _planned(one: Work) -> list[str]:

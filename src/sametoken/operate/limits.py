@@ -48,6 +48,14 @@ def check_name(name: str) -> None:
         _check_quota(*rest)
 
 
+def _check(name: str, maximum: object) -> None:
+    check_name(name)
+    if type(maximum) is not int or not 0 <= maximum <= MAXIMUM_MAX:
+        raise Misconfigured(
+            f"{maximum!r} is no maximum of {name}; give a whole number, from 0 to {MAXIMUM_MAX}"
+        )
+
+
 def _check_capacity(zone: str, instance_type: str) -> None:
     if zone != "*" and zone_by_name(zone) is None:
         raise Misconfigured(f"{zone!r} is no zone; use one, such as us-east-1a, or *")
@@ -66,8 +74,12 @@ def _check_quota(account: str, region: str) -> None:
 
 
 def set_maximum(here: Opened[Store], name: str, maximum: int) -> None:
-    """Hold `name` to `maximum`, from 0 to `MAXIMUM_MAX`. Raises as `check_name` does."""
-    check_name(name)
+    """Hold `name` to `maximum`. Raises `Misconfigured` if one of them is none, with what to write.
+
+    No layer below would notice: SQLite keeps a text in a column of integers, and each launch that
+    is held against it would fail.
+    """
+    _check(name, maximum)
     here.store.run(lambda tx: counters.set_maximum(tx, name, maximum))
 
 
@@ -82,9 +94,10 @@ def unset_maximum(here: Opened[Store], name: str) -> None:
 def set_maxima(here: Opened[Store], maxima: Mapping[str, int | None]) -> None:
     """Set several limits at once, or with None unset them: all of them, or none if one is wrong."""
     for name, maximum in maxima.items():
-        check_name(name)
-        if maximum is not None and not 0 <= maximum <= MAXIMUM_MAX:
-            raise Misconfigured(f"{maximum} is no maximum of {name}; use 0 to {MAXIMUM_MAX}")
+        if maximum is None:
+            check_name(name)
+        else:
+            _check(name, maximum)
 
     def change(tx: Tx) -> None:
         for name, maximum in maxima.items():

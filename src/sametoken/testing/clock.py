@@ -37,7 +37,7 @@ class Clock(AbstractContextManager["Clock"]):
         return _moment(self._control.ask("GET", "/clock"))
 
     def freeze(self) -> datetime:
-        """Let time stand still: launches wait, and nothing expires. Returns the moment."""
+        """Let time stand still: what is due later waits, nothing expires. Returns the moment."""
         moment = _moment(self._control.ask("POST", "/clock/freeze"))
         self._stands = True
         return moment
@@ -52,8 +52,10 @@ class Clock(AbstractContextManager["Clock"]):
         """Move on by a span, such as `timedelta(hours=25)` or "25h"; returns the moment then.
 
         All that falls due until then is done when it returns: launches have booted, tokens are
-        forgotten. Raises `Misconfigured` for a text that is no span.
+        forgotten. Raises `Misconfigured` for a text that is no span, `TypeError` for a number.
         """
+        if not isinstance(by, timedelta | str):
+            raise TypeError(f'{by!r} has no unit: write "25h", or timedelta(hours=25)')
         span = by if isinstance(by, str) else f"{by.total_seconds():.6f}s"
         return _moment(self._control.ask("POST", "/clock/advance", {"by": span}))
 

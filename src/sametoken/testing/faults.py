@@ -7,9 +7,11 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
 
+from sametoken.errors import Misconfigured
 from sametoken.faults.kinds import FORMS
 from sametoken.faults.reading import told
 from sametoken.faults.ready import rules_of
+from sametoken.nearest import did_you_mean
 from sametoken.server.fault_names import names
 from sametoken.testing.control import Control
 
@@ -51,9 +53,9 @@ class Faults(AbstractContextManager["Faults"]):
         return self._add([told(rule) for rule in rules_of(name, names())])
 
     def remove(self, name: str) -> None:
-        """Take a rule away that was added here."""
-        self._names.remove(name)
+        """Take a rule away. Raises `Misconfigured` for a name that no rule has."""
         self._control.ask("DELETE", "/faults", {"names": [name]})
+        self._names = [one for one in self._names if one != name]
 
     def clear(self) -> None:
         """Take all rules away that were added here, and are not gone with a server that died."""
@@ -65,9 +67,22 @@ class Faults(AbstractContextManager["Faults"]):
                 self._control.ask("DELETE", "/faults", {"names": left})
 
     def fired(self, name: str | None = None) -> int:
-        """Count how often a rule struck, or (None) all rules that were added here."""
-        counts = self._control.ask("GET", "/faults")["counts"]
-        return sum(counts[one]["fired"] for one in ([name] if name else self._names))
+        """Count how often a rule fired, by its name; or (None) all rules that are the account's.
+
+        Rules that were aimed at it elsewhere count too, such as those of a marker. Raises
+        `Misconfigured` for a name that no rule has.
+        """
+        shown = self._control.ask("GET", "/faults")
+        known = [rule["name"] for rule in shown["rules"] if self._has(rule)]
+        if name is not None and name not in known:
+            listed = ", ".join(known) or "none"
+            raise Misconfigured(
+                f"there is no rule {name!r} here.{did_you_mean(name, known)} There are: {listed}"
+            )
+        return sum(shown["counts"][one]["fired"] for one in ([name] if name else known))
+
+    def _has(self, rule: Mapping[str, Any]) -> bool:
+        return rule["name"] in self._names or rule.get("account") == self._account
 
     def _add(self, rules: Sequence[Mapping[str, Any]]) -> list[str]:
         given = [self._aimed(rule) for rule in rules]

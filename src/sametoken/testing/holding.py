@@ -29,7 +29,9 @@ def _miscounts(found: Holdings, counts: Mapping[str, int]) -> Iterator[str]:
 
 
 def _unfinished(found: Holdings) -> Iterator[str]:
-    return (f"not done yet: {one}" for one in found.unfinished)
+    if found.waits:
+        yield "the clock is frozen: call clock.resume(), or clock.advance(…) to what is due later"
+    yield from (f"not done yet: {one}" for one in found.unfinished)
 
 
 def _kind(plural: str) -> str:

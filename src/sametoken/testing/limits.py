@@ -14,7 +14,8 @@ from sametoken.store.port import Store
 class Limits(AbstractContextManager["Limits"]):
     """Limits of one account, and of capacity, which all accounts share, until the block ends.
 
-    Raises `Misconfigured` for a zone, type or kind that there is not.
+    Raises `Misconfigured` for a zone, type or kind that there is not, and for a maximum that is no
+    whole number from 0.
     """
 
     def __init__(self, here: Opened[Store], account: str, region: str) -> None:

@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from sametoken.control.mounting import mount
+from sametoken.errors import Misconfigured
+from sametoken.nearest import did_you_mean
 from sametoken.operate import accounts, clients, holdings, tokens
 from sametoken.operate.holdings import Holdings
 from sametoken.operate.opened import Opened
 from sametoken.operate.opening import writing
 from sametoken.operate.serving import in_thread, registered_node
 from sametoken.operate.tokens import Story
+from sametoken.resources.catalogues.geography import REGIONS
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import Settings, database_of
 from sametoken.store.port import Store
@@ -58,7 +61,13 @@ class Plane:
         """Make an account with nothing in it, and a key that may do everything.
 
         An account that was made under the `name` before gets another key. Takes milliseconds.
+        Raises `Misconfigured` for a Region that there is not.
         """
+        if region not in REGIONS:
+            hint = did_you_mean(region, REGIONS)
+            raise Misconfigured(
+                f"there is no Region {region!r} here.{hint} There are: {', '.join(REGIONS)}"
+            )
         chosen = name or f"test-{next(self._numbers)}"
         made = accounts.create(self.here, chosen, access="full", access_key_id=None, secret=None)
         return Account(self, *made, region)
@@ -87,7 +96,9 @@ class Plane:
 
     @property
     def _beside(self) -> ServerProcess:
-        assert self.control.process is not None, "a server in this process would take it along"
+        assert self.control.process is not None, (
+            "only a server that `beside` started is killed and started: this one is in your process"
+        )
         return self.control.process
 
 
@@ -161,24 +172,25 @@ class Account:
     def holdings(self, *, patience_seconds: float = PATIENCE_SECONDS) -> Holdings:
         """Look at what lives in the account, once its launches and terminations are done.
 
-        Tells the work that is not done after `patience_seconds` as `unfinished`.
+        Tells the work that is not done after `patience_seconds` as `unfinished`; at once, if the
+        clock is frozen before that is due.
         """
         world, found = RealWorld(), holdings.look(self.plane.here, self.id)
         until = world.monotonic() + patience_seconds
-        while found.unfinished and world.monotonic() < until:
+        while found.unfinished and not found.waits and world.monotonic() < until:
             world.wait(threading.Event(), _LOOK_SECONDS)
             found = holdings.look(self.plane.here, self.id)
         return found
 
     def assert_one_set(
-        self, *, instances: int = 1, patience_seconds: float = PATIENCE_SECONDS, **others: int
+        self, instances: int = 1, *, patience_seconds: float = PATIENCE_SECONDS, **others: int
     ) -> None:
         """Assert that so many instances live, with their parts, and that nothing is left behind.
 
-        Waits until what was asked for is done. Volumes and network interfaces that are attached to
-        no instance count as left behind, unless `others` says how many there are: `volumes=1`.
-        Name other kinds in the same way where they are to be counted: `nat_gateways=1`. The message
-        lists what is too much, with its token.
+        Waits until what was asked for is done, but not for a frozen clock. Volumes and network
+        interfaces that are attached to no instance count as left behind, unless `others` says how
+        many there are: `volumes=1`. Name other kinds in the same way where they are to be counted:
+        `nat_gateways=1`. The message lists what is too much, with its token.
         """
         found = self.holdings(patience_seconds=patience_seconds)
         wrong = wrongs(found, {"instances": instances, **others})
@@ -189,7 +201,7 @@ class Account:
 
 @contextmanager
 def running(*, boot_seconds: float = 0.0) -> Iterator[Plane]:
-    """Run a plane in this process for the block.
+    """Run a plane in this process for the block. Machines boot for `boot_seconds`.
 
     with running() as plane:
         ec2 = plane.account().client("ec2")

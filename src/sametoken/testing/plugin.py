@@ -1,16 +1,21 @@
 """The pytest plugin: fixtures for a suite that needs an endpoint. Loaded by pytest itself.
 
-It loads pytest alone until a test asks for a fixture. Each process of xdist's has a plane
-of its own, for all its tests; each test has an account of its own.
+It loads pytest alone until a test asks for a fixture. Each process of xdist's has a server of its
+own, for all its tests; each test has an account of its own. A test that moves the clock, or whose
+machines take time to boot, has a server to itself: time that was moved on does not go back.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+
+from sametoken.errors import Misconfigured
+from sametoken.testing.marker import Wishes, wishes
 
 if TYPE_CHECKING:
     from sametoken.operate.tokens import Story
@@ -23,8 +28,8 @@ if TYPE_CHECKING:
 # Members of pytest's own, of which there is no public form. Without them all is slower, and right.
 _OF_THE_HOOK = ("_must_rewrite", "_marked_for_rewrite_cache")
 _MARKER = (
-    "sametoken(region, faults): the Region of this test's account, and the faults that strike it, "
-    "a ready scenario's name or a list of rules"
+    "sametoken(*, region, faults, boot_seconds): the Region of this test's account, the faults "
+    "that strike it (a ready scenario's name, or a list of rules), and how long machines boot"
 )
 
 
@@ -45,9 +50,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse a marker that would do nothing: its test would pass without what it asks for."""
+    asked = _wishes(item)
+    own = any(mark.name == "sametoken" for mark in item.own_markers)
+    if own and asked != Wishes() and "sametoken" not in _names(item):
+        _refuse(
+            "its test uses no fixture of an account, so it would do nothing: take `ec2` or "
+            '`sametoken` as an argument, or add @pytest.mark.usefixtures("sametoken")'
+        )
+
+
 @pytest.fixture(scope="session")
-def sametoken_plane() -> Iterator[Plane]:
-    """The plane of this process, started for the first test that needs it."""
+def _sametoken_shared() -> Iterator[Plane]:
+    """The server of all tests that need none of their own."""
     from sametoken.testing import running
 
     with running() as plane:
@@ -55,15 +72,31 @@ def sametoken_plane() -> Iterator[Plane]:
 
 
 @pytest.fixture
+def sametoken_plane(request: pytest.FixtureRequest) -> Iterator[Plane]:
+    """The server, for further accounts: `sametoken_plane.account()`."""
+    seconds = _wishes(request.node).boot_seconds
+    if "clock" not in _names(request.node) and seconds is None:
+        yield request.getfixturevalue("_sametoken_shared")
+        return
+    from sametoken.testing import running
+
+    with running(boot_seconds=seconds or 0.0) as plane:
+        yield plane
+
+
+@pytest.fixture
 def sametoken(sametoken_plane: Plane, request: pytest.FixtureRequest) -> Iterator[Account]:
     """An account of this test's own, with nothing in it: `sametoken.client("ec2")`."""
-    marker = request.node.get_closest_marker("sametoken")
-    asked = {} if marker is None else dict(marker.kwargs)
-    struck = asked.pop("faults", ())
-    account = sametoken_plane.account(**asked)
-    with account.faults() as faults:
-        for one in [struck] if isinstance(struck, str) else struck:
-            faults.scenario(one) if isinstance(one, str) else faults.add(**one)
+    from sametoken.testing.planes import REGION
+
+    asked = _wishes(request.node)
+    with _told(), ExitStack() as stack:
+        account = sametoken_plane.account(region=asked.region or REGION)
+        struck = stack.enter_context(account.faults())
+        for one in asked.rules:
+            struck.scenario(one) if isinstance(one, str) else struck.add(**one)
+        kept = stack.pop_all()
+    with kept:
         yield account
     # Others need the capacity that its instances hold.
     account.reset()
@@ -102,8 +135,13 @@ def faults(sametoken: Account) -> Iterator[Faults]:
 
 
 @pytest.fixture
-def clock(sametoken_plane: Plane) -> Iterator[Clock]:
-    """Freeze the plane's clock, move it on: `clock.advance("25h")`. It goes on after the test."""
+def clock(sametoken_plane: Plane, request: pytest.FixtureRequest) -> Iterator[Clock]:
+    """Move on the clock of the server, which is the test's own: `clock.advance("25h")`."""
+    if "clock" not in _names(request.node):
+        pytest.fail(
+            "other tests use the server too: name `clock` among the arguments of the test",
+            pytrace=False,
+        )
     with sametoken_plane.clock() as running:
         yield running
 
@@ -113,3 +151,29 @@ def limits(sametoken: Account) -> Iterator[Limits]:
     """Set limits for this test alone: `limits.capacity("us-east-1a", "t3.micro", 0)`."""
     with sametoken.limits() as set_here:
         yield set_here
+
+
+def _names(item: pytest.Item) -> Collection[str]:
+    """Names of the fixtures that a test asks for before it runs, also by way of others."""
+    names: Collection[str] = getattr(item, "fixturenames", ())
+    return names
+
+
+def _wishes(item: pytest.Item) -> Wishes:
+    marks = [(mark.args, mark.kwargs) for mark in item.iter_markers("sametoken")]
+    with _told():
+        return wishes(reversed(marks))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell what is wrong with a marker as a failure of the test's set-up."""
+    try:
+        yield
+    except Misconfigured as error:
+        _refuse(str(error))
+
+
+def _refuse(why: str) -> NoReturn:
+    """Fail the test's set-up with a sentence, and no trace of the plugin's own."""
+    pytest.fail(f"@pytest.mark.sametoken: {why}", pytrace=False)
