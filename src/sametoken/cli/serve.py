@@ -329,7 +329,8 @@ def run_until_signalled(
         # The collector need never look again at what the start made: none of it is garbage before
         # the end. A look would hold up every request for as long as it takes.
         gc.freeze()
-        if click.get_current_context().meta.get(ENDS_WITH_INPUT):
+        command = click.get_current_context(silent=True)
+        if command is not None and command.meta.get(ENDS_WITH_INPUT):
             threading.Thread(target=_end_with_input, name="input", daemon=True).start()
         announce()
         try:
