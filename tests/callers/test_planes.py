@@ -57,6 +57,24 @@ def test_a_plane_leaves_neither_thread_nor_file() -> None:
     assert not folders()
 
 
+@pytest.mark.usefixtures("own_temporary_folder")
+def test_folders_of_the_dead_are_removed_and_no_others() -> None:
+    temporary = Path(tempfile.gettempdir())
+    for name in ("sametoken-dead", "sametoken-of-others", "of-others"):
+        (temporary / name / "deep").mkdir(parents=True)
+    for name in ("sametoken-dead", "of-others"):
+        (temporary / name / "held").touch()
+    (temporary / "sametoken-link").symlink_to(temporary / "of-others")
+    with running() as plane:
+        assert not (temporary / "sametoken-dead").exists()
+        before = folders()
+        with running():
+            assert before < folders(), "another's start leaves alone what is held"
+        plane.account().client().run_instances(**LAUNCH)
+    assert folders() == {"sametoken-of-others", "sametoken-link"}
+    assert (temporary / "of-others" / "held").exists()
+
+
 def test_accounts_see_nothing_of_each_other(public_plane: Plane) -> None:
     one, other = public_plane.account(), public_plane.account()
     assert one.id != other.id

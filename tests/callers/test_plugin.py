@@ -109,6 +109,8 @@ def test_nothing_is_left_running_when_a_test_is_killed(tmp_path: Path) -> None:
         hanging.kill()
         hanging.communicate()
     until(lambda: not any(is_there(pid) for pid in running), "every process has ended")
+    (tmp_path / "test_next.py").write_text("def test_next(sametoken): pass")
+    assert "1 passed" in run(tmp_path, "-q", "test_next.py"), "it sweeps what the dead have left"
 
 
 _MARKED = """

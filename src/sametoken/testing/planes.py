@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import itertools
 import os
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from sametoken.control.mounting import mount
@@ -34,6 +32,7 @@ from sametoken.store.port import Store
 from sametoken.testing.clock import Clock
 from sametoken.testing.control import Control
 from sametoken.testing.faults import Faults
+from sametoken.testing.folders import own_folder
 from sametoken.testing.holding import wrongs
 from sametoken.testing.limits import Limits
 from sametoken.testing.server_process import ServerProcess
@@ -206,9 +205,9 @@ def running(*, boot_seconds: float = 0.0) -> Iterator[Plane]:
     with running() as plane:
         ec2 = plane.account().client("ec2")
     """
-    with tempfile.TemporaryDirectory(prefix="sametoken-") as folder:
+    with own_folder() as folder:
         simulation = SimulationSettings(boot_seconds=boot_seconds, halt_seconds=0.0)
-        database = database_of(Path(folder) / "plane.db")
+        database = database_of(folder / "plane.db")
         settings = Settings(database, port=0, dev=True, simulation=simulation)
         with registered_node(settings, RealWorld()) as node:
             mount(node)
@@ -222,10 +221,10 @@ def beside(*, boot_seconds: float = 0.0) -> Iterator[Plane]:
 
     It starts in a second, and ends with this process, even if that is killed.
     """
-    with tempfile.TemporaryDirectory(prefix="sametoken-") as folder:
-        database = database_of(Path(folder) / "plane.db")
+    with own_folder() as folder:
+        database = database_of(folder / "plane.db")
         options = ["--dev", "--database", database.url, "--boot-seconds", str(boot_seconds)]
-        process = ServerProcess(options, Path(folder) / "log")
+        process = ServerProcess(options, folder / "log")
         url = process.start()
         try:
             with writing(database, RealWorld()) as here:
