@@ -215,7 +215,6 @@ def test_what_an_interface_cannot_be_is_refused(
 
 
 def test_addresses_are_assigned_and_unassigned(client: Any, subnet: dict[str, Any]) -> None:
-    # The first address is drawn: it may not be one that is named below.
     id = create(client, subnet, PrivateIpAddress=free_address(subnet, 69))["NetworkInterfaceId"]
     named = {"NetworkInterfaceId": id, "PrivateIpAddresses": [free_address(subnet, 70)]}
     for _ in range(2):

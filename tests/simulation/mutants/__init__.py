@@ -87,6 +87,8 @@ ODDS: Mapping[Mutant, dict[str, Any]] = {
     driving.plan_change_keeps_its_epoch: {
         **_LAUNCHES, **_UP, "freeze_node": 0.0, "owner_paused": 0.0, "stall": 0.0, "limits": 0.0,
         "boot_fails": 0.0, "service_refuses": 0.0, "service_fails": 0.0, "service_hangs": 0.0,
+        "effect_fails": 0.0, "effect_refuses": 0.0, "part_dies": 0.0, "commit_fails": 0.0,
+        "commit_unknown": 0.0, "transaction_lost": 0.0, "clock_ahead": 0.0, "clock_back": 0.0,
         "drop_reply": 0.0,
     },
     commits.lost_transaction_not_noticed: {"transaction_lost": 0.2, "gather": 1.0},
