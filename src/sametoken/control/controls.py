@@ -94,8 +94,11 @@ class Controls:
         A request that is to come late would make anew what was undone.
         """
         self.node.faults.forget(account)
-        yield
-        self.node.faults.forget(account)
+        try:
+            yield
+        finally:
+            # Also after an error: it may have come after the COMMIT.
+            self.node.faults.forget(account)
 
     def saved(self) -> list[str]:
         """List the names of saved states."""

@@ -67,7 +67,8 @@ class Connections:
     def _replace_silent(self) -> bool:
         """Close the connection that has been silent for longest; False if none has been for long.
 
-        No request is lost with it, and sockets that only fill the house keep nobody out.
+        Sockets that only fill the house keep nobody out so. A request that meets the closing has
+        not run, as at the end of an idle connection.
         """
         for member, since in self._silent.items():
             if self.world.monotonic() - since < self.bounds.spare_seconds_max:
