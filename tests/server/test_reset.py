@@ -13,7 +13,9 @@ from botocore.exceptions import ClientError
 from control import call
 from plane import LAUNCH, Plane, everything, new_database, running_plane
 from sametoken.control.controls import Controls
+from sametoken.errors import Transient
 from sametoken.migrations.tables import METADATA
+from sametoken.operate import resetting
 from sametoken.resources.kit.counters import COUNTER, LIMIT
 from sametoken.resources.kit.regions import SEED
 from sametoken.services import clearing
@@ -189,3 +191,20 @@ def test_requests_meanwhile_are_before_it_or_after_it(
     assert {one["Attachments"][0]["InstanceId"] for one in volumes} == {
         one["InstanceId"] for one in found
     }
+
+
+def test_what_comes_late_is_forgotten_though_the_end_is_an_error(
+    dev: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to a COMMIT may be lost: it has removed all, and a late request would not know."""
+    board = dev.node.faults
+    during: list[int] = []
+
+    def lost(*_: object) -> None:
+        during.append(board.resets)
+        raise Transient("the answer was lost", ran=True)
+
+    monkeypatch.setattr(resetting, "reset", lost)
+    with pytest.raises(Transient):
+        Controls(dev.node).reset()
+    assert board.was_reset("", during[0])
