@@ -95,10 +95,12 @@ async def serve_edge(
     *,
     open: Tally,
     in_work: Tally,
+    show: Callable[[App], None] | None = None,
 ) -> None:
     """Answer requests for the node whose writer is at the other end of `line`, until it says stop.
 
-    If the writer dies, those that wait for it are answered with 503s, and the edge ends.
+    If the writer dies, those that wait for it are answered with 503s, and the edge ends. `show`
+    adds to the application what it shows beside EC2's API.
     """
     stop = asyncio.Event()
     drains: list[bool] = []
@@ -116,6 +118,8 @@ async def serve_edge(
         lambda: FarWriter(settings.choices, world, end), sock=line
     )
     app = _app(settings, store, writer, world, in_work)
+    if show is not None:
+        show(app)
     watching = loop.create_task(_watch(app.check, stop, give_up))
     edge = Edge(app, bound, world=world, open=open)
     await Front(app, edge, settings.drain_seconds).serve(stop, lambda: all(drains))

@@ -60,6 +60,12 @@ def acts_of(controls: Controls) -> list[Act]:
         *_state_acts(controls),
         *_account_acts(controls),
         *_fault_acts(controls.node.faults),
+        Act(
+            "POST",
+            "/console",
+            "make a link that lets one browser into the console, once",
+            lambda _: {"link": controls.console_link()},
+        ),
     ]
 
 

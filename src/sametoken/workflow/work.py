@@ -124,6 +124,22 @@ class Record:
     keeps_lease: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """Work that is not done: how much, how much of it is due, and since when the oldest is.
+
+    Of more than `COUNTED_MAX` no more is counted. `moves` changes with each step that is taken.
+    """
+
+    count: int
+    due: int
+    oldest_at: datetime | None
+    moves: int
+
+
+# To count takes longer the more there is; of this much, a person only wants to know that it is.
+COUNTED_MAX = 10_000
+
 _QUEUED = (
     "instance", "account", "region", "zone", "plan", "epoch", "step", "attempt", "generation",
     "due_at", "deadline_at", "spec", "token_form",
@@ -133,6 +149,18 @@ _FIND = sa.select(WORK).where(WORK.c.instance == sa.bindparam("w_instance"))
 _OF_ACCOUNT = (
     sa.select(WORK).where(WORK.c.account == sa.bindparam("w_account")).order_by(WORK.c.instance)
 )
+_COUNTED = (
+    sa.select(WORK.c.due_at, WORK.c.epoch, WORK.c.step, WORK.c.attempt, WORK.c.generation)
+    .where(WORK.c.due_at.is_not(None))
+    .limit(COUNTED_MAX)
+    .subquery()
+)
+_UNDER_WAY = sa.select(
+    sa.func.count(),
+    sa.func.count().filter(_COUNTED.c.due_at <= sa.bindparam("w_now", type_=Moment)),
+    sa.func.min(_COUNTED.c.due_at),
+    sa.func.sum(_COUNTED.c.epoch + _COUNTED.c.step + _COUNTED.c.attempt + _COUNTED.c.generation),
+).select_from(_COUNTED)
 _SPEC = sa.select(WORK.c.spec).where(WORK.c.instance == sa.bindparam("w_instance"))
 _PIN = (
     sa.update(WORK)
@@ -268,6 +296,12 @@ def find(tx: Tx, instance: str) -> Work | None:
 def of_account(tx: Tx, account: str) -> list[Work]:
     """Return the work of all instances of an account, also what is done, until they are swept."""
     return [read_work(row) for row in tx.execute(_OF_ACCOUNT, {"w_account": account})]
+
+
+def under_way(tx: Tx) -> UnderWay:
+    """Count the work of all accounts that is not done."""
+    count, due, oldest_at, moves = tx.execute(_UNDER_WAY, {"w_now": tx.now}).one()
+    return UnderWay(count, due, oldest_at, int(moves or 0))
 
 
 def forget(tx: Tx, instances: Sequence[str]) -> None:
