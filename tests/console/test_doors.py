@@ -1,4 +1,4 @@
-"""Doors of the console: a link opens once, the operator's password; and forged forms are refused."""
+"""Doors of the console: a link opens once, or the operator's password; forged forms are refused."""
 
 from __future__ import annotations
 
