@@ -1,4 +1,4 @@
-"""A node's threads beside answering: they drive work, ripen resources, sweep and beat."""
+"""A node's threads beside answering: they drive work, ripen resources, sweep, beat, and write."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from functools import partial
 
 from sametoken.errors import Misconfigured, Transient
 from sametoken.idempotency import Engine
+from sametoken.server.journal import Journal
 from sametoken.services.housekeeping import sweep
 from sametoken.store.nodes import BEAT_SECONDS
 from sametoken.store.port import Store, Tx
@@ -22,6 +23,9 @@ from sametoken.workflow.runner import Runner
 from sametoken.world import World
 
 log = logging.getLogger(__name__)
+
+# Attempts are written so long after they were answered: a crash loses no more.
+WRITE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +52,14 @@ class Background:
         world: World,
         backlog: Backlog,
         mishaps: Mishaps,
+        journal: Journal,
+        node: str,
         *,
         runners: int,
         sweep_seconds: float,
     ) -> None:
         self._store = store
+        self._journal = journal
         self._engine = engine
         self._world = world
         self._sweep_seconds = sweep_seconds
@@ -61,12 +68,14 @@ class Background:
         # Events that idle threads wait on; stop() sets them all.
         self._news: list[threading.Event] = []
         self._threads = [
-            self._driver(f"runner-{number}", Runner(store, services, world, backlog, mishaps))
+            self._driver(f"runner-{number}", Runner(store, services, world, backlog, mishaps, node))
             for number in range(runners)
         ]
+        self._news.append(journal.news)
         self._threads += [
             self._driver("ripener", Ripener(store)),
             self._thread("sweeper", self._keep),
+            self._thread("scribe", self._write_down),
         ]
 
     def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
@@ -113,6 +122,22 @@ class Background:
                 log.warning("sweep: %s", busy)
             except Exception:
                 log.exception("sweep: our bug")
+
+    def _write_down(self) -> None:
+        """Write attempts down, those of a while together, and the last ones at the end."""
+        while not self.ended.is_set():
+            self._journal.news.wait()
+            self._world.wait(self.ended, WRITE_SECONDS)
+            self._write_once()
+        self._write_once()
+
+    def _write_once(self) -> None:
+        try:
+            self._journal.write(self._store)
+        except Transient as busy:
+            log.warning("attempts are not written down yet: %s", busy)
+        except Exception:
+            log.exception("attempts are lost: our bug")
 
     def _beat(self, life: Life) -> None:
         while not self.ended.is_set():

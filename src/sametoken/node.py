@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from importlib.metadata import version as installed_version
-from socket import socket
+from socket import gethostname, socket
+from urllib.parse import urlsplit
 
 from sametoken.background import Background, Life
 from sametoken.errors import SametokenError
@@ -26,8 +28,10 @@ from sametoken.server.bounds import DEFAULT_BOUNDS
 from sametoken.server.credentials import Credentials
 from sametoken.server.desks import Desks, Edges
 from sametoken.server.edge import Bound, Edge
+from sametoken.server.ends import Ends
 from sametoken.server.far_writer import FarWriter
 from sametoken.server.front import Front
+from sametoken.server.journal import Journal
 from sametoken.server.sealing import load_sealer
 from sametoken.server.tally import Tally, alone
 from sametoken.server.throttling import Throttle
@@ -68,6 +72,8 @@ log = logging.getLogger(__name__)
 
 # A node looks after its parts so often; one that has died is to be missed within ten seconds.
 LOOK_SECONDS = 2.0
+# A host's name in that of its node; a port or a process follows.
+NAME_CHARACTERS_MAX = 60
 # Edges that were told to stop get so much longer than their own drains take.
 _ENDING_SECONDS = 5.0
 
@@ -78,12 +84,23 @@ def _app(
     writer: Writer,
     world: World,
     in_work: Tally,
+    ends: Ends,
     board: Board | None = None,
 ) -> App:
     reload_sealer = partial(load_sealer, settings.database.key_file, create=False)
     takes_any = settings.choices.any_credentials
     credentials = Credentials(store, reload_sealer, world, takes_any=takes_any)
-    return App(store, writer, credentials, world, settings.choices, in_work, board)
+    return App(store, writer, credentials, world, settings.choices, in_work, ends, board)
+
+
+def _ends(settings: Settings, journal: Journal, node: str) -> Ends:
+    return Ends(journal, node, dedupes=settings.choices.dedupe_invocations)
+
+
+def name_of(url: str | None) -> str:
+    """Name a node for people: by its host and port, a worker by its host and process."""
+    host = gethostname().partition(".")[0][:NAME_CHARACTERS_MAX]
+    return f"{host}/{os.getpid()}" if url is None else f"{host}:{urlsplit(url).port}"
 
 
 async def serve_edge(
@@ -117,13 +134,21 @@ async def serve_edge(
     _, writer = await loop.create_connection(
         lambda: FarWriter(settings.choices, world, end), sock=line
     )
-    app = _app(settings, store, writer, world, in_work)
+    journal = Journal()
+    ends = _ends(settings, journal, name_of(bound.url))
+    app = _app(settings, store, writer, world, in_work, ends)
     if show is not None:
         show(app)
-    watching = loop.create_task(_watch(app.check, stop, give_up))
+
+    def look() -> None:
+        writer.tell(journal.take())
+        app.check()
+
+    watching = loop.create_task(_watch(look, stop, give_up))
     edge = Edge(app, bound, world=world, open=open)
     await Front(app, edge, settings.drain_seconds).serve(stop, lambda: all(drains))
     watching.cancel()
+    writer.tell(journal.take())
     writer.end()
 
 
@@ -177,10 +202,13 @@ class Node:
         self.faults = Board(store.seconds, settings.faults, owns_process=settings.owns_process)
         self.backlog = Backlog(self.world, settings.lag_seconds)
         throttle = Throttle(settings.choices.rates, self.world)
-        self._jobs = Jobs(store, engine, throttle, self.backlog, self.world)
+        self.journal = Journal()
+        self._jobs = Jobs(store, engine, throttle, self.backlog, self.world, self.journal)
         self.services = wire_services(store, self.engine, self.world, settings.simulation)
+        self.name = name_of(None if face is None else face.url)
         self.background = Background(
             store, self.engine, self.services, self.world, self.backlog, Mishaps(self.faults),
+            self.journal, self.name,
             runners=settings.runners, sweep_seconds=settings.sweep_seconds,
         )  # fmt: skip
 
@@ -189,7 +217,8 @@ class Node:
         """The application of a node that answers itself."""
         writer = OwnWriter(self._jobs, self.world)
         board = self.faults if self.settings.dev else None
-        return _app(self.settings, self.store, writer, self.world, alone(), board)
+        ends = _ends(self.settings, self.journal, self.name)
+        return _app(self.settings, self.store, writer, self.world, alone(), ends, board)
 
     def beforehand(self) -> App:
         """An application for requests of this program's own, before the node answers others.
@@ -200,7 +229,8 @@ class Node:
         settings = replace(self.settings, choices=choices)
         throttle = Throttle({}, self.world)
         jobs = Jobs(self.store, self.engine, throttle, self.backlog, self.world)
-        return _app(settings, self.store, OwnWriter(jobs, self.world), self.world, alone())
+        ends = _ends(settings, self.journal, self.name)
+        return _app(settings, self.store, OwnWriter(jobs, self.world), self.world, alone(), ends)
 
     @property
     def url(self) -> str:

@@ -15,6 +15,8 @@ from console.chromium import Person, chromium, person_at
 from plane import LAUNCH, Plane, running_plane
 from sametoken.console.mounting import show_to_developer
 
+FIND = "A token, or the id of an instance, a reservation or a request"
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
@@ -73,10 +75,37 @@ def test_a_mismatch_is_explained(person: Person, shown: Plane) -> None:
     with pytest.raises(Exception, match="IdempotentParameterMismatch"):
         ec2.run_instances(**LAUNCH | {"InstanceType": "t3.small"}, ClientToken="order-17")
     person.click("Tokens", "link")
-    person.write("Token", "order-17")
+    person.write(FIND, "order-17")
     person.click("Tell its story")
     person.sees("InstanceType")
+    assert "t3.small" in person.says()
     person.take_pictures("mismatch")
+
+
+def test_a_launch_under_faults_becomes_running(person: Person, shown: Plane) -> None:
+    person.click("Clock", "link")
+    person.click("Freeze")
+    person.click("Faults", "link")
+    person.write("A kind and its keys", "fail-step step=make-volumes attempt=1-2")
+    person.click("Add")
+    person.sees("The rule is in force.")
+    launched = shown.client().run_instances(**LAUNCH, ClientToken="order-18")
+    [instance] = [one["InstanceId"] for one in launched["Instances"]]
+    person.click("Launches", "link")
+    person.page.locator("[data-live=under-way]").get_by_role("link", name=instance).click()
+    person.sees("pending")
+    person.click("Clock", "link")
+    person.click("Move it on by 1m")
+    person.sees("The clock was moved on")
+    person.click("Launches", "link")
+    person.sees("Nothing is under way.")
+    person.take_pictures("launches")
+    person.click("order-18", "link")
+    person.sees("running")
+    told = person.says()
+    assert told.count("retry") == 2
+    assert "fail-step" in told
+    person.take_pictures("launch")
 
 
 def test_a_scenario_is_switched_and_watched(person: Person, shown: Plane) -> None:

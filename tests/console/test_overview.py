@@ -11,7 +11,8 @@ from plane import LAUNCH, Plane, running_plane
 from sametoken.operate import overview
 from sametoken.operate.opened import Opened
 from sametoken.store.port import Tx
-from sametoken.workflow.work import COUNTED_MAX, WORK
+from sametoken.workflow.load import COUNTED_MAX
+from sametoken.workflow.work import WORK
 
 
 @pytest.fixture(scope="module")

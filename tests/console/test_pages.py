@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -13,7 +15,7 @@ from console.visitor import Visitor
 from plane import LAUNCH, Plane, running_plane
 from sametoken.console.mounting import show_to_developer
 
-SCREENS = ("", "/tokens", "/faults", "/clock", "/state", "/accounts")
+SCREENS = ("", "/launches", "/tokens", "/faults", "/clock", "/state", "/accounts")
 HOSTILE = "\"'><script>alert(1)</script>&amp;"
 
 
@@ -97,16 +99,52 @@ def test_texts_of_callers_are_shown_as_texts(dev: Plane, visitor: Visitor) -> No
         "/console/faults/add",
         rule="lose-reply name=<script>x</script> token=<i>",
     )
-    for path in (*SCREENS, "/sign-in?link=%22%3E%3Cscript%3E", f"/tokens?account={keys.account}"):
+    for path in (
+        *SCREENS,
+        "/sign-in?link=%22%3E%3Cscript%3E",
+        f"/tokens?account={keys.account}",
+        f"/story?{urlencode({'of': token})}",
+        f"/story?{urlencode({'of': HOSTILE})}",
+    ):
         page = visitor.get(f"/console{path}")
         assert "<script>" not in page.text, path
     assert "&lt;script&gt;alert(&#39;token&#39;)" in visitor.get("/console/tokens").text
+    story = visitor.get(f"/console/story?{urlencode({'of': token})}")
+    assert (story.status, HOSTILE in html.unescape(story.text)) == (200, True)
     assert "&lt;script&gt;x&lt;/script&gt;" in visitor.get("/console/faults").text
     wrong = visitor.submit(
         visitor.get("/console/faults"), "/console/faults/add", rule="<script>alert(2)</script>"
     )
     assert (wrong.status, "<script>alert(2)" in wrong.text) == (400, False)
     dev.controls.node.faults.clear()
+
+
+# Stories
+
+
+def test_what_is_not_kept_has_no_story(visitor: Visitor) -> None:
+    told = visitor.get("/console/story?of=no-such-token")
+    assert (told.status, "nothing is kept of" in told.text) == (400, True)
+
+
+def test_a_story_is_one_accounts_if_asked_so(dev: Plane, visitor: Visitor) -> None:
+    keys = [dev.account(f"of-{number}") for number in range(2)]
+    for one in keys:
+        dev.client(keys=one).run_instances(**LAUNCH, ClientToken="of-both")
+    both = visitor.get("/console/story?of=of-both")
+    assert all(one.account in both.text for one in keys)
+    first = visitor.get(f"/console/story?of=of-both&account={keys[0].account}")
+    assert (keys[0].account in first.text, keys[1].account in first.text) == (True, False)
+
+
+def test_a_mismatch_says_what_was_asked_and_what_is(dev: Plane, visitor: Visitor) -> None:
+    ec2 = dev.client()
+    ec2.run_instances(**LAUNCH, ClientToken="mismatched")
+    with pytest.raises(Exception, match="IdempotentParameterMismatch"):
+        ec2.run_instances(**LAUNCH | {"InstanceType": "m5.large"}, ClientToken="mismatched")
+    told = html.unescape(visitor.get("/console/story?of=mismatched").text)
+    assert re.search(r"<b>InstanceType</b>\s+was <del>\"?t3.micro", told)
+    assert re.search(r"<ins>\"?m5.large", told)
 
 
 # Orders

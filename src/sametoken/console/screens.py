@@ -10,13 +10,13 @@ from sametoken.console import (
     fault_screen,
     overview_screen,
     state_screen,
-    token_screens,
+    story_screens,
 )
 from sametoken.console.site import Act, Screen
 
 SCREENS: Sequence[Screen] = (
     *overview_screen.SCREENS,
-    *token_screens.SCREENS,
+    *story_screens.SCREENS,
     *fault_screen.SCREENS,
     *clock_screen.SCREENS,
     *state_screen.SCREENS,

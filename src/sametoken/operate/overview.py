@@ -12,7 +12,7 @@ from sametoken.resources.kit import listings
 from sametoken.store import clock
 from sametoken.store.port import Tx
 from sametoken.store.reading import Reads
-from sametoken.workflow import work
+from sametoken.workflow.load import load
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def look(here: Opened[Reads]) -> Overview:
 
 
 def _waiting(tx: Tx) -> Waiting:
-    found = work.under_way(tx)
+    found = load(tx)
     oldest = tx.now - found.oldest_at if found.oldest_at is not None and found.due else timedelta(0)
     moves = f"{found.count}/{found.due}/{found.moves}"
     return Waiting(tx.now, clock.stands(tx), found.count, found.due, oldest, moves)

@@ -15,10 +15,11 @@ from sametoken import faults
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.faults import Point
 from sametoken.faults.board import Board
-from sametoken.server import browsing, development, request_log
+from sametoken.server import browsing, development
 from sametoken.server.asgi import Application
 from sametoken.server.choices import Choices
 from sametoken.server.credentials import Credentials
+from sametoken.server.ends import Ends
 from sametoken.server.exchange import Exchange, known
 from sametoken.server.pipeline import Pipeline
 from sametoken.server.pools import Pools
@@ -50,18 +51,20 @@ class App:
         world: World,
         choices: Choices,
         in_work: Tally,
+        ends: Ends,
         board: Board | None = None,
     ) -> None:
         self.store = store
         self._writer = writer
         self._world = world
+        self._ends = ends
         self._pools = Pools(world)
         self._spacing = Spacing(world)
         self.pipeline = Pipeline(
-            store, writer, credentials, world, choices, self._pools, in_work,
+            store, writer, credentials, world, choices, self._pools, in_work, ends,
             takes_faults=board is not None,
         )  # fmt: skip
-        self.striker = None if board is None else Striker(self.pipeline, board, world)
+        self.striker = None if board is None else Striker(self.pipeline, board, world, ends)
         self._answering: Answering = self.striker or self.pipeline
         self.probes = Probes(self._look)
         self._routes: dict[str, Application] = {HEALTH: self.probes, READY: self.probes}
@@ -104,7 +107,9 @@ class App:
             reply(browsing.TO_CONSOLE)
             return None
         began = self._world.monotonic()
-        said = self._answering.answer(Exchange(mint_uuid(self._world), request))
+        received = self.store.seconds()
+        exchange = Exchange(mint_uuid(self._world), request, received=received)
+        said = self._answering.answer(exchange)
         if isinstance(said, Exchange):
             reply(self._answered(said, began))
             return None
@@ -118,7 +123,7 @@ class App:
             reply(self._answered(task.result(), began))
 
     def _answered(self, exchange: Exchange, began: float) -> Answer:
-        request_log.write_line(exchange, self._world.monotonic() - began)
+        self._ends.answered(exchange, self._world.monotonic() - began)
         faults.reach(Point.REPLY_READY)
         found = known(exchange.reply)
         headers = _HEADERS % (found.content_type.encode(), exchange.request_id.encode())

@@ -21,9 +21,11 @@ from sametoken.server.frames import (
     Ask,
     FromEdge,
     GiveUp,
+    Noted,
     admitted_of,
     answer_of,
     answer_with,
+    found_in,
 )
 from sametoken.server.lines import LineEnd
 from sametoken.server.writing import Jobs
@@ -50,6 +52,9 @@ class Desk(LineEnd[FromEdge]):
         if isinstance(message, GiveUp):
             if (given_up := self._due.pop(message.number, None)) is not None:
                 given_up[1].cancel()
+            return
+        if isinstance(message, Noted):
+            self._jobs.journal.add(found_in(message))
             return
         self._answer(message.number, partial(self._begin, message))
 

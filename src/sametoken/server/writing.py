@@ -19,6 +19,7 @@ from sametoken.idempotency import Engine
 from sametoken.resources.network import default_vpc
 from sametoken.server.admission import Admitted
 from sametoken.server.execution import Executed, execute
+from sametoken.server.journal import Journal
 from sametoken.server.throttling import Throttle
 from sametoken.store.port import Broken, Store, Tx
 from sametoken.workflow.backlog import Backlog
@@ -57,12 +58,22 @@ class Writer(Protocol):
 
 
 class Jobs:
-    """Jobs of the store for requests, wherever they were read. Lives where the store is."""
+    """Jobs of the store for requests, wherever they were read. Lives where the store is.
+
+    `journal` gets the attempts that other processes of the node have answered.
+    """
 
     def __init__(
-        self, store: Store, engine: Engine, throttle: Throttle, backlog: Backlog, world: World
+        self,
+        store: Store,
+        engine: Engine,
+        throttle: Throttle,
+        backlog: Backlog,
+        world: World,
+        journal: Journal | None = None,
     ) -> None:
         self.throttle = throttle
+        self.journal = journal or Journal()
         self._store = store
         self._engine = engine
         self._backlog = backlog
