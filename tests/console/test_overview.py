@@ -24,9 +24,9 @@ def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
 
 def test_work_is_counted_and_what_moves_is_told(idle: Plane) -> None:
     here = Opened(idle.node.settings.database, idle.store)
-    assert overview.look(here).instances == {}
+    assert overview.look(here, newest=5).instances == {}
     idle.client().run_instances(**LAUNCH | {"MaxCount": 3})
-    found = overview.look(here)
+    found = overview.look(here, newest=5)
     assert found.instances == {"pending": 3}
     assert (found.waiting.under_way, found.waiting.due, found.waiting.stands) == (3, 3, False)
     one = sa.update(WORK).values(attempt=WORK.c.attempt + 1)

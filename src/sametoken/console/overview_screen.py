@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from sametoken.console.site import Given, Screen, Site
-from sametoken.operate import overview, tokens
+from sametoken.operate import overview
 
 # Tokens that the overview lists; the screen of tokens has more.
 _NEWEST = 8
 
 
 def _overview(site: Site, given: Given) -> dict[str, object]:
-    return {
-        "found": overview.look(site.here),
-        "newest": tokens.newest(site.here, account=None, limit=_NEWEST),
-    }
+    return {"found": overview.look(site.here, newest=_NEWEST)}
 
 
 SCREENS = (Screen("", "Overview", "overview.html", _overview),)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from sametoken.server.browsing import PREFIX
 
 _FOLDER = Path(__file__).parent
+# Rows of tables that are kept as they were rendered, half a KiB each.
+_ROWS_KEPT = 2000
 # Files of `static/`, by their names, with their media types.
 MEDIA = {
     "style.css": "text/css; charset=utf-8",
@@ -44,7 +47,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(prefix=PREFIX, static_path=static_path, link=link)
+    made.globals.update(prefix=PREFIX, static_path=static_path, link=link, row=row)
     made.filters.update(moment=moment, clock=clock, span=span, number=number)
     return made
 
@@ -54,6 +57,12 @@ def render(template: str, values: Mapping[str, object]) -> str:
     return _environment().get_template(template).render(values)
 
 
+@lru_cache(_ROWS_KEPT)
+def row(template: str, one: Hashable) -> Markup:
+    """Return the row of a value in a table; of most nothing has changed since the last time."""
+    return Markup(render(template, {"one": one}))  # noqa: S704 - the template escaped it
+
+
 def link(path: str, **query: object) -> str:
     """Return a link to a page of the console; members that are empty are left out."""
     told = urlencode({name: value for name, value in query.items() if value not in (None, "")})
@@ -61,12 +70,12 @@ def link(path: str, **query: object) -> str:
 
 
 def moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S}"
+    return at.isoformat(" ", "seconds")[:19]
 
 
 def clock(at: datetime) -> str:
     """Return a moment's time of day, with its milliseconds."""
-    return f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}"
+    return at.isoformat(" ", "milliseconds")[11:23]
 
 
 def span(of: timedelta) -> str:

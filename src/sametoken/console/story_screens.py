@@ -8,9 +8,8 @@ from sametoken.operate import launches, tokens
 from sametoken.operate.story.model import Story
 from sametoken.operate.story.telling import tell
 
-# Rows of a list, as many as a person looks through; and of tokens of any action, from which those
-# of launches are picked.
-_ROWS, _LOOKED_AT = 50, 200
+# Rows of a list, as many as a person looks through.
+_ROWS = 50
 
 
 def _tokens(site: Site, given: Given) -> dict[str, object]:
@@ -20,9 +19,8 @@ def _tokens(site: Site, given: Given) -> dict[str, object]:
 
 
 def _launches(site: Site, given: Given) -> dict[str, object]:
-    found = tokens.newest(site.here, account=None, limit=_LOOKED_AT)
-    asked = [one for one in found if one.action == "RunInstances"][:_ROWS]
-    return {"under_way": launches.under_way(site.here, limit=_ROWS), "found": asked, "most": _ROWS}
+    found = launches.look(site.here, limit=_ROWS)
+    return {"under_way": found.under_way, "newest": found.newest, "most": _ROWS}
 
 
 def _story(site: Site, given: Given) -> dict[str, object]:

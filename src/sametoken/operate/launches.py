@@ -1,14 +1,23 @@
-"""Launches, and what else is done to instances step by step: those that are under way."""
+"""Launches, and what else is done to instances step by step: what is under way, what was asked."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sametoken.idempotency import entries
+from sametoken.idempotency.entries import Listed
 from sametoken.operate.opened import Opened
+from sametoken.services.steps import INTERNAL_ACCOUNT
+from sametoken.store.port import Tx
 from sametoken.store.reading import Reads
 from sametoken.workflow import work
 from sametoken.workflow.work import Work
+
+_ACTION = "RunInstances"
+# Tokens of any action among which launches are looked for: a list of them all would take long.
+_LOOKED_AT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +40,29 @@ class UnderWay:
     why: str | None
 
 
-def under_way(here: Opened[Reads], *, limit: int) -> list[UnderWay]:
-    """List what is under way in all accounts, `limit` at most; what is due first comes first."""
-    return [_told(one) for one in here.store.read(lambda tx: work.under_way(tx, limit))]
+@dataclass(frozen=True, slots=True)
+class Launches:
+    """What is under way in all accounts, the first that is due first; and the newest launches.
+
+    Of these the tokens are told that they were asked for with.
+    """
+
+    under_way: Sequence[UnderWay]
+    newest: Sequence[Listed]
+
+
+def look(here: Opened[Reads], *, limit: int) -> Launches:
+    """Look at launches: at most `limit` of either kind."""
+    return here.store.read(lambda tx: Launches(_under_way(tx, limit), _newest(tx)[:limit]))
+
+
+def _under_way(tx: Tx, limit: int) -> list[UnderWay]:
+    return [_told(one) for one in work.under_way(tx, limit)]
+
+
+def _newest(tx: Tx) -> list[Listed]:
+    found = entries.list_entries(tx, account=None, hidden=INTERNAL_ACCOUNT, limit=_LOOKED_AT)
+    return [one for one in found if one.action == _ACTION]
 
 
 def _told(one: Work) -> UnderWay:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sametoken.idempotency import entries
+from sametoken.idempotency.entries import Listed
 from sametoken.operate.opened import Opened
 from sametoken.resources.compute.instances import INSTANCE
 from sametoken.resources.kit import listings
+from sametoken.services.steps import INTERNAL_ACCOUNT
 from sametoken.store import clock
 from sametoken.store.port import Tx
 from sametoken.store.reading import Reads
@@ -33,10 +36,11 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The work of launches, and the number of living instances by their states, in all accounts."""
+    """The work of launches, the number of living instances by their states, the newest tokens."""
 
     waiting: Waiting
     instances: Mapping[str, int]
+    newest: Sequence[Listed]
 
 
 def waiting(here: Opened[Reads]) -> Waiting:
@@ -44,9 +48,15 @@ def waiting(here: Opened[Reads]) -> Waiting:
     return here.store.read(_waiting)
 
 
-def look(here: Opened[Reads]) -> Overview:
-    """Tell what there is, and what waits."""
-    return here.store.read(lambda tx: Overview(_waiting(tx), listings.count_by_state(tx, INSTANCE)))
+def look(here: Opened[Reads], *, newest: int) -> Overview:
+    """Tell what there is in all accounts, and what waits; so many of the newest tokens at most."""
+
+    def read(tx: Tx) -> Overview:
+        states = listings.count_by_state(tx, INSTANCE)
+        listed = entries.list_entries(tx, account=None, hidden=INTERNAL_ACCOUNT, limit=newest)
+        return Overview(_waiting(tx), states, listed)
+
+    return here.store.read(read)
 
 
 def _waiting(tx: Tx) -> Waiting:

@@ -5,7 +5,7 @@
   const KEPT = 120; // samples: two minutes
   const WIDTH = 320, HEIGHT = 120, LEFT = 34, TOP = 8, BOTTOM = 18;
   const SPACE = "http://www.w3.org/2000/svg";
-  const NAMES = { under_way: "under way" };
+  const NAMES = { under_way: "under way", backlog: "due", slow: "95 of 100" };
   const status = document.getElementById("stream");
   const main = document.querySelector("main[data-refresh]");
   let samples = [];
