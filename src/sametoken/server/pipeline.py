@@ -33,7 +33,6 @@ from sametoken.server import (
     identity,
     invocations,
     other_services,
-    request_log,
 )
 from sametoken.server.admission import Admitted
 from sametoken.server.bounds import KIB
@@ -51,6 +50,7 @@ from sametoken.server.pools import Pools
 from sametoken.server.seeding import Seeding
 from sametoken.server.stages import Stage, inserted
 from sametoken.server.tally import Tally
+from sametoken.server.telling import Telling
 from sametoken.server.writing import Writer
 from sametoken.store.port import Tx, WouldWait
 from sametoken.store.reading import Snapshots
@@ -82,6 +82,7 @@ class Pipeline:
         choices: Choices,
         pools: Pools,
         tally: Tally,
+        telling: Telling,
         *,
         takes_faults: bool = False,
     ) -> None:
@@ -94,6 +95,7 @@ class Pipeline:
         self._seeding = Seeding(store, writer, pools)
         self._brief = Brief()
         self._tally = tally
+        self._telling = telling
         # Whether a request may name a fault that is to strike it.
         self._takes_faults = takes_faults
         # Load both now: the first request would wait a fifth of a second for it.
@@ -171,7 +173,7 @@ class Pipeline:
         try:
             exchange = await said
         except asyncio.CancelledError:
-            request_log.write_gone(exchange)
+            self._telling.gone(exchange)
             raise
         except (ServiceError, Transient) as error:
             return _refused(exchange, error)

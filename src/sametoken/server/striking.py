@@ -25,13 +25,14 @@ from sametoken.faults.board import Board
 from sametoken.faults.kinds import OF_REQUESTS, Kind
 from sametoken.faults.rules import Occasion, Rule
 from sametoken.resources.catalogues import geography
-from sametoken.server import fault_header, invocations, request_log
+from sametoken.server import fault_header, invocations
 from sametoken.server.exchange import Exchange, Reply, known
 from sametoken.server.execution import Executed
 from sametoken.server.hidden import Hidden
 from sametoken.server.pipeline import Pipeline
 from sametoken.server.replies import Answer, Part
 from sametoken.server.stages import Stage, inserted
+from sametoken.server.telling import Telling
 from sametoken.world import World, mint_uuid
 
 # The state that nobody else has changed since: what `not-yet-found` may hide.
@@ -51,9 +52,10 @@ class Answering(Protocol):
 class Striker:
     """Answers requests, and strikes them. For use from the event loop alone."""
 
-    def __init__(self, pipeline: Pipeline, board: Board, world: World) -> None:
+    def __init__(self, pipeline: Pipeline, board: Board, telling: Telling, world: World) -> None:
         self._pipeline = pipeline
         self._board = board
+        self._telling = telling
         self._world = world
         self._hidden = Hidden(board.now)
         self._timers: set[asyncio.TimerHandle] = set()
@@ -155,7 +157,7 @@ class Striker:
             case Kind.NOT_YET_FOUND:
                 self._hide(exchange, rule)
             case Kind.DUPLICATE:
-                request_log.write_line(exchange, self._world.monotonic() - began)
+                self._telling.ended(exchange, self._world.monotonic() - began)
                 exchange = await self._again(known(exchange.wire), exchange.strikes)
             case Kind.LATE_DUPLICATE:
                 self._send_late(exchange, rule, resets)
@@ -165,7 +167,7 @@ class Striker:
                 try:
                     await _pause(rule.seconds)
                 except asyncio.CancelledError:
-                    request_log.write_gone(exchange)
+                    self._telling.gone(exchange)
                     raise
         return exchange
 
@@ -206,7 +208,7 @@ class Striker:
     async def _come_late(self, wire: WireRequest, rule: Rule) -> None:
         began = self._world.monotonic()
         exchange = await self._again(wire, (rule,))
-        request_log.write_line(exchange, self._world.monotonic() - began)
+        self._telling.ended(exchange, self._world.monotonic() - began)
 
 
 def shaped(answer: Answer, strikes: Iterable[Rule]) -> Answer:

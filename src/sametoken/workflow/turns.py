@@ -8,6 +8,7 @@ each account in time, also where more of them have work than a lease has room fo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -105,7 +106,30 @@ _WAITING = (
     .order_by(WORK.c.due_at)
     .limit(sa.bindparam("limit"))
 )
+_STANDING = sa.select(
+    sa.func.count().label("due"),
+    sa.func.min(WORK.c.due_at).label("oldest_at"),
+    sa.func.count().filter(WORK.c.lease_until > sa.bindparam("now")).label("leased"),
+).where(WORK.c.due_at <= sa.bindparam("now"))
 _LATER = sa.select(sa.func.min(WORK.c.due_at)).where(WORK.c.due_at > sa.bindparam("now"))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The work that is due: how much, since when the first of it, and how much has an owner."""
+
+    due: int
+    oldest_at: datetime | None
+    leased: int
+
+    def oldest_seconds(self, now: datetime) -> float:
+        return 0.0 if self.oldest_at is None else (now - self.oldest_at).total_seconds()
+
+
+def standing(tx: Tx) -> Standing:
+    """Count the work that is due. Reads as much of an index as there is."""
+    found = tx.execute(_STANDING, {"now": tx.now}).one()
+    return Standing(found.due, found.oldest_at, found.leased)
 
 
 def is_due(tx: Tx) -> bool:

@@ -61,7 +61,8 @@ WORK = sa.Table(
 class Work:
     """The work of an instance, as its owner holds it.
 
-    `failure` is the (code, message) of the error for which the instance is unwound.
+    `failure` is the (code, message) of the error for which the instance is unwound. `taken_over`:
+    the lease of another owner ran out on it.
     """
 
     instance: str
@@ -78,6 +79,7 @@ class Work:
     spec: Mapping[str, Any]
     failure: tuple[str, str] | None
     token_form: str
+    taken_over: bool = False
 
     def token(self, step: Step, service: str) -> str:
         """The token of the instance's step for that service, the same at each try."""
@@ -279,10 +281,11 @@ def forget(tx: Tx, instances: Sequence[str]) -> None:
 def read_work(row: Any, *, leased: bool = False) -> Work:
     """Make a `Work` of a row of `WORK`; with `leased`, as its next owner is going to hold it."""
     (
-        instance, account, region, zone, plan, epoch, step, attempt, generation, due_at, _,
-        deadline_at, spec, failure, token_form,
+        instance, account, region, zone, plan, epoch, step, attempt, generation, due_at,
+        lease_until, deadline_at, spec, failure, token_form,
     ) = row  # fmt: skip
     return Work(
         instance, account, region, zone, plan, epoch, step, attempt, generation + leased, due_at,
         deadline_at, spec, None if failure is None else (failure[0], failure[1]), token_form,
+        leased and lease_until is not None,
     )  # fmt: skip
