@@ -52,7 +52,8 @@ class Count:
         self._by: dict[Labels, float] = {}
 
     def add(self, *labels: str, by: float = 1) -> None:
-        self._by[labels] = self._by.get(labels, 0) + by
+        numbers = self._by
+        numbers[labels] = numbers.get(labels, 0) + by
 
     def get(self, *labels: str) -> float:
         return self._by.get(labels, 0)
@@ -69,13 +70,14 @@ class Spread:
     def __init__(self, family: Family) -> None:
         assert family.type is Type.HISTOGRAM, f"{family.name} is no histogram"
         self.family = family
+        self._bounds = family.bounds
         self._by: dict[Labels, list[float]] = {}
 
     def note(self, value: float, *labels: str) -> None:
         found = self._by.get(labels)
         if found is None:
-            found = self._by[labels] = [0] * (len(self.family.bounds) + 2)
-        found[bisect_left(self.family.bounds, value)] += 1
+            found = self._by[labels] = [0] * (len(self._bounds) + 2)
+        found[bisect_left(self._bounds, value)] += 1
         found[-1] += value
 
     def samples(self) -> Samples:

@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]  # it has no stubs of its own
 from sametoken.cli.log_json import JsonFormatter
 from sametoken.cli.log_lines import LineFormatter
 from sametoken.counts import Type
-from sametoken.events import EventKind, Events
+from sametoken.events import EventKind, Events, words
 from sametoken.readings import EVENTS, FAMILIES
 from sametoken.server.exchange import Exchange
 from sametoken.server.execution import Executed
@@ -66,9 +66,12 @@ def test_a_requests_line_has_only_the_fields_of_its_kind() -> None:
         r"action=RunInstances account=- token='a\x20b' outcome=new status=200 code=- ms=12.3 "
         "request=r-1 differs=A,B instances=i-1"
     )
+    assert str(line) == words(line.values())
     assert set(line.values()) < set(REQUEST.fields)
     assert json.loads(JsonFormatter().format(record(line)))["token"] == "a b"
-    assert set(RequestLine(exchange, None).values()) < set(REQUEST.fields)
+    gone = RequestLine(exchange, None)
+    assert str(gone) == words(gone.values())
+    assert set(gone.values()) < set(REQUEST.fields)
 
 
 def test_families_and_events_have_names_of_their_own() -> None:

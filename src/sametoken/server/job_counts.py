@@ -42,15 +42,17 @@ class JobCounts:
 
     def settled(self, action: str, job: Future[Executed]) -> None:
         """Count a job that has ended, unless it was taken back or undone."""
-        if job.cancelled() or job.exception() is not None:
+        try:
+            executed = job.result()
+        except Exception:  # noqa: BLE001 - an error is its caller's, and leaves nothing to count
             return
-        executed = job.result()
         with self._lock:
-            self._committed.add(action, str(executed.attempt))
+            self._committed.add(action, executed.attempt)
             if executed.claimed:
                 self._claims.add(action)
             if action == "RunInstances" and executed.attempt == Attempt.NEW:
-                self._launches.add(by=len((executed.result or {})["Instances"]))
+                assert executed.result is not None, "a launch that was made has its result"
+                self._launches.add(by=len(executed.result["Instances"]))
 
     def told(self) -> Told:
         return told((self._committed, self._claims, self._launches))
