@@ -1,4 +1,4 @@
-"""A node's threads beside answering: they drive work, ripen resources, sweep and beat."""
+"""A node's threads beside answering: they drive work, ripen resources, sweep, beat, and write."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from functools import partial
 from sametoken.counts import Count, Family, Type
 from sametoken.errors import Misconfigured, Transient
 from sametoken.idempotency import Engine
+from sametoken.server.journal import Journal
 from sametoken.services.housekeeping import sweep
 from sametoken.spans import Traces
 from sametoken.store.nodes import BEAT_SECONDS
@@ -32,6 +33,8 @@ SWEPT = Family(
     "Rows that the sweep removed: expired entries, of tokens and of steps, and resources that only "
     "they had kept.",
 )  # fmt: skip
+# Attempts are written so long after they were answered: a crash loses no more.
+WRITE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,15 @@ class Background:
         world: World,
         backlog: Backlog,
         mishaps: Mishaps,
+        journal: Journal,
+        node: str,
         *,
         runners: int,
         sweep_seconds: float,
         traces: Traces | None = None,
     ) -> None:
         self._store = store
+        self._journal = journal
         self._engine = engine
         self._world = world
         self._sweep_seconds = sweep_seconds
@@ -73,15 +79,17 @@ class Background:
         # Events that idle threads wait on; stop() sets them all.
         self._news: list[threading.Event] = []
         self.runners = [
-            Runner(store, services, world, backlog, mishaps, telling=_telling(traces, world))
+            Runner(store, services, world, backlog, mishaps, node, telling=_telling(traces, world))
             for _ in range(runners)
         ]
         self._threads = [
             self._driver(f"runner-{number}", one) for number, one in enumerate(self.runners)
         ]
+        self._news.append(journal.news)
         self._threads += [
             self._driver("ripener", Ripener(store)),
             self._thread("sweeper", self._keep),
+            self._thread("scribe", self._write_down),
         ]
 
     def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
@@ -128,6 +136,22 @@ class Background:
                 log.warning("sweep: %s", busy)
             except Exception:
                 log.exception("sweep: our bug")
+
+    def _write_down(self) -> None:
+        """Write attempts down, those of a while together, and the last ones at the end."""
+        while not self.ended.is_set():
+            self._journal.news.wait()
+            self._world.wait(self.ended, WRITE_SECONDS)
+            self._write_once()
+        self._write_once()
+
+    def _write_once(self) -> None:
+        try:
+            self._journal.write(self._store)
+        except Transient as busy:
+            log.warning("attempts are not written down yet: %s", busy)
+        except Exception:
+            log.exception("attempts are lost: our bug")
 
     def _beat(self, life: Life) -> None:
         while not self.ended.is_set():

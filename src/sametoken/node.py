@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from importlib.metadata import version as installed_version
-from socket import socket
+from socket import gethostname, socket
+from urllib.parse import urlsplit
 
 from sametoken.background import Background, Life
 from sametoken.condition import readiness
@@ -30,21 +32,23 @@ from sametoken.server.bounds import DEFAULT_BOUNDS
 from sametoken.server.credentials import Credentials
 from sametoken.server.desks import Desks, Edges
 from sametoken.server.edge import Bound, Edge
+from sametoken.server.ends import Ends
 from sametoken.server.exposition import METRICS, metrics_at
 from sametoken.server.far_writer import FarWriter
 from sametoken.server.front import Front
+from sametoken.server.journal import Journal
 from sametoken.server.monitor import Monitor
 from sametoken.server.probes import HEALTH, READY, Facts, Probes
 from sametoken.server.sealing import load_sealer
 from sametoken.server.tally import Tally, alone
 from sametoken.server.throttling import Throttle
+from sametoken.server.tracing import Tracing
 from sametoken.server.writing import Jobs, OwnWriter, Writer
 from sametoken.services import machines, networks, placement, volumes
 from sametoken.services.machines import Machines
 from sametoken.services.simulated_machines import SimulatedMachines, SimulationSettings
 from sametoken.services.steps import Declaration, Steps
 from sametoken.settings import Settings
-from sametoken.spans import Traces
 from sametoken.store import nodes
 from sametoken.store.nodes import Heartbeat
 from sametoken.store.port import Broken, CountingStore, Store, Tx
@@ -77,6 +81,8 @@ log = logging.getLogger(__name__)
 
 # A node looks after its parts so often; one that has died is to be missed within ten seconds.
 LOOK_SECONDS = 2.0
+# A host's name in that of its node; a port or a process follows.
+NAME_CHARACTERS_MAX = 60
 # Edges that were told to stop get so much longer than their own drains take.
 _ENDING_SECONDS = 5.0
 
@@ -87,27 +93,37 @@ def _app(
     writer: Writer,
     world: World,
     in_work: Tally,
+    ends: Ends,
     board: Board | None = None,
     facts: Facts | None = None,
-    traces: Traces | None = None,
 ) -> App:
     reload_sealer = partial(load_sealer, settings.database.key_file, create=False)
     takes_any = settings.choices.any_credentials
     credentials = Credentials(store, reload_sealer, world, takes_any=takes_any)
     return App(
-        store, writer, credentials, world, settings.choices, in_work, board,
-        facts=facts, readiness=readiness, traces=traces,
+        store, writer, credentials, world, settings.choices, in_work, ends, board,
+        facts=facts, readiness=readiness,
     )  # fmt: skip
 
 
-def _facts(settings: Settings, role: str, url: str | None) -> Facts:
+def _facts(settings: Settings, role: str, node: str) -> Facts:
     """Return what probes tell of a process, and never changes."""
     return {
         "version": installed_version("sametoken"),
         "role": role,
-        "node": url,
+        "node": node,
         "store": settings.database.kind,
     }
+
+
+def _ends(settings: Settings, journal: Journal, node: str, tracing: Tracing | None = None) -> Ends:
+    return Ends(journal, node, dedupes=settings.choices.dedupe_invocations, tracing=tracing)
+
+
+def name_of(url: str | None) -> str:
+    """Name a node for people: by its host and port, a worker by its host and process."""
+    host = gethostname().partition(".")[0][:NAME_CHARACTERS_MAX]
+    return f"{host}/{os.getpid()}" if url is None else f"{host}:{urlsplit(url).port}"
 
 
 async def serve_edge(
@@ -139,14 +155,20 @@ async def serve_edge(
     _, writer = await loop.create_connection(
         lambda: FarWriter(settings.choices, world, end), sock=line
     )
-    traces = traces_of()
-    facts = _facts(settings, "edge", bound.url)
-    app = _app(settings, store, writer, world, in_work, facts=facts, traces=traces)
-    watching = loop.create_task(_watch(app.check, stop, give_up))
+    journal, traces, node = Journal(), traces_of(), name_of(bound.url)
+    ends = _ends(settings, journal, node, Tracing.of(traces, world))
+    app = _app(settings, store, writer, world, in_work, ends, facts=_facts(settings, "edge", node))
+
+    def look() -> None:
+        writer.tell(journal.take())
+        app.check()
+
+    watching = loop.create_task(_watch(look, stop, give_up))
     front = Front(app, Edge(app, bound, world=world, open=open), settings.drain_seconds)
     writer.told = front.told
     await front.serve(stop, lambda: all(drains))
     watching.cancel()
+    writer.tell(journal.take())
     writer.end()
     if traces is not None:
         await _apart(traces.close)
@@ -206,11 +228,14 @@ class Node:
         self.faults = Board(store.seconds, settings.faults, owns_process=settings.owns_process)
         self.backlog = Backlog(self.world, settings.lag_seconds)
         throttle = Throttle(settings.choices.rates, self.world)
-        self._jobs = Jobs(store, engine, throttle, self.backlog, self.world)
+        self.journal = Journal()
+        self._jobs = Jobs(store, engine, throttle, self.backlog, self.world, self.journal)
         self.services = wire_services(store, self.engine, self.world, settings.simulation)
         self._traces = traces_of()
+        self.name = name_of(None if face is None else face.url)
         self.background = Background(
             store, self.engine, self.services, self.world, self.backlog, Mishaps(self.faults),
+            self.journal, self.name,
             runners=settings.runners, sweep_seconds=settings.sweep_seconds, traces=self._traces,
         )  # fmt: skip
 
@@ -219,9 +244,11 @@ class Node:
         """The application of a node that answers itself."""
         writer = OwnWriter(self._jobs, self.world)
         board = self.faults if self.settings.dev else None
-        facts = _facts(self.settings, "node", self._heartbeat.url)
+        tracing = Tracing.of(self._traces, self.world)
+        ends = _ends(self.settings, self.journal, self.name, tracing)
+        facts = _facts(self.settings, "node", self.name)
         return _app(
-            self.settings, self.store, writer, self.world, self._in_work, board, facts, self._traces
+            self.settings, self.store, writer, self.world, self._in_work, ends, board, facts
         )
 
     def beforehand(self) -> App:
@@ -232,9 +259,11 @@ class Node:
         choices = replace(self.settings.choices, any_credentials=True, dedupe_invocations=True)
         settings = replace(self.settings, choices=choices)
         throttle = Throttle({}, self.world)
-        counts = self._jobs.counts
-        jobs = Jobs(self.store, self.engine, throttle, self.backlog, self.world, counts)
-        return _app(settings, self.store, OwnWriter(jobs, self.world), self.world, alone())
+        jobs = Jobs(
+            self.store, self.engine, throttle, self.backlog, self.world, counts=self._jobs.counts
+        )
+        ends = _ends(settings, self.journal, self.name)
+        return _app(settings, self.store, OwnWriter(jobs, self.world), self.world, alone(), ends)
 
     @property
     def url(self) -> str:
@@ -351,7 +380,7 @@ class Node:
             probes = self.app.probes
         else:
             role = "worker" if self._serving is None else "writer"
-            probes = Probes(_facts(self.settings, role, self._heartbeat.url), self._look)
+            probes = Probes(_facts(self.settings, role, self.name), self._look)
         routes: dict[str, Application] = {METRICS: self.metrics(), HEALTH: probes, READY: probes}
         await Edge(Monitor(routes), self._monitor, world=self.world).serve(ended)
 

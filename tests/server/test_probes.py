@@ -39,7 +39,7 @@ def test_a_node_that_can_serve_tells_its_backlog_and_its_clock(plane: Plane) -> 
     plane.advance(timedelta(seconds=5))
     status, ready = probed(plane, "/ready")
     assert (status, ready["status"], ready["role"]) == (200, "ready", "node")
-    assert (ready["schema"], ready["node"]) == (head(), plane.url)
+    assert (ready["schema"], ready["node"]) == (head(), plane.node.name)
     assert ready["backlog"]["due"] == 1
     assert 5 <= ready["backlog"]["oldest_seconds"] < 500
     assert 4 < ready["clock"]["offset_seconds"] < 500
@@ -68,7 +68,7 @@ def test_a_node_that_cannot_serve_says_why(plane: Plane, monkeypatch: pytest.Mon
         with monkeypatch.context() as patch:
             patch.setattr(place, name, act)
             status, said = probed(plane, "/ready")
-            assert (status, said["status"], said["node"]) == (503, "not ready", plane.url)
+            assert (status, said["status"], said["node"]) == (503, "not ready", plane.node.name)
             assert why in said["reason"]
             assert probed(plane, "/health")[0] == 200
         assert probed(plane, "/ready")[0] == 200, name

@@ -49,6 +49,7 @@ CLAUSES = {
 # EDGES, by (file, function), may meet any error at all; each with its reason.
 EDGES = {
     ("background.py", "_keep"): "a sweep that met a bug is tried again",
+    ("background.py", "_write_once"): "attempts are for people; requests go on without them",
     ("background.py", "_say"): "a heartbeat that met a bug is tried again",
     ("server/readers.py", "_run"): "a read's error belongs to its caller alone",
     ("server/pipeline.py", "_advance"): "a bug of ours is one request's 500",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
-from rich.table import Table
 
 from sametoken.cli.database import database_option
-from sametoken.cli.tables import print_table
+from sametoken.cli.tables import Column, json_option, print_json, print_records
 from sametoken.operate import limits as use
 from sametoken.operate.opening import reading, writing
 from sametoken.settings import Database
 from sametoken.world import RealWorld
+
+_COLUMNS = (Column("limit", "limit"), Column("maximum", "maximum"))
 
 
 @click.group()
@@ -45,14 +48,20 @@ def unset_limit(name: str, database: Database) -> None:
 
 
 @limits.command(name="list")
+@json_option
 @database_option
-def list_limits(database: Database) -> None:
+def list_limits(as_json: bool, database: Database) -> None:
     """List every limit: those that were set, and the defaults of the others."""
-    table = Table("limit", "maximum")
     with reading(database, RealWorld()) as here:
-        for limit in use.limits(here):
-            table.add_row(_label(limit), "none" if limit.maximum is None else str(limit.maximum))
-    print_table(table)
+        found = use.limits(here)
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    rows = [
+        {"limit": _label(one), "maximum": "none" if one.maximum is None else one.maximum}
+        for one in found
+    ]
+    print_records(_COLUMNS, rows, as_json=False)
 
 
 def _label(limit: use.Limit) -> str:

@@ -17,6 +17,8 @@ from sametoken.operate.accounts import Key
 from sametoken.operate.clock import Told
 from sametoken.operate.limits import Limit
 from sametoken.operate.opened import Opened
+from sametoken.operate.story.model import Story
+from sametoken.operate.story.telling import tell
 from sametoken.resources.account.accounts import Access
 from sametoken.store.port import Store
 from sametoken.world import mint_uuid
@@ -107,6 +109,16 @@ class Controls:
     def forget(self, name: str) -> None:
         """Delete a saved state."""
         snapshots.delete(self._here, name)
+
+    # Stories
+
+    def stories(self, named: str, account: str | None = None) -> list[Story]:
+        """Tell what became of a token, or of what a resource's or request's id leads to.
+
+        Of all accounts, or of one by its 12 digits. All attempts that were answered are told.
+        """
+        self.node.journal.write(self.node.store)
+        return tell(self._here, named, account=account)
 
     # Accounts and limits
 

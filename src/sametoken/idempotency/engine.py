@@ -225,7 +225,7 @@ class Engine:
         except ServiceError as refusal:
             if not refusal.binds_token:
                 raise
-            failure = Outcome(zone, OutcomeState.FAILED, kept, None, call.request_id)
+            failure = Outcome(zone, OutcomeState.FAILED, kept, None, call.request_id, call.origin)
             self.ledger.fail(tx, entry, failure)
             self._note_retry(tx, call, entry, Attempt.FAILED)
             return Answer(Attempt.FAILED, error=refusal, claimed=entry.fresh)
@@ -235,7 +235,9 @@ class Engine:
         identities = Encoded(made.identities)
         value = operation.view(tx, identities)
         faults.reach(Point.ENGINE_VIEWED)
-        outcome = Outcome(zone, OutcomeState.SETTLED, kept, identities, call.request_id)
+        outcome = Outcome(
+            zone, OutcomeState.SETTLED, kept, identities, call.request_id, call.origin
+        )
         self.ledger.settle(tx, entry, outcome, made.resources)
         self._note_retry(tx, call, entry, Attempt.NEW)
         faults.reach(Point.ENGINE_RECORDED)

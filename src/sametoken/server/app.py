@@ -19,6 +19,7 @@ from sametoken.server import development
 from sametoken.server.asgi import Application
 from sametoken.server.choices import Choices
 from sametoken.server.credentials import Credentials
+from sametoken.server.ends import Ends
 from sametoken.server.exchange import Exchange, known
 from sametoken.server.pipeline import Pipeline
 from sametoken.server.pools import Pools
@@ -27,11 +28,8 @@ from sametoken.server.replies import Answer
 from sametoken.server.stages import Stage
 from sametoken.server.striking import Answering, Striker, shaped
 from sametoken.server.tally import Tally
-from sametoken.server.telling import Telling
-from sametoken.server.tracing import Tracing
 from sametoken.server.unproven import Spacing
 from sametoken.server.writing import Writer
-from sametoken.spans import Traces
 from sametoken.store.port import Tx
 from sametoken.store.reading import Snapshots
 from sametoken.world import World, mint_uuid
@@ -55,27 +53,26 @@ class App:
         world: World,
         choices: Choices,
         in_work: Tally,
+        ends: Ends,
         board: Board | None = None,
         *,
         facts: Facts | None = None,
         readiness: Callable[[Tx], Facts] = lambda tx: {},
-        traces: Traces | None = None,
     ) -> None:
         self.store = store
         self._readiness = readiness
         self._writer = writer
         self._world = world
+        self.ends = ends
         self._pools = Pools(world)
         self._spacing = Spacing(world)
-        tracing = None if traces is None else Tracing(traces, world)
-        self.telling = Telling(tracing)
         self.pipeline = Pipeline(
-            store, writer, credentials, world, choices, self._pools, in_work,
-            self.telling, takes_faults=board is not None,
+            store, writer, credentials, world, choices, self._pools, in_work, ends,
+            takes_faults=board is not None,
         )  # fmt: skip
-        if tracing is not None:
-            self.pipeline.insert(Stage("trace", tracing.mark), before="transaction")
-        self.striker = None if board is None else Striker(self.pipeline, board, self.telling, world)
+        if ends.tracing is not None:
+            self.pipeline.insert(Stage("trace", ends.tracing.mark), before="transaction")
+        self.striker = None if board is None else Striker(self.pipeline, board, world, ends)
         self._answering: Answering = self.striker or self.pipeline
         self.probes = Probes(facts or {}, self._look)
         self.routes: dict[str, Application] = {HEALTH: self.probes, READY: self.probes}
@@ -103,7 +100,9 @@ class App:
     ) -> asyncio.Task[Any] | None:
         """Call `reply` with the answer at once, or return a task that does, unless cancelled."""
         began = self._world.monotonic()
-        said = self._answering.answer(Exchange(mint_uuid(self._world), request))
+        received = self.store.seconds()
+        exchange = Exchange(mint_uuid(self._world), request, received=received)
+        said = self._answering.answer(exchange)
         if isinstance(said, Exchange):
             reply(self._answered(said, began))
             return None
@@ -117,7 +116,7 @@ class App:
             reply(self._answered(task.result(), began))
 
     def _answered(self, exchange: Exchange, began: float) -> Answer:
-        self.telling.ended(exchange, self._world.monotonic() - began)
+        self.ends.answered(exchange, self._world.monotonic() - began)
         faults.reach(Point.REPLY_READY)
         found = known(exchange.reply)
         headers = _HEADERS % (found.content_type.encode(), exchange.request_id.encode())

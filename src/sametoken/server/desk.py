@@ -24,9 +24,11 @@ from sametoken.server.frames import (
     Counted,
     FromEdge,
     GiveUp,
+    Noted,
     admitted_of,
     answer_of,
     answer_with,
+    found_in,
 )
 from sametoken.server.lines import LineEnd
 from sametoken.server.writing import Jobs
@@ -67,6 +69,9 @@ class Desk(LineEnd[FromEdge]):
         if isinstance(message, GiveUp):
             if (given_up := self._due.pop(message.number, None)) is not None:
                 given_up[1].cancel()
+            return
+        if isinstance(message, Noted):
+            self._jobs.journal.add(found_in(message))
             return
         self._answer(message.number, partial(self._begin, message))
 

@@ -76,8 +76,11 @@ def _change_once(tx: Tx, engine: Engine, admitted: Admitted, action: Change) -> 
         return answer
 
     scope = Scope(request.account, request.region, request.action)
-    rules = _keeping_secrets(_PLAIN_RULES, admitted.codec.secrets)
-    call = Call(scope, admitted.client_token, request.params, rules, request_id=request.request_id)
+    rules = keeping_secrets(_PLAIN_RULES, admitted.codec.secrets)
+    call = Call(
+        scope, admitted.client_token, request.params, rules, request_id=request.request_id,
+        origin=request.origin,
+    )  # fmt: skip
     answer = engine.execute_once(tx, call, Operation(perform, view))
     return Executed(answer.attempt, answer.value, answer.error, claimed=answer.claimed)
 
@@ -95,9 +98,10 @@ def _create_once(tx: Tx, engine: Engine, admitted: Admitted, action: Tokened) ->
         Scope(request.account, request.region, request.action),
         admitted.client_token,
         request.params,
-        _keeping_secrets(action.rules, admitted.codec.secrets),
+        keeping_secrets(action.rules, admitted.codec.secrets),
         action.zone(tx, request),
         request.request_id,
+        request.origin,
     )
     return _executed(action, engine.execute_once(tx, call, Operation(perform, view)))
 
@@ -107,7 +111,7 @@ _PLAIN_RULES = (Rules(),)
 
 # As many as there are actions, or nearly.
 @lru_cache(maxsize=1_000)
-def _keeping_secrets(rules: tuple[Rules, ...], secrets: frozenset[str]) -> tuple[Rules, ...]:
+def keeping_secrets(rules: tuple[Rules, ...], secrets: frozenset[str]) -> tuple[Rules, ...]:
     """The rules with the model's sensitive parameters as secrets: no entry has their values."""
     return tuple(replace(one, secrets=one.secrets | secrets) for one in rules) if secrets else rules
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Protocol
 
 from sametoken.counts import Told
 from sametoken.errors import Transient
+from sametoken.resources.account.attempts import Kept, TokenKey
 from sametoken.server.admission import Admitted
 from sametoken.server.choices import Choices
 from sametoken.server.execution import Executed
@@ -22,6 +23,7 @@ from sametoken.server.frames import (
     Stop,
     ask_to_execute,
     counted_of,
+    noted,
 )
 from sametoken.server.lines import LineEnd
 from sametoken.server.throttling import rate_of
@@ -69,6 +71,11 @@ class FarWriter(LineEnd[FromWriter]):
 
     async def seed(self, account: str, region: str) -> None:
         await self._ask(partial(Ask, verb="seed", account=account, region=region))
+
+    def tell(self, found: Mapping[TokenKey, Kept]) -> None:
+        """Have the writer write attempts down; without it nobody does."""
+        if found:
+            self.send(noted(found))
 
     async def look(self) -> None:
         await self._ask(partial(Ask, verb="look"))

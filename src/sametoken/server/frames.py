@@ -6,6 +6,7 @@ goes out in one write. Both ends are forked from one program, so there are no ve
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -15,6 +16,8 @@ from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.errors import ServiceError, Transient
+from sametoken.resources.account import attempts
+from sametoken.resources.account.attempts import Kept, TokenKey
 from sametoken.server.admission import Admitted
 from sametoken.server.execution import Executed
 
@@ -37,7 +40,17 @@ class Ask(msgspec.Struct, array_like=True, tag="ask"):
     stand_in: str | None = None
     prepared: dict[str, Any] | None = None
     full_zones: tuple[str, ...] = ()
+    origin: str | None = None
     trace: str = ""
+
+
+class Noted(msgspec.Struct, array_like=True, tag="noted"):
+    """An edge's word on attempts that it has answered, by their tokens: see `journal`.
+
+    Each is the token's key, and what is kept of it as `attempts.packed` writes it.
+    """
+
+    found: list[tuple[tuple[str, ...], str, int]]
 
 
 class GiveUp(msgspec.Struct, array_like=True, tag="give up"):
@@ -93,7 +106,7 @@ class Count(msgspec.Struct, array_like=True, tag="count"):
     """The writer's wish to know an edge's counts."""
 
 
-FromEdge = Ask | GiveUp | Counted
+FromEdge = Ask | GiveUp | Noted | Counted
 FromWriter = Answer | Stop | Count
 Message = TypeVar("Message")
 
@@ -130,7 +143,7 @@ def ask_to_execute(number: int, until: float, admitted: Admitted) -> Ask:
     return Ask(
         number, until, "execute", request.account, request.region, request.action,
         dict(request.params), request.request_id, request.access_key_id, request.access,
-        admitted.stand_in, request.prepared, request.full_zones, request.trace,
+        admitted.stand_in, request.prepared, request.full_zones, request.origin, request.trace,
     )  # fmt: skip
 
 
@@ -139,11 +152,22 @@ def counted_of(told: Told) -> Counted:
     return Counted({name: list(samples.items()) for name, samples in told.items()})
 
 
+def noted(found: Mapping[TokenKey, Kept]) -> Noted:
+    return Noted([(tuple(key), attempts.packed(kept), kept.repeats) for key, kept in found.items()])
+
+
+def found_in(message: Noted) -> dict[TokenKey, Kept]:
+    """Return what `noted` was given."""
+    return {
+        TokenKey(*key): attempts.unpacked(told, repeats) for key, told, repeats in message.found
+    }
+
+
 def admitted_of(ask: Ask) -> Admitted:
     """Return the request that `ask_to_execute` was given."""
     request = Request(
         ask.account, ask.region, ask.action, ask.params, ask.request_id, ask.access_key_id,
-        ask.access, ask.prepared, full_zones=ask.full_zones, trace=ask.trace,
+        ask.access, ask.prepared, full_zones=ask.full_zones, origin=ask.origin, trace=ask.trace,
     )  # fmt: skip
     codec = ServiceModel.load("ec2").codec(ask.action)
     return Admitted(request, ACTIONS[ask.action], codec, ask.stand_in)

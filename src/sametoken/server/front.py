@@ -20,7 +20,7 @@ class Front:
 
     def told(self) -> Told:
         """Return what its counts are now."""
-        return {**self.app.telling.counts.told(), **self._edge.counts.told()}
+        return {**self.app.ends.counts.told(), **self._edge.counts.told()}
 
     async def serve(self, stop: asyncio.Event, drains: Callable[[], bool]) -> None:
         """Serve until `stop`; then answer /ready with no for `drain_seconds`, and end.

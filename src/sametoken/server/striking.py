@@ -26,13 +26,13 @@ from sametoken.faults.kinds import OF_REQUESTS, Kind
 from sametoken.faults.rules import Occasion, Rule
 from sametoken.resources.catalogues import geography
 from sametoken.server import fault_header, invocations
+from sametoken.server.ends import Ends
 from sametoken.server.exchange import Exchange, Reply, known
 from sametoken.server.execution import Executed
 from sametoken.server.hidden import Hidden
 from sametoken.server.pipeline import Pipeline
 from sametoken.server.replies import Answer, Part
 from sametoken.server.stages import Stage, inserted
-from sametoken.server.telling import Telling
 from sametoken.world import World, mint_uuid
 
 # The state that nobody else has changed since: what `not-yet-found` may hide.
@@ -52,10 +52,10 @@ class Answering(Protocol):
 class Striker:
     """Answers requests, and strikes them. For use from the event loop alone."""
 
-    def __init__(self, pipeline: Pipeline, board: Board, telling: Telling, world: World) -> None:
+    def __init__(self, pipeline: Pipeline, board: Board, world: World, ends: Ends) -> None:
         self._pipeline = pipeline
+        self._ends = ends
         self._board = board
-        self._telling = telling
         self._world = world
         self._hidden = Hidden(board.now)
         self._timers: set[asyncio.TimerHandle] = set()
@@ -157,7 +157,7 @@ class Striker:
             case Kind.NOT_YET_FOUND:
                 self._hide(exchange, rule)
             case Kind.DUPLICATE:
-                self._telling.ended(exchange, self._world.monotonic() - began)
+                self._ends.answered(exchange, self._world.monotonic() - began)
                 exchange = await self._again(known(exchange.wire), exchange.strikes)
             case Kind.LATE_DUPLICATE:
                 self._send_late(exchange, rule, resets)
@@ -167,7 +167,7 @@ class Striker:
                 try:
                     await _pause(rule.seconds)
                 except asyncio.CancelledError:
-                    self._telling.gone(exchange)
+                    self._ends.gone(exchange)
                     raise
         return exchange
 
@@ -179,7 +179,8 @@ class Striker:
 
     async def _again(self, wire: WireRequest, strikes: tuple[Rule, ...]) -> Exchange:
         """Have the same request come once more."""
-        said = self._pipeline.answer(Exchange(mint_uuid(self._world), wire))
+        received = self._board.now()
+        said = self._pipeline.answer(Exchange(mint_uuid(self._world), wire, received=received))
         exchange = said if isinstance(said, Exchange) else await said
         return exchange._replace(strikes=strikes)
 
@@ -208,7 +209,7 @@ class Striker:
     async def _come_late(self, wire: WireRequest, rule: Rule) -> None:
         began = self._world.monotonic()
         exchange = await self._again(wire, (rule,))
-        self._telling.ended(exchange, self._world.monotonic() - began)
+        self._ends.answered(exchange, self._world.monotonic() - began)
 
 
 def shaped(answer: Answer, strikes: Iterable[Rule]) -> Answer:

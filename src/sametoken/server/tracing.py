@@ -7,7 +7,6 @@ place of the request that made it in its row, and its steps go on from there.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from sametoken.ec2.protocol.wire import WireRequest
@@ -17,9 +16,6 @@ from sametoken.spans import Context, NotSampled, Span, Traces, read_traceparent,
 from sametoken.world import World
 
 TRACEPARENT = "traceparent"
-# Says which attempt of its call a request is: "attempt=2; max=5".
-ATTEMPT_HEADER = "amz-sdk-request"
-_FIRST = re.compile(r"attempt=1(;.*)?")
 _ERROR_STATUS = 500
 _HEADER_CHARACTERS_MAX = 128
 
@@ -30,6 +26,11 @@ class Tracing:
     def __init__(self, traces: Traces, world: World) -> None:
         self._traces = traces
         self._world = world
+
+    @classmethod
+    def of(cls, traces: Traces | None, world: World) -> Tracing | None:
+        """Make it, if spans are to go anywhere."""
+        return None if traces is None else cls(traces, world)
 
     def mark(self, exchange: Exchange) -> Exchange:
         """Have what the request makes know its place in the trace."""
@@ -79,7 +80,7 @@ def _placed(exchange: Exchange) -> tuple[Context, int | None] | None:
 def _begins_call(wire: WireRequest) -> bool:
     """Tell whether a request is the first attempt of a call that nobody else traces."""
     is_traced = read_traceparent(_sent(wire, TRACEPARENT)) is not None
-    return not is_traced and _FIRST.fullmatch(_sent(wire, ATTEMPT_HEADER)) is not None
+    return not is_traced and invocations.number_of(wire) == 1
 
 
 def _sent(wire: WireRequest, header: str) -> str:
@@ -101,8 +102,8 @@ def _attributes(exchange: Exchange) -> dict[str, str | int | float]:
         found["sametoken.account"] = exchange.principal.account
     if reply.code != "-":
         found["error.type"] = reply.code
-    attempt = _sent(known(exchange.wire), ATTEMPT_HEADER)
-    if attempt:
+    attempt = invocations.number_of(known(exchange.wire))
+    if attempt is not None:
         found["sametoken.attempt"] = attempt
     if exchange.strikes:
         found["sametoken.faults"] = ",".join(one.name for one in exchange.strikes)

@@ -21,6 +21,7 @@ from sametoken.resources.network import default_vpc
 from sametoken.server.admission import Admitted
 from sametoken.server.execution import Executed, execute
 from sametoken.server.job_counts import JobCounts
+from sametoken.server.journal import Journal
 from sametoken.server.throttling import Throttle
 from sametoken.store.port import Broken, Store, Tx
 from sametoken.workflow.backlog import Backlog
@@ -59,7 +60,10 @@ class Writer(Protocol):
 
 
 class Jobs:
-    """Jobs of the store for requests, wherever they were read. Lives where the store is."""
+    """Jobs of the store for requests, wherever they were read. Lives where the store is.
+
+    `journal` gets the attempts that other processes of the node have answered.
+    """
 
     def __init__(
         self,
@@ -68,9 +72,11 @@ class Jobs:
         throttle: Throttle,
         backlog: Backlog,
         world: World,
+        journal: Journal | None = None,
         counts: JobCounts | None = None,
     ) -> None:
         self.throttle = throttle
+        self.journal = journal or Journal()
         self.counts = counts or JobCounts()
         self._store = store
         self._engine = engine

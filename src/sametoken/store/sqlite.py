@@ -196,6 +196,7 @@ class SqliteSnapshots:
         self._path = path
         self._world = world
         self._pace = pace
+        self.seconds = pace.seconds
         self._gate = gate
         self.file = OpenedFile(path)
         self._count = readers

@@ -58,6 +58,8 @@ class Runner:
     world: World
     backlog: Backlog
     mishaps: Mishaps | None = None
+    # The name of this node, for people.
+    node: str = ""
     leased_max: int = LEASED_MAX
     budgets: dict[str, RetryBudget] = field(
         default_factory=lambda: {name: RetryBudget() for name in SERVICES}
@@ -92,7 +94,7 @@ class Runner:
 
     def lease(self, tx: Tx) -> tuple[datetime, list[Work]]:
         """Lease due work, in the turns of its accounts; returns the moment as well."""
-        return tx.now, turns.lease(tx, self.leased_max, self.turn)
+        return tx.now, turns.lease(tx, self.leased_max, self.turn, self.node)
 
     def gather(self, leased: int) -> None:
         """After a lease of so many, let more gather before the next one, unless it was much."""
@@ -307,8 +309,14 @@ class Runner:
                 log.warning("%s: %s at %s: %s", work.instance, work.plan, service, answer)
                 if isinstance(answer, ServiceError) and not answer.retryable:
                     return Failed((answer.code, answer.message))
-                return Retry(self.budgets[service].spend())
+                return Retry(self.budgets[service].spend(), _said(service, answer))
         return Lost(answer)
+
+
+def _said(service: str, error: SametokenError) -> str:
+    """Return an error of a service as one line of a history."""
+    code = error.code if isinstance(error, ServiceError) else type(error).__name__
+    return f"{service}: {code}: {error}"
 
 
 def _without_errors(

@@ -13,7 +13,7 @@ from sametoken.events import Event, EventKind, Events
 from sametoken.resources.compute.instances import InstanceState
 from sametoken.workflow.plans import PLANS
 from sametoken.workflow.ports import Later
-from sametoken.workflow.records import Recorded
+from sametoken.workflow.records import Recorded, Retry
 from sametoken.workflow.tracing import Tracing
 from sametoken.workflow.work import Work
 
@@ -49,7 +49,7 @@ TAKEOVERS = Family(
 )  # fmt: skip
 _OF_WORK = ("instance", "account", "plan")
 TAKEN_OVER = EventKind(
-    "launch.taken-over", (*_OF_WORK, "generation"),
+    "launch.taken-over", (*_OF_WORK, "left_by", "node", "generation"),
     "A node took work whose former owner had let its lease run out: it crashed, or was slow.",
 )  # fmt: skip
 CRASHED = EventKind(
@@ -57,7 +57,7 @@ CRASHED = EventKind(
     "A fault had the controller of an instance crash, at that point.",
 )  # fmt: skip
 RETRIED = EventKind(
-    "launch.retry", (*_OF_WORK, "step", "tried", "seconds"),
+    "launch.retry", (*_OF_WORK, "step", "tried", "seconds", "why"),
     "A step failed for now, at that try, and is tried again in so many seconds.",
 )  # fmt: skip
 UNWINDING = EventKind(
@@ -87,8 +87,6 @@ class Telling:
         self._launch_seconds = Spread(LAUNCH_SECONDS)
         self._leases = Count(LEASES)
         self._takeovers = Count(TAKEOVERS)
-        # Instances whose controller crashed on purpose: their leases are not left to run out.
-        self._crashed: set[str] = set()
 
     def told(self) -> Told:
         """Return what the counts are now."""
@@ -106,16 +104,18 @@ class Telling:
 
     def leased(self, leased: Sequence[Work]) -> None:
         self._leases.add(by=len(leased))
-        left = self._crashed
-        taken_over = [work for work in leased if work.taken_over or work.instance in left]
+        taken_over = [work for work in leased if work.left_by is not None]
         if taken_over:
             self._takeovers.add(by=len(taken_over))
-            left.difference_update(work.instance for work in taken_over)
-            _write([TAKEN_OVER.of(*_of(work), work.generation) for work in taken_over])
+            _write(
+                [
+                    TAKEN_OVER.of(*_of(work), work.left_by, work.owner, work.generation)
+                    for work in taken_over
+                ]
+            )
 
     def crashed(self, work: Work, point: str) -> None:
         """Tell of a controller that crashes on purpose."""
-        self._crashed.add(work.instance)
         _write([CRASHED.of(*_of(work), point)])
 
     def recorded(self, records: Sequence[Recorded]) -> None:
@@ -157,7 +157,8 @@ class Telling:
         self._steps.add(held.plan, step, "retry")
         self._backoff.add(by=seconds)
         tried = one.record.changed.attempt
-        return RETRIED.of(*_of(held), step, tried, round(seconds, 3))
+        why = one.fate.why if isinstance(one.fate, Retry) else ""
+        return RETRIED.of(*_of(held), step, tried, round(seconds, 3), why)
 
     def _arrived(self, one: Recorded) -> Event | None:
         held, plan = one.record.held, PLANS[one.record.held.plan]
