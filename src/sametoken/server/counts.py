@@ -61,6 +61,11 @@ SHED = Family(
 OF_FRONTS = (REQUESTS, REQUEST_SECONDS, CONNECTIONS, REFUSALS, SHED)
 
 
+def named(action: str) -> str:
+    """Return an action's name as a label: one of those that are served, or `OTHER`."""
+    return action if action in _SERVED else OTHER
+
+
 class RequestCounts:
     """Counts of requests."""
 
@@ -70,17 +75,14 @@ class RequestCounts:
 
     def ended(self, exchange: Exchange, seconds: float) -> None:
         """Count a request that has its reply."""
-        action = exchange.action
-        if action not in _SERVED:
-            action = OTHER
+        action = named(exchange.action)
         code = known(exchange.reply).code
         self._requests.add(action, exchange.outcome, "" if code == "-" else code)
         self._seconds.note(seconds, action)
 
     def gone(self, exchange: Exchange) -> None:
         """Count a request that was given up."""
-        action = exchange.action
-        self._requests.add(action if action in _SERVED else OTHER, "gone", "")
+        self._requests.add(named(exchange.action), "gone", "")
 
     def told(self) -> Told:
         return told((self._requests, self._seconds))

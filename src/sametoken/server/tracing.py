@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.server import invocations
+from sametoken.server.counts import named
 from sametoken.server.exchange import Exchange, known
 from sametoken.spans import Context, NotSampled, Span, Traces, read_traceparent, span_of, trace_of
 from sametoken.world import World
@@ -48,7 +49,7 @@ class Tracing:
             return
         at, parent = placed
         end = self._world.now().timestamp()
-        name, wire = exchange.action, known(exchange.wire)
+        name, wire = named(exchange.action), known(exchange.wire)
         if parent is not None and _begins_call(wire):
             call = Context(at.trace, parent)
             attributes = {"sametoken.invocation": _sent(wire, invocations.HEADER)}
