@@ -82,7 +82,7 @@ changelog: $(VENV)/.dev ## Move the notes in changes/ to CHANGELOG.md (VERSION=0
 	$(RUN) -m towncrier build --yes --version '$(VERSION)'
 
 lock: $(VENV)/.lock ## Pin what pyproject.toml asks for (UPGRADE=1: the newest of each).
-	$(VENV)/lock/bin/$(COMPILE) --extra server --extra postgresql --group dev \
+	$(VENV)/lock/bin/$(COMPILE) --extra server --extra postgresql --extra otel --group dev \
 		--output-file requirements/dev.txt
 	$(VENV)/lock/bin/$(COMPILE) --extra server --group demo --constraint requirements/dev.txt \
 		--output-file requirements/demo.txt
@@ -111,8 +111,10 @@ browser: $(VENV)/.browser ## Install what drives Chromium through the console (n
 		--ignore-scripts --no-audit --no-fund --prefix build/axe axe-core@4.14.1
 
 screenshots: browser $(VENV)/.wheel ## Take the pictures of docs/console.md anew.
-	@SAMETOKEN_SCREENSHOTS='$(abspath docs/console)' $(RUN) -m pytest --quiet \
+	@mkdir -p build/screenshots
+	@SAMETOKEN_SCREENSHOTS='$(abspath build/screenshots)' $(RUN) -m pytest --quiet \
 		tests/console/test_journeys.py $(ARGS)
+	@for one in docs/console/*.png; do cp "build/screenshots/$${one##*/}" "$$one"; done
 
 clean: ## Remove all that make made.
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

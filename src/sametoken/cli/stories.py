@@ -94,7 +94,7 @@ def attempt_line(one: Attempt) -> str:
 
 def _difference(one: Difference) -> str:
     if one.hidden:
-        return f"differs in {visible(one.path)}, whose values are kept as digests only"
+        return f"differs in {visible(one.path)}, whose values are not kept"
     bound, sent = (
         "nothing" if value is None else visible(value) for value in (one.bound, one.sent)
     )

@@ -208,7 +208,7 @@ OF_TOKEN = _written(
 )
 OF_RESOURCE = _written(
     "SELECT client_token, account, region, action FROM idempotency_resource"
-    " JOIN idempotency_entry ON id = entry_id WHERE resource_id = ? ORDER BY id"
+    " JOIN idempotency_entry ON id = entry_id WHERE resource_id = ?"
 )
 # Look at every row: for people alone.
 OF_REQUEST = _written(

@@ -86,7 +86,7 @@ def forked_edges(
                 _live(settings, bound, world, theirs, *tallies, show)
             theirs.close()
             children.append(child)
-        yield Edges(bound.url, tuple(lines), begin, forget)
+        yield Edges(bound.url, tuple(lines), begin, forget, Tally(open), Tally(in_work))
     finally:
         for line in lines:
             line.close()

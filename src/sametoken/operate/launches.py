@@ -42,7 +42,7 @@ class UnderWay:
 
 @dataclass(frozen=True, slots=True)
 class Launches:
-    """What is under way in all accounts, the first that is due first; and the newest launches.
+    """Launches of all accounts: what is under way, by when it is due, and the newest ones.
 
     Of these the tokens are told that they were asked for with.
     """

@@ -27,12 +27,16 @@ from sametoken.store.port import Tx
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """The end of a request, for the log and the reply: a `result` or an `error`, never both."""
+    """The end of a request, for the log and the reply: a `result` or an `error`, never both.
+
+    `claimed`: its transaction has claimed a token. Only the writer's process knows.
+    """
 
     attempt: str
     result: Document | None = None
     error: ServiceError | None = None
     differing: tuple[str, ...] = ()
+    claimed: bool = False
 
 
 def prepare(admitted: Admitted) -> Admitted:
@@ -78,7 +82,7 @@ def _change_once(tx: Tx, engine: Engine, admitted: Admitted, action: Change) -> 
         origin=request.origin,
     )  # fmt: skip
     answer = engine.execute_once(tx, call, Operation(perform, view))
-    return Executed(answer.attempt, answer.value, answer.error)
+    return Executed(answer.attempt, answer.value, answer.error, claimed=answer.claimed)
 
 
 def _create_once(tx: Tx, engine: Engine, admitted: Admitted, action: Tokened) -> Executed:
@@ -117,7 +121,7 @@ def _executed(action: Tokened, answer: Answer[Document]) -> Executed:
     if isinstance(error, IdempotentParameterMismatch):
         worded = ServiceError(error.code, action.mismatch.format(token=error.client_token))
         return Executed(Attempt.MISMATCH, error=worded, differing=error.fields)
-    return Executed(answer.attempt, answer.value, error)
+    return Executed(answer.attempt, answer.value, error, claimed=answer.claimed)
 
 
 def refusing_terminated(executed: Executed) -> Executed:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Protocol
 
+from sametoken.counts import Told
 from sametoken.errors import Transient
 from sametoken.resources.account.attempts import Kept, TokenKey
 from sametoken.server.admission import Admitted
@@ -16,10 +17,12 @@ from sametoken.server.execution import Executed
 from sametoken.server.frames import (
     Answer,
     Ask,
+    Count,
     FromWriter,
     GiveUp,
     Stop,
     ask_to_execute,
+    counted_of,
     noted,
 )
 from sametoken.server.lines import LineEnd
@@ -52,6 +55,8 @@ class FarWriter(LineEnd[FromWriter]):
         self._is_stopping = False
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._count = 0
+        # The counts of this edge, once it has some.
+        self.told: Callable[[], Told] = dict
 
     def spend(self, account: str, region: str, action: str) -> Awaitable[None] | None:
         if rate_of(self._rates, action) is None:
@@ -96,6 +101,9 @@ class FarWriter(LineEnd[FromWriter]):
         if isinstance(message, Stop):
             self._is_stopping = True
             self._stop(drain=message.drains)
+            return
+        if isinstance(message, Count):
+            self.send(counted_of(self.told()))
             return
         answered = self._waiting.pop(message.number, None)
         if answered is not None and not answered.done():

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from sametoken.counts import Count, Family, Type
 from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.protocol import refusals
 from sametoken.errors import Misconfigured
@@ -24,6 +25,11 @@ from sametoken.world import World
 OTHERS = "*"
 # Bounds the memory for buckets; beyond it, full buckets are forgotten.
 BUCKETS_MAX = 10_000
+THROTTLED = Family(
+    "sametoken_throttled_total", Type.COUNTER,
+    "Requests beyond a rate of `--throttle`, by the action that it names; `*` is all others.",
+    ("rate",),
+)  # fmt: skip
 _RATE = re.compile(r"(\*|[A-Za-z0-9]{1,128})=(\d{1,6}(?:\.\d{1,6})?):(\d{1,6})")
 
 
@@ -48,6 +54,7 @@ class Throttle:
         self._rates = rates
         self._world = world
         self._buckets: dict[tuple[str, str, str], _Bucket] = {}
+        self.refused = Count(THROTTLED)
 
     def spend(self, account: str, region: str, action: str) -> None:
         """Take a token for one request. Raises `RequestLimitExceeded` if none is left."""
@@ -58,6 +65,7 @@ class Throttle:
         now = self._world.monotonic()
         bucket = self._bucket((account, region, name), rate, now)
         if bucket.tokens < 1:
+            self.refused.add(name)
             raise refusals.request_limit_exceeded()
         bucket.tokens -= 1
 
