@@ -123,4 +123,4 @@ def test_a_storm_without_a_bound_is_caught(monkeypatch: Patch) -> None:
 
     monkeypatch.setattr(Kept, "and_then", all_of_it)
     with pytest.raises(AssertionError):
-        test_journal.test_attempts_that_nodes_wrote_in_turns_are_kept_in_the_order_in_which_they_came()
+        test_journal.test_attempts_of_several_nodes_are_kept_in_their_order()
