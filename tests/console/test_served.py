@@ -44,6 +44,10 @@ def test_a_session_is_one_of_all_edges_until_it_is_ended_at_any(tmp_path: Path) 
     with serving(tmp_path, "--processes", "2") as url:
         visitor = Visitor(url)
         assert visitor.post("/console/sign-in", {"word": PASSWORD}).status == 403
+        refused = command(tmp_path, "password", input="short\n")
+        assert (refused.exit_code, "use 12 to 256" in refused.output) == (1, True)
+        link = command(tmp_path, "link")
+        assert (link.exit_code, "--dev" in link.output) == (1, True)
         done = command(tmp_path, "password", input=f"{PASSWORD}\n")
         assert (done.exit_code, done.output) == (
             0,
@@ -73,11 +77,3 @@ def test_a_developers_server_prints_links(tmp_path: Path) -> None:
         assert visitor.get("/console/faults").status == 200
     refused = command(tmp_path, "link")
     assert (refused.exit_code, "no server of" in refused.output) == (1, True)
-
-
-def test_a_password_that_is_too_short_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    with serving(tmp_path):
-        refused = command(tmp_path, "password", input="short\n")
-        assert (refused.exit_code, "use 12 to 256" in refused.output) == (1, True)
-        links = command(tmp_path, "link")
-        assert (links.exit_code, "--dev" in links.output) == (1, True)
