@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from clients.process import Server, prepare
 from console.visitor import Visitor
 from sametoken.cli import main
-from sametoken.testing.server_process import ServerProcess
 
 PASSWORD = "four words of no sense"
 # Far more than there are edges, each over a connection of its own.
@@ -20,19 +20,18 @@ OFTEN = 12
 
 
 def command(folder: Path, *words: str, input: str | None = None) -> Result:
-    database = f"sqlite:///{folder}/some.db"
+    database = f"sqlite:///{folder}/served.db"
     return CliRunner().invoke(main, ["console", *words, "--database", database], input=input)
 
 
 @contextmanager
 def serving(folder: Path, *options: str) -> Iterator[str]:
-    database = f"sqlite:///{folder}/some.db"
-    process = ServerProcess(["--database", database, *options], folder / "log")
-    url = process.start()
+    server = Server(folder, prepare(folder / "served.db"), options=options)
+    server.start()
     try:
-        yield url
+        yield server.url
     finally:
-        process.stop()
+        server.stop()
 
 
 def statuses(visitor: Visitor, path: str = "/console") -> Sequence[int]:
