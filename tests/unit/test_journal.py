@@ -66,7 +66,7 @@ def test_of_a_storm_the_first_and_the_last_attempts_are_kept_and_the_others_coun
     assert journal.take() == {}
 
 
-def test_attempts_that_nodes_wrote_in_turns_are_kept_in_the_order_in_which_they_came() -> None:
+def test_attempts_of_several_nodes_are_kept_in_their_order() -> None:
     one, other = of(*range(0, 40, 2)), of(*range(1, 41, 2))
     assert one.and_then(other) == other.and_then(one)
     both = one.and_then(other)

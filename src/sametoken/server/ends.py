@@ -92,7 +92,12 @@ class Ends:
             token = given if isinstance(action, Tokened) else None
         if not token and self._dedupes:
             token = invocations.token_of(known(exchange.wire).last(invocations.HEADER))
-        return token if token and len(token) <= _TOKEN_CHARACTERS_MAX else None
+        return token if token and _can_be(token) else None
+
+
+def _can_be(token: str) -> bool:
+    """Tell whether any action takes such a token: refused ones are as their callers sent them."""
+    return len(token) <= _TOKEN_CHARACTERS_MAX and token.isascii() and token.isprintable()
 
 
 def _sent(exchange: Exchange) -> Mapping[str, str | None]:
