@@ -55,7 +55,6 @@ class Background:
         self._store = store
         self._engine = engine
         self._world = world
-        self._sweep_seconds = sweep_seconds
         # Set once the threads are to end.
         self.ended = threading.Event()
         # Events that idle threads wait on; stop() sets them all.
@@ -66,7 +65,7 @@ class Background:
         ]
         self._threads += [
             self._driver("ripener", Ripener(store)),
-            self._thread("sweeper", self._keep),
+            self._thread("sweeper", partial(self._repeat, "sweep", self._keep, sweep_seconds)),
         ]
 
     def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
@@ -81,6 +80,11 @@ class Background:
     def tell(self, life: Life) -> None:
         """Beat from the start to the end, to tell other nodes. Call before `start`."""
         self._threads.append(self._thread("heartbeat", partial(self._beat, life)))
+
+    def settle(self, settle: Callable[[], None], seconds: float) -> None:
+        """Settle with other nodes, every so many seconds. Call before `start`."""
+        run = partial(self._repeat, "settlement", settle, seconds)
+        self._threads.append(self._thread("settlement", run))
 
     def start(self) -> None:
         """Start every thread, or none and raise `Broken` if the system has no more."""
@@ -104,15 +108,18 @@ class Background:
             news.set()
 
     def _keep(self) -> None:
-        """Sweep now and then; a sweep that fails is tried again."""
-        while not self._world.wait(self.ended, self._sweep_seconds):
+        while self._store.run(lambda tx: sweep(tx, self._engine)):
+            pass
+
+    def _repeat(self, name: str, act: Callable[[], None], seconds: float) -> None:
+        """Act now and then; an act that fails is tried again."""
+        while not self._world.wait(self.ended, seconds):
             try:
-                while self._store.run(lambda tx: sweep(tx, self._engine)):
-                    pass
+                act()
             except Transient as busy:
-                log.warning("sweep: %s", busy)
+                log.warning("%s: %s", name, busy)
             except Exception:
-                log.exception("sweep: our bug")
+                log.exception("%s: our bug", name)
 
     def _beat(self, life: Life) -> None:
         while not self.ended.is_set():

@@ -55,6 +55,16 @@ def list_limits(database: Database) -> None:
     print_table(table)
 
 
+@limits.command()
+@click.argument("action", required=False)
+def throttle(action: str | None) -> None:
+    """List the token buckets of `serve --throttle ec2`: of ACTION, or of every action."""
+    table = Table("bucket", "size", "a second")
+    for name, rate in use.buckets(action).items():
+        table.add_row(name, str(rate.burst), f"{rate.per_second:g}")
+    print_table(table)
+
+
 def _label(limit: use.Limit) -> str:
     if not limit.is_default:
         return limit.name

@@ -36,6 +36,7 @@ class Ask(msgspec.Struct, array_like=True, tag="ask"):
     stand_in: str | None = None
     prepared: dict[str, Any] | None = None
     full_zones: tuple[str, ...] = ()
+    bucket: str = ""
 
 
 class GiveUp(msgspec.Struct, array_like=True, tag="give up"):
