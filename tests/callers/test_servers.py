@@ -302,10 +302,12 @@ def test_a_server_beside_that_a_fault_kills_is_started_again_with_one_instance()
         account.assert_one_set()
 
 
+# Where a shell runs all of this in the background, SIGINT is ignored from the start.
 _HOLDS = """
-import sys
+import signal, sys
 from sametoken.testing import beside
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with beside() as server:
     print(server.pid, flush=True)
     sys.stdin.read()

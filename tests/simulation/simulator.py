@@ -23,7 +23,7 @@ from simulation import swarm as swarms
 from simulation.acts import ENDED_BY, ending
 from simulation.auditor import RETENTION_US, Auditor
 from simulation.clients import TOKENS, Client, Intents, draw_palette
-from simulation.cluster import Cluster
+from simulation.cluster import Cluster, Node
 from simulation.database import ACCOUNTS, REGIONS, database
 from simulation.hazards import Hazards
 from simulation.history import ApiCall, Fate, History, prefix_of
@@ -301,8 +301,10 @@ class Simulation:
     def _forget(self) -> None:
         """End every resource, let the retention pass, and sweep: no row may be left."""
         group = Group("callers")
-        # Note the clock's leaps so far: they concern nothing that ends from now on.
-        self._sweep()
+        # Note the clock's leaps so far, also those that one node alone knows of, since it has not
+        # written since: they concern nothing that ends from now on.
+        for node in self.cluster.nodes:
+            self._sweep(node)
         for round in range(ENDING_ROUNDS):
             for number, row in enumerate(self._living()):
                 self._send(f"end-{round}.{number}", ending(row.account, row.region, row.id), group)
@@ -310,11 +312,10 @@ class Simulation:
             self.auditor.check_settled()
         # Leaps that do not add up to a second are never noted, so that they hold all back.
         self._sleep(RETENTION_US + SECOND)
-        self._sweep()
+        self._sweep(self.cluster.nodes[0])
         self.auditor.check_forgotten()
 
-    def _sweep(self) -> None:
-        node = self.cluster.nodes[0]
+    def _sweep(self, node: Node) -> None:
         self.network.last_arrival_us = self.scheduler.now_us
         node.sweep()
         self._drain()
