@@ -133,7 +133,7 @@ COMMANDS_KNOW: Mapping[str, set[str] | None] = {
     "errors": None,
     "nearest": None,
     "world": None,
-    "server": {"choices", "development", "throttling"},
+    "server": {"choices", "development", "rates"},
     "services": {"simulated_machines"},
 }
 

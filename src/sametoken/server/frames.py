@@ -40,6 +40,7 @@ class Ask(msgspec.Struct, array_like=True, tag="ask"):
     prepared: dict[str, Any] | None = None
     full_zones: tuple[str, ...] = ()
     origin: str | None = None
+    bucket: str = ""
 
 
 class Noted(msgspec.Struct, array_like=True, tag="noted"):

@@ -1,0 +1,143 @@
+"""`serve --throttle ec2`, as boto3 meets it: what takes a token, and what happens without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ec2.asking import by_filter, launch, refusal
+from plane import LAUNCH, Plane, running_plane
+from sametoken import faults
+from sametoken.control.controls import Controls
+from sametoken.errors import Transient
+from sametoken.faults import Point
+from sametoken.idempotency import entries
+from sametoken.server.choices import Choices
+from sametoken.server.rates import Rate, everything_of, read_rates, resources_of
+
+# Buckets as EC2 documents them, but for these, which are soon empty.
+SMALL = {
+    resources_of("RunInstances"): Rate(0.001, 3),
+    resources_of("StartInstances"): Rate(0.001, 3),
+    resources_of("TerminateInstances"): Rate(0.001, 2),
+    "DescribeInstances": Rate(0.001, 3),
+    everything_of("DescribeInstances"): Rate(0.001, 1),
+}
+LIMIT = ("RequestLimitExceeded", 503, "Request limit exceeded.")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    rates = {**read_rates(["ec2"]), **SMALL}
+    folder = tmp_path_factory.mktemp("throttled")
+    with running_plane(folder, dev=True, choices=Choices(rates=rates)) as plane:
+        # No token comes back until a test moves the clock on.
+        Controls(plane.node).freeze()
+        yield plane
+
+
+@pytest.fixture
+def ec2(served: Plane, request: pytest.FixtureRequest) -> Any:
+    return served.client(keys=served.account(request.node.name))
+
+
+def told(call: Any, **params: Any) -> tuple[str, int, str]:
+    refused = refusal(call, **params)
+    return refused.code, refused.status, refused.message
+
+
+def test_a_client_that_repeats_rides_through(
+    served: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its waits pass by the simulated clock: five launches at once, then two a second."""
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        Controls(served.node).advance(timedelta(seconds=seconds))
+
+    monkeypatch.setattr("botocore.endpoint.time.sleep", sleep)
+    client = served.client(
+        keys=served.account("rides-through"),
+        retries={"total_max_attempts": 10, "mode": "standard"},
+    )
+    tokens = [f"order-{number}" for number in range(3)]
+    made = [launch(client, ClientToken=token)["InstanceId"] for token in tokens]
+    again = [launch(client, ClientToken=token)["InstanceId"] for token in tokens]
+    assert again == made and len(set(made)) == 3
+    assert sum(waits) > 0.4, "the sixth request waited for its token"
+
+
+def test_a_repeat_takes_no_token_of_resources(served: Plane, ec2: Any) -> None:
+    ids = {one["InstanceId"] for one in run(ec2, "a", count=2)}
+    assert {one["InstanceId"] for one in run(ec2, "a", count=2)} == ids
+    mismatch = refusal(ec2.run_instances, **LAUNCH, ClientToken="a")
+    assert mismatch.code == "IdempotentParameterMismatch"
+    assert told(ec2.run_instances, **{**LAUNCH, "MinCount": 2, "MaxCount": 2}) == LIMIT
+    assert run(ec2, "b", count=1), "of three tokens one is left"
+    assert told(ec2.run_instances, **LAUNCH, ClientToken="a") == LIMIT, "five requests at once"
+
+
+def run(ec2: Any, token: str, *, count: int) -> list[dict[str, Any]]:
+    asked = {**LAUNCH, "MinCount": count, "MaxCount": count, "ClientToken": token}
+    made: list[dict[str, Any]] = ec2.run_instances(**asked)["Instances"]
+    return made
+
+
+def test_a_launch_without_tokens_for_it_leaves_nothing(served: Plane, ec2: Any) -> None:
+    run(ec2, "a", count=3)
+    assert told(ec2.run_instances, **LAUNCH, ClientToken="unbound") == LIMIT
+    assert served.run(lambda tx: entries.find_everywhere(tx, "unbound")) == []
+    found = ec2.describe_instances()["Reservations"]
+    assert [len(one["Instances"]) for one in found] == [3]
+
+
+def test_a_refused_launch_takes_none(served: Plane, ec2: Any) -> None:
+    controls = Controls(served.node)
+    controls.set_limits({"capacity/us-east-1f/m5.large": 0})
+    asked = {**LAUNCH, "InstanceType": "m5.large", "Placement": {"AvailabilityZone": "us-east-1f"}}
+    for _ in range(2):
+        refused = refusal(ec2.run_instances, **{**asked, "MinCount": 3, "MaxCount": 3})
+        assert refused.code == "InsufficientInstanceCapacity"
+    assert len(run(ec2, "b", count=3)) == 3
+
+
+def test_a_launch_that_was_undone_gives_its_tokens_back(ec2: Any) -> None:
+    def fail(point: Point) -> None:
+        if point is Point.ENGINE_RECORDED:
+            raise Transient("undone (by the test)", ran=False)
+
+    faults.install(fail)
+    try:
+        refused = refusal(ec2.run_instances, **{**LAUNCH, "MinCount": 3, "MaxCount": 3})
+    finally:
+        faults.install(None)
+    assert refused.code == "Unavailable"
+    assert len(run(ec2, "a", count=3)) == 3
+
+
+def test_a_change_of_instances_takes_a_token_for_each(ec2: Any) -> None:
+    ids = [one["InstanceId"] for one in run(ec2, "a", count=3)]
+    assert told(ec2.terminate_instances, InstanceIds=ids) == LIMIT
+    assert len(ec2.terminate_instances(InstanceIds=ids[:2])["TerminatingInstances"]) == 2
+    assert told(ec2.terminate_instances, InstanceIds=ids[2:]) == LIMIT
+
+
+def test_a_listing_of_everything_is_throttled_apart(ec2: Any) -> None:
+    ec2.describe_instances()
+    assert told(ec2.describe_instances) == LIMIT
+    ec2.describe_instances(MaxResults=5)
+    ec2.describe_instances(Filters=by_filter("instance-type", "t3.micro"))
+    ec2.describe_instances(Filters=by_filter("instance-type", "t3.micro"), MaxResults=5)
+    assert told(ec2.describe_instances, MaxResults=5) == LIMIT
+    assert ec2.describe_vpcs()["Vpcs"], "each action has a bucket of its own"
+
+
+def test_the_clock_that_is_moved_on_fills_buckets(served: Plane, ec2: Any) -> None:
+    run(ec2, "a", count=3)
+    assert told(ec2.run_instances, **LAUNCH) == LIMIT
+    Controls(served.node).advance(timedelta(seconds=1001))
+    assert launch(ec2)
