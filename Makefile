@@ -90,7 +90,7 @@ changelog: $(VENV)/.dev ## Move the notes in changes/ to CHANGELOG.md (VERSION=0
 	$(RUN) -m towncrier build --yes --version '$(VERSION)'
 
 lock: $(VENV)/.lock ## Pin what pyproject.toml asks for (UPGRADE=1: the newest of each).
-	$(VENV)/lock/bin/$(COMPILE) --extra server --extra postgresql --group dev \
+	$(VENV)/lock/bin/$(COMPILE) --extra server --extra postgresql --extra otel --group dev \
 		--output-file requirements/dev.txt
 	$(VENV)/lock/bin/$(COMPILE) --extra server --group demo --constraint requirements/dev.txt \
 		--output-file requirements/demo.txt

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from sametoken.counts import Count, Family, Type
 from sametoken.errors import Misconfigured, Transient
 from sametoken.idempotency import Engine
 from sametoken.server.journal import Journal
 from sametoken.services.housekeeping import sweep
+from sametoken.spans import Traces
 from sametoken.store.nodes import BEAT_SECONDS
 from sametoken.store.port import Store, Tx
 from sametoken.store.roll import begin, call
@@ -20,10 +22,17 @@ from sametoken.workflow.loop import Duty, Ripener, run_duty
 from sametoken.workflow.mishaps import Mishaps
 from sametoken.workflow.ports import Services
 from sametoken.workflow.runner import Runner
+from sametoken.workflow.telling import Telling
+from sametoken.workflow.tracing import Tracing
 from sametoken.world import World
 
 log = logging.getLogger(__name__)
 
+SWEPT = Family(
+    "sametoken_swept_total", Type.COUNTER,
+    "Rows that the sweep removed: expired entries, of tokens and of steps, and resources that only "
+    "they had kept.",
+)  # fmt: skip
 # Attempts are written so long after they were answered: a crash loses no more.
 WRITE_SECONDS = 1.0
 
@@ -57,18 +66,23 @@ class Background:
         *,
         runners: int,
         sweep_seconds: float,
+        traces: Traces | None = None,
     ) -> None:
         self._store = store
         self._journal = journal
         self._engine = engine
         self._world = world
+        self.swept = Count(SWEPT)
         # Set once the threads are to end.
         self.ended = threading.Event()
         # Events that idle threads wait on; stop() sets them all.
         self._news: list[threading.Event] = []
+        self.runners = [
+            Runner(store, services, world, backlog, mishaps, node, telling=_telling(traces, world))
+            for _ in range(runners)
+        ]
         self._threads = [
-            self._driver(f"runner-{number}", Runner(store, services, world, backlog, mishaps, node))
-            for number in range(runners)
+            self._driver(f"runner-{number}", one) for number, one in enumerate(self.runners)
         ]
         self._news.append(journal.news)
         self._threads += [
@@ -117,8 +131,8 @@ class Background:
             news.set()
 
     def _keep(self) -> None:
-        while self._store.run(lambda tx: sweep(tx, self._engine)):
-            pass
+        while removed := self._store.run(lambda tx: sweep(tx, self._engine)):
+            self.swept.add(by=removed)
 
     def _repeat(self, name: str, act: Callable[[], None], seconds: float) -> None:
         """Act now and then; an act that fails is tried again."""
@@ -165,3 +179,7 @@ class Background:
             raise
         except Exception:
             log.exception("heartbeat: our bug")
+
+
+def _telling(traces: Traces | None, world: World) -> Telling:
+    return Telling(None if traces is None else Tracing(traces, world))

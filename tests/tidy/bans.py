@@ -67,6 +67,7 @@ EDGES = {
         "run_alone",
     ): "whatever ends a transaction, it is undone first",
     ("store/pgsession.py", "run_shared"): "each function meets its error again, alone",
+    ("server/job_counts.py", "settled"): "a job's error is its caller's, and nothing to count",
     ("server/desk.py", "_answer"): "an error of one request must not end the line of all",
     ("operate/forking.py", "_live"): "nobody is above it in a forked process; it is logged",
 }

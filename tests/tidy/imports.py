@@ -26,7 +26,9 @@ RINGS: tuple[tuple[str, ...], ...] = (
     # Use cases, each on an opened database: what a command, or a console, is thin over.
     ("operate",),
     ("node",),
-    ("background",),
+    # All that a node has counted, and the state of its database.
+    ("readings",),
+    ("background", "condition", "tracing"),
     # The settings name the drivers' settings, and are read by the units above alone.
     ("settings",),
     ("server", "web", "verify"),
@@ -41,7 +43,7 @@ RINGS: tuple[tuple[str, ...], ...] = (
     # A caller has no server: what it is given is small, and below everything of ours.
     ("store", "client"),
     ("retry", "faults", "patience"),
-    ("derived", "errors", "nearest", "world"),
+    ("counts", "derived", "errors", "events", "nearest", "spans", "world"),
 )
 RING = {unit: number for number, ring in enumerate(RINGS) for unit in ring}
 
@@ -50,7 +52,7 @@ ONLY_FOR = {
     "control": {"control", "testing", "cli"},
     "operate": {"operate", "control", "testing", "cli"},
     "node": {"node", "control", "operate"},
-    "migrations": {"migrations", "node", "operate"},
+    "migrations": {"migrations", "condition", "node", "operate"},
     "settings": {"settings", "node", "operate", "testing", "cli"},
     "client": {"client", "testing", "cli"},
     # The facade is for users; inside, a name is imported from where it lives.
@@ -108,9 +110,12 @@ CALLS_OUT = {
 
 # ENGINE must load with nothing else there: `pip install sametoken` brings only ENGINE_NEEDS.
 ENGINE = {
-    "__init__", "idempotency", "store", "client", "retry", "faults", "derived", "errors", "world",
+    "__init__", "idempotency", "store", "client", "retry", "faults", "counts", "derived", "errors",
+    "events", "spans", "world",
 }  # fmt: skip
 ENGINE_NEEDS = {"sqlalchemy", "orjson"}
+# The package that distributions of this prefix share.
+SHARED = "opentelemetry"
 # Modules that `operate` alone loads, and only for users of `sametoken[postgresql]`.
 POSTGRESQL = {
     "store/news.py",
@@ -131,6 +136,7 @@ COMMANDS_KNOW: Mapping[str, set[str] | None] = {
     "client": None,
     "faults": None,
     "errors": None,
+    "events": None,
     "nearest": None,
     "world": None,
     "server": {"choices", "development", "rates"},
@@ -270,7 +276,7 @@ def engine_alone(source: Source) -> Iterator[str]:
 
 def declared(source: Source) -> Iterator[str]:
     """An import from another package is a dependency in pyproject.toml, not a lucky presence."""
-    known = declared_names()
+    known = {_imported(name) for name in declared_names()}
     for line, name in _third_parties(source):
         if name not in known:
             yield source.says(line, f"{name} is not a dependency in pyproject.toml")
@@ -295,6 +301,11 @@ def distribution(requirement: str) -> str:
     """The name of a requirement as an import has it: `SQLAlchemy>=2.0` → `sqlalchemy`."""
     end = next((i for i, c in enumerate(requirement) if c in " <>=!~;["), len(requirement))
     return requirement[:end].lower().replace("-", "_")
+
+
+def _imported(name: str) -> str:
+    """The package that a distribution brings: several of OpenTelemetry's share theirs."""
+    return SHARED if name.startswith(f"{SHARED}_") else name
 
 
 def cycle(sources: Collection[Source]) -> str | None:

@@ -76,7 +76,7 @@ def forked_edges(settings: Settings, bound: Bound, world: World) -> Iterator[Edg
                 _live(settings, bound, world, theirs, Tally(open, place), Tally(in_work, place))
             theirs.close()
             children.append(child)
-        yield Edges(bound.url, tuple(lines), begin, forget)
+        yield Edges(bound.url, tuple(lines), begin, forget, Tally(open), Tally(in_work))
     finally:
         for line in lines:
             line.close()

@@ -45,14 +45,19 @@ def registered_node(settings: Settings, world: World, *, answers: bool = True) -
     face = _facing(settings, world) if answers else nullcontext()
     registration = nullcontext() if database.file is None else registered(database.file)
     # The face is first: edges are forked while there is no thread, no lock and no open database.
-    with face as shown, registration as lock, open_store(database, world) as store:
+    with (
+        face as shown,
+        registration as lock,
+        _monitoring(settings) as monitor,
+        open_store(database, world) as store,
+    ):
         if lock is not None:
             store.run(work.break_leases)
         engine = prepared(store, database, world)
         for key in settings.access_keys:
             ensure_key(Opened(database, store), key)
         with uncollected():
-            node = Node(settings, store, engine, world, face=shown)
+            node = Node(settings, store, engine, world, face=shown, monitor=monitor)
         if isinstance(shown, Edges):
             shown.begin()
         if lock is not None:
@@ -61,6 +66,19 @@ def registered_node(settings: Settings, world: World, *, answers: bool = True) -
             # Before anybody is told that it serves: it counts as living, and may live.
             store.run(node.beat)
         yield node
+
+
+@contextmanager
+def _monitoring(settings: Settings) -> Iterator[Bound | None]:
+    """Listen for operators, if they asked for it. In no edge: they are forked by then."""
+    if settings.metrics_port is None:
+        yield None
+        return
+    bound = bind(Listener(settings.metrics_host, settings.metrics_port))
+    try:
+        yield bound
+    finally:
+        bound.socket.close()
 
 
 @contextmanager

@@ -32,12 +32,16 @@ _CHANGED = "InstanceIds"
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """The end of a request, for the log and the reply: a `result` or an `error`, never both."""
+    """The end of a request, for the log and the reply: a `result` or an `error`, never both.
+
+    `claimed`: its transaction has claimed a token. Only the writer's process knows.
+    """
 
     attempt: str
     result: Document | None = None
     error: ServiceError | None = None
     differing: tuple[str, ...] = ()
+    claimed: bool = False
 
 
 def prepare(admitted: Admitted) -> Admitted:
@@ -97,7 +101,7 @@ def _change_once(
         origin=request.origin,
     )  # fmt: skip
     answer = engine.execute_once(tx, call, Operation(perform, view))
-    return Executed(answer.attempt, answer.value, answer.error)
+    return Executed(answer.attempt, answer.value, answer.error, claimed=answer.claimed)
 
 
 def _create_once(
@@ -142,7 +146,7 @@ def _executed(action: Tokened, answer: Answer[Document]) -> Executed:
     if isinstance(error, IdempotentParameterMismatch):
         worded = ServiceError(error.code, action.mismatch.format(token=error.client_token))
         return Executed(Attempt.MISMATCH, error=worded, differing=error.fields)
-    return Executed(answer.attempt, answer.value, error)
+    return Executed(answer.attempt, answer.value, error, claimed=answer.claimed)
 
 
 def refusing_terminated(executed: Executed) -> Executed:
