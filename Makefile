@@ -29,7 +29,8 @@ unexport PYTHONPATH PYTHONHOME
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install demo test check format serve simulate chaos chaos-check bench scale dist \
-	image docs changes changelog lock old-sqlite clients clean
+	image docs changes changelog lock old-sqlite clients browser screenshots \
+	clean
 
 help: ## Print this list.
 	@echo 'Usage: make TARGET   (needs Python 3.11 or newer; PYTHON=... names another)'
@@ -100,6 +101,8 @@ lock: $(VENV)/.lock ## Pin what pyproject.toml asks for (UPGRADE=1: the newest o
 		--output-file requirements/bench.txt
 	$(VENV)/lock/bin/$(subst pyproject.toml,--group clients,$(COMPILE)) \
 		--output-file requirements/clients.txt
+	$(VENV)/lock/bin/$(subst pyproject.toml,--group browser,$(COMPILE)) \
+		--constraint requirements/dev.txt --output-file requirements/browser.txt
 	$(VENV)/lock/bin/$(subst pyproject.toml,--group lock,$(COMPILE)) \
 		--output-file requirements/lock.txt
 
@@ -112,6 +115,15 @@ old-sqlite: ## Fetch an old SQLite, with which `make test` parses all SQL (needs
 clients: $(VENV)/.clients ## Install clients of PyPI and npm, with which docs/clients is run.
 	@! command -v npm > /dev/null || npm install --silent --no-save --no-package-lock \
 		--ignore-scripts --no-audit --no-fund --prefix build/clients @aws-sdk/client-ec2@3.1169.0
+
+# Chromium itself comes from the system. The tests check axe's hash; no script of npm's is run.
+browser: $(VENV)/.browser ## Install what drives Chromium through the console (needs Chromium).
+	@! command -v npm > /dev/null || npm install --silent --no-save --no-package-lock \
+		--ignore-scripts --no-audit --no-fund --prefix build/axe axe-core@4.14.1
+
+screenshots: browser $(VENV)/.wheel ## Take the pictures of docs/console.md anew.
+	@SAMETOKEN_SCREENSHOTS='$(abspath docs/console)' $(RUN) -m pytest --quiet \
+		tests/console/test_journeys.py $(ARGS)
 
 clean: ## Remove all that make made.
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -151,6 +163,12 @@ $(VENV)/.clients: requirements/clients.txt | $(VENV)/.made
 	@$(PYTHON) -m venv $(VENV)/clients
 	@$(VENV)/clients/bin/python -m pip --disable-pip-version-check --no-input --quiet \
 		install --require-hashes -r requirements/clients.txt
+	@touch $@
+
+# In the environment of the tests, which import it: its lock agrees with theirs.
+$(VENV)/.browser: requirements/browser.txt $(VENV)/.dev
+	@echo 'installing what drives a browser (requirements/browser.txt)'
+	@$(PIP) install --require-hashes -r requirements/browser.txt
 	@touch $@
 
 # An environment of its own inside .venv: the locking tool is not part of what it locks.

@@ -136,10 +136,12 @@ async def serve_edge(
     *,
     open: Tally,
     in_work: Tally,
+    show: Callable[[App], None] | None = None,
 ) -> None:
     """Answer requests for the node whose writer is at the other end of `line`, until it says stop.
 
-    If the writer dies, those that wait for it are answered with 503s, and the edge ends.
+    If the writer dies, those that wait for it are answered with 503s, and the edge ends. `show`
+    adds to the application what it shows beside EC2's API.
     """
     stop = asyncio.Event()
     drains: list[bool] = []
@@ -157,6 +159,8 @@ async def serve_edge(
     journal, traces, node = Journal(), traces_of(), name_of(bound.url)
     ends = _ends(settings, journal, node, Tracing.of(traces, world))
     app = _app(settings, store, writer, world, in_work, ends, facts=_facts(settings, "edge", node))
+    if show is not None:
+        show(app)
 
     def look() -> None:
         writer.tell(journal.take())
