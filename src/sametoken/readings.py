@@ -21,6 +21,7 @@ from sametoken.events import EventKind
 from sametoken.faults.board import FIRED, STRIKE, Board
 from sametoken.server.counts import OF_FRONTS
 from sametoken.server.job_counts import OF_JOBS
+from sametoken.server.probes import READY_SECONDS_MAX
 from sametoken.server.request_log import REQUEST
 from sametoken.server.tally import Tally
 from sametoken.server.throttling import THROTTLED
@@ -65,9 +66,6 @@ FAMILIES: tuple[Family, ...] = (
 )  # fmt: skip
 
 EVENTS: tuple[EventKind, ...] = (REQUEST, *OF_LAUNCHES, STRIKE)
-
-# A database that does not answer within so many seconds is told of as one that cannot be read.
-READ_SECONDS_MAX = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +116,7 @@ class Readings:
 
     async def _of_the_database(self) -> Told:
         try:
-            async with asyncio.timeout(READ_SECONDS_MAX):
+            async with asyncio.timeout(READY_SECONDS_MAX):
                 found = await asyncio.to_thread(self.store.read, condition)
         except (Transient, TimeoutError) as error:
             log.warning("metrics: the database cannot be read: %r", error)

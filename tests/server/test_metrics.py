@@ -169,7 +169,7 @@ def test_a_database_that_cannot_be_read_leaves_the_counts(
     assert told["sametoken_requests_total"]
 
 
-def test_one_scrape_is_of_all_edges_and_of_those_that_have_died(tmp_path: Path) -> None:
+def test_one_scrape_is_of_all_edges_and_of_those_that_are_stopped_or_dead(tmp_path: Path) -> None:
     template = tmp_path / "template.db"
     keys = prepare(template)
     options = ("--processes", "2", "--metrics-port", "0")
@@ -189,6 +189,8 @@ def test_one_scrape_is_of_all_edges_and_of_those_that_have_died(tmp_path: Path) 
         assert value(told, "sametoken_connections_total") >= 12
         assert probed(f"{url}/ready")[1]["role"] == "writer"
         first, *_ = psutil.Process(server.process.pid).children()
+        first.suspend()
+        assert value(scraped(url), "sametoken_requests_total", action="RunInstances") == 12
         first.kill()
         until(lambda: "an edge has died" in server.log.read_text(), "the writer misses it")
         again = scraped(url)

@@ -74,6 +74,14 @@ def test_a_requests_line_has_only_the_fields_of_its_kind() -> None:
     assert set(gone.values()) < set(REQUEST.fields)
 
 
+def test_a_line_names_some_instances_of_a_large_launch() -> None:
+    launched = [{"InstanceId": f"i-{number}"} for number in range(1_000)]
+    exchange = Exchange("r-1", form={"Action": "RunInstances"})
+    line = RequestLine(exchange.answered(b"", Executed("new", {"Instances": launched})), 0.0)
+    assert line.values()["instances"].count(",") == 19
+    assert len(str(line)) < 400
+
+
 def test_families_and_events_have_names_of_their_own() -> None:
     assert len({one.name for one in FAMILIES}) == len(FAMILIES)
     assert len({one.name for one in EVENTS}) == len(EVENTS)

@@ -18,7 +18,6 @@ from sametoken.world import World
 
 TRACEPARENT = "traceparent"
 _ERROR_STATUS = 500
-_HEADER_CHARACTERS_MAX = 128
 
 
 class Tracing:
@@ -52,7 +51,7 @@ class Tracing:
         name, wire = named(exchange.action), known(exchange.wire)
         if parent is not None and _begins_call(wire):
             call = Context(at.trace, parent)
-            attributes = {"sametoken.invocation": _sent(wire, invocations.HEADER)}
+            attributes = {"sametoken.invocation": invocations.id_of(wire) or ""}
             self._traces.emit(Span(f"call {name}", call, None, end - seconds, end, attributes))
         reply = known(exchange.reply)
         failed = reply.code if reply.status >= _ERROR_STATUS or not reply.status else ""
@@ -63,13 +62,13 @@ def _placed(exchange: Exchange) -> tuple[Context, int | None] | None:
     """Return the place of a request, and the span above it; None if its caller wants no spans."""
     wire = known(exchange.wire)
     try:
-        above = read_traceparent(_sent(wire, TRACEPARENT))
+        above = read_traceparent(wire.last(TRACEPARENT) or "")
     except NotSampled:
         return None
-    invocation = _sent(wire, invocations.HEADER)
+    invocation = invocations.id_of(wire)
     if above is not None:
         trace, parent = above
-    elif invocation:
+    elif invocation is not None:
         account = exchange.principal.account if exchange.principal is not None else ""
         trace = trace_of("call", account, invocation)
         parent = span_of(trace, "call")
@@ -80,13 +79,8 @@ def _placed(exchange: Exchange) -> tuple[Context, int | None] | None:
 
 def _begins_call(wire: WireRequest) -> bool:
     """Tell whether a request is the first attempt of a call that nobody else traces."""
-    is_traced = read_traceparent(_sent(wire, TRACEPARENT)) is not None
+    is_traced = read_traceparent(wire.last(TRACEPARENT) or "") is not None
     return not is_traced and invocations.number_of(wire) == 1
-
-
-def _sent(wire: WireRequest, header: str) -> str:
-    """Return the value of a header, cut to more than any that is meant has."""
-    return (wire.last(header) or "")[:_HEADER_CHARACTERS_MAX]
 
 
 def _attributes(exchange: Exchange) -> dict[str, str | int | float]:
