@@ -122,8 +122,10 @@ browser: $(VENV)/.browser ## Install what drives Chromium through the console (n
 		--ignore-scripts --no-audit --no-fund --prefix build/axe axe-core@4.14.1
 
 screenshots: browser $(VENV)/.wheel ## Take the pictures of docs/console.md anew.
-	@SAMETOKEN_SCREENSHOTS='$(abspath docs/console)' $(RUN) -m pytest --quiet \
+	@mkdir -p build/screenshots
+	@SAMETOKEN_SCREENSHOTS='$(abspath build/screenshots)' $(RUN) -m pytest --quiet \
 		tests/console/test_journeys.py $(ARGS)
+	@for one in docs/console/*.png; do cp "build/screenshots/$${one##*/}" "$$one"; done
 
 clean: ## Remove all that make made.
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -15,6 +15,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
@@ -24,6 +25,7 @@ from signer import Signer
 from sametoken.testing import Account, Plane, beside
 
 LISTED = 50
+_IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,9 @@ class Link:
         self._connection = http.client.HTTPConnection(*self.address, timeout=60)
         self._connection.connect()
 
+    def close(self) -> None:
+        self._connection.close()
+
     def ask(self, request: bytes) -> bytes:
         """Send a request, and return the body of its answer, which must be a 200."""
         assert self._connection.sock is not None, "it is connected"
@@ -72,10 +77,9 @@ class Link:
 
 def measure(*, rounds: int, repeats: int, launches: int = LISTED) -> list[Compared]:
     """Compare each page with its Describes; `repeats` of both in each round."""
-    with beside() as plane:
+    with beside() as plane, closing(Link(plane.url)) as link:
         account = plane.account()
         ids = launched(account, launches)
-        link = Link(plane.url)
         cookie = signed_in(plane)
         pairs = _pairs(link, account, cookie, ids)
         for page, describes in pairs:
@@ -120,8 +124,7 @@ def launched(account: Account, count: int) -> list[str]:
         one["InstanceId"]
         for number in range(count)
         for one in ec2.run_instances(
-            ImageId="resolve:ssm:/aws/service/ami-amazon-linux-latest/"
-            "al2023-ami-kernel-default-x86_64",
+            ImageId=_IMAGE,
             InstanceType="t3.micro", MinCount=1, MaxCount=1, ClientToken=f"order-{number}",
         )["Instances"]
     ]  # fmt: skip

@@ -15,6 +15,10 @@ from console.chromium import Person, chromium, person_at
 from plane import LAUNCH, Plane, running_plane
 from sametoken.console.mounting import show_to_developer
 
+# Says whether the line of replays has left the ground, which is at 102 of the picture's 120.
+RISES = """() =>
+  document.querySelector('[data-plot="replays mismatches"] .plot-0').getAttribute("points")
+    .split(" ").some((one) => parseFloat(one.split(",")[1]) < 101)"""
 FIND = "A token, or the id of an instance, a reservation or a request"
 
 
@@ -171,7 +175,11 @@ def test_the_overview_follows_what_happens(person: Person, shown: Plane) -> None
     ec2 = shown.client()
     ec2.run_instances(**LAUNCH, ClientToken="seen-at-once")
     person.sees("seen-at-once")
-    person.page.locator("figure svg").first.wait_for()
+    plot = person.page.locator('[data-plot="replays mismatches"] svg')
+    plot.wait_for()
+    for _ in range(5):
+        ec2.run_instances(**LAUNCH, ClientToken="seen-at-once")
+    person.page.wait_for_function(RISES)
     person.take_pictures("overview")
     person.go("/console/accounts")
     person.take_pictures("accounts")

@@ -157,7 +157,8 @@ _CONSOLES_KNOW: Mapping[str, set[str] | None] = {
     "errors": None,
     "nearest": None,
     "world": None,
-    "server": {"app", "asgi", "browsing", "fault_control"},
+    "server": {"app", "asgi", "browsing", "counts", "fault_control"},
+    "counts": None,
     "store": {"port", "reading"},
 }
 THIN = {"cli": ("command", _COMMANDS_KNOW), "console": ("console", _CONSOLES_KNOW)}

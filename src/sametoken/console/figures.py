@@ -3,49 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate
 
-# By the values of labels, the numbers that were counted; those by the name of their family.
-Samples = Mapping[tuple[str, ...], Sequence[float]]
-Told = Mapping[str, Samples]
+from sametoken.counts import Told
+from sametoken.server.counts import REQUEST_SECONDS, REQUESTS
 
 # A share of the requests was answered as fast as the figure says, or faster.
 _MEDIAN, _SLOW = 0.5, 0.95
 
 
-@dataclass(frozen=True, slots=True)
-class Families:
-    """The names of the families of requests by (action, outcome, code), and of their durations.
-
-    `bounds` are the upper ends of the durations' buckets, in seconds; one more has no end.
-    """
-
-    requests: str
-    seconds: str
-    bounds: Sequence[float]
-
-
-@dataclass(slots=True)
-class Spans:
+class Figures:
     """Figures from one telling to the next."""
 
-    families: Families
-    _before: Told | None = field(default=None, init=False)
-    _at: float = field(default=0.0, init=False)
+    def __init__(self) -> None:
+        self._before: Told | None = None
+        self._at = 0.0
 
-    def figures(self, told: Told, at: float) -> dict[str, float | None]:
+    def since_last(self, told: Told, at: float) -> dict[str, float | None]:
         """Return rates a second, and milliseconds, since the last telling; of the first none.
 
         `at` is the moment, in seconds; `heard` counts all requests since the start.
         """
-        requests = told.get(self.families.requests, {})
+        requests = told.get(REQUESTS.name, {})
         found: dict[str, float | None] = {"heard": sum(one[0] for one in requests.values())}
         before, since = self._before, at - self._at
         self._before, self._at = told, at
         if before is None or since <= 0:
             return found
-        earlier = before.get(self.families.requests, {})
+        earlier = before.get(REQUESTS.name, {})
         new = {labels: one[0] - earlier.get(labels, (0.0,))[0] for labels, one in requests.items()}
         for name, wanted in _WANTED.items():
             count = sum(
@@ -65,7 +50,7 @@ class Spans:
 
     def _buckets(self, told: Told) -> list[float]:
         """Return the numbers of each bucket, of all actions together; without the sum of times."""
-        durations = told.get(self.families.seconds, {}).values()
+        durations = told.get(REQUEST_SECONDS.name, {}).values()
         return [sum(numbers) for numbers in zip(*durations, strict=True)][:-1]
 
     def _within(self, buckets: Sequence[float], share: float) -> float | None:
@@ -78,7 +63,7 @@ class Spans:
             return None
         low = 0.0
         so_far = [0.0, *accumulate(buckets)]
-        for place, bound in enumerate(self.families.bounds):
+        for place, bound in enumerate(REQUEST_SECONDS.bounds):
             if so_far[place + 1] >= wanted:
                 inside = (wanted - so_far[place]) / buckets[place]
                 return round((low + (bound - low) * inside) * 1000, 3)

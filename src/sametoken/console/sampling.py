@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sametoken.console.figures import Figures
 from sametoken.console.site import Reading
 from sametoken.console.watching import Sample
 from sametoken.control.controls import Controls
@@ -9,18 +10,31 @@ from sametoken.operate import overview
 from sametoken.operate.opened import Opened
 from sametoken.server.app import App
 from sametoken.store.reading import Reads
+from sametoken.world import World
 
 
 class Sampler:
-    """Takes samples of the node whose application is `app`."""
+    """Takes samples of the node whose application is `app`.
+
+    Unless it `is_alone`, others answer requests of the node too, and no sample tells of those.
+    """
 
     def __init__(
-        self, here: Opened[Reads], app: App, read: Reading, controls: Controls | None
+        self,
+        here: Opened[Reads],
+        app: App,
+        read: Reading,
+        controls: Controls | None,
+        world: World,
+        *,
+        is_alone: bool,
     ) -> None:
         self._here = here
+        self._world = world
         self._app = app
         self._read = read
         self._controls = controls
+        self._figures = Figures() if is_alone else None
 
     async def take(self) -> Sample | None:
         """Take a sample; None once the node is about to stop."""
@@ -28,7 +42,8 @@ class Sampler:
             return None
         waiting = await self._read(lambda: overview.waiting(self._here))
         sample: Sample = {
-            "at": waiting.now.timestamp(),
+            # Not the store's clock, which may stand, or leap.
+            "at": self._world.now().timestamp(),
             "backlog": waiting.due,
             "under_way": waiting.under_way,
             "frozen": waiting.stands,
@@ -37,4 +52,7 @@ class Sampler:
         if self._controls is not None:
             board = self._controls.node.faults
             sample["strikes"] = sum(one.fired for one in board.standing())
+        if self._figures is not None:
+            told = self._app.ends.counts.told()
+            sample |= self._figures.since_last(told, self._world.monotonic())
         return sample

@@ -42,7 +42,10 @@ class UnderWay:
 
 @dataclass(frozen=True, slots=True)
 class Launches:
-    """Launches under way in all accounts, the first that is due first; and tokens of the newest."""
+    """Launches of all accounts: what is under way, by when it is due, and the newest ones.
+
+    Of these the tokens are told that they were asked for with.
+    """
 
     under_way: Sequence[UnderWay]
     newest: Sequence[Listed]
