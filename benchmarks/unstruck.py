@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/unstruck.py [--launches 300]
 
 Counted is what the loop's thread executes of this program for a launch, from the request to its
-answer; bytecodes do not depend on the machine's load. Those on lines that speak of faults are what
-the striking of requests adds: a launch without it executes the rest. The transaction, which runs in
+answer; bytecodes do not depend on the machine's load. Lines that speak of faults are what the
+striking of requests adds: a launch without it executes the rest. The transaction, which runs in
 the writer's thread, is left out, which makes the ratio larger. Ends with 1 above 1.02 times.
 
 CPU is that of whole launches in one process, in turns: outside development mode, and in it with no
@@ -24,7 +24,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -38,6 +38,7 @@ from stores import LAUNCH, REGION
 
 import sametoken
 from sametoken.ec2.protocol.wire import WireRequest
+from sametoken.faults.rules import Rule
 from sametoken.node import Node
 from sametoken.operate.accounts import add_key
 from sametoken.operate.opening import open_store
@@ -88,12 +89,15 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, *, dev: bool) -> Iterator[Served]:
-    """An application of a node that drives nothing, for the block."""
-    database = database_of(folder / f"dev-{dev}.db")
+def serving(folder: Path, *, dev: bool, faults: Sequence[Rule] = ()) -> Iterator[Served]:
+    """An application of a node that drives nothing, with these faults set, for the block."""
+    database = database_of(folder / f"{uuid.uuid4().hex}.db")
     with open_store(database, RealWorld()) as store:
         engine = prepared(store, database, RealWorld())
-        node = Node(Settings(database, runners=0, dev=dev, lag_seconds=float("inf")), store, engine)
+        settings = Settings(
+            database, runners=0, dev=dev, lag_seconds=float("inf"), faults=tuple(faults)
+        )
+        node = Node(settings, store, engine)
         sealer = load_sealer(database.key_file, create=False)
         _, key, secret = store.run(lambda tx: add_key(tx, sealer, "bench", access="full"))
         try:
