@@ -24,7 +24,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -38,6 +38,7 @@ from stores import LAUNCH, REGION
 
 import sametoken
 from sametoken.ec2.protocol.wire import WireRequest
+from sametoken.faults.rules import Rule
 from sametoken.node import Node
 from sametoken.operate.accounts import add_key
 from sametoken.operate.opening import open_store
@@ -88,12 +89,15 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, *, dev: bool) -> Iterator[Served]:
-    """An application of a node that drives nothing, for the block."""
-    database = database_of(folder / f"dev-{dev}.db")
+def serving(folder: Path, *, dev: bool, faults: Sequence[Rule] = ()) -> Iterator[Served]:
+    """An application of a node that drives nothing, with these faults set, for the block."""
+    database = database_of(folder / f"{uuid.uuid4().hex}.db")
     with open_store(database, RealWorld()) as store:
         engine = prepared(store, database, RealWorld())
-        node = Node(Settings(database, runners=0, dev=dev, lag_seconds=float("inf")), store, engine)
+        settings = Settings(
+            database, runners=0, dev=dev, lag_seconds=float("inf"), faults=tuple(faults)
+        )
+        node = Node(settings, store, engine)
         sealer = load_sealer(database.key_file, create=False)
         _, key, secret = store.run(lambda tx: add_key(tx, sealer, "bench", access="full"))
         try:

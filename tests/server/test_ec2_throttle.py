@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from botocore.exceptions import ClientError
 
+from clients.process import until
 from ec2.asking import by_filter, launch, refusal
-from plane import LAUNCH, Plane, running_plane
+from plane import LAUNCH, Plane, new_database, running_plane
 from sametoken import faults
 from sametoken.control.controls import Controls
 from sametoken.errors import Transient
@@ -17,6 +23,8 @@ from sametoken.faults import Point
 from sametoken.idempotency import entries
 from sametoken.server.choices import Choices
 from sametoken.server.rates import Rate, everything_of, read_rates, resources_of
+from sametoken.server.throttling import Charge
+from sametoken.store.buckets import BUCKET
 
 # Buckets as EC2 documents them, but for these, which are soon empty.
 SMALL = {
@@ -105,7 +113,7 @@ def test_a_refused_launch_takes_none(served: Plane, ec2: Any) -> None:
     assert len(run(ec2, "b", count=3)) == 3
 
 
-def test_a_launch_that_was_undone_gives_its_tokens_back(ec2: Any) -> None:
+def test_a_launch_that_was_undone_gives_its_tokens_back(served: Plane, ec2: Any) -> None:
     def fail(point: Point) -> None:
         if point is Point.ENGINE_RECORDED:
             raise Transient("undone (by the test)", ran=False)
@@ -141,3 +149,67 @@ def test_the_clock_that_is_moved_on_fills_buckets(served: Plane, ec2: Any) -> No
     assert told(ec2.run_instances, **LAUNCH) == LIMIT
     Controls(served.node).advance(timedelta(seconds=1001))
     assert launch(ec2)
+
+
+def test_nodes_of_one_database_hear_of_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sametoken.node.SETTLE_SECONDS", 0.01)
+    database = new_database(tmp_path, "postgresql")
+    choices = Choices(rates={"CreateVpc": Rate(0.0001, 4)})
+
+    def is_told(count: int) -> bool:
+        """Has the database's bucket as many tokens less? One takes 10,000 s to come back."""
+        rows = one.run(lambda tx: [row.full_us for row in tx.execute(sa.select(BUCKET))])
+        spent = [row / 1e6 - one.store.seconds() for row in rows]
+        return [round(seconds / 10_000) for seconds in spent] == [count]
+
+    with (
+        running_plane(tmp_path, runners=0, database=database, choices=choices) as one,
+        running_plane(tmp_path, runners=0, database=database, choices=choices) as other,
+    ):
+        here, there = one.client(), other.client(keys=one.keys)
+        for made, client in enumerate((here, here, there, there), start=1):
+            client.create_vpc(CidrBlock="10.0.0.0/16")
+            until(partial(is_told, made), "the node has told what it spent")
+        assert told(there.create_vpc, CidrBlock="10.0.0.0/16") == LIMIT
+        names = [thread.name for thread in threading.enumerate()]
+        assert names.count("settlement") == 2
+
+
+def test_a_node_alone_settles_with_nobody(served: Plane) -> None:
+    assert "settlement" not in [thread.name for thread in threading.enumerate()]
+
+
+def gives_nothing_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Charge, "end", lambda self, job: None)
+
+
+def takes_before_it_is_known_what_is_made(patch: pytest.MonkeyPatch) -> None:
+    take = Charge.take
+    patch.setattr(Charge, "begin", lambda self: take(self, 1))
+
+
+def takes_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Charge, "take", lambda self, count: None)
+
+
+@pytest.mark.parametrize(
+    ("plant", "test"),
+    [
+        (gives_nothing_back, test_a_launch_that_was_undone_gives_its_tokens_back),
+        (takes_before_it_is_known_what_is_made, test_a_repeat_takes_no_token_of_resources),
+        (takes_nothing, test_a_launch_without_tokens_for_it_leaves_nothing),
+    ],
+    ids=["gives", "takes", "free"],
+)
+def test_a_planted_bug_is_caught(
+    plant: Callable[[pytest.MonkeyPatch], None],
+    test: Callable[[Plane, Any], None],
+    served: Plane,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plant(monkeypatch)
+    ec2 = served.client(keys=served.account(plant.__name__))
+    with pytest.raises((AssertionError, ClientError, pytest.fail.Exception)):
+        test(served, ec2)
