@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -29,8 +31,9 @@ SCREENS = ("", "/tokens", "/faults", "/clock", "/state", "/accounts")
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    """A plane that is not in development mode, with a password."""
-    with running_plane(tmp_path_factory.mktemp("served")) as plane:
+    """A plane that is not in development mode, with a password that is hashed cheaply."""
+    folder = tmp_path_factory.mktemp("served")
+    with patch.object(operators, "COST", (2**4, 8, 1)), running_plane(folder) as plane:
         database = plane.node.settings.database
         show_to_operators(plane.node.app, plane.store, database, RealWorld())
         operators.set_password(Opened(database, plane.store), PASSWORD, RealWorld())
@@ -100,6 +103,32 @@ def test_a_cookie_is_out_of_reach_of_scripts_and_of_other_places(served: Plane) 
     assert {"httponly", "samesite=strict", "path=/console"} <= marks
     # Over http a browser would drop a cookie that is `Secure`.
     assert "secure" not in marks
+
+
+def test_over_tls_a_cookie_is_secure(dev: Plane) -> None:
+    app, sent = dev.controls.node.app.console, list[Any]()
+    assert app is not None
+    told = {"host": "localhost:4590", "origin": "https://localhost:4590"}
+    headers = [(name.encode(), value.encode()) for name, value in told.items()]
+    body = f"word={dev.controls.links.make()}".encode()
+    scope = {
+        "type": "http", "method": "POST", "scheme": "https", "path": "/console/sign-in",
+        "raw_path": b"/console/sign-in", "root_path": "", "query_string": b"",
+        "headers": headers, "server": ("localhost", 4590), "client": None,
+    }  # fmt: skip
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def ask() -> None:
+        await app(scope, receive, send)
+
+    asyncio.run(ask())
+    [cookie] = [value for name, value in sent[0]["headers"] if name == b"set-cookie"]
+    assert b"; secure" in cookie.lower()
 
 
 def test_a_password_is_replaced_and_taken_away_with_its_sessions(served: Plane) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from clients.process import Server, prepare
 from console.visitor import Visitor
 from sametoken.cli import main
-from sametoken.testing.server_process import ServerProcess
 
 PASSWORD = "four words of no sense"
 # Far more than there are edges, each over a connection of its own.
@@ -20,19 +20,18 @@ OFTEN = 12
 
 
 def command(folder: Path, *words: str, input: str | None = None) -> Result:
-    database = f"sqlite:///{folder}/some.db"
+    database = f"sqlite:///{folder}/served.db"
     return CliRunner().invoke(main, ["console", *words, "--database", database], input=input)
 
 
 @contextmanager
 def serving(folder: Path, *options: str) -> Iterator[str]:
-    database = f"sqlite:///{folder}/some.db"
-    process = ServerProcess(["--database", database, *options], folder / "log")
-    url = process.start()
+    server = Server(folder, prepare(folder / "served.db"), options=options)
+    server.start()
     try:
-        yield url
+        yield server.url
     finally:
-        process.stop()
+        server.stop()
 
 
 def statuses(visitor: Visitor, path: str = "/console") -> Sequence[int]:
@@ -44,6 +43,10 @@ def test_a_session_is_one_of_all_edges_until_it_is_ended_at_any(tmp_path: Path) 
     with serving(tmp_path, "--processes", "2") as url:
         visitor = Visitor(url)
         assert visitor.post("/console/sign-in", {"word": PASSWORD}).status == 403
+        refused = command(tmp_path, "password", input="short\n")
+        assert (refused.exit_code, "use 12 to 256" in refused.output) == (1, True)
+        link = command(tmp_path, "link")
+        assert (link.exit_code, "--dev" in link.output) == (1, True)
         done = command(tmp_path, "password", input=f"{PASSWORD}\n")
         assert (done.exit_code, done.output) == (
             0,
@@ -73,11 +76,3 @@ def test_a_developers_server_prints_links(tmp_path: Path) -> None:
         assert visitor.get("/console/faults").status == 200
     refused = command(tmp_path, "link")
     assert (refused.exit_code, "no server of" in refused.output) == (1, True)
-
-
-def test_a_password_that_is_too_short_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    with serving(tmp_path):
-        refused = command(tmp_path, "password", input="short\n")
-        assert (refused.exit_code, "use 12 to 256" in refused.output) == (1, True)
-        links = command(tmp_path, "link")
-        assert (links.exit_code, "--dev" in links.output) == (1, True)

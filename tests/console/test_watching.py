@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -153,12 +154,38 @@ def test_all_streams_end_at_once(how: str) -> None:
     run(test)
 
 
-def test_a_browser_hears_samples_and_gives_its_place_back(dev: Plane, visitor: Visitor) -> None:
-    place = urlsplit(dev.url)
+@contextmanager
+def looking(plane: Plane, visitor: Visitor) -> Iterator[http.client.HTTPResponse]:
+    place = urlsplit(plane.url)
     connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=30)
     [(name, value)] = visitor.cookies.items()
     connection.request("GET", "/console/events", headers={"cookie": f"{name}={value}"})
-    reply = connection.getresponse()
+    with closing(connection), closing(connection.getresponse()) as reply:
+        yield reply
+
+
+def test_of_too_many_watchers_one_is_refused_until_another_has_gone(
+    dev: Plane, visitor: Visitor
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(WATCHERS_MAX):
+            assert stack.enter_context(looking(dev, visitor)).status == 200
+        assert stack.enter_context(looking(dev, visitor)).status == 503
+        assert visitor.get("/console").status == 200
+    statuses = list[int]()
+    while not statuses or statuses[-1] != 200:
+        # The server notices soon that they have gone.
+        with looking(dev, visitor) as reply:
+            statuses.append(reply.status)
+        assert len(statuses) < 1000
+
+
+def test_a_browser_hears_samples(dev: Plane, visitor: Visitor) -> None:
+    with looking(dev, visitor) as reply:
+        hears_samples(reply)
+
+
+def hears_samples(reply: http.client.HTTPResponse) -> None:
     assert reply.headers["content-type"].startswith("text/event-stream")
     assert reply.headers["cache-control"] == "no-store"
     heard: list[dict[str, Any]] = []
@@ -166,5 +193,4 @@ def test_a_browser_hears_samples_and_gives_its_place_back(dev: Plane, visitor: V
         line = reply.readline().decode()
         if line.startswith("data: "):
             heard = json.loads(line.removeprefix("data: "))
-    assert {"at", "backlog", "under_way", "strikes", "moves"} <= heard[0].keys()
-    connection.close()
+    assert {"at", "backlog", "under_way", "strikes", "moves", "heard"} <= heard[0].keys()

@@ -26,7 +26,7 @@ PASSWORD_CHARACTERS_MIN = 12
 PASSWORD_CHARACTERS_MAX = 256
 # The cost that OWASP's cheat sheet on storing passwords asks of scrypt: 32 MiB for a third of a
 # second.
-_COST, _BLOCK, _LANES = 2**15, 8, 3
+COST = (2**15, 8, 3)
 _MEMORY_BYTES = 64 * 2**20
 _HEX_DIGITS = 64
 
@@ -51,8 +51,8 @@ def set_password(here: Opened[Store], password: str, world: World) -> None:
             f"the password has {len(password)} characters; use {PASSWORD_CHARACTERS_MIN} to "
             f"{PASSWORD_CHARACTERS_MAX}, such as four words that have nothing to do with each other"
         )
-    salt, cost = world.token_hex(_HEX_DIGITS // 2), (_COST, _BLOCK, _LANES)
-    kept = _Kept(cost, salt, _hashed(password, salt, cost), world.token_hex(_HEX_DIGITS))
+    salt = world.token_hex(_HEX_DIGITS // 2)
+    kept = _Kept(COST, salt, _hashed(password, salt, COST), world.token_hex(_HEX_DIGITS))
     sealer = here.sealer
     here.store.run(lambda tx: _keep(tx, sealer, kept))
 

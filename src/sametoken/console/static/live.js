@@ -12,6 +12,7 @@
   let source = null;
   let told = "";
   let isFetching = false;
+  let isWanted = false; // something has changed since the last reading began
 
   // Plots
 
@@ -91,7 +92,9 @@
   }
 
   async function refresh() {
-    if (isFetching || !main || !document.querySelector("[data-live]")) return;
+    if (!document.querySelector("[data-live]")) return;
+    isWanted = isFetching;
+    if (isFetching) return;
     isFetching = true;
     try {
       const reply = await fetch(main.dataset.refresh, { cache: "no-store", redirect: "manual" });
@@ -108,6 +111,7 @@
       // The stream says so.
     } finally {
       isFetching = false;
+      if (isWanted) refresh();
     }
   }
 
@@ -121,15 +125,15 @@
     show();
     const { moves, strikes, heard, frozen } = samples[samples.length - 1];
     const now = JSON.stringify([moves, strikes, heard, frozen]);
-    if (now !== told) {
-      if (told) refresh();
-      told = now;
-    }
+    // Also at first: something may have changed since the page was made.
+    if (now !== told) refresh();
+    told = now;
   }
 
   function look() {
     if (source) return;
     samples = [];
+    told = "";
     source = new EventSource(status.dataset.events);
     source.onmessage = hear;
     source.onerror = () => {
