@@ -28,8 +28,9 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check format serve simulate chaos chaos-check bench scale docs \
-	changes changelog lock old-sqlite clients browser screenshots clean
+.PHONY: help install demo test check format serve simulate chaos chaos-check bench scale dist \
+	image docs changes changelog lock old-sqlite clients browser screenshots \
+	clean
 
 help: ## Print this list.
 	@echo 'Usage: make TARGET   (needs Python 3.11 or newer; PYTHON=... names another)'
@@ -71,6 +72,14 @@ bench: $(VENV)/.dev $(VENV)/.wheel $(VENV)/.peers ## Measure speed beside floors
 scale: $(VENV)/.dev $(VENV)/.wheel ## Count and simulate what docs/scale.md tells.
 	@$(RUN) benchmarks/scale.py $(ARGS)
 
+dist: $(VENV)/.demo ## Build wheel and sdist in dist/, and try both in fresh environments.
+	@rm -rf dist
+	@$(RUN) -m hatchling build --target sdist --target wheel --directory dist
+	@$(RUN) deploy/try_dist.py dist $(ARGS)
+
+image: $(VENV)/.demo ## Build the image from a bare Debian, and try it (needs root and buildah).
+	@$(RUN) deploy/try_image.py
+
 docs: $(VENV)/.wheel ## Write the pages that are made from the code.
 	@$(RUN) docs/generate.py
 
@@ -86,6 +95,8 @@ lock: $(VENV)/.lock ## Pin what pyproject.toml asks for (UPGRADE=1: the newest o
 		--output-file requirements/dev.txt
 	$(VENV)/lock/bin/$(COMPILE) --extra server --group demo --constraint requirements/dev.txt \
 		--output-file requirements/demo.txt
+	$(VENV)/lock/bin/$(COMPILE) --extra server --extra postgresql \
+		--constraint requirements/dev.txt --output-file requirements/server.txt
 	$(VENV)/lock/bin/$(subst pyproject.toml,--group bench,$(COMPILE)) \
 		--output-file requirements/bench.txt
 	$(VENV)/lock/bin/$(subst pyproject.toml,--group clients,$(COMPILE)) \

@@ -143,7 +143,7 @@ _COMMANDS_KNOW: Mapping[str, set[str] | None] = {
     "events": None,
     "nearest": None,
     "world": None,
-    "server": {"choices", "development", "throttling"},
+    "server": {"choices", "development", "rates"},
     "services": {"simulated_machines"},
 }
 # A console is as thin. It names the store of a use case by its interfaces, and it is an application

@@ -29,7 +29,7 @@ from sametoken.operate.initial import Initial, read_initial
 from sametoken.operate.serving import registered_node
 from sametoken.server.choices import Choices
 from sametoken.server.development import PREFIX
-from sametoken.server.throttling import read_rates
+from sametoken.server.rates import read_rates
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import (
     ACCESS_KEY_VARIABLE,
@@ -129,9 +129,10 @@ faults_option = click.option(
 @click.option(
     "--throttle",
     "rates",
-    metavar="ACTION=PER_SECOND:BURST",
+    metavar="ec2|ACTION=PER_SECOND:BURST",
     multiple=True,
-    help="Bound the requests of each account and Region, e.g. RunInstances=2:5 or *=20:100.",
+    help="Bound the requests of each account and Region: as EC2 documents it (ec2), or by rates "
+    "of your own, e.g. RunInstances=2:5 or *=20:100.",
 )
 @click.option(
     "--processes",

@@ -19,8 +19,11 @@ def _tokens(site: Site, given: Given) -> dict[str, object]:
 
 
 def _launches(site: Site, given: Given) -> dict[str, object]:
-    found = launches.look(site.here, limit=_ROWS)
-    return {"under_way": found.under_way, "newest": found.newest, "most": _ROWS}
+    return {
+        "under_way": launches.under_way(site.here, account=None, limit=_ROWS),
+        "newest": launches.newest_tokens(site.here, limit=_ROWS),
+        "most": _ROWS,
+    }
 
 
 def _story(site: Site, given: Given) -> dict[str, object]:

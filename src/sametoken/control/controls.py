@@ -67,13 +67,15 @@ class Controls:
     def advance(self, by: timedelta) -> datetime:
         """Move the clock on, frozen or not, and return once all that falls due until then is done.
 
-        Returns the moment that it has come to.
+        Returns the moment that it has come to. Of two advances at once, one waits for the other.
         """
         node = self.node
-        moment = settling.pass_time(node.store, node.engine, node.world, by, node.background.ended)
-        if node.settings.database.file is None:
-            # Its last heartbeat is as old as the span.
-            node.store.run(node.beat)
+        with node.moves_clock:
+            ended = node.background.ended
+            moment = settling.pass_time(node.store, node.engine, node.world, by, ended)
+            if node.settings.database.file is None:
+                # Its last heartbeat is as old as the span.
+                node.store.run(node.beat)
         return moment
 
     # A fresh start
