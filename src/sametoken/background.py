@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from sametoken.counts import Count, Family, Type
 from sametoken.errors import Misconfigured, Transient
 from sametoken.idempotency import Engine
 from sametoken.server.journal import Journal
 from sametoken.services.housekeeping import sweep
+from sametoken.spans import Traces
 from sametoken.store.nodes import BEAT_SECONDS
 from sametoken.store.port import Store, Tx
 from sametoken.store.roll import begin, call
@@ -20,10 +22,17 @@ from sametoken.workflow.loop import Duty, Ripener, run_duty
 from sametoken.workflow.mishaps import Mishaps
 from sametoken.workflow.ports import Services
 from sametoken.workflow.runner import Runner
+from sametoken.workflow.telling import Telling
+from sametoken.workflow.tracing import Tracing
 from sametoken.world import World
 
 log = logging.getLogger(__name__)
 
+SWEPT = Family(
+    "sametoken_swept_total", Type.COUNTER,
+    "Rows that the sweep removed: expired entries, of tokens and of steps, and resources that only "
+    "they had kept.",
+)  # fmt: skip
 # Attempts are written so long after they were answered: a crash loses no more.
 WRITE_SECONDS = 1.0
 
@@ -57,24 +66,28 @@ class Background:
         *,
         runners: int,
         sweep_seconds: float,
+        traces: Traces | None = None,
     ) -> None:
         self._store = store
         self._journal = journal
         self._engine = engine
         self._world = world
-        self._sweep_seconds = sweep_seconds
+        self.swept = Count(SWEPT)
         # Set once the threads are to end.
         self.ended = threading.Event()
         # Events that idle threads wait on; stop() sets them all.
         self._news: list[threading.Event] = []
+        self.runners = [
+            Runner(store, services, world, backlog, mishaps, node, telling=_telling(traces, world))
+            for _ in range(runners)
+        ]
         self._threads = [
-            self._driver(f"runner-{number}", Runner(store, services, world, backlog, mishaps, node))
-            for number in range(runners)
+            self._driver(f"runner-{number}", one) for number, one in enumerate(self.runners)
         ]
         self._news.append(journal.news)
         self._threads += [
             self._driver("ripener", Ripener(store)),
-            self._thread("sweeper", self._keep),
+            self._thread("sweeper", partial(self._repeat, "sweep", self._keep, sweep_seconds)),
             self._thread("scribe", self._write_down),
         ]
 
@@ -90,6 +103,11 @@ class Background:
     def tell(self, life: Life) -> None:
         """Beat from the start to the end, to tell other nodes. Call before `start`."""
         self._threads.append(self._thread("heartbeat", partial(self._beat, life)))
+
+    def settle(self, settle: Callable[[], None], seconds: float) -> None:
+        """Settle with other nodes, every so many seconds. Call before `start`."""
+        run = partial(self._repeat, "settlement", settle, seconds)
+        self._threads.append(self._thread("settlement", run))
 
     def start(self) -> None:
         """Start every thread, or none and raise `Broken` if the system has no more."""
@@ -113,15 +131,18 @@ class Background:
             news.set()
 
     def _keep(self) -> None:
-        """Sweep now and then; a sweep that fails is tried again."""
-        while not self._world.wait(self.ended, self._sweep_seconds):
+        while removed := self._store.run(lambda tx: sweep(tx, self._engine)):
+            self.swept.add(by=removed)
+
+    def _repeat(self, name: str, act: Callable[[], None], seconds: float) -> None:
+        """Act now and then; an act that fails is tried again."""
+        while not self._world.wait(self.ended, seconds):
             try:
-                while self._store.run(lambda tx: sweep(tx, self._engine)):
-                    pass
+                act()
             except Transient as busy:
-                log.warning("sweep: %s", busy)
+                log.warning("%s: %s", name, busy)
             except Exception:
-                log.exception("sweep: our bug")
+                log.exception("%s: our bug", name)
 
     def _write_down(self) -> None:
         """Write attempts down, those of a while together, and the last ones at the end."""
@@ -158,3 +179,7 @@ class Background:
             raise
         except Exception:
             log.exception("heartbeat: our bug")
+
+
+def _telling(traces: Traces | None, world: World) -> Telling:
+    return Telling(None if traces is None else Tracing(traces, world))

@@ -1,4 +1,4 @@
-"""Ends of requests: each is told to the log, and one under a token to the journal as well.
+"""Ends of requests: each is logged, counted and traced, and under a token put in the journal.
 
 Only requests of proven callers count: nobody else writes into an account's stories. A request that
 made something, and was answered so, is told by its entry alone, which is written anyway.
@@ -15,9 +15,11 @@ from sametoken.idempotency import Attempt as Outcome
 from sametoken.idempotency.fingerprint import fingerprint
 from sametoken.resources.account.attempts import Attempt, TokenKey
 from sametoken.server import invocations, request_log
+from sametoken.server.counts import RequestCounts
 from sametoken.server.exchange import Exchange, known
 from sametoken.server.execution import keeping_secrets
 from sametoken.server.journal import Journal
+from sametoken.server.tracing import Tracing
 
 # Faults that keep the reply from its caller.
 _UNHEARD = frozenset({Kind.LOSE_REQUEST, Kind.LOSE_REPLY, Kind.CUT_REPLY})
@@ -33,17 +35,25 @@ DIFFERING_MAX = 32
 class Ends:
     """Told of the end of each request. `node` is the name of this node, for people.
 
-    `dedupes`: ids of invocations stand in for tokens. For use from the event loop.
+    `dedupes`: ids of invocations stand in for tokens. There are spans with `tracing` alone. For use
+    from the event loop.
     """
 
-    def __init__(self, journal: Journal, node: str, *, dedupes: bool) -> None:
+    def __init__(
+        self, journal: Journal, node: str, *, dedupes: bool, tracing: Tracing | None = None
+    ) -> None:
         self.node = node
+        self.tracing = tracing
+        self.counts = RequestCounts()
         self._journal = journal
         self._dedupes = dedupes
 
     def answered(self, exchange: Exchange, seconds: float) -> None:
         """Take note of a request that has its reply, answered within `seconds`."""
         request_log.write_line(exchange, seconds)
+        self.counts.ended(exchange, seconds)
+        if self.tracing is not None:
+            self.tracing.ended(exchange, seconds)
         executed = exchange.executed
         is_told = executed is not None and executed.attempt in _TOLD
         if is_told and known(exchange.reply).status == _DONE and not exchange.strikes:
@@ -53,6 +63,7 @@ class Ends:
     def gone(self, exchange: Exchange) -> None:
         """Take note of a request that was given up, because nobody waits for its reply."""
         request_log.write_gone(exchange)
+        self.counts.gone(exchange)
         self._note(exchange, None)
 
     def _note(self, exchange: Exchange, seconds: float | None) -> None:

@@ -59,6 +59,11 @@ class Exchange(NamedTuple):
         """Return the action's name as the caller sent it, "-" without; it may not exist."""
         return (self.form or {}).get("Action", "-")[:ACTION_CHARACTERS_MAX]
 
+    @property
+    def outcome(self) -> str:
+        """Return what came of it, for the log: its attempt, or `refused`."""
+        return self.executed.attempt if self.executed is not None else "refused"
+
     def answered(self, body: bytes, executed: Executed | None = None) -> Exchange:
         """Return the exchange with a result as its reply; `executed` if that was not known yet."""
         return self._replace(reply=Reply(200, body), executed=executed or self.executed)

@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
+from sametoken.counts import Labels, Told
 from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol.model import ServiceModel
@@ -40,6 +41,8 @@ class Ask(msgspec.Struct, array_like=True, tag="ask"):
     prepared: dict[str, Any] | None = None
     full_zones: tuple[str, ...] = ()
     origin: str | None = None
+    bucket: str = ""
+    trace: str = ""
 
 
 class Noted(msgspec.Struct, array_like=True, tag="noted"):
@@ -55,6 +58,15 @@ class GiveUp(msgspec.Struct, array_like=True, tag="give up"):
     """An edge's word that nobody waits for an answer: what has not begun never shall."""
 
     number: int
+
+
+class Counted(msgspec.Struct, array_like=True, tag="counted"):
+    """An edge's counts since its start, in answer to `Count`: by family, labels and numbers."""
+
+    families: dict[str, list[tuple[Labels, list[float]]]]
+
+    def told(self) -> Told:
+        return {name: dict(samples) for name, samples in self.families.items()}
 
 
 class Answer(msgspec.Struct, array_like=True, tag="answer"):
@@ -91,8 +103,12 @@ class Stop(msgspec.Struct, array_like=True, tag="stop"):
     drains: bool
 
 
-FromEdge = Ask | GiveUp | Noted
-FromWriter = Answer | Stop
+class Count(msgspec.Struct, array_like=True, tag="count"):
+    """The writer's wish to know an edge's counts."""
+
+
+FromEdge = Ask | GiveUp | Noted | Counted
+FromWriter = Answer | Stop | Count
 Message = TypeVar("Message")
 
 
@@ -128,8 +144,13 @@ def ask_to_execute(number: int, until: float, admitted: Admitted) -> Ask:
     return Ask(
         number, until, "execute", request.account, request.region, request.action,
         dict(request.params), request.request_id, request.access_key_id, request.access,
-        admitted.stand_in, request.prepared, request.full_zones, request.origin,
+        admitted.stand_in, request.prepared, request.full_zones, request.origin, request.trace,
     )  # fmt: skip
+
+
+def counted_of(told: Told) -> Counted:
+    """Return the frame that tells these counts."""
+    return Counted({name: list(samples.items()) for name, samples in told.items()})
 
 
 def noted(found: Mapping[TokenKey, Kept]) -> Noted:
@@ -147,7 +168,7 @@ def admitted_of(ask: Ask) -> Admitted:
     """Return the request that `ask_to_execute` was given."""
     request = Request(
         ask.account, ask.region, ask.action, ask.params, ask.request_id, ask.access_key_id,
-        ask.access, ask.prepared, full_zones=ask.full_zones, origin=ask.origin,
+        ask.access, ask.prepared, full_zones=ask.full_zones, origin=ask.origin, trace=ask.trace,
     )  # fmt: skip
     codec = ServiceModel.load("ec2").codec(ask.action)
     return Admitted(request, ACTIONS[ask.action], codec, ask.stand_in)

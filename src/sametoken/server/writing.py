@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import Protocol, TypeVar
 
 from sametoken.ec2.kit.actions import Tokened
@@ -19,6 +20,7 @@ from sametoken.idempotency import Engine
 from sametoken.resources.network import default_vpc
 from sametoken.server.admission import Admitted
 from sametoken.server.execution import Executed, execute
+from sametoken.server.job_counts import JobCounts
 from sametoken.server.journal import Journal
 from sametoken.server.throttling import Throttle
 from sametoken.store.port import Broken, Store, Tx
@@ -34,7 +36,7 @@ ANSWER_SECONDS_MAX = 20.0
 class Writer(Protocol):
     """The writer as a request's stages see it. Each method may raise `Transient`."""
 
-    def spend(self, account: str, region: str, action: str) -> Awaitable[None] | None:
+    def spend(self, account: str, region: str, bucket: str) -> Awaitable[None] | None:
         """Take a request's token, at once or by what is returned.
 
         Raises `RequestLimitExceeded` if none is left.
@@ -71,9 +73,11 @@ class Jobs:
         backlog: Backlog,
         world: World,
         journal: Journal | None = None,
+        counts: JobCounts | None = None,
     ) -> None:
         self.throttle = throttle
         self.journal = journal or Journal()
+        self.counts = counts or JobCounts()
         self._store = store
         self._engine = engine
         self._backlog = backlog
@@ -86,12 +90,17 @@ class Jobs:
             # Refused in the transaction, once the token is known to be new: a repeat is answered.
             admitted = replace(admitted, request=replace(request, launches_late=True))
         action = admitted.action
-        return self._submit(
-            lambda tx: execute(tx, self._engine, admitted),
+        charge = self.throttle.charge(request)
+        job = self._submit(
+            lambda tx: execute(tx, self._engine, admitted, charge),
             request.place,
             until,
             shares=isinstance(action, Tokened) and action.shares,
         )
+        if charge is not None:
+            job.add_done_callback(charge.end)
+        job.add_done_callback(partial(self.counts.settled, action.name))
+        return job
 
     def look(self) -> None:
         """Return if the store is whole. Raises `Transient`: this process is about to end."""
@@ -125,8 +134,8 @@ class OwnWriter:
         self._jobs = jobs
         self._world = world
 
-    def spend(self, account: str, region: str, action: str) -> None:
-        self._jobs.throttle.spend(account, region, action)
+    def spend(self, account: str, region: str, bucket: str) -> None:
+        self._jobs.throttle.spend(account, region, bucket)
 
     async def execute(self, admitted: Admitted) -> Executed:
         return await _in_time(self._jobs.execute(admitted, self._until()))

@@ -24,6 +24,7 @@ from sametoken.errors import Misconfigured, Transient
 from sametoken.store import clock
 from sametoken.store.cache import Cache
 from sametoken.store.channels import Channels
+from sametoken.store.counts import CommitCounts
 from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.gate import Gate
 from sametoken.store.gathering import Gathering
@@ -66,18 +67,24 @@ _SETTINGS = (
 
 
 def connect(
-    path: Path, *, busy_seconds: float = BUSY_SECONDS, cache_kib: int = READER_CACHE_KIB
+    path: Path,
+    *,
+    busy_seconds: float = BUSY_SECONDS,
+    cache_kib: int = READER_CACHE_KIB,
+    durable: bool = True,
 ) -> sqlite3.Connection:
-    """Open the file at `path` durably, in WAL mode. The caller begins and ends transactions.
+    """Open the file at `path` in WAL mode. The caller begins and ends transactions.
 
-    Raises `Misconfigured` if this Python's SQLite is too old.
+    A commit that returned is on the disk, unless the file is not to be `durable`. Raises
+    `Misconfigured` if this Python's SQLite is too old.
     """
     check_sqlite(sqlite3.sqlite_version_info)
     connection = sqlite3.connect(
         path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
     )
     try:
-        for setting in (*_SETTINGS, f"cache_size=-{cache_kib}"):
+        settings = (*_SETTINGS, f"cache_size=-{cache_kib}")
+        for setting in settings if durable else (*settings, "synchronous=OFF"):
             connection.execute(f"PRAGMA {setting}")
     except sqlite3.Error:
         connection.close()
@@ -269,11 +276,17 @@ def snapshots(path: Path, world: World) -> Iterator[SqliteSnapshots]:
 class SqliteStore:
     """`Store` on a SQLite file. Only one process at a time may write. See `store.port`."""
 
-    def __init__(self, path: Path, world: World, *, readers: int = READERS) -> None:
+    def __init__(
+        self, path: Path, world: World, *, readers: int = READERS, durable: bool = True
+    ) -> None:
         self._gate = Gate(path)
+        self._world = world
+        self.counts = CommitCounts()
         self._channels = Channels()
         self._jobs = JobQueue()
-        engine = engine_for(SQLITE, lambda: connect(path, cache_kib=WRITER_CACHE_KIB))
+        engine = engine_for(
+            SQLITE, lambda: connect(path, cache_kib=WRITER_CACHE_KIB, durable=durable)
+        )
         # Shared, so that what is due for a reader is due for the writer too.
         pace = clock.Pace(world)
         self.seconds = pace.seconds
@@ -324,7 +337,9 @@ class SqliteStore:
             while self._jobs.wait():
                 with self._gate.turn():
                     batch = self._jobs.take()
-                    run_batch(self._session, batch, self._channels.announce)
+                    began = self._world.monotonic()
+                    commits = run_batch(self._session, batch, self._channels.announce)
+                    self.counts.note(self._world.monotonic() - began, *commits)
         finally:
             # Jobs are left only if a bug of ours ends this thread. Fail them, so that no caller
             # waits for ever.

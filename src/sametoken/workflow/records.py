@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sametoken import faults
 from sametoken.faults import Point
@@ -73,8 +74,28 @@ class Dies:
 StepFate = Done | Later | Retry | Failed | Lost | Dies
 
 
-def record(tx: Tx, members: Sequence[tuple[Work, StepFate]]) -> list[Work | None]:
-    """Record the fates; returns the work to go on with under each lease, or None."""
+class Recorded(NamedTuple):
+    """A record of a fate, made at `now`. Unless it `is_kept`, another owner has the work.
+
+    It tells of the steps from `first` on, up to that of the work as it was held. `row` is that of
+    an instance which arrives, as it was before.
+    """
+
+    fate: StepFate
+    record: Record
+    is_kept: bool
+    now: datetime
+    first: int
+    row: Row | None = None
+
+    @property
+    def going(self) -> Work | None:
+        """Return the work to go on with under the lease; None if there is none."""
+        return self.record.changed if self.is_kept and self.record.keeps_lease else None
+
+
+def record(tx: Tx, members: Sequence[tuple[Work, StepFate]]) -> list[Recorded]:
+    """Record the fates, each unless its work has another owner by now."""
     arriving = [
         work for work, fate in members if isinstance(fate, Done | Dies) and work.is_last_step
     ]
@@ -89,8 +110,11 @@ def record(tx: Tx, members: Sequence[tuple[Work, StepFate]]) -> list[Work | None
             log.info("%s: a record by %d is too late", one.held.instance, generation)
     _arrive(tx, [work for work in arriving if work.instance in written], found)
     return [
-        one.changed if one.keeps_lease and one.held.instance in written else None for one in records
-    ]
+        Recorded(
+            fate, one, work.instance in written, tx.now, work.step, found.get(work.instance),
+        )
+        for one, (work, fate) in zip(records, members, strict=True)
+    ]  # fmt: skip
 
 
 def _record_of(tx: Tx, work: Work, fate: StepFate) -> Record:

@@ -8,7 +8,7 @@ each account in time, also where more of them have work than a lease has room fo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -120,7 +120,30 @@ _WAITING = (
     .order_by(WORK.c.due_at)
     .limit(sa.bindparam("limit"))
 )
+_STANDING = sa.select(
+    sa.func.count().label("due"),
+    sa.func.min(WORK.c.due_at).label("oldest_at"),
+    sa.func.count().filter(WORK.c.lease_until > sa.bindparam("now")).label("leased"),
+).where(WORK.c.due_at <= sa.bindparam("now"))
 _LATER = sa.select(sa.func.min(WORK.c.due_at)).where(WORK.c.due_at > sa.bindparam("now"))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The work that is due: how much, since when the first of it, and how much has an owner."""
+
+    due: int
+    oldest_at: datetime | None
+    leased: int
+
+    def oldest_seconds(self, now: datetime) -> float:
+        return 0.0 if self.oldest_at is None else (now - self.oldest_at).total_seconds()
+
+
+def standing(tx: Tx) -> Standing:
+    """Count the work that is due. Reads as much of an index as there is."""
+    found = tx.execute(_STANDING, {"now": tx.now}).one()
+    return Standing(found.due, found.oldest_at, found.leased)
 
 
 def is_due(tx: Tx) -> bool:
@@ -180,7 +203,7 @@ def _owned(work: Work, node: str, now: datetime) -> Work:
         told = mark(What.OWNER, generation, node)
     else:
         told = mark(What.TAKEN, milliseconds(now), generation, node, work.owner)
-    return replace(work.noting(told), generation=generation, owner=node)
+    return replace(work.noting(told), generation=generation, owner=node, left_by=work.owner)
 
 
 def last_turn(leased: Sequence[Work], after: str) -> str:

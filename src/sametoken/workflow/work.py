@@ -67,7 +67,7 @@ class Work:
     """The work of an instance, as its owner holds it.
 
     `failure` is the (code, message) of the error for which the instance is unwound. `owner` and
-    `history` are as in `WORK`.
+    `history` are as in `WORK`. `left_by` is the owner whose lease ran out on it.
     """
 
     instance: str
@@ -86,6 +86,7 @@ class Work:
     token_form: str
     owner: str | None = None
     history: str | None = ""
+    left_by: str | None = None
 
     def token(self, step: Step, service: str) -> str:
         """The token of the instance's step for that service, the same at each try."""

@@ -16,7 +16,7 @@ class Request:
     `prepared` is what the action's `prepare` made; it may be secret, so it is in no `repr`.
     `launches_late`: the account's accepted launches wait for too long, so no further one is taken.
     `full_zones` are without capacity for this request, because a fault says so. `origin` says where
-    it came from, for people.
+    it came from, for people; `trace` is its place in a trace, if there is one.
     """
 
     account: str
@@ -30,6 +30,7 @@ class Request:
     launches_late: bool = False
     full_zones: tuple[str, ...] = ()
     origin: str | None = None
+    trace: str = ""
 
     @property
     def place(self) -> tuple[str, str]:
