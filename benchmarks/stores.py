@@ -29,6 +29,7 @@ from sametoken.server.admission import Admitted
 from sametoken.server.execution import Executed, execute
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import RUNNERS, Database, database_of
+from sametoken.store.codec import dumps
 from sametoken.store.port import Store, Tx
 from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.ports import Services
@@ -51,6 +52,10 @@ DRIVERS = RUNNERS
 
 Work = Callable[[Tx], Any]
 
+# As long as that of a node which serves, for the rows that have it.
+NODE = "benchmark:4590"
+ORIGIN_US = 1_700_000_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Plane:
@@ -70,9 +75,11 @@ class Plane:
         """Admit a request of the asking account: do all that comes before its transaction."""
         if client_token is not None:
             params["ClientToken"] = client_token
+        origin = dumps([NODE, ORIGIN_US, mint_uuid(RealWorld()), 1])
         request = Request(
-            self.account, REGION, action, params, mint_uuid(RealWorld()), "benchmark", "full"
-        )
+            self.account, REGION, action, params, mint_uuid(RealWorld()), "benchmark", "full",
+            origin=origin,
+        )  # fmt: skip
         return Admitted(request, ACTIONS[action], self.model.codec(action))
 
     def launch(self, client_token: str | None, **params: Any) -> Work:
@@ -102,7 +109,8 @@ class Plane:
         return dict(self.store.read(lambda tx: action_run.run(tx, asked.request)))
 
     def runner(self) -> Runner:
-        return Runner(self.store, self.services, RealWorld(), Backlog(RealWorld()))
+        backlog = Backlog(RealWorld())
+        return Runner(self.store, self.services, RealWorld(), backlog, node=NODE)
 
 
 @contextmanager
@@ -113,7 +121,7 @@ def opened(database: Path | str, *, account: str = ACCOUNT) -> Iterator[Plane]:
     """
     named = database_of(database) if isinstance(database, Path) else Database(database, None, None)
     with open_store(named, RealWorld()) as store:
-        engine = sql_engine(b"benchmark", records_attempts=True)
+        engine = sql_engine(b"benchmark")
         lift_limits(store)
         store.run(lambda tx: default_vpc.seed(tx, account, REGION))
         services = wire_services(store, engine, RealWorld(), INSTANT)

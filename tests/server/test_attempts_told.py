@@ -162,6 +162,8 @@ def test_a_claim_that_a_crash_forgot_is_told_as_unknown(place: Place) -> None:
     place.refused()
     place.plane.node.journal.take()
     place.launch()
+    assert [one.outcome for one in place.story().attempts] == ["new"], "it may come yet"
+    place.plane.advance(timedelta(minutes=1))
     story = place.story()
     assert [one.outcome for one in story.attempts] == ["unknown", "new"]
     assert "is not kept" in story.unknown[0]

@@ -60,10 +60,10 @@ def attempts_are_told_by_their_transaction(patch: Patch, place: Place) -> None:
         return execute(tx, engine, admitted)
 
     def believing(
-        outcomes: Sequence[Outcome], repeats: Any, kept: Kept, claimed_at: datetime | None
+        outcomes: Sequence[Outcome], repeats: Any, kept: Kept, *when: Any
     ) -> list[Attempt]:
         new = {one.request_id for one in (*kept.first, *kept.last) if one.outcome == "new"}
-        found = _told(outcomes, repeats, kept, claimed_at)
+        found = _told(outcomes, repeats, kept, *when)
         return [replace(one, outcome="new") if one.request_id in new else one for one in found]
 
     patch.setattr(writing, "execute", noting)

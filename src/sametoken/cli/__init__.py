@@ -172,6 +172,14 @@ def _tokens() -> click.Command:
     return tokens
 
 
+@main.later("launches")
+def _launches() -> click.Command:
+    """Launches: list those under way, watch one."""
+    from sametoken.cli.launches import launches
+
+    return launches
+
+
 @main.later("limits")
 def _limits() -> click.Command:
     """Capacity per instance type and zone, vCPUs and EC2's quotas per account and Region."""

@@ -28,7 +28,8 @@ def config() -> None:
     """Tell which options have which values, and where each comes from."""
 
 
-@config.command(context_settings={"ignore_unknown_options": True})
+# Flags behind the command's name are that command's.
+@config.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND [FLAGS]...]")
 @json_option
 @click.pass_context

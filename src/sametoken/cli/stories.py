@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sametoken.cli.tables import visible
 from sametoken.operate.story.model import (
+    FAILURES,
     Attempt,
     Bound,
     Difference,
@@ -20,8 +21,6 @@ from sametoken.operate.story.model import (
     Story,
     Try,
 )
-
-_TRIES = ("retry", "failed")
 
 
 def story_lines(story: Story) -> list[str]:
@@ -42,7 +41,7 @@ def _lines(story: Story) -> Iterator[str]:
         if attempt.number > number + 1:
             yield f"    … {attempt.number - number - 1} more were counted, and not kept"
         number = attempt.number
-        yield f"    {attempt_line(attempt)}"
+        yield f"    {moment(attempt.made_at)} {attempt_line(attempt)}"
         yield from (f"      {_difference(one)}" for one in attempt.differing)
     for launch in story.launches:
         yield from _launch_lines(launch)
@@ -70,8 +69,8 @@ def _listed(value: object) -> str:
 
 
 def attempt_line(one: Attempt) -> str:
-    """Return an attempt as one line."""
-    parts = [f"attempt {one.number} at {moment(one.made_at)}: {one.outcome}"]
+    """Return an attempt as one line, without its moment."""
+    parts = [f"attempt {one.number}: {one.outcome}"]
     if one.status:
         parts.append(f"{one.status} {visible(one.code)}" if one.code else str(one.status))
     if not one.heard:
@@ -118,17 +117,21 @@ def _launch_lines(launch: Launch) -> Iterator[str]:
 def _step_lines(step: Step) -> Iterator[str]:
     if not step.tries:
         yield f"      {step.name}: {step.state}"
+    yield from (f"      {moment(at)} {step.name}: {line}" for at, line in try_lines(step))
+
+
+def try_lines(step: Step) -> Iterator[tuple[datetime, str]]:
+    """Yield the tries of a step with their moments, each as one line."""
     number = 1
     for one in step.tries:
-        yield f"      {step.name}: {try_line(one, number)}"
-        number += one.outcome in _TRIES
+        yield one.at, _try_line(one, number)
+        number += one.outcome in FAILURES
 
 
-def try_line(one: Try, number: int) -> str:
-    """Return a try as one line; `number` counts it among those of its step."""
-    parts = [f"try {number} {one.outcome} at {moment(one.at)}"]
+def _try_line(one: Try, number: int) -> str:
+    parts = [f"try {number} {one.outcome}"]
     if one.left_by is not None:
-        parts = [f"taken over at {moment(one.at)}, from {one.left_by}, whose lease had ended"]
+        parts = [f"taken over from {one.left_by}, whose lease had ended"]
     if one.error is not None:
         parts.append(visible(one.error))
     if one.until is not None:

@@ -54,6 +54,11 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
 
 
+def print_json_line(value: Any) -> None:
+    """Print a value as JSON on one line."""
+    click.echo(json.dumps(value, ensure_ascii=False, default=_plain))
+
+
 def _plain(value: Any) -> Any:
     assert isinstance(value, datetime), f"no JSON for {value!r}"
     return value.isoformat()

@@ -156,6 +156,7 @@ _UNDER_WAY = (
     .order_by(WORK.c.due_at)
     .limit(sa.bindparam("limit"))
 )
+_UNDER_WAY_THERE = _UNDER_WAY.where(WORK.c.account == sa.bindparam("account"))
 _SPEC = sa.select(WORK.c.spec).where(WORK.c.instance == sa.bindparam("w_instance"))
 _PIN = (
     sa.update(WORK)
@@ -302,9 +303,11 @@ def of_instances(tx: Tx, instances: Sequence[str]) -> dict[str, Work]:
     return {row.instance: read_work(row) for row in found}
 
 
-def under_way(tx: Tx, limit: int) -> list[Work]:
-    """Return work that is not done, at most so much; what is due first comes first."""
-    return [read_work(row) for row in tx.execute(_UNDER_WAY, {"limit": limit})]
+def under_way(tx: Tx, limit: int, account: str | None) -> list[Work]:
+    """Return work that is not done, of an account or of all, at most so much; due first first."""
+    values = {"limit": limit, "account": account}
+    statement = _UNDER_WAY if account is None else _UNDER_WAY_THERE
+    return [read_work(row) for row in tx.execute(statement, values)]
 
 
 def of_account(tx: Tx, account: str) -> list[Work]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sametoken.idempotency import Attempt as Result
 from sametoken.idempotency.entries import Repeat
@@ -21,6 +21,8 @@ from sametoken.store.codec import loads
 
 UNKNOWN, UNDONE = "unknown", "undone"
 _DONE = 200
+# Longer than any attempt waits to be written down.
+WRITTEN_WITHIN = timedelta(seconds=5)
 
 
 def told(
@@ -28,10 +30,12 @@ def told(
     repeats: Sequence[Repeat],
     kept: Kept,
     claimed_at: datetime | None,
+    now: datetime,
 ) -> list[Attempt]:
     """Return the attempts that are known, numbered in the order in which they came.
 
-    `repeats` are those that an earlier version noted with the entry.
+    `repeats` are those that an earlier version noted with the entry. The request that claimed the
+    token is UNKNOWN if it should have been written down by now, and is not.
     """
     settled = {one.request_id for one in outcomes if one.state is OutcomeState.SETTLED}
     found = {one.request_id: _written(one, settled, outcomes) for one in (*kept.first, *kept.last)}
@@ -42,7 +46,8 @@ def told(
         if repeat.request_id not in found:
             found[repeat.request_id] = _noted(repeat)
     every = list(found.values())
-    if claimed_at is not None and not _knows_claim(every, outcomes, claimed_at):
+    known = claimed_at is None or _knows_claim(every, outcomes, claimed_at)
+    if not known and claimed_at is not None and claimed_at + WRITTEN_WITHIN < now:
         every.append(_blank(claimed_at, UNKNOWN))
     every.sort(key=lambda one: one.made_at)
     return [replace(one, number=number) for number, one in _numbered(every, kept)]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from sametoken.idempotency import Scope, entries
+from sametoken.idempotency import Entry, Scope, entries
 from sametoken.resources.account import attempts
 from sametoken.resources.account.attempts import TokenKey
 from sametoken.resources.compute import instances
@@ -19,10 +19,14 @@ RESERVATION_PREFIX = "r-"
 
 @dataclass(frozen=True, slots=True)
 class Subjects:
-    """Tokens in their scopes, and instances of launches that had none, by launch."""
+    """Tokens in their scopes, and instances of launches that had none, by launch.
+
+    `entries` are those of the tokens, as far as they were read on the way.
+    """
 
     tokens: tuple[TokenKey, ...] = ()
     untokened: tuple[tuple[Row, ...], ...] = ()
+    entries: Mapping[TokenKey, Entry] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.tokens or self.untokened)
@@ -33,10 +37,10 @@ def find(tx: Tx, named: str, account: str | None) -> Subjects:
 
     Only what is `account`'s; of all accounts with None. A token of that name comes first.
     """
-    bound = [_key(one.scope, one.client_token) for one in entries.find_everywhere(tx, named)]
+    bound = {_key(one.scope, one.client_token): one for one in entries.find_everywhere(tx, named)}
     found = _own([*bound, *attempts.of_token(tx, named)] if named else [], account)
     if found:
-        return Subjects(found)
+        return Subjects(found, entries=bound)
     launched = _launched(tx, named, account)
     ids = [row.id for row in launched] or [named]
     held = [_key(*one) for id in ids for one in entries.of_resource(tx, id)]

@@ -15,6 +15,9 @@ from typing import Any
 
 import msgspec
 
+# Outcomes of a try that is followed by the next one of its step, or by another plan.
+FAILURES = ("retry", "failed")
+
 
 class Verdict(StrEnum):
     """The end of a story so far.

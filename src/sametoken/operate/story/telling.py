@@ -51,7 +51,7 @@ def _tell(tx: Tx, named: str, account: str | None) -> list[Story]:
     missed = [attempts.missed(one) for one in {key.account for key in subjects.tokens}]
     kept = attempts.of(tx, [*subjects.tokens, *missed])
     return [
-        *(_of_token(tx, key, kept) for key in subjects.tokens),
+        *(_of_token(tx, key, subjects.entries.get(key), kept) for key in subjects.tokens),
         *(_of_launch(tx, launched) for launched in subjects.untokened),
     ]
 
@@ -77,9 +77,11 @@ def _held(tx: Tx, ids: Sequence[str]) -> _Held:
     return _Held(ids, works, rows.by_ids(tx, every) if ids else {})
 
 
-def _of_token(tx: Tx, key: TokenKey, kept: dict[TokenKey, Kept]) -> Story:
-    scope = Scope(key.account, key.region, key.action)
-    entry = entries.Ledger().find(tx, scope, key.client_token)
+def _of_token(tx: Tx, key: TokenKey, entry: Entry | None, kept: dict[TokenKey, Kept]) -> Story:
+    """Tell of a token; its `entry` is looked up if it was not read yet."""
+    if entry is None:
+        scope = Scope(key.account, key.region, key.action)
+        entry = entries.Ledger().find(tx, scope, key.client_token)
     own = kept.get(key, Kept())
     claimed_at, kept_until, notes, held = None, None, list[entries.Repeat](), _held(tx, ())
     if entry is not None:
@@ -87,7 +89,7 @@ def _of_token(tx: Tx, key: TokenKey, kept: dict[TokenKey, Kept]) -> Story:
         notes = entries.read_attempts(tx, entry)
         held = _held(tx, entries.resources_of(tx, entry))
     outcomes = () if entry is None else entry.outcomes
-    every = tried.told(outcomes, notes, own, claimed_at)
+    every = tried.told(outcomes, notes, own, claimed_at, tx.now)
     launches = held.launches
     resources = made.told(tx, held.ids, held.works, held.rows)
     verdict, said = verdicts.of(outcomes, every, launches, resources)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from sametoken.idempotency.ledger import Outcome
-from sametoken.operate.story.model import Attempt, Launch, Resource, Verdict, Walk
+from sametoken.operate.story.model import FAILURES, Attempt, Launch, Resource, Step, Verdict, Walk
 from sametoken.operate.story.steps import FAILED
 
 _GONE = ("terminated", "gone")
@@ -85,13 +85,17 @@ def _failed(launch: Launch) -> str:
     where = f"{launch.instance} failed"
     for step in () if before is None else before.steps:
         if step.state == FAILED:
-            where = f"{launch.instance} failed at {step.name}, try {len(step.tries)}"
+            where = f"{launch.instance} failed at {step.name}, try {_failures(step)}"
     way = "is being unwound" if launch.due_at is not None else f"is {launch.state}"
     return f"{where} ({walk.why}), and {way}."
+
+
+def _failures(step: Step) -> int:
+    return sum(one.outcome in FAILURES for one in step.tries)
 
 
 def _launching(launch: Launch) -> str:
     present = launch.walks[-1]
     step = next((one for one in present.steps if one.state == "under way"), None)
-    at = present.plan if step is None else f"{step.name}, try {len(step.tries) + 1}"
+    at = present.plan if step is None else f"{step.name}, try {_failures(step) + 1}"
     return f"{launch.instance} is {launch.state}, at {at}."
