@@ -145,6 +145,8 @@ class _Batch:
     """Works that shall share a commit: the first says when it runs, the last waits for `is_next`.
 
     `is_next` is set once the next batch has been handed over: the store finds all of it, or none.
+    A store that waits for work begins with the first that it is handed, so only a batch of a single
+    work is certain to be whole then.
     """
 
     works: Sequence[Work]
@@ -160,24 +162,26 @@ class _Batch:
         self.is_next.wait()
         return done
 
+    def alone(self, tx: Tx) -> Any:
+        self.runs.set()
+        return self.last(tx)
+
     def submit(self, store: Store) -> list[Future[Any]]:
+        if len(self.works) == 1:
+            return [store.submit(self.alone)]
         return [store.submit(work) for work in (self.first, *self.works[1:-1], self.last)]
 
 
 def submit_in_batches(store: Store, works: Sequence[Work], *, batch: int) -> Run:
     """Run every one of `works`, exactly `batch` to a commit where the store groups commits.
 
-    A single thread hands all of them over, as a server's event loop does. `batch` is two at least.
+    A single thread hands all of them over, as a server's event loop does.
     """
-    nothing: Work = _nothing
-    before = _Batch([nothing, nothing])
+    before = _Batch([_nothing])
     watch = Stopwatch()
     answers = before.submit(store)
     for start in range(0, len(works), batch):
-        # A batch of one would have no last work beside its first.
-        now = _Batch(
-            [*works[start : start + batch], *([] if start + 1 < len(works) else [nothing])]
-        )
+        now = _Batch(works[start : start + batch])
         before.runs.wait()
         handed = now.submit(store)
         before.is_next.set()

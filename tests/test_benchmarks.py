@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from contextlib import closing
 from dataclasses import replace
@@ -21,6 +21,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from sametoken.faults.kinds import Kind
+from sametoken.faults.rules import Rule
 from sametoken.settings import database_of
 
 Importing = Callable[[str], Any]
@@ -255,3 +257,26 @@ def test_the_tables_of_the_page_are_those_of_its_figures(
     assert written == page.filled(written, figures.read(page.PUBLISHED)), (
         "run `make bench ARGS='--from docs/performance/figures.json --page'`"
     )
+
+
+def test_pages_are_compared_with_describes_of_the_same_rows(benchmark: Importing) -> None:
+    found = benchmark("console").measure(rounds=1, repeats=3, launches=2)
+    assert [one.page for one in found] == [
+        "the story of a launch", "2 launches", "the overview",
+    ]  # fmt: skip
+
+
+def test_faults_that_are_not_set_cost_next_to_nothing(benchmark: Importing, tmp_path: Path) -> None:
+    """In bytecodes, which depend on no load; where some are set, the count sees it."""
+    unstruck = benchmark("unstruck")
+
+    def times(*, dev: bool, faults: Sequence[Rule] = ()) -> float:
+        with unstruck.serving(tmp_path, dev=dev, faults=faults) as served:
+            every, of_faults = unstruck.counted(served)
+        assert of_faults > 0
+        return float(every / (every - of_faults))
+
+    for dev in unstruck.MODES.values():
+        assert times(dev=dev) <= unstruck.TIMES_MAX
+    rule = Rule(Kind.THROTTLE, action=("RunInstances",), attempt=(9, 9))
+    assert times(dev=True, faults=[rule]) > unstruck.TIMES_MAX

@@ -72,7 +72,6 @@ class Background:
         self._journal = journal
         self._engine = engine
         self._world = world
-        self._sweep_seconds = sweep_seconds
         self.swept = Count(SWEPT)
         # Set once the threads are to end.
         self.ended = threading.Event()
@@ -88,7 +87,7 @@ class Background:
         self._news.append(journal.news)
         self._threads += [
             self._driver("ripener", Ripener(store)),
-            self._thread("sweeper", self._keep),
+            self._thread("sweeper", partial(self._repeat, "sweep", self._keep, sweep_seconds)),
             self._thread("scribe", self._write_down),
         ]
 
@@ -104,6 +103,11 @@ class Background:
     def tell(self, life: Life) -> None:
         """Beat from the start to the end, to tell other nodes. Call before `start`."""
         self._threads.append(self._thread("heartbeat", partial(self._beat, life)))
+
+    def settle(self, settle: Callable[[], None], seconds: float) -> None:
+        """Settle with other nodes, every so many seconds. Call before `start`."""
+        run = partial(self._repeat, "settlement", settle, seconds)
+        self._threads.append(self._thread("settlement", run))
 
     def start(self) -> None:
         """Start every thread, or none and raise `Broken` if the system has no more."""
@@ -127,15 +131,18 @@ class Background:
             news.set()
 
     def _keep(self) -> None:
-        """Sweep now and then; a sweep that fails is tried again."""
-        while not self._world.wait(self.ended, self._sweep_seconds):
+        while removed := self._store.run(lambda tx: sweep(tx, self._engine)):
+            self.swept.add(by=removed)
+
+    def _repeat(self, name: str, act: Callable[[], None], seconds: float) -> None:
+        """Act now and then; an act that fails is tried again."""
+        while not self._world.wait(self.ended, seconds):
             try:
-                while removed := self._store.run(lambda tx: sweep(tx, self._engine)):
-                    self.swept.add(by=removed)
+                act()
             except Transient as busy:
-                log.warning("sweep: %s", busy)
+                log.warning("%s: %s", name, busy)
             except Exception:
-                log.exception("sweep: our bug")
+                log.exception("%s: our bug", name)
 
     def _write_down(self) -> None:
         """Write attempts down, those of a while together, and the last ones at the end."""

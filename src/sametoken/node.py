@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -41,7 +42,7 @@ from sametoken.server.monitor import Monitor
 from sametoken.server.probes import HEALTH, READY, Facts, Probes
 from sametoken.server.sealing import load_sealer
 from sametoken.server.tally import Tally, alone
-from sametoken.server.throttling import Throttle
+from sametoken.server.throttling import SETTLE_SECONDS, Throttle
 from sametoken.server.tracing import Tracing
 from sametoken.server.writing import Jobs, OwnWriter, Writer
 from sametoken.services import machines, networks, placement, volumes
@@ -135,10 +136,12 @@ async def serve_edge(
     *,
     open: Tally,
     in_work: Tally,
+    show: Callable[[App], None] | None = None,
 ) -> None:
     """Answer requests for the node whose writer is at the other end of `line`, until it says stop.
 
-    If the writer dies, those that wait for it are answered with 503s, and the edge ends.
+    If the writer dies, those that wait for it are answered with 503s, and the edge ends. `show`
+    adds to the application what it shows beside EC2's API.
     """
     stop = asyncio.Event()
     drains: list[bool] = []
@@ -152,12 +155,12 @@ async def serve_edge(
         end(drain=False)
 
     loop = asyncio.get_running_loop()
-    _, writer = await loop.create_connection(
-        lambda: FarWriter(settings.choices, world, end), sock=line
-    )
+    _, writer = await loop.create_connection(lambda: FarWriter(world, end), sock=line)
     journal, traces, node = Journal(), traces_of(), name_of(bound.url)
     ends = _ends(settings, journal, node, Tracing.of(traces, world))
     app = _app(settings, store, writer, world, in_work, ends, facts=_facts(settings, "edge", node))
+    if show is not None:
+        show(app)
 
     def look() -> None:
         writer.tell(journal.take())
@@ -221,15 +224,18 @@ class Node:
         self.settings = settings
         self.store = store
         self.world = world or RealWorld()
+        # Held by whoever moves the clock on: of two at once, each would count the other's time too.
+        self.moves_clock = threading.Lock()
         # The error that made this node stop on its own; None while it runs.
         self._ended_by: SametokenError | None = None
         self.engine = engine
         # By the store's clock: rules end when it is moved on, and stand with it.
         self.faults = Board(store.seconds, settings.faults, owns_process=settings.owns_process)
         self.backlog = Backlog(self.world, settings.lag_seconds)
-        throttle = Throttle(settings.choices.rates, self.world)
+        # By the store's clock, too: a clock that is moved on fills the buckets.
+        self._throttle = Throttle(settings.choices.rates, store.seconds)
         self.journal = Journal()
-        self._jobs = Jobs(store, engine, throttle, self.backlog, self.world, self.journal)
+        self._jobs = Jobs(store, engine, self._throttle, self.backlog, self.world, self.journal)
         self.services = wire_services(store, self.engine, self.world, settings.simulation)
         self._traces = traces_of()
         self.name = name_of(None if face is None else face.url)
@@ -256,9 +262,11 @@ class Node:
 
         It takes any credentials, has a token for every request, and knows no faults and no rates.
         """
-        choices = replace(self.settings.choices, any_credentials=True, dedupe_invocations=True)
+        choices = replace(
+            self.settings.choices, any_credentials=True, dedupe_invocations=True, rates={}
+        )
         settings = replace(self.settings, choices=choices)
-        throttle = Throttle({}, self.world)
+        throttle = Throttle({}, self.store.seconds)
         jobs = Jobs(
             self.store, self.engine, throttle, self.backlog, self.world, counts=self._jobs.counts
         )
@@ -288,6 +296,8 @@ class Node:
 
         if self.settings.database.file is None:
             self.background.tell(Life(self.beat, self._leave, give_up))
+            if self.settings.choices.rates:
+                self.background.settle(partial(self._throttle.settle, self.store), SETTLE_SECONDS)
         if self.settings.dev and self.settings.owns_process:
             kills.watch(self.faults)
         self.background.start()

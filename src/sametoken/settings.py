@@ -35,12 +35,14 @@ SWEEP_SECONDS = 60.0
 class Database:
     """The database: a SQLite `file`, or with None a PostgreSQL database that nodes share.
 
-    `key_file` holds the key that seals its secrets, unless the environment holds it.
+    `key_file` holds the key that seals its secrets, unless the environment holds it. A file that is
+    not `durable` may lose commits when its machine crashes, though not when its server is killed.
     """
 
     url: str
     file: Path | None
     key_file: Path | None
+    durable: bool = True
 
     @property
     def kind(self) -> str:

@@ -1,4 +1,4 @@
-"""A plane for all suites of this folder, from the public door, and accounts on it."""
+"""A server for all suites of this folder, from the public door, and accounts on it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from sametoken.testing import Account, Plane, running
+from sametoken.testing import Account, Server, running
 
 
 @pytest.fixture(scope="module")
-def public_plane() -> Iterator[Plane]:
-    with running() as plane:
-        yield plane
+def public_server() -> Iterator[Server]:
+    with running() as server:
+        yield server
 
 
 @pytest.fixture
-def account(public_plane: Plane) -> Account:
-    return public_plane.account()
+def account(public_server: Server) -> Account:
+    return public_server.account()

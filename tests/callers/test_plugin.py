@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from callers.test_planes import is_there
+from callers.test_servers import is_there
 from clients.pages import PAGES
 from clients.process import environment, until
 
@@ -38,7 +38,7 @@ def variables(folder: Path) -> dict[str, str]:
 
 
 def run(folder: Path, *words: str) -> str:
-    """Run pytest to a good end, and return what it said; it leaves no file of the plane's."""
+    """Run pytest to a good end, and return what it said; it leaves no file of the server's."""
     told = variables(folder)
     done = subprocess.run(
         command(*words), cwd=folder, env=told, capture_output=True, text=True,
@@ -55,7 +55,7 @@ def test_a_stranger_s_suite_of_40_tests_passes(tmp_path: Path) -> None:
 
 
 def test_a_part_of_it_passes_in_two_processes_at_once(tmp_path: Path) -> None:
-    """A part, since each process loads everything for itself; each has a plane of its own."""
+    """A part, since each process loads everything for itself; each has a server of its own."""
     (tmp_path / "test_stranger.py").write_text(STRANGER)
     assert "13 passed" in run(
         tmp_path, "-q", "-n", "2", "-k", "account or marker or limits or clock"
@@ -83,7 +83,7 @@ _HANGS = """
 import os
 import pathlib
 
-def test_hangs(sametoken, sametoken_plane):
+def test_hangs(sametoken, sametoken_server):
     from sametoken.testing import beside
 
     with beside() as other:
@@ -156,14 +156,14 @@ def test_rules_of_the_marker_are_counted(ec2, faults):
     faults.remove("throttle")
     assert faults.fired() == 1
 
-def test_the_clock_is_moved(ec2, sametoken_plane, clock):
+def test_the_clock_is_moved(ec2, sametoken_server, clock):
     moved.append(clock.advance("999h"))
-    assert sametoken_plane.clock().now() >= moved[0]
+    assert sametoken_server.clock().now() >= moved[0]
     with pytest.raises(TypeError, match='write "25h"'):
         clock.advance(3600)
 
-def test_the_clock_of_the_next_test_is_right(sametoken_plane):
-    assert sametoken_plane.clock().now() < moved[0] - datetime.timedelta(hours=900)
+def test_the_clock_of_the_next_test_is_right(sametoken_server):
+    assert sametoken_server.clock().now() < moved[0] - datetime.timedelta(hours=900)
 
 IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 

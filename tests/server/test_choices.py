@@ -14,7 +14,7 @@ from sametoken.ec2.kit.packing import packed
 from sametoken.idempotency import entries, tables
 from sametoken.resources.account import accounts
 from sametoken.server.choices import Choices
-from sametoken.server.throttling import Rate
+from sametoken.server.rates import Rate
 
 
 def lose_tokens(client: Any, action: str) -> None:

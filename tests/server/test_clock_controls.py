@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -65,6 +66,15 @@ def test_a_launch_is_done_when_an_advance_over_its_boot_returns(
     assert state(ec2, instance) == "pending"
     controls.advance(DAY)
     assert state(ec2, instance) == "running"
+
+
+def test_two_advances_at_once_move_the_clock_by_both(dev: Plane, ec2: Any) -> None:
+    controls = Controls(dev.node)
+    before = controls.freeze().now
+    launched(ec2, "a")
+    with ThreadPoolExecutor(2) as threads:
+        moved = list(threads.map(Controls(dev.node).advance, [DAY, DAY]))
+    assert sorted(moved) == [before + DAY, before + 2 * DAY]
 
 
 def test_steps_of_time_are_taken_too(dev: Plane, ec2: Any) -> None:

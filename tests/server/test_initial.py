@@ -56,6 +56,19 @@ parameters = {{ ImageId = "{IMAGE}", MinCount = 2, MaxCount = 2, InstanceType = 
 RULE = '[[rules]]\nkind = "delay-request"\nseconds = 0.001\naction = "DescribeVpcs"\n'
 
 
+CALLED = """
+[[call]]
+name = "net"
+action = "CreateVpc"
+parameters = { CidrBlock = "10.7.0.0/16" }
+"""
+REFERS = """
+[[call]]
+action = "CreateSubnet"
+parameters = {{ VpcId = "${{{}}}", CidrBlock = "10.7.1.0/24" }}
+"""
+
+
 def written(folder: Path, text: str) -> Path:
     file = folder / "first.toml"
     file.write_text(text)
@@ -109,6 +122,11 @@ def test_faults_of_the_file_are_in_force_from_the_start(tmp_path: Path) -> None:
         ("[[call]]\naction = 'A'\nregoin = 'x'", r"1 knows no 'regoin'.*Did you mean region"),
         ("[[call]]\naction = 'A'\nregion = 'us-east-9'", "no Region 'us-east-9'.*Did you mean"),
         ("[[call]]\naction = 'A'\nparameters = 1", "parameters is 1"),
+        ("[[call]]\naction = 'A'\nname = 'a.b'", "name is 'a.b'; use letters"),
+        (f"{CALLED}{CALLED}", r"2: a call before this one is 'net' already"),
+        (f"{CALLED}{REFERS.format('nett.Vpc')}", "has the name 'nett'. Did you mean net"),
+        (REFERS.format("net.Vpc.VpcId"), "no call before this one has the name 'net'"),
+        (f"{CALLED}{REFERS.format('net')}", r"write \${net.Vpc.VpcId}"),
         ("[[account]]", "lacks name"),
         ("[[account]]\nname = 'a'\naccess_key = 'b'", "ID:SECRET"),
         ("[limits]\n'vpc/*/*' = 'x'", r"\[limits\]: vpc/\*/\* is 'x'; write a whole number"),
@@ -131,6 +149,9 @@ def test_a_file_that_is_wrong_is_told_of_by_its_entry(tmp_path: Path, text: str,
         ("[[call]]\naction = 'CreateVpc'\nparameters = { Cidr = '1' }", "Unknown parameter"),
         ("[[call]]\naction = 'CreateVpc'\nparameters = { CidrBlock = '1' }", "1: CreateVpc is re"),
         ("[[call]]\naction = 'CreateVpc'\naccount = 'nobody'", "there is no account 'nobody'"),
+        (f"{CALLED}{REFERS.format('net.Vpc.VpcID')}", "no 'VpcID' at net.Vpc. Did you mean VpcId"),
+        (f"{CALLED}{REFERS.format('net.Vpc.Tags.0')}", "no '0' at net.Vpc.Tags"),
+        (f"{CALLED}{REFERS.format('net.Vpc')}", "net.Vpc is no single value"),
     ],
 )
 def test_a_refusal_names_the_file_and_the_entry(
@@ -150,3 +171,29 @@ def test_calls_meet_no_throttle_and_leave_nothing_of_their_own(tmp_path: Path) -
         after = everything(plane.store)
         changed = {name for name in before if before[name] != after[name]}
         assert changed <= {"region_seed", "resource", "resource_edge"}
+
+
+def test_a_call_refers_to_the_answers_of_those_before_it(plane: Plane, tmp_path: Path) -> None:
+    tags = f"""
+[[call]]
+action = "RunInstances"
+name = "launch"
+parameters = {{ ImageId = "{IMAGE}", MinCount = 1, MaxCount = 1, InstanceType = "t3.micro" }}
+
+[[call]]
+action = "CreateTags"
+[call.parameters]
+Resources = ["${{launch.Instances.0.InstanceId}}"]
+Tags = [{{ Key = "in", Value = "$${{x}} and ${{net.Vpc.VpcId}}" }}]
+"""
+    initial = read_initial(written(tmp_path, CALLED + REFERS.format("net.Vpc.VpcId") + tags))
+    client = plane.client(keys=plane.account("default"))
+    seen = []
+    for _ in range(2):
+        prepare(plane.node, initial)
+        [vpc] = vpcs(client)
+        subnets = client.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"]
+        [tag] = client.describe_tags(Filters=[{"Name": "key", "Values": ["in"]}])["Tags"]
+        assert tag["Value"] == f"${{x}} and {vpc}"
+        seen.append((vpc, [one["SubnetId"] for one in subnets], tag["ResourceId"]))
+    assert seen[0] == seen[1] and len(seen[0][1]) == 1

@@ -23,9 +23,9 @@ from sametoken.operate.preparing import prepared
 from sametoken.server.choices import Choices
 from sametoken.server.exchange import Exchange
 from sametoken.server.pipeline import UNPROVEN_BYTES_MAX, Pipeline
+from sametoken.server.rates import Rate
 from sametoken.server.sealing import load_sealer
 from sametoken.server.stages import Stage
-from sametoken.server.throttling import Rate
 from sametoken.settings import Settings, database_of
 from sametoken.store.port import Store
 from sametoken.world import RealWorld

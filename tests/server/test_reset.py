@@ -30,7 +30,7 @@ from store.stores import DATABASES
 # Tables that outlive a reset.
 KEPT = {
     "account", "access_key", "sealed_setting", "schema_revision", "store_clock", "clock_leap",
-    "node", LIMIT.name, SEED.name,
+    "node", "token_bucket", LIMIT.name, SEED.name,
 }  # fmt: skip
 
 

@@ -22,16 +22,19 @@ from sametoken.resources.catalogues.geography import zones_of
 from sametoken.server.admission import Admitted
 from sametoken.server.credentials import Principal
 from sametoken.server.execution import Executed, execute, needs_preparing, prepare
+from sametoken.server.striking import MADE
 from sametoken.store.port import Tx, WouldWait
 from simulation.history import Delivery, Fate
 from simulation.scheduler import SECOND
-from simulation.striking import Strikes
+from simulation.striking import UNKNOWN, Strikes
 
 if TYPE_CHECKING:
     from simulation.cluster import Node
 
 # Time that a request waits for the store before it is answered 503, as in `server/pools.py`.
 ANSWER_US_MAX = 20 * SECOND
+# Names the count of requests that were told that what they name is not there yet.
+HIDDEN = "hidden"
 
 
 def serve(
@@ -60,11 +63,17 @@ def _answer(node: Node, delivery: Delivery, strikes: Strikes) -> Fate:
         if node.backlog.is_late(call.account):
             late = replace(admitted.request, launches_late=True)
             admitted = replace(admitted, request=late)
+        if _is_hidden(node, admitted.request):
+            return Fate(400, UNKNOWN, ran=False)
         full = strikes.full_zones([zone.name for zone in zones_of(call.region)])
         admitted = replace(admitted, request=replace(admitted.request, full_zones=full))
         executed = _execute(node, admitted)
         error = executed.error
         if error is None:
+            if executed.attempt in MADE and executed.result is not None:
+                params = admitted.request.params
+                for rule in strikes.hiding:
+                    node.hidden.hide(call.action, params, executed.result, rule)
             return Fate(200, "", executed.result)
     except ServiceError as refused:
         error = refused
@@ -73,6 +82,16 @@ def _answer(node: Node, delivery: Delivery, strikes: Strikes) -> Fate:
         return Fate(error.http_status, error.code, ran=busy.ran)
     # A launch that is refused because others wait has left nothing.
     return Fate(error.http_status, error.code, ran=error.code != "Unavailable")
+
+
+def _is_hidden(node: Node, request: Request) -> bool:
+    """Does the request name an id that a rule hides, which is still in force?"""
+    found = node.hidden.find(request.params)
+    if found is None or not node.board.has(found[1]):
+        return False
+    node.cluster.scheduler.note(f"{found[0].message} (hidden)")
+    node.cluster.fired[HIDDEN] += 1
+    return True
 
 
 def _execute(node: Node, admitted: Admitted) -> Executed:

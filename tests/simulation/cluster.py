@@ -22,6 +22,7 @@ from sametoken.faults.rules import Rule
 from sametoken.idempotency import sql_engine
 from sametoken.node import wire_services
 from sametoken.server.credentials import Principal
+from sametoken.server.hidden import Hidden
 from sametoken.services.housekeeping import sweep
 from sametoken.services.machines import Machines, OneByOne
 from sametoken.services.simulated_machines import SimulationSettings
@@ -107,6 +108,7 @@ class Node:
         self.store = Store(self)
         self.engine = sql_engine(b"simulated", records_attempts=True)
         self.board = NodeBoard(cluster.rules, scheduler, cluster.fired)
+        self.hidden = Hidden(self.board.now)
         self.services = {
             name: exposed(name, self._expose(service), cluster.hazards, self._detach)
             for name, service in wire_services(

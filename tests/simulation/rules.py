@@ -26,12 +26,12 @@ from simulation.snapshot import ResourceRow, Snapshot
 # Share of schedules that have rules.
 RULES_ODDS = 0.4
 _RULES_MAX = 4
-# Kinds that the simulated network has; the others need HTTP, or a process.
+# Kinds that the simulated network has: all but that which needs a process.
 OF_NETWORK = frozenset(
     {
         Kind.LOSE_REQUEST, Kind.DELAY_REQUEST, Kind.FAIL_REQUEST, Kind.UNAVAILABLE, Kind.THROTTLE,
-        Kind.NO_CAPACITY, Kind.LOSE_REPLY, Kind.CUT_REPLY, Kind.DELAY_REPLY, Kind.FAIL_REPLY,
-        Kind.DUPLICATE, Kind.LATE_DUPLICATE,
+        Kind.ERROR, Kind.NO_CAPACITY, Kind.NOT_YET_FOUND, Kind.LOSE_REPLY, Kind.CUT_REPLY,
+        Kind.DELAY_REPLY, Kind.FAIL_REPLY, Kind.DUPLICATE, Kind.LATE_DUPLICATE,
     }
 )  # fmt: skip
 KINDS = sorted(OF_NETWORK | OF_STEPS)

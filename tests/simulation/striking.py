@@ -14,7 +14,7 @@ from sametoken.faults.rules import Rule
 from simulation.history import Fate
 
 UNKNOWN = "Unavailable"
-_BEFORE = {Kind.FAIL_REQUEST: 500, Kind.UNAVAILABLE: 503, Kind.THROTTLE: 503}
+_BEFORE = {Kind.FAIL_REQUEST: 500, Kind.UNAVAILABLE: 503, Kind.THROTTLE: 503, Kind.ERROR: 400}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,11 @@ class Strikes:
     def replied(self, fate: Fate) -> Fate:
         """Return the answer that leaves instead of `fate`, once the request has acted."""
         return Fate(500, UNKNOWN) if self.has(Kind.FAIL_REPLY) else fate
+
+    @property
+    def hiding(self) -> Sequence[Rule]:
+        """Return the rules that hide what the request makes."""
+        return [rule for rule in self.rules if rule.kind is Kind.NOT_YET_FOUND]
 
     def full_zones(self, zones: Sequence[str]) -> tuple[str, ...]:
         """Return those of the zones that have no room for this request."""

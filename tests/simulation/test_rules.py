@@ -14,6 +14,7 @@ from sametoken.faults.ready import rules_of, scenarios
 from sametoken.faults.rules import Rule
 from sametoken.server.fault_names import names
 from simulation.__main__ import failure
+from simulation.answering import HIDDEN
 from simulation.rules import KINDS
 from simulation.simulator import simulate
 
@@ -31,23 +32,29 @@ def _quiet() -> Iterator[None]:
 
 def whole(kind: Kind) -> Rule:
     """A rule that strikes whatever it can."""
-    seconds = 1.0 if "seconds" in FORMS[kind].needs else 0.0
+    # A new id is hidden until somebody asks for it.
+    seconds = 600.0 if kind is Kind.NOT_YET_FOUND else 1.0
+    seconds = seconds if "seconds" in FORMS[kind].needs else 0.0
     return Rule(kind, seconds=seconds, point=Point.WORK_LEASED if kind is Kind.CRASH else "")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_strikes_and_no_promise_is_broken(kind: Kind) -> None:
     palette = ("RunInstances",) if kind in OF_STEPS else None
-    struck = 0
+    struck, hidden = 0, 0
     for seed in range(1, SCHEDULES_MAX):
         report = simulate(seed, palette, pool=[whole(kind)])
         if report.violation is not None:
             pytest.fail(failure(report), pytrace=False)
         struck += report.fired[kind.value]
+        hidden += report.fired[HIDDEN]
         if struck and seed >= SCHEDULES:
             break
     sys.stdout.write(f"{kind}: seeds 1 to {seed}, struck {struck} times\n")
     assert struck
+    assert bool(hidden) == (kind is Kind.NOT_YET_FOUND), (
+        "whoever asked was told that it is not there"
+    )
 
 
 @pytest.mark.parametrize("name", scenarios())

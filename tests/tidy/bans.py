@@ -48,7 +48,7 @@ CLAUSES = {
 
 # EDGES, by (file, function), may meet any error at all; each with its reason.
 EDGES = {
-    ("background.py", "_keep"): "a sweep that met a bug is tried again",
+    ("background.py", "_repeat"): "a sweep or settlement that met a bug is tried again",
     ("background.py", "_write_once"): "attempts are for people; requests go on without them",
     ("background.py", "_say"): "a heartbeat that met a bug is tried again",
     ("server/readers.py", "_run"): "a read's error belongs to its caller alone",

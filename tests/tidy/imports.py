@@ -21,6 +21,8 @@ RINGS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     # For other people's suites: what development mode controls, as their own.
     ("testing",),
+    # Pages of a node for a browser: thin over use cases, and over what controls it.
+    ("console",),
     # Development mode: use cases of a node that runs, as functions and over HTTP.
     ("control",),
     # Use cases, each on an opened database: what a command, or a console, is thin over.
@@ -49,11 +51,12 @@ RING = {unit: number for number, ring in enumerate(RINGS) for unit in ring}
 
 # ONLY_FOR is narrower than the rings: only these units may import the key.
 ONLY_FOR = {
-    "control": {"control", "testing", "cli"},
-    "operate": {"operate", "control", "testing", "cli"},
+    "console": {"console", "testing", "cli"},
+    "control": {"control", "console", "testing", "cli"},
+    "operate": {"operate", "control", "console", "testing", "cli"},
     "node": {"node", "control", "operate"},
     "migrations": {"migrations", "condition", "node", "operate"},
-    "settings": {"settings", "node", "operate", "testing", "cli"},
+    "settings": {"settings", "node", "operate", "console", "testing", "cli"},
     "client": {"client", "testing", "cli"},
     # The facade is for users; inside, a name is imported from where it lives.
     "__init__": set[str](),
@@ -127,8 +130,9 @@ POSTGRESQL = {
 }
 # A command parses, calls a use case and prints: it reaches no row, no store and no key by itself.
 # Of the server and the services it knows the values that its options are turned into; None: all.
-COMMANDS_KNOW: Mapping[str, set[str] | None] = {
+_COMMANDS_KNOW: Mapping[str, set[str] | None] = {
     "cli": None,
+    "console": None,
     "control": None,
     "operate": None,
     "settings": None,
@@ -139,9 +143,25 @@ COMMANDS_KNOW: Mapping[str, set[str] | None] = {
     "events": None,
     "nearest": None,
     "world": None,
-    "server": {"choices", "development", "throttling"},
+    "server": {"choices", "development", "rates"},
     "services": {"simulated_machines"},
 }
+# A console is as thin. It names the store of a use case by its interfaces, and it is an application
+# of the server's.
+_CONSOLES_KNOW: Mapping[str, set[str] | None] = {
+    "console": None,
+    "control": None,
+    "operate": None,
+    "settings": None,
+    "faults": None,
+    "errors": None,
+    "nearest": None,
+    "world": None,
+    "server": {"app", "asgi", "browsing", "counts", "fault_control"},
+    "counts": None,
+    "store": {"port", "reading"},
+}
+THIN = {"cli": ("command", _COMMANDS_KNOW), "console": ("console", _CONSOLES_KNOW)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,14 +264,15 @@ def calls_nothing_out(source: Source) -> Iterator[str]:
 
 
 def commands_thin(source: Source) -> Iterator[str]:
-    """A command reaches the rest of the program through operate."""
-    if source.unit != "cli":
+    """A command, or a console, reaches the rest of the program through operate."""
+    if source.unit not in THIN:
         return
+    what, knows = THIN[source.unit]
     for found, unit, module in _of_package(source):
-        known = COMMANDS_KNOW.get(unit, set())
+        known = knows.get(unit, set())
         if known is not None and module not in known:
             whole = f"{unit}.{module}" if module else unit
-            yield source.says(found.line, f"a command must not import {whole}: ask operate")
+            yield source.says(found.line, f"a {what} must not import {whole}: ask operate")
 
 
 def services_apart(source: Source) -> Iterator[str]:

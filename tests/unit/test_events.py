@@ -6,7 +6,7 @@ import json
 import logging
 from pathlib import Path
 
-import yaml  # type: ignore[import-untyped]  # it has no stubs of its own
+import yaml
 
 from sametoken.cli.log_json import JsonFormatter
 from sametoken.cli.log_lines import LineFormatter

@@ -1,87 +1,143 @@
-"""Token buckets: the requests a caller may send at once and per second, and their memory."""
+"""Token buckets of one node: what a caller may ask at once and per second, and their memory."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import Future
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from sametoken.errors import Misconfigured, ServiceError
+from sametoken.ec2.kit.request import Request
+from sametoken.errors import ServiceError, Transient
 from sametoken.server import throttling
-from sametoken.server.throttling import Rate, Throttle, read_rates
+from sametoken.server.rates import Rate, resources_of
+from sametoken.server.throttling import Charge, Throttle
 from store.worlds import SetWorld
 
+LAUNCHED = resources_of("RunInstances")
+REQUEST = Request("1", "us-east-1", "RunInstances", {}, "a request", "AKIA", "full")
 
-def admitted(throttle: Throttle, count: int, action: str, account: str = "1") -> int:
+
+def made(rates: Mapping[str, Rate], world: SetWorld | None = None) -> Throttle:
+    chosen = world or SetWorld()
+    return Throttle(rates, lambda: chosen.now().timestamp())
+
+
+def passed(throttle: Throttle, count: int, name: str, account: str = "1") -> int:
     """The number of `count` requests at one moment that are let through."""
-    passed = 0
+    found = 0
     for _ in range(count):
         try:
-            throttle.spend(account, "us-east-1", action)
-            passed += 1
+            throttle.spend(account, "us-east-1", name)
+            found += 1
         except ServiceError as refused:
             assert (refused.code, refused.http_status) == ("RequestLimitExceeded", 503)
-    return passed
+    return found
 
 
 def test_a_burst_passes_and_then_as_many_as_the_seconds_bring() -> None:
     world = SetWorld()
-    throttle = Throttle({"RunInstances": Rate(2.0, 5)}, world)
-    assert admitted(throttle, 9, "RunInstances") == 5
+    throttle = made({"RunInstances": Rate(2.0, 5)}, world)
+    assert passed(throttle, 9, "RunInstances") == 5
     world.pass_time(timedelta(seconds=1.5))
-    assert admitted(throttle, 9, "RunInstances") == 3
+    assert passed(throttle, 9, "RunInstances") == 3
     world.pass_time(timedelta(seconds=3600.0))
-    assert admitted(throttle, 9, "RunInstances") == 5, "a bucket holds no more than its burst"
+    assert passed(throttle, 9, "RunInstances") == 5, "a bucket holds no more than its burst"
 
 
 def test_callers_and_actions_with_rates_have_buckets_of_their_own() -> None:
-    throttle = Throttle({"RunInstances": Rate(1.0, 1), "*": Rate(1.0, 2)}, SetWorld())
-    assert admitted(throttle, 2, "RunInstances") == 1
-    assert admitted(throttle, 2, "RunInstances", account="2") == 1
-    assert admitted(throttle, 2, "CreateVpc") == 2
-    assert admitted(throttle, 2, "CreateVolume") == 0, "all others share one"
-    throttle.spend("1", "eu-west-1", "CreateVolume")
-
-
-def test_nothing_is_throttled_without_a_rate() -> None:
-    assert admitted(Throttle({}, SetWorld()), 1000, "RunInstances") == 1000
-    named = Throttle({"CreateVpc": Rate(1.0, 1)}, SetWorld())
-    assert admitted(named, 1000, "RunInstances") == 1000
+    throttle = made({"RunInstances": Rate(1.0, 1), "*": Rate(1.0, 2)})
+    assert passed(throttle, 2, "RunInstances") == 1
+    assert passed(throttle, 2, "RunInstances", account="2") == 1
+    assert passed(throttle, 3, "*") == 2
+    throttle.spend("1", "eu-west-1", "*")
 
 
 def test_only_full_buckets_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttling, "BUCKETS_MAX", 3)
     world = SetWorld()
-    throttle = Throttle({"*": Rate(1.0, 2)}, world)
-    assert admitted(throttle, 1, "CreateVpc", account="full again soon") == 1
+    throttle = made({"*": Rate(1.0, 2)}, world)
+    assert passed(throttle, 1, "*", account="full again soon") == 1
     world.pass_time(timedelta(seconds=1.0))
     for account in ("a", "b", "c"):
-        assert admitted(throttle, 3, "CreateVpc", account=account) == 2
-    assert [admitted(throttle, 1, "CreateVpc", account=one) for one in "abc"] == [0, 0, 0]
+        assert passed(throttle, 3, "*", account=account) == 2
+    assert [passed(throttle, 1, "*", account=one) for one in "abc"] == [0, 0, 0]
     for number in range(10):
-        assert admitted(throttle, 3, "CreateVpc", account=f"many-{number}") == 2
+        assert passed(throttle, 3, "*", account=f"many-{number}") == 2
     assert len(throttle._buckets) <= 3  # the bound is on memory, which nothing else shows
 
 
-def test_rates_are_read_as_an_operator_writes_them() -> None:
-    rates = read_rates(["RunInstances=2:5", "*=0.5:100"])
-    assert rates == {"RunInstances": Rate(2.0, 5), "*": Rate(0.5, 100)}
+def test_a_clock_that_was_set_back_leaves_a_bucket_empty_at_most() -> None:
+    world = SetWorld()
+    throttle = made({"*": Rate(1.0, 2)}, world)
+    assert passed(throttle, 2, "*") == 2
+    world.set_clock(-timedelta(days=1))
+    assert passed(throttle, 1, "*") == 0
+    world.pass_time(timedelta(seconds=1))
+    assert passed(throttle, 2, "*") == 1
+
+
+def charged(throttle: Throttle) -> Charge:
+    charge = throttle.charge(REQUEST)
+    assert charge is not None
+    return charge
+
+
+def left(throttle: Throttle) -> int:
+    """How many tokens of instances there are, of five at most; takes them."""
+    return passed(throttle, 5, LAUNCHED)
+
+
+def test_resources_are_charged_only_where_a_bucket_bounds_them() -> None:
+    assert made({"RunInstances": Rate(1.0, 1)}).charge(REQUEST) is None
+
+
+def test_a_request_takes_as_many_tokens_as_it_has_resources_or_none() -> None:
+    throttle = made({LAUNCHED: Rate(0.001, 5)})
+    charged(throttle).take(3)
+    with pytest.raises(ServiceError, match="RequestLimitExceeded"):
+        charged(throttle).take(3)
+    assert left(throttle) == 2
+
+
+def test_a_transaction_that_runs_again_takes_its_tokens_once() -> None:
+    throttle = made({LAUNCHED: Rate(0.001, 5)})
+    charge = charged(throttle)
+    for _ in range(4):
+        charge.begin()
+        charge.take(3)
+    assert left(throttle) == 2
 
 
 @pytest.mark.parametrize(
-    "text", ["", "RunInstances", "RunInstances=2", "=2:5", "A=0:5", "A=1:0", "A=-1:2", "A=nan:2"]
+    ("error", "kept"),
+    [
+        (None, 2),
+        (ServiceError("VcpuLimitExceeded", "refused"), 5),
+        (AssertionError("our bug"), 5),
+        (Transient("its turn came too late", ran=False), 5),
+        (Transient("the commit failed"), 2),
+    ],
 )
-def test_a_rate_that_cannot_be_read_is_named(text: str) -> None:
-    with pytest.raises(Misconfigured, match="PER_SECOND:BURST") as refused:
-        read_rates([text])
-    assert repr(text) in str(refused.value)
+def test_tokens_come_back_if_nothing_was_made_for_certain(
+    error: Exception | None, kept: int
+) -> None:
+    throttle = made({LAUNCHED: Rate(0.001, 5)})
+    charge, job = charged(throttle), Future[Any]()
+    job.add_done_callback(charge.end)
+    charge.take(3)
+    if error is None:
+        job.set_result("made")
+    else:
+        job.set_exception(error)
+    assert left(throttle) == kept
 
 
-def test_two_rates_for_one_action_are_refused() -> None:
-    with pytest.raises(Misconfigured, match="two rates"):
-        read_rates(["CreateVpc=1:1", "CreateVpc=2:2"])
-
-
-def test_a_rate_of_an_action_that_is_not_served_is_refused() -> None:
-    with pytest.raises(Misconfigured, match=r"'RunInstance' is no .* Did you mean RunInstances"):
-        read_rates(["RunInstance=1:1"])
+def test_a_job_that_was_taken_back_has_taken_nothing() -> None:
+    throttle = made({LAUNCHED: Rate(0.001, 5)})
+    job = Future[Any]()
+    job.add_done_callback(charged(throttle).end)
+    assert job.cancel()
+    assert left(throttle) == 5

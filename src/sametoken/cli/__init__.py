@@ -204,6 +204,14 @@ def _clock() -> click.Command:
     return clock
 
 
+@main.later("console")
+def _console() -> click.Command:
+    """Let somebody sign in to the pages that a server shows to a browser, at /console."""
+    from sametoken.cli.console import console
+
+    return console
+
+
 @main.later("config")
 def _config() -> click.Command:
     """Tell which options have which values, and where each comes from."""

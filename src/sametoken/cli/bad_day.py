@@ -18,7 +18,7 @@ from rich.table import Table
 
 from sametoken.client import RetryingCaller, stable_token
 from sametoken.errors import Misconfigured
-from sametoken.testing import Account, Plane, beside
+from sametoken.testing import Account, Server, beside
 
 SCENARIO = "bad-day"
 LAUNCHES = 50
@@ -57,9 +57,9 @@ class Day:
 def show(console: Console, launch: Mapping[str, Any], claim: Claim) -> None:
     """Let both callers have their day, and compare what is left of it."""
     console.print(_INTRODUCTION, highlight=False)
-    with beside(boot_seconds=BOOT_SECONDS) as plane:
-        careful = _day(plane, console, "with tokens", launch, token=_token)
-        plain = _day(plane, console, "without", launch, token=None)
+    with beside(boot_seconds=BOOT_SECONDS) as server:
+        careful = _day(server, console, "with tokens", launch, token=_token)
+        plain = _day(server, console, "without", launch, token=None)
     console.print(_table({"with tokens": careful, "without": plain}))
     claim(f"{LAUNCHES} launches with tokens are {LAUNCHES} instances", careful.duplicates == 0)
     claim("nothing is orphaned, by either", careful.orphans == plain.orphans == 0)
@@ -71,14 +71,14 @@ def _token(number: int) -> dict[str, str]:
 
 
 def _day(
-    plane: Plane,
+    server: Server,
     console: Console,
     name: str,
     launch: Mapping[str, Any],
     *,
     token: Callable[[int], dict[str, str]] | None,
 ) -> Day:
-    account = plane.account(f"bad day {name}")
+    account = server.account(f"bad day {name}")
     ec2, caller = (
         _client(account),
         RetryingCaller(attempts=None, quota=None, cap_seconds=CAP_SECONDS),
@@ -100,7 +100,7 @@ def _day(
         with ThreadPoolExecutor(THREADS) as threads:
             list(threads.map(make, range(LAUNCHES)))
         fired = faults.fired()
-    with plane.clock() as clock:
+    with server.clock() as clock:
         # Let go on what crashed controllers held.
         clock.advance(LEASE)
     found = account.holdings(patience_seconds=PATIENCE_SECONDS)

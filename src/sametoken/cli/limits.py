@@ -14,6 +14,7 @@ from sametoken.settings import Database
 from sametoken.world import RealWorld
 
 _COLUMNS = (Column("limit", "limit"), Column("maximum", "maximum"))
+_BUCKETS = (Column("bucket", "bucket"), Column("size", "size"), Column("a second", "a second"))
 
 
 @click.group()
@@ -62,6 +63,18 @@ def list_limits(as_json: bool, database: Database) -> None:
         for one in found
     ]
     print_records(_COLUMNS, rows, as_json=False)
+
+
+@limits.command()
+@click.argument("action", required=False)
+@json_option
+def throttle(action: str | None, as_json: bool) -> None:
+    """List the token buckets of `serve --throttle ec2`: of ACTION, or of every action."""
+    rows = [
+        {"bucket": name, "size": rate.burst, "a second": rate.per_second}
+        for name, rate in use.buckets(action).items()
+    ]
+    print_records(_BUCKETS, rows, as_json=as_json)
 
 
 def _label(limit: use.Limit) -> str:

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ import click
 
 from sametoken.cli.database import database_option
 from sametoken.cli.log_lines import log_format_option, log_to_stderr
+from sametoken.console.mounting import show_to_developer, show_to_operators
 from sametoken.operate.allocation import return_freed_memory
 from sametoken.operate.faults import rules_named
 from sametoken.operate.first_state import prepare
@@ -27,7 +29,7 @@ from sametoken.operate.initial import Initial, read_initial
 from sametoken.operate.serving import registered_node
 from sametoken.server.choices import Choices
 from sametoken.server.development import PREFIX
-from sametoken.server.throttling import read_rates
+from sametoken.server.rates import read_rates
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import (
     ACCESS_KEY_VARIABLE,
@@ -127,9 +129,10 @@ faults_option = click.option(
 @click.option(
     "--throttle",
     "rates",
-    metavar="ACTION=PER_SECOND:BURST",
+    metavar="ec2|ACTION=PER_SECOND:BURST",
     multiple=True,
-    help="Bound the requests of each account and Region, e.g. RunInstances=2:5 or *=20:100.",
+    help="Bound the requests of each account and Region: as EC2 documents it (ec2), or by rates "
+    "of your own, e.g. RunInstances=2:5 or *=20:100.",
 )
 @click.option(
     "--processes",
@@ -240,21 +243,26 @@ def _serve(settings: Settings, initial: Initial | None) -> None:
     # Long reads give way to short ones, and to the event loop, ten times as often as usual.
     sys.setswitchinterval(SWITCH_SECONDS)
     return_freed_memory()
-    with ending_in_time(seconds) as ending, registered_node(settings, RealWorld()) as node:
+    world = RealWorld()
+    show = partial(show_to_operators, database=settings.database, world=world)
+    with ending_in_time(seconds) as ending, registered_node(settings, world, show=show) as node:
         if initial is not None:
             prepare(node, initial)
+        controls = None
         if settings.dev:
             # Imported here: no other start has a use for it.
             from sametoken.control.mounting import mount
 
-            mount(node)
+            controls = mount(node)
+            show_to_developer(controls)
 
         def announce() -> None:
             click.echo(f"sametoken serves EC2 at {node.url} (database {settings.database})")
             if node.monitor_url is not None:
                 click.echo(f"Metrics for Prometheus: {node.monitor_url}/metrics")
-            if settings.dev:
+            if controls is not None:
                 click.echo(f"Development mode: {node.url}{PREFIX} may be used by any program here")
+                click.echo(f"Console, for one browser: {controls.console_link()}")
             if settings.choices.any_credentials:
                 click.echo("No signature is verified: any access key and secret will do")
             click.echo("Use it, in another shell: sametoken run -- aws ec2 describe-instances")

@@ -30,24 +30,6 @@ def snapshot() -> None:
     """Saved states of a server in development mode, on SQLite: all rows, and the clock."""
 
 
-@snapshot.command()
-@click.argument("name")
-@database_option
-def save(name: str, database: Database) -> None:
-    """Save the present state as NAME, which must be new."""
-    _order(database, "POST", "/snapshots/save", {"name": name})
-    click.echo(f"saved {name}")
-
-
-@snapshot.command()
-@click.argument("name")
-@database_option
-def load(name: str, database: Database) -> None:
-    """Go back to the state NAME; launches under way in it go on."""
-    _order(database, "POST", "/snapshots/load", {"name": name})
-    click.echo(f"loaded {name}")
-
-
 @snapshot.command(name="list")
 @database_option
 def list_snapshots(database: Database) -> None:
@@ -56,13 +38,20 @@ def list_snapshots(database: Database) -> None:
         click.echo(name)
 
 
-@snapshot.command()
-@click.argument("name")
-@database_option
-def delete(name: str, database: Database) -> None:
-    """Delete the state NAME."""
-    _order(database, "POST", "/snapshots/delete", {"name": name})
-    click.echo(f"deleted {name}")
+def _command(order: str, told: str, about: str) -> None:
+    """Add the command that asks for `order` by a state's name."""
+
+    @snapshot.command(order, help=about)
+    @click.argument("name")
+    @database_option
+    def run(name: str, database: Database) -> None:
+        _order(database, "POST", f"/snapshots/{order}", {"name": name})
+        click.echo(f"{told} {name}")
+
+
+_command("save", "saved", "Save the present state as NAME, which must be new.")
+_command("load", "loaded", "Go back to the state NAME; launches under way in it go on.")
+_command("delete", "deleted", "Delete the state NAME.")
 
 
 def _order(

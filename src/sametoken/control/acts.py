@@ -62,6 +62,12 @@ def acts_of(controls: Controls) -> list[Act]:
         *_account_acts(controls),
         *_fault_acts(controls.node.faults),
         Act(
+            "POST",
+            "/console",
+            "make a link that lets one browser into the console, once",
+            lambda _: {"link": controls.console_link()},
+        ),
+        Act(
             "GET",
             "/stories",
             "tell the stories of a token, or of a resource's or request's id, called of; of one"

@@ -10,7 +10,7 @@ from sametoken.resources.account import accounts, attempts
 from sametoken.resources.kit import counters, regions, ripening, rows, traits, transitions
 from sametoken.resources.network import addresses, public_addresses
 from sametoken.services import fence, simulated_machines
-from sametoken.store import clock, leaps, nodes
+from sametoken.store import buckets, clock, leaps, nodes
 from sametoken.workflow import work
 
 METADATA: tuple[sa.MetaData, ...] = (
@@ -18,6 +18,7 @@ METADATA: tuple[sa.MetaData, ...] = (
     clock.metadata,
     leaps.metadata,
     nodes.metadata,
+    buckets.metadata,
     idempotency.metadata,
     rows.metadata,
     transitions.metadata,
@@ -34,9 +35,10 @@ METADATA: tuple[sa.MetaData, ...] = (
     simulated_machines.metadata,
 )
 
-# A saved state has all rows but these: of the schema and of nodes, which are the present ones; of
+# A saved state has all rows but these: of the schema, of nodes and what they have spent, which are
+# the present ones; of
 # secrets, which are sealed with the present key; and the clock's, which is set by itself.
-_APART = {history.APPLIED, nodes.NODE, accounts.SEALED, clock.CLOCK}
+_APART = {history.APPLIED, nodes.NODE, buckets.BUCKET, accounts.SEALED, clock.CLOCK}
 # Each table comes after those that it refers to.
 STATE: tuple[sa.Table, ...] = tuple(
     table for one in METADATA for table in one.sorted_tables if table not in _APART

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,7 +25,7 @@ from sametoken.errors import Misconfigured
 from sametoken.idempotency import derive_token
 from sametoken.nearest import did_you_mean
 from sametoken.node import Node
-from sametoken.operate import accounts
+from sametoken.operate import accounts, references
 from sametoken.operate.initial import Asked
 from sametoken.server import invocations
 from sametoken.server.app import App
@@ -45,14 +45,24 @@ def call_all(node: Node, calls: Sequence[Asked]) -> None:
 async def _call_all(node: Node, calls: Sequence[Asked]) -> None:
     app = node.beforehand()
     caller = _Caller(app, asyncio.get_running_loop())
-    made = Counter[str]()
+    made, answers = Counter[str](), dict[str, Any]()
     try:
         for one in calls:
-            account = _account(node, one)
-            token = _token(one, account, made)
-            await asyncio.to_thread(caller.call, one, account, token)
+            account, asked = _account(node, one), _resolved(one, answers)
+            token = _token(asked, account, made)
+            answer = await asyncio.to_thread(caller.call, asked, account, token)
+            if one.name:
+                answers[one.name] = answer
     finally:
         app.close()
+
+
+def _resolved(asked: Asked, answers: Mapping[str, Any]) -> Asked:
+    try:
+        parameters = references.resolved(asked.parameters, answers)
+    except Misconfigured as wrong:
+        raise _refused(asked, str(wrong)) from wrong
+    return replace(asked, parameters=parameters)
 
 
 def _account(node: Node, asked: Asked) -> str:
@@ -80,7 +90,8 @@ class _Caller:
         self._clients: dict[tuple[str, str], Any] = {}
         self._token = ""
 
-    def call(self, asked: Asked, account: str, token: str) -> None:
+    def call(self, asked: Asked, account: str, token: str) -> Any:
+        """Make a call and return its answer; an empty one for what is there already."""
         client = self._client(account, asked.region)
         operations = {one: name for name, one in client.meta.method_to_api_mapping.items()}
         if asked.action not in operations:
@@ -92,12 +103,12 @@ class _Caller:
             given.setdefault(_TOKEN, token)
         self._token = token
         try:
-            getattr(client, operations[asked.action])(**given)
+            return getattr(client, operations[asked.action])(**given)
         except ClientError as refused:
             said = refused.response["Error"]
             # A key pair is there by its name alone: its answer is a secret, which no token keeps.
             if said["Code"].endswith(_IS_THERE):
-                return
+                return {}
             raise _refused(asked, f"{said['Code']}: {said['Message']}") from refused
         except ParamValidationError as wrong:
             raise _refused(asked, " ".join(str(wrong).split())) from wrong

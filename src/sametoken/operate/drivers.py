@@ -19,7 +19,7 @@ def store_of(database: Database, world: World) -> Iterator[CountingStore]:
     """The store of a database whose schema is this program's; closed after the block."""
     store: Any
     if database.file is not None:
-        store = sqlite.SqliteStore(database.file, world)
+        store = sqlite.SqliteStore(database.file, world, durable=database.durable)
     else:
         with _needing_the_driver():
             from sametoken.store.postgresql import PostgresqlStore

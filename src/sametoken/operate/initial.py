@@ -10,10 +10,17 @@
     "capacity/us-east-1a/t3.micro" = 2
 
     [[call]]
+    name = "network"
     action = "CreateVpc"
     account = "team"
     region = "eu-west-1"
     parameters = { CidrBlock = "10.0.0.0/16" }
+
+    [[call]]
+    action = "CreateSubnet"
+    account = "team"
+    region = "eu-west-1"
+    parameters = { VpcId = "${network.Vpc.VpcId}", CidrBlock = "10.0.1.0/24" }
 
 All of it may be there already: a second start makes nothing twice.
 """
@@ -29,6 +36,7 @@ from typing import Any, TypeVar
 from sametoken.errors import Misconfigured
 from sametoken.faults.ready import scenarios
 from sametoken.nearest import did_you_mean
+from sametoken.operate import references
 from sametoken.resources.catalogues.geography import REGIONS
 from sametoken.settings import FIRST_ACCOUNT, GivenKey, read_access_key
 
@@ -40,13 +48,17 @@ _MEMBERS = ("account", "limits", "faults", "call")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A call: `where` it stands, for errors; parameters as boto3 takes them."""
+    """A call: `where` it stands, for errors; parameters as boto3 takes them.
+
+    Parameters may refer to the answers of earlier calls by their `name`, "" for none.
+    """
 
     where: str
     action: str
     account: str
     region: str
     parameters: Mapping[str, Any]
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +91,7 @@ def read_initial(file: Path) -> Initial:
         tuple(key for _, key in found if key is not None),
         {name: _Reader(f"{file}, [limits]").whole(name, most) for name, most in maxima.items()},
         tuple(_fault(reader, file, one) for one in reader.member(document, "faults", list, [])),
-        tuple(_call(one) for one in reader.tables(document, "call")),
+        _calls(reader, document),
     )
 
 
@@ -143,9 +155,29 @@ def _fault(reader: _Reader, file: Path, named: object) -> str:
     return named if named in scenarios() else str(file.parent / named)
 
 
+def _calls(reader: _Reader, document: Mapping[str, Any]) -> tuple[Asked, ...]:
+    """Read the calls, each of which may refer to those before it."""
+    calls: list[Asked] = []
+    for one in reader.tables(document, "call"):
+        asked, known = _call(one), [call.name for call in calls if call.name]
+        if asked.name in known:
+            raise Misconfigured(f"{asked.where}: a call before this one is {asked.name!r} already")
+        try:
+            references.check(asked.parameters, known)
+        except Misconfigured as wrong:
+            raise Misconfigured(f"{asked.where}: {wrong}") from None
+        calls.append(asked)
+    return tuple(calls)
+
+
 def _call(entry: tuple[_Reader, Mapping[str, Any]]) -> Asked:
     reader, table = entry
-    reader.check(table, ("action", "account", "region", "parameters"))
+    reader.check(table, ("action", "account", "region", "parameters", "name"))
+    name = reader.member(table, "name", str, "")
+    if name and not references.NAME.fullmatch(name):
+        raise Misconfigured(
+            f"{reader.where}: name is {name!r}; use letters, digits, dashes and underscores"
+        )
     region = reader.member(table, "region", str, DEFAULT_REGION)
     if region not in REGIONS:
         hint = did_you_mean(region, REGIONS)
@@ -156,4 +188,5 @@ def _call(entry: tuple[_Reader, Mapping[str, Any]]) -> Asked:
         reader.member(table, "account", str, FIRST_ACCOUNT),
         region,
         reader.member(table, "parameters", dict, {}),
+        name,
     )

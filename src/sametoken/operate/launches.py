@@ -1,17 +1,24 @@
-"""Launches: what nodes are doing for instances now, and instances that they are done with."""
+"""Launches: what nodes do for instances now, instances that they are done with, newest tokens."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
+from sametoken.idempotency import entries
+from sametoken.idempotency.entries import Listed
 from sametoken.operate.opened import Opened
 from sametoken.resources.kit import rows
 from sametoken.resources.kit.rows import Row
+from sametoken.services.steps import INTERNAL_ACCOUNT
 from sametoken.store.port import Tx
 from sametoken.store.reading import Reads
 from sametoken.workflow import work
 from sametoken.workflow.work import Work
+
+_ACTION = "RunInstances"
+# Tokens of any action among which launches are looked for: a list of them all would take long.
+_LOOKED_AT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,15 @@ def of_account(here: Opened[Reads], account: str) -> list[Launched]:
         return sorted(listed, key=_age, reverse=True)
 
     return here.store.read(read)
+
+
+def newest_tokens(here: Opened[Reads], *, limit: int) -> list[Listed]:
+    """List the tokens of all accounts' launches, the newest first."""
+
+    def read(tx: Tx) -> list[Listed]:
+        return entries.list_entries(tx, account=None, hidden=INTERNAL_ACCOUNT, limit=_LOOKED_AT)
+
+    return [one for one in here.store.read(read) if one.action == _ACTION][:limit]
 
 
 def _age(one: Launched) -> tuple[bool, datetime | None]:

@@ -1,4 +1,4 @@
-"""Limits: capacity per type and zone, vCPUs and EC2's quotas per account and Region."""
+"""Limits: capacity per type and zone, vCPUs and EC2's quotas, and how fast one may ask."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sametoken.ec2.catalog import QUOTAS
+from sametoken.ec2.catalog import ACTIONS, QUOTAS
 from sametoken.errors import Misconfigured
 from sametoken.nearest import did_you_mean
 from sametoken.operate.opened import Opened
 from sametoken.resources.catalogues.geography import REGIONS, zone_by_name
 from sametoken.resources.catalogues.instance_types import INSTANCE_TYPES
 from sametoken.resources.kit import counters
+from sametoken.server.rates import Rate, ec2_rates, everything_of, resources_of
 from sametoken.store.port import Store, Tx
 from sametoken.store.reading import Reads
 
@@ -120,3 +121,17 @@ def limits(here: Opened[Reads]) -> list[Limit]:
             for kind, quota in QUOTAS.items()
         ),
     ]
+
+
+def buckets(action: str | None) -> dict[str, Rate]:
+    """The token buckets that EC2 documents: of an action, or with None of every one served here.
+
+    Raises `Misconfigured` for an action that is not.
+    """
+    rates = ec2_rates()
+    if action is None:
+        return rates
+    if action not in ACTIONS:
+        raise Misconfigured(f"{action!r} is no action served here.{did_you_mean(action, ACTIONS)}")
+    names = (action, everything_of(action), resources_of(action))
+    return {name: rates[name] for name in names if name in rates}

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sametoken import faults
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.faults import Point
 from sametoken.faults.board import Board
-from sametoken.server import development
+from sametoken.server import browsing, development
 from sametoken.server.asgi import Application
 from sametoken.server.choices import Choices
 from sametoken.server.credentials import Credentials
@@ -33,6 +33,8 @@ from sametoken.server.writing import Writer
 from sametoken.store.port import Tx
 from sametoken.store.reading import Snapshots
 from sametoken.world import World, mint_uuid
+
+T = TypeVar("T")
 
 _HEADERS = b"content-type: %b\r\nx-amzn-requestid: %b\r\n"
 
@@ -78,6 +80,8 @@ class App:
         self.routes: dict[str, Application] = {HEALTH: self.probes, READY: self.probes}
         # Answers at all paths of `development.PREFIX`.
         self.control: Application = development.refuse
+        # Answers at all paths of `browsing.PREFIX`; with None, nobody does.
+        self.console: Application | None = None
 
     async def _look(self) -> Facts:
         """Return if requests can be served: the database can be read, and the writer lives."""
@@ -86,6 +90,13 @@ class App:
         await self._writer.look()
         return found
 
+    async def read(self, reader: str, fn: Callable[[], T]) -> T:
+        """Run `fn`, which reads for the application of that name, in the turn of its own.
+
+        The threads are those of callers' reads, of which one reader never has all.
+        """
+        return await self._pools.read(reader, fn)
+
     def check(self) -> None:
         """Raise `Broken` if a thread has died, or the database is not what it was."""
         self.store.check()
@@ -93,12 +104,19 @@ class App:
 
     def route(self, path: str) -> Application | None:
         """Return the application at `path`; None if the path is EC2's, or nobody's."""
+        if path == "/":
+            return None
+        if browsing.is_console(path):
+            return self.console
         return self.control if development.is_control(path) else self.routes.get(path)
 
     def answer(
         self, request: WireRequest, reply: Callable[[Answer], None]
     ) -> asyncio.Task[Any] | None:
         """Call `reply` with the answer at once, or return a task that does, unless cancelled."""
+        if self.console is not None and browsing.asks_for_page(request):
+            reply(browsing.TO_CONSOLE)
+            return None
         began = self._world.monotonic()
         received = self.store.seconds()
         exchange = Exchange(mint_uuid(self._world), request, received=received)

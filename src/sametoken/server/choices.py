@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sametoken.server.throttling import Rate
+from sametoken.server.rates import Rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +15,8 @@ class Choices:
     `after_termination` is the answer to a repeated RunInstances when all its instances are
     terminated: the instances as they are now, or IdempotentInstanceTerminated. Both are on record
     for EC2; neither launches anything. With `any_credentials`, which is for development mode, no
-    signature is verified. `rates` maps an action to its rate; an action without a rate
-    is not throttled. docs/operating.md explains each choice.
+    signature is verified. `rates` bound what is asked; without one for its
+    action a request is not throttled. docs/operating.md explains each choice.
     """
 
     default_region: str = "us-east-1"
@@ -26,7 +25,7 @@ class Choices:
     allow_signature_v2: bool = True
     allow_sha1: bool = False
     any_credentials: bool = False
-    rates: Mapping[str, Rate] = field(default_factory=dict)
+    rates: Rates = field(default_factory=dict)
 
 
 DEFAULT_CHOICES = Choices()

@@ -104,7 +104,7 @@ class Desk(LineEnd[FromEdge]):
             case "seed":
                 return self._jobs.seed(ask.account, ask.region, ask.until)
             case "spend":
-                self._jobs.throttle.spend(ask.account, ask.region, ask.action)
+                self._jobs.throttle.spend(ask.account, ask.region, ask.bucket)
                 return None
             case _:
                 assert ask.verb == "look", ask.verb

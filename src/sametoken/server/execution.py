@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from sametoken.ec2.kit.actions import Change, Read, Tokened
 from sametoken.ec2.kit.packing import packed, unpacked
+from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol.documents import Document
 from sametoken.errors import IdempotentParameterMismatch, ServiceError
 from sametoken.idempotency import (
@@ -22,7 +23,11 @@ from sametoken.idempotency import (
 )
 from sametoken.resources.kit import regions
 from sametoken.server.admission import Admitted
+from sametoken.server.throttling import Charge
 from sametoken.store.port import Tx
+
+# The resources that a change with a charge is for.
+_CHANGED = "InstanceIds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +55,40 @@ def needs_preparing(admitted: Admitted) -> bool:
     return isinstance(admitted.action, Change) and admitted.action.prepare is not None
 
 
-def execute(tx: Tx, engine: Engine, admitted: Admitted) -> Executed:
-    """Perform the request's action inside `tx`. A refusal that is raised leaves nothing behind."""
+def execute(tx: Tx, engine: Engine, admitted: Admitted, charge: Charge | None = None) -> Executed:
+    """Perform the request's action inside `tx`. A refusal that is raised leaves nothing behind.
+
+    `charge` takes tokens for its resources, if it makes or changes any: a repeat does not.
+    """
     request, action = admitted.request, admitted.action
+    if charge is not None:
+        charge.begin()
     assert not isinstance(action, Read), "a read has a snapshot of its own"
     regions.lock_region(tx, request.account, request.region)
     match action:
         case Change() if admitted.client_token is None or action.answer_is_secret:
-            return Executed("done", action.run(tx, request))
+            return Executed("done", _change(tx, request, action, charge))
         case Change():
-            return _change_once(tx, engine, admitted, action)
+            return _change_once(tx, engine, admitted, action, charge)
         case Tokened():
-            return _create_once(tx, engine, admitted, action)
+            return _create_once(tx, engine, admitted, action, charge)
 
 
-def _change_once(tx: Tx, engine: Engine, admitted: Admitted, action: Change) -> Executed:
+def _change(tx: Tx, request: Request, action: Change, charge: Charge | None) -> Document:
+    answer = action.run(tx, request)
+    if charge is not None:
+        charge.take(len(request.params[_CHANGED]))
+    return answer
+
+
+def _change_once(
+    tx: Tx, engine: Engine, admitted: Admitted, action: Change, charge: Charge | None
+) -> Executed:
     """Make a change whose invocation id stands in for a token: a repeat gets the first answer."""
     request = admitted.request
 
     def perform(tx: Tx) -> Made:
-        return Made({"answer": packed(action.run(tx, request))})
+        return Made({"answer": packed(_change(tx, request, action, charge))})
 
     def view(tx: Tx, identities: Identities) -> Document:
         answer: Document = unpacked(identities["answer"])
@@ -85,11 +104,17 @@ def _change_once(tx: Tx, engine: Engine, admitted: Admitted, action: Change) -> 
     return Executed(answer.attempt, answer.value, answer.error, claimed=answer.claimed)
 
 
-def _create_once(tx: Tx, engine: Engine, admitted: Admitted, action: Tokened) -> Executed:
+def _create_once(
+    tx: Tx, engine: Engine, admitted: Admitted, action: Tokened, charge: Charge | None
+) -> Executed:
     request = admitted.request
 
     def perform(tx: Tx) -> Made:
-        return action.perform(tx, request)
+        made = action.perform(tx, request)
+        if charge is not None:
+            # Last, when it is known how many were made: to refuse is to undo.
+            charge.take(len(made.resources))
+        return made
 
     def view(tx: Tx, identities: Identities) -> Document:
         return action.view(tx, request, identities)

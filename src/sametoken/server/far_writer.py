@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -12,7 +12,6 @@ from sametoken.counts import Told
 from sametoken.errors import Transient
 from sametoken.resources.account.attempts import Kept, TokenKey
 from sametoken.server.admission import Admitted
-from sametoken.server.choices import Choices
 from sametoken.server.execution import Executed
 from sametoken.server.frames import (
     Answer,
@@ -26,7 +25,6 @@ from sametoken.server.frames import (
     noted,
 )
 from sametoken.server.lines import LineEnd
-from sametoken.server.throttling import rate_of
 from sametoken.server.writing import ANSWER_SECONDS_MAX
 from sametoken.world import World
 
@@ -47,9 +45,8 @@ SILENCE_SECONDS_MAX = 1.0
 class FarWriter(LineEnd[FromWriter]):
     """Asks the node's writer. `stop` is called when the node stops, or the writer is gone."""
 
-    def __init__(self, choices: Choices, world: World, stop: Stopping) -> None:
+    def __init__(self, world: World, stop: Stopping) -> None:
         super().__init__(FromWriter)
-        self._rates = choices.rates
         self._world = world
         self._stop = stop
         self._is_stopping = False
@@ -58,13 +55,8 @@ class FarWriter(LineEnd[FromWriter]):
         # The counts of this edge, once it has some.
         self.told: Callable[[], Told] = dict
 
-    def spend(self, account: str, region: str, action: str) -> Awaitable[None] | None:
-        if rate_of(self._rates, action) is None:
-            return None
-        return self._spend(account, region, action)
-
-    async def _spend(self, account: str, region: str, action: str) -> None:
-        await self._ask(partial(Ask, verb="spend", account=account, region=region, action=action))
+    async def spend(self, account: str, region: str, bucket: str) -> None:
+        await self._ask(partial(Ask, verb="spend", account=account, region=region, bucket=bucket))
 
     async def execute(self, admitted: Admitted) -> Executed:
         return await self._ask(partial(ask_to_execute, admitted=admitted))

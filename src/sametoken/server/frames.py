@@ -41,6 +41,7 @@ class Ask(msgspec.Struct, array_like=True, tag="ask"):
     prepared: dict[str, Any] | None = None
     full_zones: tuple[str, ...] = ()
     origin: str | None = None
+    bucket: str = ""
     trace: str = ""
 
 

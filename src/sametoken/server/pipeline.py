@@ -41,13 +41,9 @@ from sametoken.server.choices import Choices
 from sametoken.server.credentials import Credentials, Principal
 from sametoken.server.ends import Ends
 from sametoken.server.exchange import Exchange, known
-from sametoken.server.execution import (
-    Executed,
-    needs_preparing,
-    prepare,
-    refusing_terminated,
-)
+from sametoken.server.execution import Executed, needs_preparing, prepare, refusing_terminated
 from sametoken.server.pools import Pools
+from sametoken.server.rates import bucket_of
 from sametoken.server.seeding import Seeding
 from sametoken.server.stages import Stage, inserted
 from sametoken.server.tally import Tally
@@ -277,8 +273,11 @@ class Pipeline:
 
     def _spend(self, exchange: Exchange) -> Exchange | Awaitable[Exchange]:
         """Throttle, after the signature is proven: no caller can spend the rate of another."""
+        bucket = bucket_of(self._choices.rates, exchange.action, known(exchange.form))
+        if bucket is None:
+            return exchange
         account, region = known(exchange.principal).account, known(exchange.signature).region
-        spent = self._writer.spend(account, region, exchange.action)
+        spent = self._writer.spend(account, region, bucket)
         return exchange if spent is None else _after(spent, exchange)
 
     def _parse(self, exchange: Exchange) -> Exchange:

@@ -36,7 +36,7 @@ from sametoken.server.stages import Stage, inserted
 from sametoken.world import World, mint_uuid
 
 # The state that nobody else has changed since: what `not-yet-found` may hide.
-_MADE = ("new", "done")
+MADE = ("new", "done")
 _REPEATS = (Kind.DUPLICATE, Kind.LATE_DUPLICATE)
 # A request that nobody heard has no status, one that has acted this one.
 _DONE = 200
@@ -173,7 +173,7 @@ class Striker:
 
     def _hide(self, exchange: Exchange, rule: Rule) -> None:
         executed = exchange.executed
-        if executed is not None and executed.attempt in _MADE and executed.result is not None:
+        if executed is not None and executed.attempt in MADE and executed.result is not None:
             params = known(exchange.admitted).request.params
             self._hidden.hide(exchange.action, params, executed.result, rule)
 

@@ -36,7 +36,7 @@ ANSWER_SECONDS_MAX = 20.0
 class Writer(Protocol):
     """The writer as a request's stages see it. Each method may raise `Transient`."""
 
-    def spend(self, account: str, region: str, action: str) -> Awaitable[None] | None:
+    def spend(self, account: str, region: str, bucket: str) -> Awaitable[None] | None:
         """Take a request's token, at once or by what is returned.
 
         Raises `RequestLimitExceeded` if none is left.
@@ -90,12 +90,15 @@ class Jobs:
             # Refused in the transaction, once the token is known to be new: a repeat is answered.
             admitted = replace(admitted, request=replace(request, launches_late=True))
         action = admitted.action
+        charge = self.throttle.charge(request)
         job = self._submit(
-            lambda tx: execute(tx, self._engine, admitted),
+            lambda tx: execute(tx, self._engine, admitted, charge),
             request.place,
             until,
             shares=isinstance(action, Tokened) and action.shares,
         )
+        if charge is not None:
+            job.add_done_callback(charge.end)
         job.add_done_callback(partial(self.counts.settled, action.name))
         return job
 
@@ -131,8 +134,8 @@ class OwnWriter:
         self._jobs = jobs
         self._world = world
 
-    def spend(self, account: str, region: str, action: str) -> None:
-        self._jobs.throttle.spend(account, region, action)
+    def spend(self, account: str, region: str, bucket: str) -> None:
+        self._jobs.throttle.spend(account, region, bucket)
 
     async def execute(self, admitted: Admitted) -> Executed:
         return await _in_time(self._jobs.execute(admitted, self._until()))

@@ -67,6 +67,11 @@ def living(tx: Tx) -> list[Heartbeat]:
     return _heard_of(tx.connection, tx.now)
 
 
+def answering(tx: Tx) -> int:
+    """Count the living nodes that answer requests."""
+    return sum(node.url is not None for node in living(tx))
+
+
 def lock(connection: sa.Connection) -> list[Heartbeat]:
     """Like `living`, and locks the table: no node can beat until this transaction ends.
 

@@ -67,18 +67,24 @@ _SETTINGS = (
 
 
 def connect(
-    path: Path, *, busy_seconds: float = BUSY_SECONDS, cache_kib: int = READER_CACHE_KIB
+    path: Path,
+    *,
+    busy_seconds: float = BUSY_SECONDS,
+    cache_kib: int = READER_CACHE_KIB,
+    durable: bool = True,
 ) -> sqlite3.Connection:
-    """Open the file at `path` durably, in WAL mode. The caller begins and ends transactions.
+    """Open the file at `path` in WAL mode. The caller begins and ends transactions.
 
-    Raises `Misconfigured` if this Python's SQLite is too old.
+    A commit that returned is on the disk, unless the file is not to be `durable`. Raises
+    `Misconfigured` if this Python's SQLite is too old.
     """
     check_sqlite(sqlite3.sqlite_version_info)
     connection = sqlite3.connect(
         path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
     )
     try:
-        for setting in (*_SETTINGS, f"cache_size=-{cache_kib}"):
+        settings = (*_SETTINGS, f"cache_size=-{cache_kib}")
+        for setting in settings if durable else (*settings, "synchronous=OFF"):
             connection.execute(f"PRAGMA {setting}")
     except sqlite3.Error:
         connection.close()
@@ -270,13 +276,17 @@ def snapshots(path: Path, world: World) -> Iterator[SqliteSnapshots]:
 class SqliteStore:
     """`Store` on a SQLite file. Only one process at a time may write. See `store.port`."""
 
-    def __init__(self, path: Path, world: World, *, readers: int = READERS) -> None:
+    def __init__(
+        self, path: Path, world: World, *, readers: int = READERS, durable: bool = True
+    ) -> None:
         self._gate = Gate(path)
         self._world = world
         self.counts = CommitCounts()
         self._channels = Channels()
         self._jobs = JobQueue()
-        engine = engine_for(SQLITE, lambda: connect(path, cache_kib=WRITER_CACHE_KIB))
+        engine = engine_for(
+            SQLITE, lambda: connect(path, cache_kib=WRITER_CACHE_KIB, durable=durable)
+        )
         # Shared, so that what is due for a reader is due for the writer too.
         pace = clock.Pace(world)
         self.seconds = pace.seconds

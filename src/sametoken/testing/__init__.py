@@ -7,7 +7,6 @@ Each name is loaded when it is asked for: a suite that only has the plugin insta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sametoken.testing.planes import Account, Plane, beside, running
     from sametoken.testing.proxy import (
         INVOCATION_HEADER,
         Delayed,
@@ -19,11 +18,12 @@ if TYPE_CHECKING:
         lossy_proxy,
         pass_all,
     )
+    from sametoken.testing.servers import Account, Server, beside, running
 else:
     # A type checker sees no `__getattr__`, so that it still refuses a name that is not here.
     def __getattr__(name: str) -> object:
-        if name in _PLANES:
-            from sametoken.testing import planes as module
+        if name in _SERVERS:
+            from sametoken.testing import servers as module
         elif name in __all__:
             from sametoken.testing import proxy as module
         else:
@@ -31,7 +31,7 @@ else:
         return getattr(module, name)
 
 
-_PLANES = {"Account", "Plane", "beside", "running"}
+_SERVERS = {"Account", "Server", "beside", "running"}
 
 __all__ = [
     "INVOCATION_HEADER",
@@ -40,8 +40,8 @@ __all__ = [
     "Fate",
     "LossyProxy",
     "Passage",
-    "Plane",
     "Policy",
+    "Server",
     "beside",
     "drop_first_replies",
     "lossy_proxy",

@@ -1,17 +1,16 @@
-"""The clock of a plane: frozen and moved on, for a block."""
+"""The clock of a server: frozen and moved on, for a block."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from sametoken.testing.blocks import Block
 from sametoken.testing.control import Control
 
 
-class Clock(AbstractContextManager["Clock"]):
-    """The clock by which a plane keeps, leases and forgets, for all its accounts.
+class Clock(Block):
+    """The clock by which a server keeps, leases and forgets, for all its accounts.
 
     Time that was moved on does not go back. A clock that stands at the end of the block goes on.
     """
@@ -20,15 +19,8 @@ class Clock(AbstractContextManager["Clock"]):
         self._control = control
         self._stands = False
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def undo(self) -> None:
+        """Let a clock go on that was left standing."""
         if self._stands and self._control.runs:
             self.resume()
 

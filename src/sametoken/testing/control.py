@@ -1,4 +1,4 @@
-"""The control routes of a plane, by which clock, faults and resets reach its server."""
+"""The control routes of a server, by which clock, faults and resets reach it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sametoken.testing.server_process import ServerProcess
 
 
 class Control:
-    """A plane's database, and the server of it: in this process, or a `process` of its own."""
+    """A server in this process, or in a `process` of its own, by its database."""
 
     def __init__(self, here: Opened[Store], process: ServerProcess | None = None) -> None:
         self.here = here

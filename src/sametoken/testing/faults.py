@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from sametoken.errors import Misconfigured
 from sametoken.faults.kinds import FORMS
@@ -13,10 +11,11 @@ from sametoken.faults.reading import told
 from sametoken.faults.ready import rules_of
 from sametoken.nearest import did_you_mean
 from sametoken.server.fault_names import names
+from sametoken.testing.blocks import Block
 from sametoken.testing.control import Control
 
 
-class Faults(AbstractContextManager["Faults"]):
+class Faults(Block):
     """Rules of faults for one account's requests and launches, until the block ends.
 
     Kinds and keys are those of `docs/faults.md`. Raises `Misconfigured` for what is none, with what
@@ -28,15 +27,7 @@ class Faults(AbstractContextManager["Faults"]):
         self._account = account
         self._names: list[str] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def undo(self) -> None:
         self.clear()
 
     def add(self, kind: str, **keys: Any) -> str:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import Self
-
 from sametoken.operate import limits
 from sametoken.operate.opened import Opened
 from sametoken.store.port import Store
+from sametoken.testing.blocks import Block
 
 
-class Limits(AbstractContextManager["Limits"]):
+class Limits(Block):
     """Limits of one account, and of capacity, which all accounts share, until the block ends.
 
     Raises `Misconfigured` for a zone, type or kind that there is not, and for a maximum that is no
@@ -25,15 +22,8 @@ class Limits(AbstractContextManager["Limits"]):
         # Maxima that held before the block, None for a default.
         self._former: dict[str, int | None] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def undo(self) -> None:
+        """Hold to the maxima again that held before the block."""
         limits.set_maxima(self._here, self._former)
         self._former.clear()
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sametoken.testing.clock import Clock
     from sametoken.testing.faults import Faults
     from sametoken.testing.limits import Limits
-    from sametoken.testing.planes import Account, Plane
+    from sametoken.testing.servers import Account, Server
 
 
 # Members of pytest's own, of which there is no public form. Without them all is slower, and right.
@@ -63,35 +63,35 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def _sametoken_shared() -> Iterator[Plane]:
+def _sametoken_shared() -> Iterator[Server]:
     """The server of all tests that need none of their own."""
     from sametoken.testing import running
 
-    with running() as plane:
-        yield plane
+    with running() as server:
+        yield server
 
 
 @pytest.fixture
-def sametoken_plane(request: pytest.FixtureRequest) -> Iterator[Plane]:
-    """The server, for further accounts: `sametoken_plane.account()`."""
+def sametoken_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The server, for further accounts: `sametoken_server.account()`."""
     seconds = _wishes(request.node).boot_seconds
     if "clock" not in _names(request.node) and seconds is None:
         yield request.getfixturevalue("_sametoken_shared")
         return
     from sametoken.testing import running
 
-    with running(boot_seconds=seconds or 0.0) as plane:
-        yield plane
+    with running(boot_seconds=seconds or 0.0) as server:
+        yield server
 
 
 @pytest.fixture
-def sametoken(sametoken_plane: Plane, request: pytest.FixtureRequest) -> Iterator[Account]:
+def sametoken(sametoken_server: Server, request: pytest.FixtureRequest) -> Iterator[Account]:
     """An account of this test's own, with nothing in it: `sametoken.client("ec2")`."""
-    from sametoken.testing.planes import REGION
+    from sametoken.testing.servers import REGION
 
     asked = _wishes(request.node)
     with _told(), ExitStack() as stack:
-        account = sametoken_plane.account(region=asked.region or REGION)
+        account = sametoken_server.account(region=asked.region or REGION)
         struck = stack.enter_context(account.faults())
         for one in asked.rules:
             struck.scenario(one) if isinstance(one, str) else struck.add(**one)
@@ -135,14 +135,14 @@ def faults(sametoken: Account) -> Iterator[Faults]:
 
 
 @pytest.fixture
-def clock(sametoken_plane: Plane, request: pytest.FixtureRequest) -> Iterator[Clock]:
+def clock(sametoken_server: Server, request: pytest.FixtureRequest) -> Iterator[Clock]:
     """Move on the clock of the server, which is the test's own: `clock.advance("25h")`."""
     if "clock" not in _names(request.node):
         pytest.fail(
             "other tests use the server too: name `clock` among the arguments of the test",
             pytrace=False,
         )
-    with sametoken_plane.clock() as running:
+    with sametoken_server.clock() as running:
         yield running
 
 

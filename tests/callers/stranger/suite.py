@@ -227,9 +227,9 @@ def test_a_volume_that_no_instance_has_is_told(sametoken, ec2):
     sametoken.assert_one_set(volumes=1)
 
 
-def test_another_account_has_nothing_of_it(sametoken, sametoken_plane, ec2):
+def test_another_account_has_nothing_of_it(sametoken, sametoken_server, ec2):
     ec2.run_instances(**LAUNCH)
-    sametoken_plane.account().assert_one_set(instances=0)
+    sametoken_server.account().assert_one_set(instances=0)
 
 
 def test_a_reset_leaves_nothing(sametoken, ec2):

@@ -1,4 +1,4 @@
-"""Planes for other people's suites: what they start, leave behind, tell and assert."""
+"""Servers for the suites of others: what they start, leave behind, tell and assert."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sametoken.resources.kit import rows
 from sametoken.resources.storage.volumes import VOLUME
 from sametoken.services.simulated_machines import MACHINE
 from sametoken.store.port import Tx
-from sametoken.testing import Account, Plane, beside, running
+from sametoken.testing import Account, Server, beside, running
 
 
 def is_there(pid: int) -> bool:
@@ -48,10 +48,10 @@ def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.usefixtures("own_temporary_folder")
-def test_a_plane_leaves_neither_thread_nor_file() -> None:
+def test_a_server_leaves_neither_thread_nor_file() -> None:
     before = set(threading.enumerate())
-    with running() as plane:
-        plane.account().client().run_instances(**LAUNCH)
+    with running() as server:
+        server.account().client().run_instances(**LAUNCH)
         assert folders()
     assert set(threading.enumerate()) == before
     assert not folders()
@@ -65,18 +65,18 @@ def test_folders_of_the_dead_are_removed_and_no_others() -> None:
     for name in ("sametoken-dead", "of-others"):
         (temporary / name / "held").touch()
     (temporary / "sametoken-link").symlink_to(temporary / "of-others")
-    with running() as plane:
+    with running() as server:
         assert not (temporary / "sametoken-dead").exists()
         before = folders()
         with running():
             assert before < folders(), "another's start leaves alone what is held"
-        plane.account().client().run_instances(**LAUNCH)
+        server.account().client().run_instances(**LAUNCH)
     assert folders() == {"sametoken-of-others", "sametoken-link"}
     assert (temporary / "of-others" / "held").exists()
 
 
-def test_accounts_see_nothing_of_each_other(public_plane: Plane) -> None:
-    one, other = public_plane.account(), public_plane.account()
+def test_accounts_see_nothing_of_each_other(public_server: Server) -> None:
+    one, other = public_server.account(), public_server.account()
     assert one.id != other.id
     one.client().run_instances(**LAUNCH, ClientToken="equal")
     other.assert_one_set(instances=0)
@@ -85,8 +85,8 @@ def test_accounts_see_nothing_of_each_other(public_plane: Plane) -> None:
     other.assert_one_set()
 
 
-def test_an_account_by_name_is_the_same_with_another_key(public_plane: Plane) -> None:
-    one, again = public_plane.account("shop"), public_plane.account("shop")
+def test_an_account_by_name_is_the_same_with_another_key(public_server: Server) -> None:
+    one, again = public_server.account("shop"), public_server.account("shop")
     assert one.id == again.id
     assert one.access_key_id != again.access_key_id
     assert one.secret_access_key not in repr(one)
@@ -205,7 +205,7 @@ def damaged(account: Account, damage: Any) -> str:
     ec2 = account.client()
     [one] = ec2.run_instances(**LAUNCH)["Instances"]
     account.assert_one_set()
-    account.plane.here.store.run(lambda tx: damage(tx, one["InstanceId"]))
+    account.server.here.store.run(lambda tx: damage(tx, one["InstanceId"]))
     with pytest.raises(AssertionError) as told:
         account.assert_one_set(instances=0, patience_seconds=0.0)
     return str(told.value)
@@ -236,44 +236,44 @@ def test_a_machine_that_runs_for_nobody_is_listed(account: Account) -> None:
     [one] = ec2.run_instances(**LAUNCH)["Instances"]
     ec2.terminate_instances(InstanceIds=[one["InstanceId"]])
     account.assert_one_set(instances=0)
-    account.plane.here.store.run(lambda tx: damage(tx, one["InstanceId"]))
+    account.server.here.store.run(lambda tx: damage(tx, one["InstanceId"]))
     with pytest.raises(AssertionError, match="the machine of"):
         account.assert_one_set(instances=0)
 
 
 def test_a_launch_that_is_not_done_in_time_is_told_with_its_step() -> None:
-    with running(boot_seconds=3600.0) as plane:
-        account = plane.account()
+    with running(boot_seconds=3600.0) as server:
+        account = server.account()
         account.client().run_instances(**LAUNCH)
         with pytest.raises(AssertionError, match=r"not done yet: i-\w+ is at .* of its launch"):
             account.assert_one_set(patience_seconds=0.0)
 
 
 def test_a_server_beside_may_be_killed_and_has_everything_when_it_starts_again() -> None:
-    with beside() as plane:
-        account = plane.account()
+    with beside() as server:
+        account = server.account()
         made = account.client().run_instances(**LAUNCH, ClientToken="t")
         account.assert_one_set()
-        plane.kill()
-        plane.start()
+        server.kill()
+        server.start()
         again = account.client().run_instances(**LAUNCH, ClientToken="t")
         assert made["ReservationId"] == again["ReservationId"]
         account.assert_one_set()
 
 
 def test_a_block_of_faults_ends_well_though_its_server_has_died() -> None:
-    with beside() as plane:
-        account = plane.account()
+    with beside() as server:
+        account = server.account()
         ec2 = account.client(config=one_attempt())
-        with account.faults() as faults, plane.clock() as clock:
+        with account.faults() as faults, server.clock() as clock:
             clock.freeze()
             faults.add("lose-reply", action="RunInstances")
             with pytest.raises(HTTPClientError):
                 ec2.run_instances(**LAUNCH, ClientToken="t")
-            os.kill(plane.pid, signal.SIGKILL)
-            until(lambda: not plane.control.runs, "the server is killed")
-        plane.start()
-        with plane.clock() as clock:
+            os.kill(server.pid, signal.SIGKILL)
+            until(lambda: not server.control.runs, "the server is killed")
+        server.start()
+        with server.clock() as clock:
             clock.resume()
         ec2.run_instances(**LAUNCH, ClientToken="t")
         account.assert_one_set()
@@ -290,14 +290,14 @@ def test_a_launch_that_fails_to_boot_leaves_nothing_behind(account: Account) -> 
 
 
 def test_a_server_beside_that_a_fault_kills_is_started_again_with_one_instance() -> None:
-    with beside() as plane:
-        account = plane.account()
+    with beside() as server:
+        account = server.account()
         ec2 = account.client(config=one_attempt())
         with account.faults() as faults:
             faults.add("kill", point="step.volumes-called")
             ec2.run_instances(**LAUNCH, ClientToken="t")
-            until(lambda: not plane.control.runs, "the server is killed")
-        plane.start()
+            until(lambda: not server.control.runs, "the server is killed")
+        server.start()
         ec2.run_instances(**LAUNCH, ClientToken="t")
         account.assert_one_set()
 
@@ -308,8 +308,8 @@ import signal, sys
 from sametoken.testing import beside
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
-with beside() as plane:
-    print(plane.pid, flush=True)
+with beside() as server:
+    print(server.pid, flush=True)
     sys.stdin.read()
 """
 

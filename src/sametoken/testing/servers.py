@@ -1,6 +1,6 @@
-"""Planes for tests: a server for a block, and accounts of their own on it.
+"""Servers for tests: one for a block, and accounts of their own on it.
 
-A plane keeps all in a SQLite file in a folder of its own, which is removed at the end. Machines
+A server keeps all in a SQLite file in a folder of its own, which is removed at the end. Machines
 boot at once unless `boot_seconds` says otherwise. From the first import of this module the whole
 control plane is loaded.
 """
@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode
@@ -23,7 +23,7 @@ from sametoken.nearest import did_you_mean
 from sametoken.operate import accounts, clients, holdings
 from sametoken.operate.holdings import Holdings
 from sametoken.operate.opened import Opened
-from sametoken.operate.opening import writing
+from sametoken.operate.opening import open_store, writing
 from sametoken.operate.serving import in_thread, registered_node
 from sametoken.operate.story.model import Story, from_json
 from sametoken.operate.story.telling import tell
@@ -46,7 +46,7 @@ PATIENCE_SECONDS = 10.0
 _LOOK_SECONDS = 0.005
 
 
-class Plane:
+class Server:
     """A server that runs: its `url`, and the accounts that are made on it.
 
     Made by `running` and `beside`. Threads may share one.
@@ -74,7 +74,7 @@ class Plane:
         return Account(self, *made, region)
 
     def clock(self) -> Clock:
-        """The clock of all accounts, for a block: `with plane.clock() as clock: …`."""
+        """The clock of all accounts, for a block: `with server.clock() as clock: …`."""
         return Clock(self.control)
 
     def reset(self, account: str | None = None) -> None:
@@ -82,7 +82,7 @@ class Plane:
         self.control.ask("POST", "/reset", {} if account is None else {"account": account})
 
     def kill(self) -> None:
-        """Kill the server (SIGKILL), as a crash does. Only of a plane `beside`; then `start`."""
+        """Kill the server (SIGKILL), as a crash does. Only if it runs `beside`; then `start`."""
         self._beside.kill()
 
     def start(self) -> None:
@@ -91,7 +91,7 @@ class Plane:
 
     @property
     def pid(self) -> int:
-        """The process of the server: this one, or that of a plane `beside`."""
+        """The server's process: this one, or one of its own if it runs `beside`."""
         process = self.control.process
         return os.getpid() if process is None else process.pid
 
@@ -105,9 +105,9 @@ class Plane:
 
 @dataclass(frozen=True)
 class Account:
-    """An account on a plane, with its key, in one Region. It shares no resource with others."""
+    """An account on a server, with its key, in one Region. It shares no resource with others."""
 
-    plane: Plane
+    server: Server
     id: str
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -115,7 +115,7 @@ class Account:
 
     @property
     def url(self) -> str:
-        return self.plane.url
+        return self.server.url
 
     def client(self, service: str = "ec2", **options: Any) -> Any:
         """Make a boto3 client of the account. `options` are those of `boto3.client`.
@@ -129,8 +129,10 @@ class Account:
             "aws_secret_access_key": self.secret_access_key,
             **options,
         }
-        with _MAKING_CLIENTS:
-            return _session().client(service, **chosen)
+        # Imported here: who makes no client need not have boto3.
+        from sametoken.testing.clients import make
+
+        return make(service, chosen)
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -153,15 +155,15 @@ class Account:
 
     def faults(self) -> Faults:
         """Faults that strike the account, for a block: `with account.faults() as faults: …`."""
-        return Faults(self.plane.control, self.id)
+        return Faults(self.server.control, self.id)
 
     def limits(self) -> Limits:
         """Limits that hold for a block: `with account.limits() as limits: …`."""
-        return Limits(self.plane.here, self.id, self.region)
+        return Limits(self.server.here, self.id, self.region)
 
     def reset(self) -> None:
         """Remove all that was made in the account, tokens too; keys and limits stay."""
-        self.plane.reset(self.id)
+        self.server.reset(self.id)
 
     def story(self, client_token: str) -> Sequence[Story]:
         """Tell what became of a token of the account, for each action and Region it was used in.
@@ -169,10 +171,10 @@ class Account:
         The id of an instance, reservation or request leads to its token as well. Raises
         `Misconfigured` if there is nothing of the kind.
         """
-        if not self.plane.control.runs:
-            return tell(self.plane.here, client_token, account=self.id)
+        if not self.server.control.runs:
+            return tell(self.server.here, client_token, account=self.id)
         query = urlencode({"of": client_token, "account": self.id})
-        told = self.plane.control.ask("GET", f"/stories?{query}")
+        told = self.server.control.ask("GET", f"/stories?{query}")
         return [from_json(one) for one in told["stories"]]
 
     def holdings(self, *, patience_seconds: float = PATIENCE_SECONDS) -> Holdings:
@@ -181,11 +183,11 @@ class Account:
         Tells the work that is not done after `patience_seconds` as `unfinished`; at once, if the
         clock is frozen before that is due.
         """
-        world, found = RealWorld(), holdings.look(self.plane.here, self.id)
+        world, found = RealWorld(), holdings.look(self.server.here, self.id)
         until = world.monotonic() + patience_seconds
         while found.unfinished and not found.waits and world.monotonic() < until:
             world.wait(threading.Event(), _LOOK_SECONDS)
-            found = holdings.look(self.plane.here, self.id)
+            found = holdings.look(self.server.here, self.id)
         return found
 
     def assert_one_set(
@@ -206,47 +208,48 @@ class Account:
 
 
 @contextmanager
-def running(*, boot_seconds: float = 0.0) -> Iterator[Plane]:
-    """Run a plane in this process for the block. Machines boot for `boot_seconds`.
+def running(*, boot_seconds: float = 0.0) -> Iterator[Server]:
+    """Run a server in this process for the block. Machines boot for `boot_seconds`.
 
-    with running() as plane:
-        ec2 = plane.account().client("ec2")
+    with running() as server:
+        ec2 = server.account().client("ec2")
     """
     with own_folder() as folder:
         simulation = SimulationSettings(boot_seconds=boot_seconds, halt_seconds=0.0)
-        database = database_of(folder / "plane.db")
+        file = folder / "server.db"
+        file.write_bytes(_empty_database())
+        # It goes with its block, so no commit waits for the disk.
+        database = replace(database_of(file), durable=False)
         settings = Settings(database, port=0, dev=True, simulation=simulation)
         with registered_node(settings, RealWorld()) as node:
             mount(node)
             with in_thread(node):
-                yield Plane(node.url, Opened(database, node.store))
+                yield Server(node.url, Opened(database, node.store))
 
 
 @contextmanager
-def beside(*, boot_seconds: float = 0.0) -> Iterator[Plane]:
-    """Run a plane beside this process for the block; it may be killed and started again.
+def beside(*, boot_seconds: float = 0.0) -> Iterator[Server]:
+    """Run a server beside this process for the block; it may be killed and started again.
 
     It starts in a second, and ends with this process, even if that is killed.
     """
     with own_folder() as folder:
-        database = database_of(folder / "plane.db")
+        database = database_of(folder / "server.db")
         options = ["--dev", "--database", database.url, "--boot-seconds", str(boot_seconds)]
         process = ServerProcess(options, folder / "log")
         url = process.start()
         try:
             with writing(database, RealWorld()) as here:
-                yield Plane(url, here, process)
+                yield Server(url, here, process)
         finally:
             process.stop()
 
 
-# A session may be used by one thread at a time.
-_MAKING_CLIENTS = threading.Lock()
-
-
 @cache
-def _session() -> Any:
-    """Make the session of all clients, which would each read the service's model anew."""
-    import boto3
-
-    return boto3.session.Session()
+def _empty_database() -> bytes:
+    """Return the file of a database with nothing in it, whose tables take a third of a start."""
+    with own_folder() as folder:
+        file = folder / "empty.db"
+        with open_store(database_of(file), RealWorld()):
+            pass
+        return file.read_bytes()
