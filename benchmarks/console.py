@@ -22,7 +22,7 @@ from urllib.parse import urlencode, urlsplit
 from processes import cpu_seconds_of
 from signer import Signer
 
-from sametoken.testing import Account, Plane, beside
+from sametoken.testing import Account, Server, beside
 
 LISTED = 50
 _IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
@@ -77,14 +77,14 @@ class Link:
 
 def measure(*, rounds: int, repeats: int, launches: int = LISTED) -> list[Compared]:
     """Compare each page with its Describes; `repeats` of both in each round."""
-    with beside() as plane, closing(Link(plane.url)) as link:
-        account = plane.account()
+    with beside() as server, closing(Link(server.url)) as link:
+        account = server.account()
         ids = launched(account, launches)
-        cookie = signed_in(plane)
+        cookie = signed_in(server)
         pairs = _pairs(link, account, cookie, ids)
         for page, describes in pairs:
-            _cpu_ms(plane.pid, link, page, repeats // 10 + 1)
-            _cpu_ms(plane.pid, link, describes, repeats // 10 + 1)
+            _cpu_ms(server.pid, link, page, repeats // 10 + 1)
+            _cpu_ms(server.pid, link, describes, repeats // 10 + 1)
         found: dict[str, tuple[list[float], list[float]]] = {
             page.name: ([], []) for page, _ in pairs
         }
@@ -92,26 +92,26 @@ def measure(*, rounds: int, repeats: int, launches: int = LISTED) -> list[Compar
             for page, describes in pairs:
                 both = [(page, 0), (describes, 1)]
                 for subject, place in both if number % 2 else reversed(both):
-                    cost = _cpu_ms(plane.pid, link, subject, repeats)
+                    cost = _cpu_ms(server.pid, link, subject, repeats)
                     found[page.name][place].append(cost)
         return [Compared(name, *both) for name, both in found.items()]
 
 
 def watched(*, seconds: float) -> tuple[float, float]:
     """Return the CPU share of an idle node that nobody watches, and of one that a page watches."""
-    with beside() as plane:
-        launched(plane.account(), LISTED)
-        cookie = signed_in(plane)
+    with beside() as server:
+        launched(server.account(), LISTED)
+        cookie = signed_in(server)
         shares = []
         for watches in (False, True):
-            place = urlsplit(plane.url)
+            place = urlsplit(server.url)
             connection = http.client.HTTPConnection(place.hostname or "", place.port)
             if watches:
                 connection.request("GET", "/console/events", headers={"cookie": cookie})
                 connection.getresponse()
-            before, since = cpu_seconds_of(plane.pid), time.perf_counter()
+            before, since = cpu_seconds_of(server.pid), time.perf_counter()
             time.sleep(seconds)
-            used = cpu_seconds_of(plane.pid) - before
+            used = cpu_seconds_of(server.pid) - before
             shares.append(used / (time.perf_counter() - since))
             connection.close()
         return shares[0], shares[1]
@@ -132,12 +132,12 @@ def launched(account: Account, count: int) -> list[str]:
     return ids
 
 
-def signed_in(plane: Plane) -> str:
-    """Sign in to a plane's console; returns the cookie."""
-    url = urlsplit(plane.control.ask("POST", "/console")["link"])
+def signed_in(server: Server) -> str:
+    """Sign in to a server's console; returns the cookie."""
+    url = urlsplit(server.control.ask("POST", "/console")["link"])
     connection = http.client.HTTPConnection(url.hostname or "", url.port)
     body = urlencode({"word": url.query.partition("=")[2]})
-    connection.request("POST", url.path, body, {"origin": plane.url})
+    connection.request("POST", url.path, body, {"origin": server.url})
     reply = connection.getresponse()
     reply.read()
     cookie = reply.headers["set-cookie"].partition(";")[0]

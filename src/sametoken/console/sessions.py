@@ -53,6 +53,10 @@ class Session:
 
     form: str
 
+    def sent(self, word: str) -> bool:
+        """Tell whether a form with that word is of this session's pages."""
+        return hmac.compare_digest(word.encode(), self.form.encode())
+
 
 class Sessions:
     """The sessions of a console."""

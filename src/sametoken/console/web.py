@@ -48,7 +48,7 @@ class _Outside(Exception):
 
 def application(site: Site, screens: Sequence[Screen], acts: Sequence[Act]) -> Application:
     """Serve the screens and the orders of a site."""
-    console = _Console(site, screens, acts)
+    console = _Console(site, screens)
     routes = [
         Route(PREFIX + _SIGN_IN, console.door, methods=["GET"]),
         Route(PREFIX + _SIGN_IN, console.sign_in, methods=["POST"]),
@@ -62,6 +62,7 @@ def application(site: Site, screens: Sequence[Screen], acts: Sequence[Act]) -> A
         Refused: console.refuse,
         _Outside: console.show_door,
         HTTPException: console.refuse_path,
+        SametokenError: console.fail,
         Exception: console.fail,
     }
     return Starlette(routes=routes, exception_handlers=handlers)
@@ -70,11 +71,10 @@ def application(site: Site, screens: Sequence[Screen], acts: Sequence[Act]) -> A
 class _Console:
     """The handlers of requests."""
 
-    def __init__(self, site: Site, screens: Sequence[Screen], acts: Sequence[Act]) -> None:
+    def __init__(self, site: Site, screens: Sequence[Screen]) -> None:
         self._site = site
         self._screens = {one.path: one for one in screens}
         self._menu = [one for one in screens if one.in_menu]
-        self._acts = acts
 
     # Pages
 
@@ -92,12 +92,7 @@ class _Console:
     ) -> str:
         """Return a screen's page. It may be read `again` at that path; with "" it may not."""
         session = self._entered(word)
-        try:
-            values = screen.show(self._site, given)
-        except SametokenError as refused:
-            if isinstance(refused, Transient):
-                raise
-            raise _refusal(refused) from refused
+        values = screen.show(self._site, given)
         said = {"refresh": again, "done": given.get("done", ""), "error": error}
         return self._rendered(screen, session, values, said)
 
@@ -122,15 +117,19 @@ class _Console:
             raise _Outside
         return session
 
+    def _sender(self, form: Given, word: str) -> Session:
+        """Return the session whose page a form is of."""
+        session = self._entered(word)
+        if not session.sent(form.get("form", "")):
+            raise Refused(403, "This form is an old one. Load its page again, and repeat.")
+        return session
+
     # Orders
 
     def act(self, act: Act) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            given = await _form(request)
-            word = self._cookie(request)
-            session = await self._site.read(lambda: self._entered(word))
-            if given.get("form") != session.form:
-                raise Refused(403, "This form is an old one. Load its page again, and repeat.")
+            given, word = await _form(request), self._cookie(request)
+            session = await self._site.read(lambda: self._sender(given, word))
             if act.asks is not None and given.get("sure") != "yes":
                 return _page(self._question(act, session, given))
             try:
@@ -184,9 +183,7 @@ class _Console:
 
     async def sign_out(self, request: Request) -> Response:
         given, word = await _form(request), self._cookie(request)
-        session = await self._site.read(lambda: self._entered(word))
-        if given.get("form") != session.form:
-            raise Refused(403, "This form is an old one. Load its page again, and repeat.")
+        await self._site.read(lambda: self._sender(given, word))
         await asyncio.to_thread(self._site.sessions.end)
         self._site.watching.end()
         answer = RedirectResponse(link(_SIGN_IN), 303)
@@ -230,7 +227,7 @@ class _Console:
 
     def fail(self, request: Request, error: Exception) -> Response:
         if isinstance(error, SametokenError):
-            return self.refuse(request, _refusal(error))
+            return self.refuse(request, Refused(*_told(error)))
         # The edge logs it.
         return self.refuse(request, Refused(500, "A bug of the server's; its log tells more."))
 
@@ -262,10 +259,6 @@ def _told(error: SametokenError) -> tuple[int, str]:
             return error.http_status, str(error)
         case _:
             return 400, str(error)
-
-
-def _refusal(error: SametokenError) -> Refused:
-    return Refused(*_told(error))
 
 
 def _page(text: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
