@@ -28,8 +28,9 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check format serve simulate chaos chaos-check bench scale docs \
-	changes changelog lock old-sqlite clients clean
+.PHONY: help install demo test check format serve simulate chaos chaos-check bench scale dist \
+	image docs changes changelog lock old-sqlite clients browser screenshots \
+	clean
 
 help: ## Print this list.
 	@echo 'Usage: make TARGET   (needs Python 3.11 or newer; PYTHON=... names another)'
@@ -71,6 +72,14 @@ bench: $(VENV)/.dev $(VENV)/.wheel $(VENV)/.peers ## Measure speed beside floors
 scale: $(VENV)/.dev $(VENV)/.wheel ## Count and simulate what docs/scale.md tells.
 	@$(RUN) benchmarks/scale.py $(ARGS)
 
+dist: $(VENV)/.demo ## Build wheel and sdist in dist/, and try both in fresh environments.
+	@rm -rf dist
+	@$(RUN) -m hatchling build --target sdist --target wheel --directory dist
+	@$(RUN) deploy/try_dist.py dist $(ARGS)
+
+image: $(VENV)/.demo ## Build the image from a bare Debian, and try it (needs root and buildah).
+	@$(RUN) deploy/try_image.py
+
 docs: $(VENV)/.wheel ## Write the pages that are made from the code.
 	@$(RUN) docs/generate.py
 
@@ -82,14 +91,18 @@ changelog: $(VENV)/.dev ## Move the notes in changes/ to CHANGELOG.md (VERSION=0
 	$(RUN) -m towncrier build --yes --version '$(VERSION)'
 
 lock: $(VENV)/.lock ## Pin what pyproject.toml asks for (UPGRADE=1: the newest of each).
-	$(VENV)/lock/bin/$(COMPILE) --extra server --extra postgresql --group dev \
+	$(VENV)/lock/bin/$(COMPILE) --extra server --extra postgresql --extra otel --group dev \
 		--output-file requirements/dev.txt
 	$(VENV)/lock/bin/$(COMPILE) --extra server --group demo --constraint requirements/dev.txt \
 		--output-file requirements/demo.txt
+	$(VENV)/lock/bin/$(COMPILE) --extra server --extra postgresql \
+		--constraint requirements/dev.txt --output-file requirements/server.txt
 	$(VENV)/lock/bin/$(subst pyproject.toml,--group bench,$(COMPILE)) \
 		--output-file requirements/bench.txt
 	$(VENV)/lock/bin/$(subst pyproject.toml,--group clients,$(COMPILE)) \
 		--output-file requirements/clients.txt
+	$(VENV)/lock/bin/$(subst pyproject.toml,--group browser,$(COMPILE)) \
+		--constraint requirements/dev.txt --output-file requirements/browser.txt
 	$(VENV)/lock/bin/$(subst pyproject.toml,--group lock,$(COMPILE)) \
 		--output-file requirements/lock.txt
 
@@ -102,6 +115,17 @@ old-sqlite: ## Fetch an old SQLite, with which `make test` parses all SQL (needs
 clients: $(VENV)/.clients ## Install clients of PyPI and npm, with which docs/clients is run.
 	@! command -v npm > /dev/null || npm install --silent --no-save --no-package-lock \
 		--ignore-scripts --no-audit --no-fund --prefix build/clients @aws-sdk/client-ec2@3.1169.0
+
+# Chromium itself comes from the system. The tests check axe's hash; no script of npm's is run.
+browser: $(VENV)/.browser ## Install what drives Chromium through the console (needs Chromium).
+	@! command -v npm > /dev/null || npm install --silent --no-save --no-package-lock \
+		--ignore-scripts --no-audit --no-fund --prefix build/axe axe-core@4.14.1
+
+screenshots: browser $(VENV)/.wheel ## Take the pictures of docs/console.md anew.
+	@mkdir -p build/screenshots
+	@SAMETOKEN_SCREENSHOTS='$(abspath build/screenshots)' $(RUN) -m pytest --quiet \
+		tests/console/test_journeys.py $(ARGS)
+	@for one in docs/console/*.png; do cp "build/screenshots/$${one##*/}" "$$one"; done
 
 clean: ## Remove all that make made.
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -141,6 +165,12 @@ $(VENV)/.clients: requirements/clients.txt | $(VENV)/.made
 	@$(PYTHON) -m venv $(VENV)/clients
 	@$(VENV)/clients/bin/python -m pip --disable-pip-version-check --no-input --quiet \
 		install --require-hashes -r requirements/clients.txt
+	@touch $@
+
+# In the environment of the tests, which import it: its lock agrees with theirs.
+$(VENV)/.browser: requirements/browser.txt $(VENV)/.dev
+	@echo 'installing what drives a browser (requirements/browser.txt)'
+	@$(PIP) install --require-hashes -r requirements/browser.txt
 	@touch $@
 
 # An environment of its own inside .venv: the locking tool is not part of what it locks.

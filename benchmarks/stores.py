@@ -29,6 +29,7 @@ from sametoken.server.admission import Admitted
 from sametoken.server.execution import Executed, execute
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import RUNNERS, Database, database_of
+from sametoken.store.codec import dumps
 from sametoken.store.port import Store, Tx
 from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.ports import Services
@@ -51,6 +52,10 @@ DRIVERS = RUNNERS
 
 Work = Callable[[Tx], Any]
 
+# As long as that of a node which serves, for the rows that have it.
+NODE = "benchmark:4590"
+ORIGIN_US = 1_700_000_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Plane:
@@ -70,9 +75,11 @@ class Plane:
         """Admit a request of the asking account: do all that comes before its transaction."""
         if client_token is not None:
             params["ClientToken"] = client_token
+        origin = dumps([NODE, ORIGIN_US, mint_uuid(RealWorld()), 1])
         request = Request(
-            self.account, REGION, action, params, mint_uuid(RealWorld()), "benchmark", "full"
-        )
+            self.account, REGION, action, params, mint_uuid(RealWorld()), "benchmark", "full",
+            origin=origin,
+        )  # fmt: skip
         return Admitted(request, ACTIONS[action], self.model.codec(action))
 
     def launch(self, client_token: str | None, **params: Any) -> Work:
@@ -102,7 +109,8 @@ class Plane:
         return dict(self.store.read(lambda tx: action_run.run(tx, asked.request)))
 
     def runner(self) -> Runner:
-        return Runner(self.store, self.services, RealWorld(), Backlog(RealWorld()))
+        backlog = Backlog(RealWorld())
+        return Runner(self.store, self.services, RealWorld(), backlog, node=NODE)
 
 
 @contextmanager
@@ -113,7 +121,7 @@ def opened(database: Path | str, *, account: str = ACCOUNT) -> Iterator[Plane]:
     """
     named = database_of(database) if isinstance(database, Path) else Database(database, None, None)
     with open_store(named, RealWorld()) as store:
-        engine = sql_engine(b"benchmark", records_attempts=True)
+        engine = sql_engine(b"benchmark")
         lift_limits(store)
         store.run(lambda tx: default_vpc.seed(tx, account, REGION))
         services = wire_services(store, engine, RealWorld(), INSTANT)
@@ -137,6 +145,8 @@ class _Batch:
     """Works that shall share a commit: the first says when it runs, the last waits for `is_next`.
 
     `is_next` is set once the next batch has been handed over: the store finds all of it, or none.
+    A store that waits for work begins with the first that it is handed, so only a batch of a single
+    work is certain to be whole then.
     """
 
     works: Sequence[Work]
@@ -152,24 +162,26 @@ class _Batch:
         self.is_next.wait()
         return done
 
+    def alone(self, tx: Tx) -> Any:
+        self.runs.set()
+        return self.last(tx)
+
     def submit(self, store: Store) -> list[Future[Any]]:
+        if len(self.works) == 1:
+            return [store.submit(self.alone)]
         return [store.submit(work) for work in (self.first, *self.works[1:-1], self.last)]
 
 
 def submit_in_batches(store: Store, works: Sequence[Work], *, batch: int) -> Run:
     """Run every one of `works`, exactly `batch` to a commit where the store groups commits.
 
-    A single thread hands all of them over, as a server's event loop does. `batch` is two at least.
+    A single thread hands all of them over, as a server's event loop does.
     """
-    nothing: Work = _nothing
-    before = _Batch([nothing, nothing])
+    before = _Batch([_nothing])
     watch = Stopwatch()
     answers = before.submit(store)
     for start in range(0, len(works), batch):
-        # A batch of one would have no last work beside its first.
-        now = _Batch(
-            [*works[start : start + batch], *([] if start + 1 < len(works) else [nothing])]
-        )
+        now = _Batch(works[start : start + batch])
         before.runs.wait()
         handed = now.submit(store)
         before.is_next.set()

@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/unstruck.py [--launches 300]
 
 Counted is what the loop's thread executes of this program for a launch, from the request to its
-answer; bytecodes do not depend on the machine's load. Lines that speak of faults are what the
+answer; bytecodes do not depend on the machine's load. Lines that speak of faults execute what the
 striking of requests adds: a launch without it executes the rest. The transaction, which runs in
 the writer's thread, is left out, which makes the ratio larger. Ends with 1 above 1.02 times.
 

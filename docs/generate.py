@@ -1,4 +1,4 @@
-"""Writes docs/states.md and docs/actions.md from the tables in the code, for `make docs`."""
+"""Writes the pages that are made from the tables in the code, for `make docs`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sametoken.ec2.kit.actions import NOT_INTENT, Action, Read, Tokened, regiona
 from sametoken.ec2.kit.repeats import EVIDENCE, Repeat
 from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.idempotency import Rules
+from sametoken.readings import EVENTS, FAMILIES
 from sametoken.resources.compute.instances import INSTANCE
 from sametoken.resources.compute.placements import PLACEMENT
 from sametoken.resources.kit.kinds import Kind
@@ -174,7 +175,36 @@ def _asked(one: Repeat) -> str:
     return f" ({one.way})" if one.way else ""
 
 
-PAGES = {"states.md": states_page, "actions.md": actions_page}
+def metrics_page() -> str:
+    """Render every family of metrics, and every event of the log."""
+    return "\n".join(
+        [
+            NOTICE,
+            "# Metrics and events\n",
+            "## Metrics\n",
+            "Units are in the names: seconds, or plain numbers. Counters end in `_total`.\n",
+            "| family | type | labels | meaning |",
+            "|---|---|---|---|",
+            *(
+                f"| `{one.name}` | {one.type} | {_listed(one.labels)} | {one.says} |"
+                for one in FAMILIES
+            ),
+            "\n## Events\n",
+            "An event is a line of the log. For people `launch.running` is written as "
+            "`launch=running`, before its fields; in JSON it is the value of `event`.\n",
+            "| event | fields | meaning |",
+            "|---|---|---|",
+            *(f"| `{one.name}` | {_listed(one.fields)} | {one.says} |" for one in EVENTS),
+            "",
+        ]
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+PAGES = {"states.md": states_page, "actions.md": actions_page, "metrics.md": metrics_page}
 
 
 def main() -> None:

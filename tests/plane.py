@@ -15,6 +15,7 @@ import sqlalchemy as sa
 import sdk
 from framing import Framing
 from memory import checked_fragments
+from sametoken.control.controls import Controls
 from sametoken.control.mounting import mount
 from sametoken.faults.rules import Rule
 from sametoken.node import Node
@@ -53,12 +54,21 @@ LAUNCH = {"ImageId": IMAGE, "InstanceType": "t3.micro", "MinCount": 1, "MaxCount
 class Plane:
     """A running node: its URL, its store, and boto3 clients with keys of its own making."""
 
-    def __init__(self, node: Node, store: Store, database: Database) -> None:
+    def __init__(
+        self, node: Node, store: Store, database: Database, controls: Controls | None = None
+    ) -> None:
         self.node = node
+        self._controls = controls
         self.store = store
         self._place = database
         self.url = node.url
         self.keys = self.account("tests")
+
+    @property
+    def controls(self) -> Controls:
+        """The controls of a plane in development mode."""
+        assert self._controls is not None, "it is in development mode"
+        return self._controls
 
     @property
     def folder(self) -> Path:
@@ -144,7 +154,6 @@ def running_plane(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("sametoken.node.OwnWriter", Framing)
             assert node.app is not None, "it is made with that writer"
-        if dev:
-            mount(node)
+        controls = mount(node) if dev else None
         with in_thread(node), checked_fragments():
-            yield Plane(node, store, settings.database)
+            yield Plane(node, store, settings.database, controls)

@@ -164,7 +164,7 @@ def _generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["states.md", "actions.md"])
+@pytest.mark.parametrize("name", ["states.md", "actions.md", "metrics.md"])
 def test_the_generated_pages_are_fresh(name: str) -> None:
     written, fresh = (ROOT / "docs" / name).read_text(), _generator().PAGES[name]()
     if f"botocore {botocore.__version__}," not in written:

@@ -105,7 +105,8 @@ def test_a_declared_edge_still_exists(path: str, function: str) -> None:
 def test_the_locks_pin_what_pyproject_asks_for() -> None:
     wanted = {
         "dev.txt": imports.declared_names() | _group("dev"),
-        "demo.txt": imports.declared_names(without={"postgresql", "testing"}) | _group("demo"),
+        "demo.txt": imports.declared_names(without={"postgresql", "testing", "otel"})
+        | _group("demo"),
         "lock.txt": _group("lock"),
     }
     for name, names in wanted.items():

@@ -1,4 +1,4 @@
-"""A node's threads beside answering: they drive work, ripen resources, sweep and beat."""
+"""A node's threads beside answering: they drive work, ripen resources, sweep, beat, and write."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from sametoken.counts import Count, Family, Type
 from sametoken.errors import Misconfigured, Transient
 from sametoken.idempotency import Engine
+from sametoken.server.journal import Journal
 from sametoken.services.housekeeping import sweep
+from sametoken.spans import Traces
 from sametoken.store.nodes import BEAT_SECONDS
 from sametoken.store.port import Store, Tx
 from sametoken.store.roll import begin, call
@@ -19,9 +22,19 @@ from sametoken.workflow.loop import Duty, Ripener, run_duty
 from sametoken.workflow.mishaps import Mishaps
 from sametoken.workflow.ports import Services
 from sametoken.workflow.runner import Runner
+from sametoken.workflow.telling import Telling
+from sametoken.workflow.tracing import Tracing
 from sametoken.world import World
 
 log = logging.getLogger(__name__)
+
+SWEPT = Family(
+    "sametoken_swept_total", Type.COUNTER,
+    "Rows that the sweep removed: expired entries, of tokens and of steps, and resources that only "
+    "they had kept.",
+)  # fmt: skip
+# Attempts are written so long after they were answered: a crash loses no more.
+WRITE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +61,34 @@ class Background:
         world: World,
         backlog: Backlog,
         mishaps: Mishaps,
+        journal: Journal,
+        node: str,
         *,
         runners: int,
         sweep_seconds: float,
+        traces: Traces | None = None,
     ) -> None:
         self._store = store
+        self._journal = journal
         self._engine = engine
         self._world = world
+        self.swept = Count(SWEPT)
         # Set once the threads are to end.
         self.ended = threading.Event()
         # Events that idle threads wait on; stop() sets them all.
         self._news: list[threading.Event] = []
-        self._threads = [
-            self._driver(f"runner-{number}", Runner(store, services, world, backlog, mishaps))
-            for number in range(runners)
+        self.runners = [
+            Runner(store, services, world, backlog, mishaps, node, telling=_telling(traces, world))
+            for _ in range(runners)
         ]
+        self._threads = [
+            self._driver(f"runner-{number}", one) for number, one in enumerate(self.runners)
+        ]
+        self._news.append(journal.news)
         self._threads += [
             self._driver("ripener", Ripener(store)),
             self._thread("sweeper", partial(self._repeat, "sweep", self._keep, sweep_seconds)),
+            self._thread("scribe", self._write_down),
         ]
 
     def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
@@ -108,8 +131,8 @@ class Background:
             news.set()
 
     def _keep(self) -> None:
-        while self._store.run(lambda tx: sweep(tx, self._engine)):
-            pass
+        while removed := self._store.run(lambda tx: sweep(tx, self._engine)):
+            self.swept.add(by=removed)
 
     def _repeat(self, name: str, act: Callable[[], None], seconds: float) -> None:
         """Act now and then; an act that fails is tried again."""
@@ -120,6 +143,22 @@ class Background:
                 log.warning("%s: %s", name, busy)
             except Exception:
                 log.exception("%s: our bug", name)
+
+    def _write_down(self) -> None:
+        """Write attempts down, those of a while together, and the last ones at the end."""
+        while not self.ended.is_set():
+            self._journal.news.wait()
+            self._world.wait(self.ended, WRITE_SECONDS)
+            self._write_once()
+        self._write_once()
+
+    def _write_once(self) -> None:
+        try:
+            self._journal.write(self._store)
+        except Transient as busy:
+            log.warning("attempts are not written down yet: %s", busy)
+        except Exception:
+            log.exception("attempts are lost: our bug")
 
     def _beat(self, life: Life) -> None:
         while not self.ended.is_set():
@@ -140,3 +179,7 @@ class Background:
             raise
         except Exception:
             log.exception("heartbeat: our bug")
+
+
+def _telling(traces: Traces | None, world: World) -> Telling:
+    return Telling(None if traces is None else Tracing(traces, world))

@@ -7,31 +7,43 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from importlib.metadata import version as installed_version
-from socket import socket
+from socket import gethostname, socket
+from urllib.parse import urlsplit
 
 from sametoken.background import Background, Life
+from sametoken.condition import readiness
+from sametoken.counts import Told
 from sametoken.errors import SametokenError
 from sametoken.faults import kills
 from sametoken.faults.board import Board
 from sametoken.idempotency import Engine
 from sametoken.migrations.upgrade import check, head
+from sametoken.readings import FAMILIES, Fronts, Readings
 from sametoken.server import development
 from sametoken.server.app import App
+from sametoken.server.asgi import Application
 from sametoken.server.bounds import DEFAULT_BOUNDS
 from sametoken.server.credentials import Credentials
 from sametoken.server.desks import Desks, Edges
 from sametoken.server.edge import Bound, Edge
+from sametoken.server.ends import Ends
+from sametoken.server.exposition import METRICS, metrics_at
 from sametoken.server.far_writer import FarWriter
 from sametoken.server.front import Front
+from sametoken.server.journal import Journal
+from sametoken.server.monitor import Monitor
+from sametoken.server.probes import HEALTH, READY, Facts, Probes
 from sametoken.server.sealing import load_sealer
 from sametoken.server.tally import Tally, alone
 from sametoken.server.throttling import SETTLE_SECONDS, Throttle
+from sametoken.server.tracing import Tracing
 from sametoken.server.writing import Jobs, OwnWriter, Writer
 from sametoken.services import machines, networks, placement, volumes
 from sametoken.services.machines import Machines
@@ -40,8 +52,9 @@ from sametoken.services.steps import Declaration, Steps
 from sametoken.settings import Settings
 from sametoken.store import nodes
 from sametoken.store.nodes import Heartbeat
-from sametoken.store.port import Broken, Store, Tx
+from sametoken.store.port import Broken, CountingStore, Store, Tx
 from sametoken.store.reading import Snapshots
+from sametoken.tracing import traces_of
 from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.mishaps import Mishaps
 from sametoken.workflow.plans import MACHINES, NETWORKS, PLACEMENT, VOLUMES
@@ -69,6 +82,8 @@ log = logging.getLogger(__name__)
 
 # A node looks after its parts so often; one that has died is to be missed within ten seconds.
 LOOK_SECONDS = 2.0
+# A host's name in that of its node; a port or a process follows.
+NAME_CHARACTERS_MAX = 60
 # Edges that were told to stop get so much longer than their own drains take.
 _ENDING_SECONDS = 5.0
 
@@ -79,12 +94,37 @@ def _app(
     writer: Writer,
     world: World,
     in_work: Tally,
+    ends: Ends,
     board: Board | None = None,
+    facts: Facts | None = None,
 ) -> App:
     reload_sealer = partial(load_sealer, settings.database.key_file, create=False)
     takes_any = settings.choices.any_credentials
     credentials = Credentials(store, reload_sealer, world, takes_any=takes_any)
-    return App(store, writer, credentials, world, settings.choices, in_work, board)
+    return App(
+        store, writer, credentials, world, settings.choices, in_work, ends, board,
+        facts=facts, readiness=readiness,
+    )  # fmt: skip
+
+
+def _facts(settings: Settings, role: str, node: str) -> Facts:
+    """Return what probes tell of a process, and never changes."""
+    return {
+        "version": installed_version("sametoken"),
+        "role": role,
+        "node": node,
+        "store": settings.database.kind,
+    }
+
+
+def _ends(settings: Settings, journal: Journal, node: str, tracing: Tracing | None = None) -> Ends:
+    return Ends(journal, node, dedupes=settings.choices.dedupe_invocations, tracing=tracing)
+
+
+def name_of(url: str | None) -> str:
+    """Name a node for people: by its host and port, a worker by its host and process."""
+    host = gethostname().partition(".")[0][:NAME_CHARACTERS_MAX]
+    return f"{host}/{os.getpid()}" if url is None else f"{host}:{urlsplit(url).port}"
 
 
 async def serve_edge(
@@ -96,10 +136,12 @@ async def serve_edge(
     *,
     open: Tally,
     in_work: Tally,
+    show: Callable[[App], None] | None = None,
 ) -> None:
     """Answer requests for the node whose writer is at the other end of `line`, until it says stop.
 
-    If the writer dies, those that wait for it are answered with 503s, and the edge ends.
+    If the writer dies, those that wait for it are answered with 503s, and the edge ends. `show`
+    adds to the application what it shows beside EC2's API.
     """
     stop = asyncio.Event()
     drains: list[bool] = []
@@ -114,12 +156,25 @@ async def serve_edge(
 
     loop = asyncio.get_running_loop()
     _, writer = await loop.create_connection(lambda: FarWriter(world, end), sock=line)
-    app = _app(settings, store, writer, world, in_work)
-    watching = loop.create_task(_watch(app.check, stop, give_up))
-    edge = Edge(app, bound, world=world, open=open)
-    await Front(app, edge, settings.drain_seconds).serve(stop, lambda: all(drains))
+    journal, traces, node = Journal(), traces_of(), name_of(bound.url)
+    ends = _ends(settings, journal, node, Tracing.of(traces, world))
+    app = _app(settings, store, writer, world, in_work, ends, facts=_facts(settings, "edge", node))
+    if show is not None:
+        show(app)
+
+    def look() -> None:
+        writer.tell(journal.take())
+        app.check()
+
+    watching = loop.create_task(_watch(look, stop, give_up))
+    front = Front(app, Edge(app, bound, world=world, open=open), settings.drain_seconds)
+    writer.told = front.told
+    await front.serve(stop, lambda: all(drains))
     watching.cancel()
+    writer.tell(journal.take())
     writer.end()
+    if traces is not None:
+        await _apart(traces.close)
 
 
 async def _watch(
@@ -150,18 +205,22 @@ class Node:
 
     `face` is a socket on which the node answers itself, or the processes that answer for it.
     Without either the node is a worker: it drives launches that other nodes have accepted.
+    `monitor` is a socket on which it tells of itself, to operators.
     """
 
     def __init__(
         self,
         settings: Settings,
-        store: Store,
+        store: CountingStore,
         engine: Engine,
         world: World | None = None,
         *,
         face: Bound | Edges | None = None,
+        monitor: Bound | None = None,
     ) -> None:
         self._face = face
+        self._monitor = monitor
+        self._open, self._in_work = alone(), alone()
         self.settings = settings
         self.store = store
         self.world = world or RealWorld()
@@ -175,11 +234,15 @@ class Node:
         self.backlog = Backlog(self.world, settings.lag_seconds)
         # By the store's clock, too: a clock that is moved on fills the buckets.
         self._throttle = Throttle(settings.choices.rates, store.seconds)
-        self._jobs = Jobs(store, engine, self._throttle, self.backlog, self.world)
+        self.journal = Journal()
+        self._jobs = Jobs(store, engine, self._throttle, self.backlog, self.world, self.journal)
         self.services = wire_services(store, self.engine, self.world, settings.simulation)
+        self._traces = traces_of()
+        self.name = name_of(None if face is None else face.url)
         self.background = Background(
             store, self.engine, self.services, self.world, self.backlog, Mishaps(self.faults),
-            runners=settings.runners, sweep_seconds=settings.sweep_seconds,
+            self.journal, self.name,
+            runners=settings.runners, sweep_seconds=settings.sweep_seconds, traces=self._traces,
         )  # fmt: skip
 
     @cached_property
@@ -187,7 +250,12 @@ class Node:
         """The application of a node that answers itself."""
         writer = OwnWriter(self._jobs, self.world)
         board = self.faults if self.settings.dev else None
-        return _app(self.settings, self.store, writer, self.world, alone(), board)
+        tracing = Tracing.of(self._traces, self.world)
+        ends = _ends(self.settings, self.journal, self.name, tracing)
+        facts = _facts(self.settings, "node", self.name)
+        return _app(
+            self.settings, self.store, writer, self.world, self._in_work, ends, board, facts
+        )
 
     def beforehand(self) -> App:
         """An application for requests of this program's own, before the node answers others.
@@ -199,13 +267,21 @@ class Node:
         )
         settings = replace(self.settings, choices=choices)
         throttle = Throttle({}, self.store.seconds)
-        jobs = Jobs(self.store, self.engine, throttle, self.backlog, self.world)
-        return _app(settings, self.store, OwnWriter(jobs, self.world), self.world, alone())
+        jobs = Jobs(
+            self.store, self.engine, throttle, self.backlog, self.world, counts=self._jobs.counts
+        )
+        ends = _ends(settings, self.journal, self.name)
+        return _app(settings, self.store, OwnWriter(jobs, self.world), self.world, alone(), ends)
 
     @property
     def url(self) -> str:
         assert self._face is not None, "a worker answers nobody"
         return self._face.url
+
+    @property
+    def monitor_url(self) -> str | None:
+        """The URL for operators; None if there is none."""
+        return None if self._monitor is None else self._monitor.url
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Answer requests and drive launches until `stop` is set; then drain, and end all threads.
@@ -226,11 +302,17 @@ class Node:
             kills.watch(self.faults)
         self.background.start()
         watching = loop.create_task(_watch(self.check, stop, give_up))
+        ended = asyncio.Event()
+        monitoring = loop.create_task(self._tell_operators(ended))
         try:
             await self._answer(stop)
         finally:
             watching.cancel()
             await _apart(self.background.stop)
+            ended.set()
+            await monitoring
+            if self._traces is not None:
+                await _apart(self._traces.close)
         if self._ended_by is not None:
             raise self._ended_by
 
@@ -258,19 +340,60 @@ class Node:
     def _leave(self, tx: Tx) -> None:
         nodes.leave(tx, self._heartbeat)
 
-    async def _answer(self, stop: asyncio.Event) -> None:
-        """Answer until `stop`, and drain, unless the node must stop at once."""
+    @cached_property
+    def _serving(self) -> Front | Desks | None:
+        """Return what answers callers; None for a worker."""
         drain_seconds = self.settings.drain_seconds
-        serving: Front | Desks
         match self._face:
             case None:
-                await stop.wait()
-                return
+                return None
             case Edges() as edges:
                 patience = drain_seconds + DEFAULT_BOUNDS.drain_seconds_max + _ENDING_SECONDS
-                serving = Desks(edges, self._jobs, self.world, patience)
+                return Desks(edges, self._jobs, self.world, patience)
             case bound:
                 mark = development.MARK if self.settings.dev else b""
-                edge = Edge(self.app, bound, world=self.world, mark=mark)
-                serving = Front(self.app, edge, drain_seconds)
-        await serving.serve(stop, lambda: self._ended_by is None)
+                edge = Edge(self.app, bound, world=self.world, open=self._open, mark=mark)
+                return Front(self.app, edge, drain_seconds)
+
+    async def _answer(self, stop: asyncio.Event) -> None:
+        """Answer until `stop`, and drain, unless the node must stop at once."""
+        if self._serving is None:
+            await stop.wait()
+        else:
+            await self._serving.serve(stop, lambda: self._ended_by is None)
+
+    @cached_property
+    def readings(self) -> Readings:
+        """Readings of this node; to be taken in the event loop that serves it."""
+        fronts = None
+        match self._serving, self._face:
+            case Desks() as desks, Edges() as edges:
+                fronts = Fronts(desks.told, edges.open, edges.in_work)
+            case Front() as front, _:
+
+                async def told() -> Told:
+                    return front.told()
+
+                fronts = Fronts(told, self._open, self._in_work)
+        kind = self.settings.database.kind
+        return Readings(self.store, self._jobs, self.background, self.faults, kind, fronts)
+
+    def metrics(self) -> Application:
+        """Return an application that answers with this node's metrics."""
+        return metrics_at(FAMILIES, self.readings.take)
+
+    async def _tell_operators(self, ended: asyncio.Event) -> None:
+        """Answer at the port for operators, if there is one, until `ended`."""
+        if self._monitor is None:
+            return
+        if isinstance(self._serving, Front):
+            probes = self.app.probes
+        else:
+            role = "worker" if self._serving is None else "writer"
+            probes = Probes(_facts(self.settings, role, self.name), self._look)
+        routes: dict[str, Application] = {METRICS: self.metrics(), HEALTH: probes, READY: probes}
+        await Edge(Monitor(routes), self._monitor, world=self.world).serve(ended)
+
+    async def _look(self) -> Facts:
+        self.check()
+        return await asyncio.to_thread(self.store.read, readiness)

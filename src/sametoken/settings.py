@@ -44,6 +44,10 @@ class Database:
     key_file: Path | None
     durable: bool = True
 
+    @property
+    def kind(self) -> str:
+        return "postgresql" if self.file is None else "sqlite"
+
     def __str__(self) -> str:
         """Leave the password and the options out: the text is shown and logged."""
         if self.file is not None:
@@ -84,6 +88,9 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     insecure_bind: bool = False
+    # The port for metrics and probes, and the address it listens on; None: there is none.
+    metrics_port: int | None = None
+    metrics_host: str = DEFAULT_HOST
     # Development mode: control routes, and a mark in every reply. On loopback alone.
     dev: bool = False
     # Access keys that the database is to have before the node answers.

@@ -59,7 +59,8 @@ def test_the_collector_passes_over_what_is_there_once_a_client_is_made(account: 
     frozen = gc.get_freeze_count()
     assert frozen > 100_000
     account.client()
-    assert gc.get_freeze_count() == frozen, "once for each service"
+    # What is given up meanwhile leaves the count; another freeze would add to it.
+    assert gc.get_freeze_count() <= frozen, "once for each service"
 
 
 def test_no_commit_waits_for_the_disk_where_the_data_goes_with_the_tests(

@@ -111,7 +111,7 @@ def test_a_story_tells_every_attempt(account: Account) -> None:
     with pytest.raises(ClientError):
         ec2.run_instances(**{**LAUNCH, "InstanceType": "m5.large"}, ClientToken="t")
     [story] = account.story("t")
-    assert [one.attempt for one in story.attempts] == ["new", "replay", "mismatch"]
+    assert [one.outcome for one in story.attempts] == ["new", "replay", "mismatch"]
     with pytest.raises(Misconfigured):
         account.story("another")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,15 @@ def run(*words: str, env: dict[str, str | None] | None = None) -> Result:
 def row_of(result: Result, path: str, key: str) -> tuple[str, str]:
     """The value of an option, and where `config show` says that it comes from."""
     assert result.exit_code == 0, result.output
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in result.output.splitlines()]
+    if result.output.startswith("["):
+        # Its own `--json` is set in the same way.
+        records = [tuple(one.values()) for one in json.loads(result.output)]
+        [found] = [one for one in records if one[:2] == (path, f"--{key}")]
+        return found[2], found[3]
+    heading, *lines = result.output.splitlines()
+    places = [heading.index(name) for name in ("command", "option", "value", "from")]
+    spans = list(zip(places, [*places[1:], None], strict=True))
+    rows = [[line[begin:end].strip() for begin, end in spans] for line in lines]
     [(_, _, value, source)] = [row for row in rows if row[:2] == [path, f"--{key}"]]
     return value, source
 

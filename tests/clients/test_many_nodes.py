@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -116,12 +117,12 @@ def test_a_worker_drives_what_servers_were_asked_for(
         worker.stop()
 
 
-def probe(node: Server, path: str) -> tuple[int, str]:
+def probe(node: Server, path: str) -> tuple[int, Any]:
     try:
         with urllib.request.urlopen(f"{node.url}{path}", timeout=10) as answer:
-            return answer.status, answer.read().decode()
+            return answer.status, json.load(answer)
     except urllib.error.HTTPError as refused:
-        return refused.code, refused.read().decode()
+        return refused.code, json.load(refused)
 
 
 def test_a_node_tells_its_health_and_drains_before_it_ends(
@@ -130,10 +131,15 @@ def test_a_node_tells_its_health_and_drains_before_it_ends(
     node = Server.on_postgresql(shared, tmp_path / "one", options=("--drain-seconds", "600"))
     with closing_server(node):
         node.start()
-        assert probe(node, "/health") == (200, "alive\n")
-        assert probe(node, "/ready") == (200, "ready\n")
+        status, health = probe(node, "/health")
+        assert (status, health["status"]) == (200, "alive")
+        assert health["node"].endswith(f":{node.port}")
+        status, ready = probe(node, "/ready")
+        assert (status, ready["status"], ready["store"]) == (200, "ready", "postgresql")
+        assert ready["backlog"] == {"due": 0, "leased": 0, "oldest_seconds": 0.0}
         node.process.terminate()
-        until(lambda: probe(node, "/ready") == (503, "stopping\n"), "it says that it stops")
+        until(lambda: probe(node, "/ready")[0] == 503, "it says that it stops")
+        assert "draining" in probe(node, "/ready")[1]["reason"]
         assert probe(node, "/health")[0] == 200
         assert launch(node.client(), "in-time")["Instances"], "it answers on while it drains"
 

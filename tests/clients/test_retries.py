@@ -21,7 +21,8 @@ from botocore.parsers import ResponseParserError
 
 from clients.process import PATIENCE_SECONDS, identity, launch, until
 from plane import Plane, new_database, running_plane
-from sametoken.idempotency.entries import list_entries
+from sametoken.operate.opened import Opened
+from sametoken.operate.tokens import newest
 from sametoken.testing import Fate, Passage, Policy, drop_first_replies, lossy_proxy
 from sdk import Keys, client
 
@@ -97,7 +98,9 @@ def instances(ec2: Any) -> list[Any]:
 
 def arrivals(plane: Plane, keys: Keys) -> int:
     """The number of launches that the server has heard of, repeats included."""
-    listed = plane.run(lambda tx: list_entries(tx, account=keys.account, hidden="", limit=1000))
+    plane.node.journal.write(plane.store)
+    here = Opened(plane.node.settings.database, plane.store)
+    listed = newest(here, account=keys.account, limit=1000)
     return sum(one.attempts for one in listed if one.action == "RunInstances")
 
 

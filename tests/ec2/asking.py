@@ -101,7 +101,7 @@ def hand_runner(plane: Plane) -> Runner:
     """Make a runner for a plane that has none of its own."""
     node = plane.node
     mishaps = Mishaps(node.faults)
-    return Runner(plane.store, node.services, node.world, node.backlog, mishaps)
+    return Runner(plane.store, node.services, node.world, node.backlog, mishaps, node.name)
 
 
 def drive(plane: Plane) -> None:

@@ -301,7 +301,7 @@ def test_the_line_of_a_request_tells_which_fault_struck_it(
     ask(plane, keys, launch_form("one"))
     lines = [one.getMessage() for one in caplog.records]
     [of_fault] = [one for one in lines if one.startswith("fault=")]
-    assert "kind=lose-reply action=RunInstances" in of_fault
+    assert "rule=mine kind=lose-reply at=RunInstances" in of_fault
     [of_request] = [one for one in lines if one.startswith("action=RunInstances")]
     assert "outcome=new status=200" in of_request
     assert of_request.endswith("fault=mine")

@@ -20,7 +20,7 @@ from plane import IMAGE, LAUNCH, Plane
 from sametoken import faults
 from sametoken.server import pipeline, probes, writing
 from sametoken.server.exchange import Exchange
-from sametoken.server.probes import Probes
+from sametoken.server.probes import Facts, Probes
 from sametoken.server.stages import Stage
 from sametoken.store.port import Tx
 from sdk import REGION, Keys
@@ -172,7 +172,12 @@ def test_a_request_whose_caller_has_gone_runs_to_its_end_if_it_has_begun(
 def test_a_probe_does_not_wait_for_a_database_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probes, "READY_SECONDS_MAX", 0.05)
 
-    async def ask() -> tuple[int, bytes]:
-        return await Probes(asyncio.Event().wait).probe(probes.READY)
+    async def hang() -> Facts:
+        await asyncio.Event().wait()
+        return {}
 
-    assert asyncio.run(ask()) == (503, b"the database cannot be read\n")
+    async def ask() -> tuple[int, Facts]:
+        return await Probes({}, hang).probe(probes.READY)
+
+    reason = "the database cannot be read: no answer"
+    assert asyncio.run(ask()) == (503, {"status": "not ready", "reason": reason})

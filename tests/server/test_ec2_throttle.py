@@ -159,7 +159,7 @@ def test_nodes_of_one_database_hear_of_each_other(
     choices = Choices(rates={"CreateVpc": Rate(0.0001, 4)})
 
     def is_told(count: int) -> bool:
-        """Has the database's bucket as many tokens less? One takes 10,000 s to come back."""
+        """Has the database's bucket as many tokens less? A token takes 10,000 s to come back."""
         rows = one.run(lambda tx: [row.full_us for row in tx.execute(sa.select(BUCKET))])
         spent = [row / 1e6 - one.store.seconds() for row in rows]
         return [round(seconds / 10_000) for seconds in spent] == [count]

@@ -92,7 +92,7 @@ def test_a_server_that_was_killed_starts_again_on_its_port_and_file(server: Serv
 LINE = re.compile(
     r"action=(?P<action>\S+) account=(?P<account>\S+) token=(?P<token>\S+) "
     r"outcome=(?P<outcome>\S+) status=(?P<status>\d+) code=(?P<code>\S+) ms=\d+\.\d "
-    r"request=[0-9a-f-]{36}(?: differs=(?P<differs>\S+))?$"
+    r"request=[0-9a-f-]{36}(?: differs=(?P<differs>\S+))?(?: instances=i-[0-9a-f]{17})?$"
 )
 
 

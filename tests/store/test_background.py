@@ -14,6 +14,7 @@ from sametoken.faults.board import Board
 from sametoken.idempotency import sql_engine
 from sametoken.node import wire_services
 from sametoken.operate.opening import open_store
+from sametoken.server.journal import Journal
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import database_of
 from sametoken.store.port import Tx
@@ -53,7 +54,7 @@ def test_idle_threads_end_when_told_and_not_when_they_next_look(tmp_path: Path) 
         engine = sql_engine(b"background", records_attempts=True)
         background = Background(
             store, engine, wire_services(store, engine, world, SimulationSettings()), world,
-            Backlog(world), Mishaps(Board(world.monotonic)),
+            Backlog(world), Mishaps(Board(world.monotonic)), Journal(), "node",
             runners=RUNNERS, sweep_seconds=SWEEP_SECONDS,
         )  # fmt: skip
         background.start()

@@ -137,7 +137,7 @@ def test_a_token_is_explained(served: Upgraded, monkeypatch: pytest.MonkeyPatch)
     assert served.instance("repeated") in done.stdout
     assert 'asked InstanceType = "t3.micro"' in done.stdout
     assert "attempt 3" in done.stdout
-    assert "mismatch, differing in InstanceType" in done.stdout
+    assert "differs in InstanceType" in done.stdout
     assert "secret" not in done.stdout
 
 

@@ -49,6 +49,7 @@ CLAUSES = {
 # EDGES, by (file, function), may meet any error at all; each with its reason.
 EDGES = {
     ("background.py", "_repeat"): "a sweep or settlement that met a bug is tried again",
+    ("background.py", "_write_once"): "attempts are for people; requests go on without them",
     ("background.py", "_say"): "a heartbeat that met a bug is tried again",
     ("server/readers.py", "_run"): "a read's error belongs to its caller alone",
     ("server/pipeline.py", "_advance"): "a bug of ours is one request's 500",
@@ -66,6 +67,7 @@ EDGES = {
         "run_alone",
     ): "whatever ends a transaction, it is undone first",
     ("store/pgsession.py", "run_shared"): "each function meets its error again, alone",
+    ("server/job_counts.py", "settled"): "a job's error is its caller's, and nothing to count",
     ("server/desk.py", "_answer"): "an error of one request must not end the line of all",
     ("operate/forking.py", "_live"): "nobody is above it in a forked process; it is logged",
 }

@@ -21,12 +21,16 @@ RINGS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     # For other people's suites: what development mode controls, as their own.
     ("testing",),
+    # Pages of a node for a browser: thin over use cases, and over what controls it.
+    ("console",),
     # Development mode: use cases of a node that runs, as functions and over HTTP.
     ("control",),
     # Use cases, each on an opened database: what a command, or a console, is thin over.
     ("operate",),
     ("node",),
-    ("background",),
+    # All that a node has counted, and the state of its database.
+    ("readings",),
+    ("background", "condition", "tracing"),
     # The settings name the drivers' settings, and are read by the units above alone.
     ("settings",),
     ("server", "web", "verify"),
@@ -41,17 +45,18 @@ RINGS: tuple[tuple[str, ...], ...] = (
     # A caller has no server: what it is given is small, and below everything of ours.
     ("store", "client"),
     ("retry", "faults", "patience"),
-    ("derived", "errors", "nearest", "world"),
+    ("counts", "derived", "errors", "events", "nearest", "spans", "world"),
 )
 RING = {unit: number for number, ring in enumerate(RINGS) for unit in ring}
 
 # ONLY_FOR is narrower than the rings: only these units may import the key.
 ONLY_FOR = {
-    "control": {"control", "testing", "cli"},
-    "operate": {"operate", "control", "testing", "cli"},
+    "console": {"console", "testing", "cli"},
+    "control": {"control", "console", "testing", "cli"},
+    "operate": {"operate", "control", "console", "testing", "cli"},
     "node": {"node", "control", "operate"},
-    "migrations": {"migrations", "node", "operate"},
-    "settings": {"settings", "node", "operate", "testing", "cli"},
+    "migrations": {"migrations", "condition", "node", "operate"},
+    "settings": {"settings", "node", "operate", "console", "testing", "cli"},
     "client": {"client", "testing", "cli"},
     # The facade is for users; inside, a name is imported from where it lives.
     "__init__": set[str](),
@@ -108,9 +113,12 @@ CALLS_OUT = {
 
 # ENGINE must load with nothing else there: `pip install sametoken` brings only ENGINE_NEEDS.
 ENGINE = {
-    "__init__", "idempotency", "store", "client", "retry", "faults", "derived", "errors", "world",
+    "__init__", "idempotency", "store", "client", "retry", "faults", "counts", "derived", "errors",
+    "events", "spans", "world",
 }  # fmt: skip
 ENGINE_NEEDS = {"sqlalchemy", "orjson"}
+# The package that distributions of this prefix share.
+SHARED = "opentelemetry"
 # Modules that `operate` alone loads, and only for users of `sametoken[postgresql]`.
 POSTGRESQL = {
     "store/news.py",
@@ -122,8 +130,9 @@ POSTGRESQL = {
 }
 # A command parses, calls a use case and prints: it reaches no row, no store and no key by itself.
 # Of the server and the services it knows the values that its options are turned into; None: all.
-COMMANDS_KNOW: Mapping[str, set[str] | None] = {
+_COMMANDS_KNOW: Mapping[str, set[str] | None] = {
     "cli": None,
+    "console": None,
     "control": None,
     "operate": None,
     "settings": None,
@@ -131,11 +140,28 @@ COMMANDS_KNOW: Mapping[str, set[str] | None] = {
     "client": None,
     "faults": None,
     "errors": None,
+    "events": None,
     "nearest": None,
     "world": None,
     "server": {"choices", "development", "rates"},
     "services": {"simulated_machines"},
 }
+# A console is as thin. It names the store of a use case by its interfaces, and it is an application
+# of the server's.
+_CONSOLES_KNOW: Mapping[str, set[str] | None] = {
+    "console": None,
+    "control": None,
+    "operate": None,
+    "settings": None,
+    "faults": None,
+    "errors": None,
+    "nearest": None,
+    "world": None,
+    "server": {"app", "asgi", "browsing", "counts", "fault_control"},
+    "counts": None,
+    "store": {"port", "reading"},
+}
+THIN = {"cli": ("command", _COMMANDS_KNOW), "console": ("console", _CONSOLES_KNOW)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,14 +264,15 @@ def calls_nothing_out(source: Source) -> Iterator[str]:
 
 
 def commands_thin(source: Source) -> Iterator[str]:
-    """A command reaches the rest of the program through operate."""
-    if source.unit != "cli":
+    """A command, or a console, reaches the rest of the program through operate."""
+    if source.unit not in THIN:
         return
+    what, knows = THIN[source.unit]
     for found, unit, module in _of_package(source):
-        known = COMMANDS_KNOW.get(unit, set())
+        known = knows.get(unit, set())
         if known is not None and module not in known:
             whole = f"{unit}.{module}" if module else unit
-            yield source.says(found.line, f"a command must not import {whole}: ask operate")
+            yield source.says(found.line, f"a {what} must not import {whole}: ask operate")
 
 
 def services_apart(source: Source) -> Iterator[str]:
@@ -270,7 +297,7 @@ def engine_alone(source: Source) -> Iterator[str]:
 
 def declared(source: Source) -> Iterator[str]:
     """An import from another package is a dependency in pyproject.toml, not a lucky presence."""
-    known = declared_names()
+    known = {_imported(name) for name in declared_names()}
     for line, name in _third_parties(source):
         if name not in known:
             yield source.says(line, f"{name} is not a dependency in pyproject.toml")
@@ -295,6 +322,11 @@ def distribution(requirement: str) -> str:
     """The name of a requirement as an import has it: `SQLAlchemy>=2.0` → `sqlalchemy`."""
     end = next((i for i, c in enumerate(requirement) if c in " <>=!~;["), len(requirement))
     return requirement[:end].lower().replace("-", "_")
+
+
+def _imported(name: str) -> str:
+    """The package that a distribution brings: several of OpenTelemetry's share theirs."""
+    return SHARED if name.startswith(f"{SHARED}_") else name
 
 
 def cycle(sources: Collection[Source]) -> str | None:

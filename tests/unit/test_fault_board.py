@@ -141,7 +141,7 @@ def test_a_strike_is_in_the_log_and_a_token_forges_no_line(
     board.strike(replace(LAUNCH, token="a\nfault='x'"), OF_REQUESTS)
     [line] = [one.getMessage() for one in caplog.records]
     assert line == (
-        "fault='mine' kind=lose-reply action=RunInstances what=r-1 account=000000000001 "
+        "fault=fired rule=mine kind=lose-reply at=RunInstances what=r-1 account=000000000001 "
         "token=\"a\\nfault='x'\" try=1"
     )
     [firing] = board.firings()

@@ -172,6 +172,14 @@ def _tokens() -> click.Command:
     return tokens
 
 
+@main.later("launches")
+def _launches() -> click.Command:
+    """Launches: list those under way, watch one."""
+    from sametoken.cli.launches import launches
+
+    return launches
+
+
 @main.later("limits")
 def _limits() -> click.Command:
     """Capacity per instance type and zone, vCPUs and EC2's quotas per account and Region."""
@@ -194,6 +202,14 @@ def _clock() -> click.Command:
     from sametoken.cli.clock import clock
 
     return clock
+
+
+@main.later("console")
+def _console() -> click.Command:
+    """Let somebody sign in to the pages that a server shows to a browser, at /console."""
+    from sametoken.cli.console import console
+
+    return console
 
 
 @main.later("config")

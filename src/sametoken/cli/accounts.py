@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
-from rich.table import Table
 
 from sametoken.cli.database import database_option
-from sametoken.cli.tables import print_table
+from sametoken.cli.tables import Column, json_option, print_records
 from sametoken.operate import accounts as use
 from sametoken.operate import keys as sealing_keys
 from sametoken.operate.opening import making, reading, writing
 from sametoken.settings import Database
 from sametoken.world import RealWorld
+
+_COLUMNS = (
+    Column("account", "account"),
+    Column("name", "name", 1),
+    Column("id", "access key id"),
+    Column("access", "access", 2),
+)
 
 
 @click.group()
@@ -49,14 +57,13 @@ def create(
 
 
 @accounts.command(name="list")
+@json_option
 @database_option
-def list_accounts(database: Database) -> None:
+def list_accounts(as_json: bool, database: Database) -> None:
     """List accounts and their access keys."""
-    table = Table("account", "name", "access key id", "access")
     with reading(database, RealWorld()) as here:
-        for key in use.keys(here):
-            table.add_row(key.account, key.name, key.id, key.access)
-    print_table(table)
+        records = [asdict(key) for key in use.keys(here)]
+    print_records(_COLUMNS, records, as_json=as_json)
 
 
 @accounts.command()

@@ -9,16 +9,16 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
-from rich.table import Table
 
 from sametoken.cli import Commands, configuration
-from sametoken.cli.tables import print_table
+from sametoken.cli.tables import Column, json_option, print_records
 from sametoken.errors import Misconfigured
 from sametoken.nearest import did_you_mean
 from sametoken.settings import KEY_FILE_VARIABLE, without_password
 
 # Variables that are read, and are no option's: keys, and the file's name.
 OTHERS = frozenset({"SAMETOKEN_KEY", KEY_FILE_VARIABLE, configuration.FILE_VARIABLE})
+_KEYS = ("command", "option", "value", "from")
 # Options whose value is a secret, or has one after its first colon.
 _SECRET, _ENDS_IN_SECRET = "secret-access-key", "access-key"
 
@@ -28,10 +28,12 @@ def config() -> None:
     """Tell which options have which values, and where each comes from."""
 
 
-@config.command(context_settings={"ignore_unknown_options": True})
+# Flags behind the command's name are that command's.
+@config.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND [FLAGS]...]")
+@json_option
 @click.pass_context
-def show(ctx: click.Context, words: Sequence[str]) -> None:
+def show(ctx: click.Context, words: Sequence[str], as_json: bool) -> None:
     """Show the options of COMMAND as it would take them with FLAGS; without it, of all commands.
 
     A flag wins over the environment, that over the configuration file, and that over the default.
@@ -47,13 +49,14 @@ def show(ctx: click.Context, words: Sequence[str]) -> None:
             raise Misconfigured(f"there is no command {name!r}.{hint}")
     if file is not None:
         root.default_map = commands.defaults(root, configuration.read_file(file), names)
-    table = Table("command", "option", "value", "from")
+    records = list[dict[str, str]]()
     for name in names:
         command = commands.get_command(root, name)
         assert command is not None, "it was there just now"
-        for row in _rows(command, name, words[1:], root):
-            table.add_row(*row)
-    print_table(table)
+        records += [
+            dict(zip(_KEYS, row, strict=True)) for row in _rows(command, name, words[1:], root)
+        ]
+    print_records([Column(one, one) for one in _KEYS], records, as_json=as_json)
     for sentence in _unknown_variables(commands, root):
         click.echo(sentence, err=True)
 

@@ -5,16 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from rich.table import Table
 
 from sametoken.cli.database import database_option
-from sametoken.cli.tables import print_table
+from sametoken.cli.tables import Column, json_option, print_records
 from sametoken.faults.ready import scenarios as ready_scenarios
 from sametoken.faults.ready import text_of
 from sametoken.operate import faults as use
 from sametoken.operate.opening import reading
 from sametoken.settings import Database
 from sametoken.world import RealWorld
+
+_COLUMNS = (
+    Column("name", "rule"),
+    Column("kind", "kind", 2),
+    Column("keys", "keys"),
+    Column("matched", "matched", 1),
+    Column("fired", "fired"),
+)
+_SCENARIOS = (Column("name", "scenario"), Column("says", "what it is"))
 
 
 @click.group()
@@ -26,40 +34,44 @@ def faults() -> None:
 
 
 @faults.command(name="list")
+@json_option
 @database_option
-def list_rules(database: Database) -> None:
+def list_rules(as_json: bool, database: Database) -> None:
     """List the rules in force, with how often each matched and struck."""
     with reading(database, RealWorld()) as here:
-        _print(use.listed(here))
+        _print(use.listed(here), as_json=as_json)
 
 
 @faults.command(name="set")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@json_option
 @database_option
-def set_rules(files: tuple[str, ...], database: Database) -> None:
+def set_rules(files: tuple[str, ...], as_json: bool, database: Database) -> None:
     """Have the rules of FILE in force, and no others; all counts begin anew."""
     rules = use.rules_named(files)
     with reading(database, RealWorld()) as here:
-        _print(use.put(here, rules))
+        _print(use.put(here, rules), as_json=as_json)
 
 
 @faults.command(name="add")
 @click.argument("words", metavar="KIND [KEY=VALUE]...", nargs=-1, required=True)
+@json_option
 @database_option
-def add_rule(words: tuple[str, ...], database: Database) -> None:
+def add_rule(words: tuple[str, ...], as_json: bool, database: Database) -> None:
     """Have one more rule in force, e.g. lose-reply action=RunInstances attempt=1."""
     rule = use.rule_of(words)
     with reading(database, RealWorld()) as here:
-        _print(use.add(here, [rule]))
+        _print(use.add(here, [rule]), as_json=as_json)
 
 
 @faults.command(name="clear")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
+@json_option
 @database_option
-def clear_rules(names: tuple[str, ...], database: Database) -> None:
+def clear_rules(names: tuple[str, ...], as_json: bool, database: Database) -> None:
     """Take the rules called NAME out of force, or all."""
     with reading(database, RealWorld()) as here:
-        _print(use.clear(here, names))
+        _print(use.clear(here, names), as_json=as_json)
 
 
 @faults.command(name="check")
@@ -74,23 +86,21 @@ def check_files(files: tuple[str, ...]) -> None:
 
 @faults.command(name="scenarios")
 @click.argument("name", required=False)
-def list_scenarios(name: str | None) -> None:
+@json_option
+def list_scenarios(name: str | None, as_json: bool) -> None:
     """List the ready scenarios, or show the file of the one called NAME."""
     if name is not None:
         click.echo(text_of(name), nl=False)
         return
-    table = Table("scenario", "what it is")
-    for scenario, sentence in ready_scenarios().items():
-        table.add_row(scenario, sentence)
-    print_table(table)
+    records = [{"name": name, "says": says} for name, says in ready_scenarios().items()]
+    print_records(_SCENARIOS, records, as_json=as_json)
 
 
-def _print(board: dict[str, Any]) -> None:
-    table = Table("rule", "kind", "keys", "matched", "fired")
+def _print(board: dict[str, Any], *, as_json: bool) -> None:
+    records = []
     for rule in board["rules"]:
-        keys = [f"{key}={value}" for key, value in rule.items() if key not in ("kind", "name")]
+        keys = {key: value for key, value in rule.items() if key not in ("kind", "name")}
+        told = keys if as_json else [f"{key}={value}" for key, value in keys.items()]
         count = board["counts"][rule["name"]]
-        table.add_row(
-            rule["name"], rule["kind"], " ".join(keys), str(count["matched"]), str(count["fired"])
-        )
-    print_table(table)
+        records.append({"name": rule["name"], "kind": rule["kind"], "keys": told, **count})
+    print_records(_COLUMNS, records, as_json=as_json)

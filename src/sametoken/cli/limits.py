@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
-from rich.table import Table
 
 from sametoken.cli.database import database_option
-from sametoken.cli.tables import print_table
+from sametoken.cli.tables import Column, json_option, print_json, print_records
 from sametoken.operate import limits as use
 from sametoken.operate.opening import reading, writing
 from sametoken.settings import Database
 from sametoken.world import RealWorld
+
+_COLUMNS = (Column("limit", "limit"), Column("maximum", "maximum"))
+_BUCKETS = (Column("bucket", "bucket"), Column("size", "size"), Column("a second", "a second"))
 
 
 @click.group()
@@ -45,24 +49,32 @@ def unset_limit(name: str, database: Database) -> None:
 
 
 @limits.command(name="list")
+@json_option
 @database_option
-def list_limits(database: Database) -> None:
+def list_limits(as_json: bool, database: Database) -> None:
     """List every limit: those that were set, and the defaults of the others."""
-    table = Table("limit", "maximum")
     with reading(database, RealWorld()) as here:
-        for limit in use.limits(here):
-            table.add_row(_label(limit), "none" if limit.maximum is None else str(limit.maximum))
-    print_table(table)
+        found = use.limits(here)
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    rows = [
+        {"limit": _label(one), "maximum": "none" if one.maximum is None else one.maximum}
+        for one in found
+    ]
+    print_records(_COLUMNS, rows, as_json=False)
 
 
 @limits.command()
 @click.argument("action", required=False)
-def throttle(action: str | None) -> None:
+@json_option
+def throttle(action: str | None, as_json: bool) -> None:
     """List the token buckets of `serve --throttle ec2`: of ACTION, or of every action."""
-    table = Table("bucket", "size", "a second")
-    for name, rate in use.buckets(action).items():
-        table.add_row(name, str(rate.burst), f"{rate.per_second:g}")
-    print_table(table)
+    rows = [
+        {"bucket": name, "size": rate.burst, "a second": rate.per_second}
+        for name, rate in use.buckets(action).items()
+    ]
+    print_records(_BUCKETS, rows, as_json=as_json)
 
 
 def _label(limit: use.Limit) -> str:

@@ -12,13 +12,15 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import click
 
 from sametoken.cli.database import database_option
-from sametoken.cli.log_lines import log_to_stderr
+from sametoken.cli.log_lines import log_format_option, log_to_stderr
+from sametoken.console.mounting import show_to_developer, show_to_operators
 from sametoken.operate.allocation import return_freed_memory
 from sametoken.operate.faults import rules_named
 from sametoken.operate.first_state import prepare
@@ -78,6 +80,17 @@ dev_option = click.option(
     is_flag=True,
     help="Development mode: whoever can connect may stop the clock, reset accounts and more.",
 )
+metrics_port_option = click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    help="Answer /metrics, /health and /ready at a port of its own; 0 takes a free one.",
+)
+metrics_host_option = click.option(
+    "--metrics-host",
+    default=DEFAULT_HOST,
+    show_default=True,
+    help="Address of --metrics-port: whoever reaches it may read the metrics.",
+)
 faults_option = click.option(
     "--faults",
     "fault_files",
@@ -135,6 +148,9 @@ faults_option = click.option(
     show_default=True,
     help="How long to answer on after SIGTERM, while /ready already says no.",
 )
+@log_format_option
+@metrics_port_option
+@metrics_host_option
 @dev_option
 @faults_option
 @click.option(
@@ -181,6 +197,9 @@ def serve(
     rates: tuple[str, ...],
     processes: int | None,
     drain_seconds: float,
+    log_format: str,
+    metrics_port: int | None,
+    metrics_host: str,
     dev: bool,
     fault_files: tuple[str, ...],
     access_keys: tuple[str, ...],
@@ -190,7 +209,7 @@ def serve(
     database: Database,
 ) -> None:
     """Serve EC2's API and drive launches, until SIGTERM or Ctrl-C."""
-    log_to_stderr()
+    log_to_stderr(log_format)
     settings = Settings(
         database,
         host=host,
@@ -202,6 +221,8 @@ def serve(
         access_keys=tuple(read_access_key(one) for one in access_keys),
         processes=_processes(processes, dev),
         drain_seconds=drain_seconds,
+        metrics_port=metrics_port,
+        metrics_host=metrics_host,
         choices=Choices(
             dedupe_invocations=dedupe_invocations,
             after_termination=after_termination,
@@ -222,19 +243,26 @@ def _serve(settings: Settings, initial: Initial | None) -> None:
     # Long reads give way to short ones, and to the event loop, ten times as often as usual.
     sys.setswitchinterval(SWITCH_SECONDS)
     return_freed_memory()
-    with ending_in_time(seconds) as ending, registered_node(settings, RealWorld()) as node:
+    world = RealWorld()
+    show = partial(show_to_operators, database=settings.database, world=world)
+    with ending_in_time(seconds) as ending, registered_node(settings, world, show=show) as node:
         if initial is not None:
             prepare(node, initial)
+        controls = None
         if settings.dev:
             # Imported here: no other start has a use for it.
             from sametoken.control.mounting import mount
 
-            mount(node)
+            controls = mount(node)
+            show_to_developer(controls)
 
         def announce() -> None:
             click.echo(f"sametoken serves EC2 at {node.url} (database {settings.database})")
-            if settings.dev:
+            if node.monitor_url is not None:
+                click.echo(f"Metrics for Prometheus: {node.monitor_url}/metrics")
+            if controls is not None:
                 click.echo(f"Development mode: {node.url}{PREFIX} may be used by any program here")
+                click.echo(f"Console, for one browser: {controls.console_link()}")
             if settings.choices.any_credentials:
                 click.echo("No signature is verified: any access key and secret will do")
             click.echo("Use it, in another shell: sametoken run -- aws ec2 describe-instances")
@@ -258,26 +286,40 @@ def _processes(asked: int | None, dev: bool) -> int:
 
 
 @click.command()
+@log_format_option
+@metrics_port_option
+@metrics_host_option
 @dev_option
 @faults_option
 @boot_option
 @database_option
 def worker(
-    dev: bool, fault_files: tuple[str, ...], boot_seconds: float, database: Database
+    log_format: str,
+    metrics_port: int | None,
+    metrics_host: str,
+    dev: bool,
+    fault_files: tuple[str, ...],
+    boot_seconds: float,
+    database: Database,
 ) -> None:
     """Drive launches for the servers of a PostgreSQL database, until SIGTERM or Ctrl-C."""
-    log_to_stderr()
+    log_to_stderr(log_format)
     settings = Settings(
         database, simulation=SimulationSettings(boot_seconds=boot_seconds),
         dev=dev, faults=rules_named(fault_files), owns_process=True,
+        metrics_port=metrics_port, metrics_host=metrics_host,
     )  # fmt: skip
     with (
         ending_in_time(ENDING_SECONDS_MAX) as ending,
         registered_node(settings, RealWorld(), answers=False) as node,
     ):
-        run_until_signalled(
-            node.serve, lambda: click.echo(f"sametoken works for {database}"), ending
-        )
+
+        def announce() -> None:
+            click.echo(f"sametoken works for {database}")
+            if node.monitor_url is not None:
+                click.echo(f"Metrics for Prometheus: {node.monitor_url}/metrics")
+
+        run_until_signalled(node.serve, announce, ending)
     click.echo("stopped")
 
 

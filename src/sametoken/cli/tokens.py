@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
-from rich.table import Table
 
 from sametoken.cli.database import database_option
-from sametoken.cli.tables import print_table, visible
+from sametoken.cli.stories import story_lines
+from sametoken.cli.tables import Column, json_option, print_json, print_records
 from sametoken.operate import tokens as use
 from sametoken.operate.opening import reading
+from sametoken.operate.story.model import as_json as json_of
+from sametoken.operate.story.telling import tell
 from sametoken.settings import Database
 from sametoken.world import RealWorld
 
 LISTED_DEFAULT = 50
+
+_COLUMNS = (
+    Column("claimed_at", "claimed", 3),
+    Column("account", "account", 4),
+    Column("region", "Region", 5),
+    Column("action", "action", 2),
+    Column("client_token", "token"),
+    Column("attempts", "attempts", 1),
+    Column("kept_until", "kept until", 6),
+)
 
 
 @click.group()
@@ -29,50 +43,31 @@ def tokens() -> None:
     show_default=True,
     help="How many at most.",
 )
+@json_option
 @database_option
-def list_tokens(account: str | None, limit: int, database: Database) -> None:
-    """List the newest tokens that callers sent."""
+def list_tokens(account: str | None, limit: int, as_json: bool, database: Database) -> None:
+    """List the newest tokens that callers sent. Without an end, one is kept for its resources."""
     with reading(database, RealWorld()) as here:
         found = use.newest(here, account=account, limit=limit)
-    table = Table("claimed", "account", "Region", "action", "token", "attempts", "kept until")
-    for one in found:
-        kept = "its resources end" if one.expires_at is None else f"{one.expires_at:%F %T}"
-        table.add_row(
-            f"{one.claimed_at:%F %T}", one.account, one.region, one.action, one.client_token,
-            str(one.attempts), kept,
-        )  # fmt: skip
-    print_table(table)
+    records = [asdict(one) for one in found]
+    for record in records:
+        record["kept_until"] = record.pop("expires_at")
+    print_records(_COLUMNS, records, as_json=as_json)
 
 
 @tokens.command()
-@click.argument("client_token")
+@click.argument("named", metavar="TOKEN")
 @click.option("--account", help="Only this account's (12 digits).")
+@json_option
 @database_option
-def explain(client_token: str, account: str | None, database: Database) -> None:
-    """Tell the story of one token: every attempt, what differed, what it made."""
+def explain(named: str, account: str | None, as_json: bool, database: Database) -> None:
+    """Tell the story of TOKEN: every attempt and step, what it made, what became of that.
+
+    The id of an instance, a reservation or a request leads to its token as well.
+    """
     with reading(database, RealWorld()) as here:
-        found = use.explain(here, client_token, account=account)
-    click.echo("\n\n".join(_told(story) for story in found))
-
-
-def _told(story: use.Story) -> str:
-    scope = story.scope
-    lines = [f"{visible(story.client_token)}: {scope.action} of {scope.account} in {scope.region}"]
-    for outcome in story.outcomes:
-        where = outcome.zone or "Regional"
-        lines.append(f"  {where}: {outcome.state} at {outcome.recorded_at:%F %T}")
-        lines.append(f"    by request {outcome.request_id}")
-        for name, value in (outcome.identities or {}).items():
-            lines.append(f"    made {name}: {visible(str(value))}")
-        for path, value in sorted(outcome.fingerprint.plain.items()):
-            lines.append(f"    asked {visible(path)} = {visible(str(value))}")
-        hidden = sorted(outcome.fingerprint.digests.keys() - outcome.fingerprint.plain.keys())
-        if hidden:
-            lines.append(f"    asked, kept as digests only: {visible(', '.join(hidden))}")
-    for one in story.attempts:
-        differing = f", differing in {visible(', '.join(one.differing))}" if one.differing else ""
-        request = "" if one.request_id is None else f" (request {one.request_id})"
-        lines.append(
-            f"  attempt {one.number} at {one.made_at:%F %T}: {one.attempt}{differing}{request}"
-        )
-    return "\n".join(lines)
+        found = tell(here, named, account=account)
+    if as_json:
+        print_json([json_of(one) for one in found])
+    else:
+        click.echo("\n\n".join("\n".join(story_lines(one)) for one in found))

@@ -17,6 +17,7 @@ from sametoken.faults.board import Board
 from sametoken.nearest import did_you_mean
 from sametoken.operate.clock import Told
 from sametoken.operate.durations import read_duration
+from sametoken.operate.story.model import as_json
 from sametoken.resources.account.accounts import Access
 from sametoken.server import fault_control as faults
 
@@ -60,6 +61,20 @@ def acts_of(controls: Controls) -> list[Act]:
         *_state_acts(controls),
         *_account_acts(controls),
         *_fault_acts(controls.node.faults),
+        Act(
+            "POST",
+            "/console",
+            "make a link that lets one browser into the console, once",
+            lambda _: {"link": controls.console_link()},
+        ),
+        Act(
+            "GET",
+            "/stories",
+            "tell the stories of a token, or of a resource's or request's id, called of; of one"
+            " account, by its 12 digits, or of all",
+            lambda given: {"stories": _stories(controls, given)},
+            {"of": str, "account": str},
+        ),
     ]
 
 
@@ -151,6 +166,12 @@ def _fault_acts(board: Board) -> list[Act]:
             None,
         ),
     ]
+
+
+def _stories(controls: Controls, given: Given) -> list[dict[str, Any]]:
+    if "of" not in given:
+        raise Misconfigured('the member "of" is missing; give a token such as /stories?of=order-17')
+    return [as_json(one) for one in controls.stories(given["of"], given.get("account"))]
 
 
 def _by(given: Given) -> str:

@@ -11,13 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sametoken.control.links import Links
 from sametoken.node import Node
 from sametoken.operate import accounts, clock, limits, resetting, settling, snapshots
 from sametoken.operate.accounts import Key
 from sametoken.operate.clock import Told
 from sametoken.operate.limits import Limit
 from sametoken.operate.opened import Opened
+from sametoken.operate.story.model import Story
+from sametoken.operate.story.telling import tell
 from sametoken.resources.account.accounts import Access
+from sametoken.server.browsing import PREFIX
 from sametoken.store.port import Store
 from sametoken.world import mint_uuid
 
@@ -37,13 +41,18 @@ class Controls:
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        self._here: Opened[Store] = Opened(node.settings.database, node.store)
+        self.links = Links(node.world)
+        self.here: Opened[Store] = Opened(node.settings.database, node.store)
+
+    def console_link(self) -> str:
+        """Make a URL that lets one browser into the console, once."""
+        return f"{self.node.url}{PREFIX}/sign-in?link={self.links.make()}"
 
     # The clock
 
     def clock(self) -> Told:
         """Tell the store's clock, and whether it is frozen."""
-        return clock.look(self._here)
+        return clock.look(self.here)
 
     def freeze(self) -> Told:
         """Have time stand still for all that is kept in the store; nothing if it does already."""
@@ -82,12 +91,12 @@ class Controls:
 
     def save(self, name: str) -> None:
         """Save the present state under a name that is new. On SQLite alone."""
-        snapshots.save(self._here, name)
+        snapshots.save(self.here, name)
 
     def load(self, name: str) -> None:
         """Go back to a saved state: all rows, also of accounts and limits, and the clock."""
         with self._anew(""):
-            snapshots.load(self._here, name)
+            snapshots.load(self.here, name)
 
     @contextmanager
     def _anew(self, account: str) -> Iterator[None]:
@@ -104,11 +113,21 @@ class Controls:
 
     def saved(self) -> list[str]:
         """List the names of saved states."""
-        return snapshots.names(self._here)
+        return snapshots.names(self.here)
 
     def forget(self, name: str) -> None:
         """Delete a saved state."""
-        snapshots.delete(self._here, name)
+        snapshots.delete(self.here, name)
+
+    # Stories
+
+    def stories(self, named: str, account: str | None = None) -> list[Story]:
+        """Tell what became of a token, or of what a resource's or request's id leads to.
+
+        Of all accounts, or of one by its 12 digits. All attempts that were answered are told.
+        """
+        self.node.journal.write(self.node.store)
+        return tell(self.here, named, account=account)
 
     # Accounts and limits
 
@@ -126,19 +145,19 @@ class Controls:
         """
         named = name or f"account-{mint_uuid(self.node.world)}"
         made = accounts.create(
-            self._here, named, access=access, access_key_id=access_key_id, secret=secret_access_key
+            self.here, named, access=access, access_key_id=access_key_id, secret=secret_access_key
         )
         account, id, secret = made
         return NewKey(account, named, id, secret)
 
     def accounts(self) -> list[Key]:
         """List every access key with its account."""
-        return accounts.keys(self._here)
+        return accounts.keys(self.here)
 
     def set_limits(self, maxima: dict[str, int | None]) -> None:
         """Hold each limit to its maximum, or with None to its default again: all, or none."""
-        limits.set_maxima(self._here, maxima)
+        limits.set_maxima(self.here, maxima)
 
     def limits(self) -> list[Limit]:
         """List the limits that were set, and the defaults of the others."""
-        return limits.limits(self._here)
+        return limits.limits(self.here)

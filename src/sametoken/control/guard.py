@@ -44,7 +44,7 @@ def refusal_of(headers: list[tuple[bytes, bytes]]) -> str | None:
         if name in told:
             told[name].append(value.decode("latin-1"))
     hosts, origins = told[b"host"], told[b"origin"]
-    if len(hosts) != 1 or not _is_here(f"//{hosts[0]}"):
+    if len(hosts) != 1 or not is_here(f"//{hosts[0]}"):
         return (
             f"The Host header is {', '.join(hosts) or 'missing'}: these routes answer only at "
             "localhost, or at a loopback address such as 127.0.0.1."
@@ -72,7 +72,8 @@ def refuse_pages(exchange: Exchange) -> Exchange:
     return exchange
 
 
-def _is_here(url: str) -> bool:
+def is_here(url: str) -> bool:
+    """Tell whether a URL leads to this machine, by its name alone."""
     try:
         host = urlsplit(url).hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback

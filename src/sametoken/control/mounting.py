@@ -7,6 +7,7 @@ from sametoken.control.controls import Controls
 from sametoken.control.guard import Guard, refuse_pages
 from sametoken.node import Node
 from sametoken.server.asgi import Application
+from sametoken.server.exposition import METRICS
 from sametoken.server.stages import Stage
 
 
@@ -21,6 +22,7 @@ def mount(node: Node) -> Controls:
         return application(acts_of(controls))
 
     node.app.control = Guard(make)
+    node.app.routes[METRICS] = Guard(node.metrics)
     if node.settings.choices.any_credentials:
         node.app.pipeline.insert(Stage("page", refuse_pages), before="service")
     return controls

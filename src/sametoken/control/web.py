@@ -55,7 +55,7 @@ def _endpoint(methods: Mapping[str, Act]) -> Callable[[Request], Awaitable[Respo
     async def answer(request: Request) -> Response:
         # HEAD is GET without the body.
         act = methods.get(request.method) or methods["GET"]
-        given = await _body(request)
+        given = {**request.query_params, **await _body(request)}
         act.check(given)
         # In a thread: an act waits for the database, an advance for much more.
         result = await asyncio.to_thread(act.run, given)

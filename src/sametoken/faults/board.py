@@ -13,7 +13,9 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from sametoken.counts import Count, Family, Type
 from sametoken.errors import Misconfigured
+from sametoken.events import EventKind
 from sametoken.faults.kinds import OF_PROCESSES, OF_REQUESTS, OF_STEPS, Kind
 from sametoken.faults.reading import RULES_MAX
 from sametoken.faults.rules import Occasion, Rule
@@ -29,6 +31,20 @@ Call = tuple[Hashable, ...]
 FIRINGS_MAX = 200
 # Calls whose tries are counted at a time; of more, those that were quiet for longest are forgotten.
 CALLS_MAX = 10_000
+
+
+FIRED = Family(
+    "sametoken_faults_fired_total", Type.COUNTER,
+    "Strikes of faults, by kind; a reset of rules does not put them back to none.",
+    ("kind",),
+)  # fmt: skip
+
+
+STRIKE = EventKind(
+    "fault.fired", ("rule", "kind", "at", "what", "account", "token", "try"),
+    "A fault struck: the rule and its kind, the action or the step at which it did, the request or "
+    "the instance, and which try that was.",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +99,7 @@ class Board:
         self.resets = 0
         self._reset_at: dict[str, int] = {}
         self._firings: deque[Firing] = deque(maxlen=FIRINGS_MAX)
+        self.fired = Count(FIRED)
         # Whether any rule is for requests, for steps, for the process: cheap to look at.
         self.of_requests = False
         self.of_steps = False
@@ -235,21 +252,22 @@ class Board:
         """Take note of a strike, of a rule that may be on no board: a request's own."""
         with self._lock:
             self._firings.append(Firing(self._clock(), rule, occasion))
+            self.fired.add(rule.kind.value)
         _write_line(rule, occasion)
 
 
 def _write_line(rule: Rule, occasion: Occasion) -> None:
-    """Log a strike. A token is a caller's text, and is escaped."""
+    """Log a strike."""
     log.info(
-        "fault=%a kind=%s %s=%s what=%s account=%s token=%a try=%d",
-        rule.name,
-        rule.kind,
-        "step" if occasion.step else "action",
-        occasion.step or occasion.action or "-",
-        occasion.what,
-        occasion.account or "-",
-        occasion.token or "-",
-        occasion.attempt,
+        STRIKE.of(
+            rule.name,
+            rule.kind.value,
+            occasion.step or occasion.action or "-",
+            occasion.what,
+            occasion.account or "-",
+            occasion.token or "-",
+            occasion.attempt,
+        )
     )
 
 

@@ -10,7 +10,7 @@ Source: Featonby, "Making retries safe with idempotent APIs" (Amazon Builders' L
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Generic, TypeVar, cast
 
@@ -91,11 +91,14 @@ class Answer(Generic[R]):
     A refusal that must itself be committed (a mismatch is noted, a capacity failure binds the
     token) is carried here as `error`; `get()` raises it. Never call `get()` inside the
     transaction: raising there would undo the rows that the refusal must leave behind.
+
+    `claimed`: this call has claimed its token, so that there is one entry more.
     """
 
     attempt: Attempt
     value: R | None = None
     error: ServiceError | None = None
+    claimed: bool = field(default=False, compare=False)
 
     def get(self) -> R:
         if self.error is not None:
@@ -171,7 +174,7 @@ class Engine:
         faults.reach(Point.ENGINE_PERFORMED)
         answers = {
             (one.call.scope, one.call.client_token): Answer(
-                Attempt.NEW, operation.view(tx, one.identities)
+                Attempt.NEW, operation.view(tx, one.identities), claimed=True
             )
             for one in new
         }
@@ -222,21 +225,23 @@ class Engine:
         except ServiceError as refusal:
             if not refusal.binds_token:
                 raise
-            failure = Outcome(zone, OutcomeState.FAILED, kept, None, call.request_id)
+            failure = Outcome(zone, OutcomeState.FAILED, kept, None, call.request_id, call.origin)
             self.ledger.fail(tx, entry, failure)
             self._note_retry(tx, call, entry, Attempt.FAILED)
-            return Answer(Attempt.FAILED, error=refusal)
+            return Answer(Attempt.FAILED, error=refusal, claimed=entry.fresh)
         faults.reach(Point.ENGINE_PERFORMED)
         # Round-trip through JSON, so that the first view sees exactly what a replay will read:
         # tuples become lists, for example.
         identities = Encoded(made.identities)
         value = operation.view(tx, identities)
         faults.reach(Point.ENGINE_VIEWED)
-        outcome = Outcome(zone, OutcomeState.SETTLED, kept, identities, call.request_id)
+        outcome = Outcome(
+            zone, OutcomeState.SETTLED, kept, identities, call.request_id, call.origin
+        )
         self.ledger.settle(tx, entry, outcome, made.resources)
         self._note_retry(tx, call, entry, Attempt.NEW)
         faults.reach(Point.ENGINE_RECORDED)
-        return Answer(Attempt.NEW, value)
+        return Answer(Attempt.NEW, value, claimed=entry.fresh)
 
     def _note_retry(self, tx: Tx, call: Call, entry: Entry, attempt: Attempt) -> None:
         """Note an attempt after the first; the outcome itself records the first."""

@@ -103,8 +103,9 @@ class Ledger:
         for one, key in new:
             call = one.call
             outcome = Outcome(
-                call.zone, OutcomeState.SETTLED, one.fingerprint, one.identities, call.request_id
-            )
+                call.zone, OutcomeState.SETTLED, one.fingerprint, one.identities, call.request_id,
+                call.origin,
+            )  # fmt: skip
             rows.append(
                 (
                     _next_id(tx), *key, now_us, self._retention_seconds,
@@ -212,12 +213,18 @@ class Ledger:
 
         It is over if it ends by `until`, which is now unless the clock may have leapt.
         """
+        return len(self.forget_expired(tx, limit, until))
+
+    def forget_expired(
+        self, tx: Tx, limit: int, until: datetime | None = None
+    ) -> list[tuple[Scope, str]]:
+        """Like `sweep`; returns the tokens that are free again, with their scopes."""
         found = tx.send(statements.EXPIRED, (to_microseconds(until or tx.now), limit))
-        expired = [row[0] for row in found]
-        if expired:
+        expired = dumps([row[0] for row in found])
+        if found:
             for forget in statements.FORGET:
-                tx.send(forget, (dumps(expired),))
-        return len(expired)
+                tx.send(forget, (expired,))
+        return [(Scope(*scope), client_token) for _, client_token, *scope in found]
 
 
 def _next_id(tx: Tx) -> int:
@@ -241,7 +248,7 @@ def _outcome_row(outcome: Outcome, now_us: int) -> tuple[Any, ...]:
         outcome.zone, outcome.state.value, kept.rules_version, kept.key_id,
         dumps(kept.digests), dumps(kept.plain),
         None if outcome.identities is None else dumps(outcome.identities),
-        outcome.request_id, now_us,
+        outcome.request_id, outcome.origin, now_us,
     )  # fmt: skip
 
 
@@ -280,6 +287,7 @@ def _outcome(
     plain: str,
     identities: str | None,
     request_id: str,
+    origin: str | None,
     recorded_us: int,
 ) -> Outcome:
     """Make an outcome of its columns, and check again that they are complete."""
@@ -287,7 +295,8 @@ def _outcome(
     assert (found is OutcomeState.SETTLED) == (identities is not None), "half an outcome"
     kept = Fingerprint(rules_version, loads_document(digests), loads_document(plain), key_id)
     made = None if identities is None else loads(identities)
-    return Outcome(zone, found, kept, made, request_id, from_microseconds(recorded_us))
+    recorded_at = from_microseconds(recorded_us)
+    return Outcome(zone, found, kept, made, request_id, origin, recorded_at)
 
 
 # -- for people -----------------------------------------------------------------------------------
@@ -306,14 +315,14 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An entry in a list. `attempts` counts its requests, as far as they were written down."""
+    """An entry in a list. `state` is that of its first outcome."""
 
     claimed_at: datetime
     account: str
     region: str
     action: str
     client_token: str
-    attempts: int
+    state: str
     expires_at: datetime | None
 
 
@@ -327,10 +336,28 @@ def read_attempts(tx: Tx, entry: Entry) -> list[Repeat]:
     ]
 
 
-def claimed_at(tx: Tx, entry: Entry) -> datetime:
-    """Return the moment of the token's first attempt."""
-    [(claimed_us,)] = tx.send(statements.CLAIMED_AT, (entry.id,))
-    return from_microseconds(claimed_us)
+def times(tx: Tx, entry: Entry) -> tuple[datetime, datetime | None]:
+    """Return when the token was claimed, and until when it is kept; None while it is held."""
+    [(claimed_us, expires_us)] = tx.send(statements.TIMES, (entry.id,))
+    kept_until = None if expires_us is None else from_microseconds(expires_us)
+    return from_microseconds(claimed_us), kept_until
+
+
+def resources_of(tx: Tx, entry: Entry) -> list[str]:
+    """List the ids of the resources that the entry outlives, living or ended."""
+    return [row[0] for row in tx.send(statements.RESOURCES, (entry.id,))]
+
+
+def of_resource(tx: Tx, resource: str) -> list[tuple[Scope, str]]:
+    """List the tokens whose entries outlive the resource, with their scopes."""
+    found = tx.send(statements.OF_RESOURCE, (resource,))
+    return [(Scope(*scope), token) for token, *scope in found]
+
+
+def of_request(tx: Tx, request_id: str) -> list[tuple[Scope, str]]:
+    """List the tokens that the request with this id bound. Looks at every entry."""
+    found = tx.send(statements.OF_REQUEST, (request_id, request_id))
+    return [(Scope(*scope), token) for token, *scope in found]
 
 
 def find_everywhere(tx: Tx, client_token: str) -> list[Entry]:
@@ -346,10 +373,10 @@ def list_entries(tx: Tx, *, account: str | None, hidden: str, limit: int) -> lis
     statement = statements.NEWEST_BUT if account is None else statements.NEWEST_OF
     return [
         Listed(
-            from_microseconds(claimed_us), account, region, action, client_token, attempts,
+            from_microseconds(claimed_us), account, region, action, client_token, state,
             None if expires_us is None else from_microseconds(expires_us),
         )
-        for claimed_us, account, region, action, client_token, attempts, expires_us in tx.send(
+        for claimed_us, account, region, action, client_token, state, expires_us in tx.send(
             statement, (hidden if account is None else account, limit)
         )
     ]  # fmt: skip

@@ -47,7 +47,8 @@ class Call:
 
     `parameters` is the request as sent. `rules` are all versions of its action's rules, the current
     one last: an entry is always compared by the version it was written with, so that an upgrade
-    never makes an honest retry mismatch. `request_id` identifies the attempt to people.
+    never makes an honest retry mismatch. `request_id` identifies the attempt to people, `origin`
+    says where it came from: both are kept with its outcome, and not looked at.
     """
 
     scope: Scope
@@ -56,6 +57,7 @@ class Call:
     rules: Sequence[Rules] = (Rules(),)
     zone: str = REGIONAL
     request_id: str = ""
+    origin: str | None = None
 
     def fingerprint(self, key: bytes, version: int | None = None) -> Fingerprint:
         """Make the fingerprint by the current rules, or by those of `version`, which must exist."""
@@ -76,7 +78,8 @@ class OutcomeState(StrEnum):
 class Outcome:
     """The result of the token in one zone. `identities` is None exactly when it failed.
 
-    `request_id` names the request that led to it; `recorded_at` is None until it is stored.
+    `request_id` and `origin` are those of the call that led to it; `recorded_at` is None until it
+    is stored.
     """
 
     zone: str
@@ -84,6 +87,7 @@ class Outcome:
     fingerprint: Fingerprint
     identities: Identities | None
     request_id: str
+    origin: str | None = None
     recorded_at: datetime | None = None
 
 

@@ -46,12 +46,11 @@ _SPELLED: Mapping[str, tuple[str | list[str], str | list[str]]] = {
 _SHARED = {
     "key": "client_token = ? AND account = ? AND region = ? AND action = ?",
     "outcome": "zone, state, rules_version, key_id, CAST(digests AS text), CAST(plain AS text),"
-    " CAST(identities AS text), request_id, recorded_at",
+    " CAST(identities AS text), request_id, origin, recorded_at",
     "kept": str(ATTEMPTS_KEPT),
     "retention": f"{RETENTION.total_seconds():.0f}",
-    "listed": "SELECT claimed_at, account, region, action, client_token,"
-    " coalesce((SELECT max(number) FROM idempotency_attempt WHERE entry_id = entry.id), 1),"
-    " expires_at FROM idempotency_entry AS entry",
+    "listed": "SELECT claimed_at, account, region, action, client_token, state, expires_at"
+    " FROM idempotency_entry",
 }
 # The end of an entry's retention, from a moment on; NULL while a resource holds the entry.
 _EXPIRY = (
@@ -103,28 +102,31 @@ KEEP = inserting(RETAINED, "resource_id", "entry_id")
 ENTER = inserting(
     ENTRY, "id", "client_token", "account", "region", "action", "claimed_at", "retention_seconds",
     "zone", "state", "rules_version", "key_id", "digests", "plain", "identities", "request_id",
-    "recorded_at", "expires_at",
+    "origin", "recorded_at", "expires_at",
 )  # fmt: skip
 NEXT_ID = Text("SELECT coalesce(max(id), 0) + 1 FROM idempotency_entry")
 # The first outcome, of an entry that nothing but what it makes holds.
 RECORD_FIRST = _written(
     "UPDATE idempotency_entry SET zone = ?, state = ?, rules_version = ?, key_id = ?,"
-    " digests = {json}, plain = {json}, identities = {json}, request_id = ?, recorded_at = ?,"
+    " digests = {json}, plain = {json}, identities = {json}, request_id = ?, origin = ?,"
+    " recorded_at = ?,"
     " expires_at = ? WHERE id = ?"
 )
 RECORD = _written(
     "UPDATE idempotency_entry SET zone = ?, state = ?, rules_version = ?, key_id = ?,"
-    " digests = {json}, plain = {json}, identities = {json}, request_id = ?, recorded_at = ?,"
+    " digests = {json}, plain = {json}, identities = {json}, request_id = ?, origin = ?,"
+    " recorded_at = ?,"
     " expires_at = {expiry} WHERE id = ?"
 )
 RECORD_OTHER = _written(
     "INSERT INTO idempotency_other_zone (zone, state, rules_version, key_id,"
-    " digests, plain, identities, request_id, recorded_at, entry_id)"
-    " VALUES (?, ?, ?, ?, {json}, {json}, {json}, ?, ?, ?)"
+    " digests, plain, identities, request_id, origin, recorded_at, entry_id)"
+    " VALUES (?, ?, ?, ?, {json}, {json}, {json}, ?, ?, ?, ?)"
     " ON CONFLICT (entry_id, zone) DO UPDATE SET state = excluded.state,"
     " rules_version = excluded.rules_version, key_id = excluded.key_id,"
     " digests = excluded.digests, plain = excluded.plain, identities = excluded.identities,"
-    " request_id = excluded.request_id, recorded_at = excluded.recorded_at"
+    " request_id = excluded.request_id, origin = excluded.origin,"
+    " recorded_at = excluded.recorded_at"
 )
 EXPIRE_WITH_OTHER = _written(
     "UPDATE idempotency_entry SET has_other_zones = true, expires_at = {expiry} WHERE id = ?"
@@ -155,7 +157,7 @@ NOTE = _written(
     " made_at = excluded.made_at, attempt = excluded.attempt, fields = excluded.fields,"
     " request_id = excluded.request_id"
 )
-CLAIMED_AT = _written("SELECT claimed_at FROM idempotency_entry WHERE id = ?")
+TIMES = _written("SELECT claimed_at, expires_at FROM idempotency_entry WHERE id = ?")
 NOTE_MANY = _written(
     "INSERT INTO idempotency_attempt"
     " (entry_id, slot, number, made_at, attempt, fields, request_id)"
@@ -187,7 +189,8 @@ END = _written(
 )
 EXPIRE = _written("UPDATE idempotency_entry SET expires_at = {expiry} WHERE id IN {numbers}")
 EXPIRED = _written(
-    "SELECT id FROM idempotency_entry WHERE expires_at <= ? ORDER BY expires_at LIMIT ?{lock_free}"
+    "SELECT id, client_token, account, region, action FROM idempotency_entry"
+    " WHERE expires_at <= ? ORDER BY expires_at LIMIT ?{lock_free}"
 )
 # Ordered by foreign keys: the entries themselves come last.
 FORGET = (
@@ -203,5 +206,16 @@ OF_TOKEN = _written(
     "SELECT account, region, action, id, has_other_zones, {outcome} FROM idempotency_entry"
     " WHERE client_token = ? ORDER BY id"
 )
+OF_RESOURCE = _written(
+    "SELECT client_token, account, region, action FROM idempotency_resource"
+    " JOIN idempotency_entry ON id = entry_id WHERE resource_id = ?"
+)
+# Look at every row: for people alone.
+OF_REQUEST = _written(
+    "SELECT client_token, account, region, action FROM idempotency_entry WHERE request_id = ?"
+    " UNION SELECT client_token, account, region, action FROM idempotency_other_zone AS other"
+    " JOIN idempotency_entry ON id = entry_id WHERE other.request_id = ?"
+)
+RESOURCES = _written("SELECT resource_id FROM idempotency_resource WHERE entry_id = ? ORDER BY 1")
 NEWEST_OF = _written("{listed} WHERE account = ? ORDER BY id DESC LIMIT ?")
 NEWEST_BUT = _written("{listed} WHERE account != ? ORDER BY id DESC LIMIT ?")

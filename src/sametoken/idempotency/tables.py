@@ -19,6 +19,7 @@ def _outcome(*, nullable: bool) -> tuple[sa.Column, ...]:  # type: ignore[type-a
 
     The state 'unknown' is for callers whose effects are not in the database; the control plane has
     no such call. `key_id` names the key of the digests; NULL in entries of 0.1.0, which kept none.
+    `origin` says where the request came from, in words of its owner's that only people read.
     """
     return (
         sa.Column("zone", sa.String(64), nullable=nullable, primary_key=not nullable),
@@ -42,6 +43,7 @@ def _outcome(*, nullable: bool) -> tuple[sa.Column, ...]:  # type: ignore[type-a
         ),
         sa.Column("request_id", sa.String(64), nullable=nullable),
         sa.Column("recorded_at", Moment, nullable=nullable),
+        sa.Column("origin", sa.String(300)),
     )
 
 

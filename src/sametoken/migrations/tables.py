@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from sametoken.idempotency import tables as idempotency
 from sametoken.migrations import history
-from sametoken.resources.account import accounts
+from sametoken.resources.account import accounts, attempts
 from sametoken.resources.kit import counters, regions, ripening, rows, traits, transitions
 from sametoken.resources.network import addresses, public_addresses
 from sametoken.services import fence, simulated_machines
@@ -29,6 +29,7 @@ METADATA: tuple[sa.MetaData, ...] = (
     regions.metadata,
     ripening.metadata,
     accounts.metadata,
+    attempts.metadata,
     work.metadata,
     fence.metadata,
     simulated_machines.metadata,

@@ -9,13 +9,13 @@ from typing import Any
 from sametoken.errors import Misconfigured
 from sametoken.settings import Database
 from sametoken.store import sqlite
-from sametoken.store.port import Store
+from sametoken.store.port import CountingStore
 from sametoken.store.reading import Check, FileReader, Reads, Snapshots
 from sametoken.world import World
 
 
 @contextmanager
-def store_of(database: Database, world: World) -> Iterator[Store]:
+def store_of(database: Database, world: World) -> Iterator[CountingStore]:
     """The store of a database whose schema is this program's; closed after the block."""
     store: Any
     if database.file is not None:

@@ -16,17 +16,19 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.errors import Misconfigured
 from sametoken.node import serve_edge
 from sametoken.operate.drivers import snapshots_of
+from sametoken.server.app import App
 from sametoken.server.desks import Edges
 from sametoken.server.edge import Bound
 from sametoken.server.tally import Tally
 from sametoken.settings import Settings
+from sametoken.store.port import Store
 from sametoken.world import World
 
 log = logging.getLogger(__name__)
@@ -41,8 +43,15 @@ _USUAL_EDGES = 4
 _COUNT_BYTES = 8
 
 
+# Adds to an application, before it answers, what it shows beside EC2's API; with the store of its
+# process, or None in one that does not write.
+Show = Callable[[App, Store | None], None]
+
+
 @contextmanager
-def forked_edges(settings: Settings, bound: Bound, world: World) -> Iterator[Edges]:
+def forked_edges(
+    settings: Settings, bound: Bound, world: World, show: Show | None = None
+) -> Iterator[Edges]:
     """Fork the edges that answer at `bound`, for the block; none outlives it.
 
     Raises `Misconfigured` on systems where a fork is not sound.
@@ -73,10 +82,11 @@ def forked_edges(settings: Settings, bound: Bound, world: World) -> Iterator[Edg
             if child == 0:
                 for line in lines:
                     line.close()
-                _live(settings, bound, world, theirs, Tally(open, place), Tally(in_work, place))
+                tallies = Tally(open, place), Tally(in_work, place)
+                _live(settings, bound, world, theirs, *tallies, show)
             theirs.close()
             children.append(child)
-        yield Edges(bound.url, tuple(lines), begin, forget)
+        yield Edges(bound.url, tuple(lines), begin, forget, Tally(open), Tally(in_work))
     finally:
         for line in lines:
             line.close()
@@ -122,6 +132,7 @@ def _live(
     line: socket.socket,
     open: Tally,
     in_work: Tally,
+    show: Show | None,
 ) -> None:
     """Be an edge, to the end of the process."""
     status = 1
@@ -135,8 +146,11 @@ def _live(
                 with snapshots_of(settings.database, world) as store:
                     line.send(_WORD)
                     asyncio.run(
-                        serve_edge(settings, store, world, bound, line, open=open, in_work=in_work)
-                    )
+                        serve_edge(
+                            settings, store, world, bound, line,
+                            open=open, in_work=in_work, show=show and (lambda app: show(app, None)),
+                        )
+                    )  # fmt: skip
         status = 0
     except BaseException:
         log.exception("an edge ends: our bug")

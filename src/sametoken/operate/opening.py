@@ -17,7 +17,7 @@ from sametoken.operate.keys import check_key
 from sametoken.operate.opened import Opened
 from sametoken.operate.preparing import prepared
 from sametoken.settings import Database
-from sametoken.store.port import Store
+from sametoken.store.port import CountingStore, Store
 from sametoken.store.reading import Reads
 from sametoken.world import World
 
@@ -47,7 +47,7 @@ def making(database: Database, world: World) -> Iterator[Opened[Store]]:
 
 
 @contextmanager
-def open_store(database: Database, world: World) -> Iterator[Store]:
+def open_store(database: Database, world: World) -> Iterator[CountingStore]:
     """The store of a database, brought to this program's schema, made when it is not there."""
     change_schema(database, upgrade)
     with store_of(database, world) as store:

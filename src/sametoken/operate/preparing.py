@@ -33,4 +33,4 @@ def prepare(store: Store, sealer: Sealer, world: World) -> Engine:
             add_key(tx, sealer, FIRST_ACCOUNT, access="full")
         return key
 
-    return sql_engine(bytes.fromhex(store.run(run)), records_attempts=True)
+    return sql_engine(bytes.fromhex(store.run(run)))

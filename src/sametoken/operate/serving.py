@@ -12,7 +12,7 @@ from sametoken.errors import Misconfigured, SametokenError
 from sametoken.node import Node
 from sametoken.operate.accounts import ensure_key
 from sametoken.operate.collecting import uncollected
-from sametoken.operate.forking import forked_edges
+from sametoken.operate.forking import Show, forked_edges
 from sametoken.operate.opened import Opened
 from sametoken.operate.opening import open_store
 from sametoken.operate.preparing import prepared
@@ -30,10 +30,13 @@ _LOOK_SECONDS = 0.02
 
 
 @contextmanager
-def registered_node(settings: Settings, world: World, *, answers: bool = True) -> Iterator[Node]:
+def registered_node(
+    settings: Settings, world: World, *, answers: bool = True, show: Show | None = None
+) -> Iterator[Node]:
     """A node of the database, its store open and its socket bound; of a file the only one.
 
-    A node that does not answer is a worker. Raises `Misconfigured` when it cannot be.
+    A node that does not answer is a worker. `show` is called with each application that answers
+    for it, in the process that it answers in. Raises `Misconfigured` when it cannot be.
     """
     settings.check_faults()
     database = settings.database
@@ -42,25 +45,45 @@ def registered_node(settings: Settings, world: World, *, answers: bool = True) -
             f"{database} is a file with one server, which drives its launches itself; workers are "
             "for PostgreSQL."
         )
-    face = _facing(settings, world) if answers else nullcontext()
+    face = _facing(settings, world, show) if answers else nullcontext()
     registration = nullcontext() if database.file is None else registered(database.file)
     # The face is first: edges are forked while there is no thread, no lock and no open database.
-    with face as shown, registration as lock, open_store(database, world) as store:
+    with (
+        face as shown,
+        registration as lock,
+        _monitoring(settings) as monitor,
+        open_store(database, world) as store,
+    ):
         if lock is not None:
             store.run(work.break_leases)
         engine = prepared(store, database, world)
         for key in settings.access_keys:
             ensure_key(Opened(database, store), key)
         with uncollected():
-            node = Node(settings, store, engine, world, face=shown)
+            node = Node(settings, store, engine, world, face=shown, monitor=monitor)
         if isinstance(shown, Edges):
             shown.begin()
+        elif show is not None and shown is not None and not settings.dev:
+            show(node.app, store)
         if lock is not None:
             lock.write(node.url)
         else:
             # Before anybody is told that it serves: it counts as living, and may live.
             store.run(node.beat)
         yield node
+
+
+@contextmanager
+def _monitoring(settings: Settings) -> Iterator[Bound | None]:
+    """Listen for operators, if they asked for it. In no edge: they are forked by then."""
+    if settings.metrics_port is None:
+        yield None
+        return
+    bound = bind(Listener(settings.metrics_host, settings.metrics_port))
+    try:
+        yield bound
+    finally:
+        bound.socket.close()
 
 
 @contextmanager
@@ -96,7 +119,7 @@ def in_thread(node: Node) -> Iterator[None]:
 
 
 @contextmanager
-def _facing(settings: Settings, world: World) -> Iterator[Bound | Edges]:
+def _facing(settings: Settings, world: World, show: Show | None) -> Iterator[Bound | Edges]:
     """Listen, in this process or in edges of their own, without an answer to anybody yet."""
     settings.check_bind()
     listener = Listener(settings.host, settings.port, settings.tls_cert, settings.tls_key)
@@ -105,7 +128,7 @@ def _facing(settings: Settings, world: World) -> Iterator[Bound | Edges]:
         if not settings.processes:
             yield bound
             return
-        with forked_edges(settings, bound, world) as edges:
+        with forked_edges(settings, bound, world, show) as edges:
             # Closed here, so that nobody waits at a socket whose edges have all died.
             bound.socket.close()
             yield edges

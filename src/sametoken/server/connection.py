@@ -294,6 +294,7 @@ class Connection(asyncio.Protocol):
             self._hang_up()
 
     def _write(self, refusal: Refusal) -> None:
+        self._connections.refused(refusal)
         answer = refused(refusal, mint_uuid(self._connections.world))
         self.transport.write(whole(answer, self.stamp(), keeps=False, to_head=False))
 

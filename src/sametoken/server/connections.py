@@ -10,7 +10,8 @@ from contextlib import suppress
 from email.utils import format_datetime
 from typing import Any, Final, Protocol
 
-from sametoken.server.bounds import Bounds
+from sametoken.server.bounds import Bounds, Refusal
+from sametoken.server.counts import ConnectionCounts
 from sametoken.server.tally import Tally
 from sametoken.server.turns import Endpoint
 from sametoken.world import World
@@ -34,7 +35,13 @@ class Connections:
     """The open connections of one edge. For use in its event loop alone."""
 
     def __init__(
-        self, endpoint: Endpoint, bounds: Bounds, world: World, tally: Tally, mark: bytes = b""
+        self,
+        endpoint: Endpoint,
+        bounds: Bounds,
+        world: World,
+        tally: Tally,
+        mark: bytes = b"",
+        counts: ConnectionCounts | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.bounds = bounds
@@ -49,10 +56,12 @@ class Connections:
         self._mark = mark
         self._second = 0
         self._stamp = b""
+        self._counts = counts or ConnectionCounts()
 
     def add(self, member: Member) -> bool:
         """Take a connection; False if it is one too many, or comes too late."""
         self._open.add(member)
+        self._counts.opened.add()
         self._tally.note(len(self._open))
         if self.draining:
             return False
@@ -74,6 +83,7 @@ class Connections:
             if self.world.monotonic() - since < self.bounds.spare_seconds_max:
                 break
             del self._silent[member]
+            self._counts.shed.add("silent")
             member.shut_down()
             return True
         return False
@@ -97,8 +107,13 @@ class Connections:
             if beyond <= 0 or not unsent[member]:
                 return
             if member is not asking:
+                self._counts.shed.add("unread")
                 member.transport.abort()
                 beyond -= unsent[member]
+
+    def refused(self, refusal: Refusal) -> None:
+        """Take note of a refusal that a connection has sent by itself."""
+        self._counts.refused.add(refusal.code)
 
     def discard(self, member: Member) -> None:
         self._open.discard(member)

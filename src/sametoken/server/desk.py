@@ -14,16 +14,21 @@ from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import Any
 
+from sametoken.counts import Told
 from sametoken.ec2.protocol import refusals
 from sametoken.errors import ServiceError, Transient
 from sametoken.server.frames import (
     Answer,
     Ask,
+    Count,
+    Counted,
     FromEdge,
     GiveUp,
+    Noted,
     admitted_of,
     answer_of,
     answer_with,
+    found_in,
 )
 from sametoken.server.lines import LineEnd
 from sametoken.server.writing import Jobs
@@ -45,11 +50,28 @@ class Desk(LineEnd[FromEdge]):
         self._settled: deque[tuple[int, Future[Any]]] = deque()
         self._is_woken = False
         self._timer: asyncio.TimerHandle | None = None
+        # The counts of the edge as it told them last: they go on to count once it has died.
+        self.counts: Told = {}
+        self._has_counted = asyncio.Event()
+
+    async def count(self) -> None:
+        """Have the edge tell its counts, and wait until it has, or has died."""
+        self._has_counted.clear()
+        self.send(Count())
+        if self.is_open:
+            await self._has_counted.wait()
 
     def heard(self, message: FromEdge) -> None:
+        if isinstance(message, Counted):
+            self.counts = message.told()
+            self._has_counted.set()
+            return
         if isinstance(message, GiveUp):
             if (given_up := self._due.pop(message.number, None)) is not None:
                 given_up[1].cancel()
+            return
+        if isinstance(message, Noted):
+            self._jobs.journal.add(found_in(message))
             return
         self._answer(message.number, partial(self._begin, message))
 
@@ -122,6 +144,7 @@ class Desk(LineEnd[FromEdge]):
                 self.send(_late(number, ran=True))
 
     def lost(self) -> None:
+        self._has_counted.set()
         due, self._due = self._due, {}
         for _, job in due.values():
             job.cancel()

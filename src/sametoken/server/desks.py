@@ -10,13 +10,18 @@ from dataclasses import dataclass
 from functools import partial
 from socket import socket
 
+from sametoken.counts import Told, summed
 from sametoken.errors import Misconfigured
 from sametoken.server.desk import Desk
 from sametoken.server.frames import Stop
+from sametoken.server.tally import Tally
 from sametoken.server.writing import Jobs
 from sametoken.world import World
 
 log = logging.getLogger(__name__)
+
+# An edge that does not tell its counts within so many seconds is told of as it was before.
+COUNT_SECONDS_MAX = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +29,15 @@ class Edges:
     """Edge processes, and this end of each one's line, which the process closes by its end alone.
 
     `begin` lets them open the database, and returns once they serve. `forget` takes what a dead one
-    had counted out of the node's tallies.
+    had counted out of the node's tallies, `open` of connections and `in_work` of requests.
     """
 
     url: str
     lines: tuple[socket, ...]
     begin: Callable[[], None]
     forget: Callable[[int], None]
+    open: Tally
+    in_work: Tally
 
 
 class Desks:
@@ -42,6 +49,7 @@ class Desks:
         self._world = world
         self._patience_seconds = patience_seconds
         self._open: dict[int, Desk] = {}
+        self._all: list[Desk] = []
         self._all_gone = asyncio.Event()
         self._is_stopping = False
 
@@ -54,6 +62,7 @@ class Desks:
         loop = asyncio.get_running_loop()
         for place, line in enumerate(self._edges.lines):
             desk = self._open[place] = Desk(self._jobs, self._world, partial(self._gone, place))
+            self._all.append(desk)
             await loop.create_connection(partial(_same, desk), sock=line)
         waits = [loop.create_task(event.wait()) for event in (stop, self._all_gone)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -69,6 +78,15 @@ class Desks:
                 await self._all_gone.wait()
         for desk in list(self._open.values()):
             desk.end()
+
+    async def told(self) -> Told:
+        """Return the counts of all edges, those that have died included."""
+        counting = [asyncio.ensure_future(desk.count()) for desk in self._open.values()]
+        if counting:
+            _, late = await asyncio.wait(counting, timeout=COUNT_SECONDS_MAX)
+            for one in late:
+                one.cancel()
+        return summed(desk.counts for desk in self._all)
 
     def _gone(self, place: int) -> None:
         del self._open[place]

@@ -22,6 +22,7 @@ from sametoken.errors import Misconfigured
 from sametoken.server.bounds import DEFAULT_BOUNDS, Bounds
 from sametoken.server.connection import Connection
 from sametoken.server.connections import Connections
+from sametoken.server.counts import ConnectionCounts
 from sametoken.server.handshakes import Handshakes
 from sametoken.server.tally import Tally, alone
 from sametoken.server.turns import Endpoint
@@ -96,6 +97,7 @@ class Edge:
         self._world = world or RealWorld()
         self._open = open or alone()
         self._mark = mark
+        self.counts = ConnectionCounts()
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Answer requests until `stop` is set; then refuse new ones and finish those in flight.
@@ -105,7 +107,9 @@ class Edge:
         repeat it.
         """
         listening, tls = self._bound.socket, self._bound.tls
-        connections = Connections(self._endpoint, self._bounds, self._world, self._open, self._mark)
+        connections = Connections(
+            self._endpoint, self._bounds, self._world, self._open, self._mark, self.counts
+        )
         connect = partial(Connection, connections)
         try:
             async with AsyncExitStack() as ending:

@@ -39,7 +39,8 @@ class Exchange(NamedTuple):
 
     `principal` is set once the signature is proven, `admitted` once the parameters are valid. It is
     a named tuple because each stage makes another one: that costs half of what it does for a frozen
-    dataclass. `strikes` are the faults that struck it.
+    dataclass. `strikes` are the faults that struck it. `received` is when it came, in seconds since
+    1970 by the store's clock.
     """
 
     request_id: str
@@ -51,11 +52,17 @@ class Exchange(NamedTuple):
     executed: Executed | None = None
     reply: Reply | None = None
     strikes: tuple[Rule, ...] = ()
+    received: float = 0.0
 
     @property
     def action(self) -> str:
         """Return the action's name as the caller sent it, "-" without; it may not exist."""
         return (self.form or {}).get("Action", "-")[:ACTION_CHARACTERS_MAX]
+
+    @property
+    def outcome(self) -> str:
+        """Return what came of it, for the log: its attempt, or `refused`."""
+        return self.executed.attempt if self.executed is not None else "refused"
 
     def answered(self, body: bytes, executed: Executed | None = None) -> Exchange:
         """Return the exchange with a result as its reply; `executed` if that was not known yet."""

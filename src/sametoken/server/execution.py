@@ -32,12 +32,16 @@ _CHANGED = "InstanceIds"
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """The end of a request, for the log and the reply: a `result` or an `error`, never both."""
+    """The end of a request, for the log and the reply: a `result` or an `error`, never both.
+
+    `claimed`: its transaction has claimed a token. Only the writer's process knows.
+    """
 
     attempt: str
     result: Document | None = None
     error: ServiceError | None = None
     differing: tuple[str, ...] = ()
+    claimed: bool = False
 
 
 def prepare(admitted: Admitted) -> Admitted:
@@ -91,10 +95,13 @@ def _change_once(
         return answer
 
     scope = Scope(request.account, request.region, request.action)
-    rules = _keeping_secrets(_PLAIN_RULES, admitted.codec.secrets)
-    call = Call(scope, admitted.client_token, request.params, rules, request_id=request.request_id)
+    rules = keeping_secrets(_PLAIN_RULES, admitted.codec.secrets)
+    call = Call(
+        scope, admitted.client_token, request.params, rules, request_id=request.request_id,
+        origin=request.origin,
+    )  # fmt: skip
     answer = engine.execute_once(tx, call, Operation(perform, view))
-    return Executed(answer.attempt, answer.value, answer.error)
+    return Executed(answer.attempt, answer.value, answer.error, claimed=answer.claimed)
 
 
 def _create_once(
@@ -116,9 +123,10 @@ def _create_once(
         Scope(request.account, request.region, request.action),
         admitted.client_token,
         request.params,
-        _keeping_secrets(action.rules, admitted.codec.secrets),
+        keeping_secrets(action.rules, admitted.codec.secrets),
         action.zone(tx, request),
         request.request_id,
+        request.origin,
     )
     return _executed(action, engine.execute_once(tx, call, Operation(perform, view)))
 
@@ -128,7 +136,7 @@ _PLAIN_RULES = (Rules(),)
 
 # As many as there are actions, or nearly.
 @lru_cache(maxsize=1_000)
-def _keeping_secrets(rules: tuple[Rules, ...], secrets: frozenset[str]) -> tuple[Rules, ...]:
+def keeping_secrets(rules: tuple[Rules, ...], secrets: frozenset[str]) -> tuple[Rules, ...]:
     """The rules with the model's sensitive parameters as secrets: no entry has their values."""
     return tuple(replace(one, secrets=one.secrets | secrets) for one in rules) if secrets else rules
 
@@ -138,7 +146,7 @@ def _executed(action: Tokened, answer: Answer[Document]) -> Executed:
     if isinstance(error, IdempotentParameterMismatch):
         worded = ServiceError(error.code, action.mismatch.format(token=error.client_token))
         return Executed(Attempt.MISMATCH, error=worded, differing=error.fields)
-    return Executed(answer.attempt, answer.value, error)
+    return Executed(answer.attempt, answer.value, error, claimed=answer.claimed)
 
 
 def refusing_terminated(executed: Executed) -> Executed:

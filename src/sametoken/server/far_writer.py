@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
+from sametoken.counts import Told
 from sametoken.errors import Transient
+from sametoken.resources.account.attempts import Kept, TokenKey
 from sametoken.server.admission import Admitted
 from sametoken.server.execution import Executed
 from sametoken.server.frames import (
     Answer,
     Ask,
+    Count,
     FromWriter,
     GiveUp,
     Stop,
     ask_to_execute,
+    counted_of,
+    noted,
 )
 from sametoken.server.lines import LineEnd
 from sametoken.server.writing import ANSWER_SECONDS_MAX
@@ -47,6 +52,8 @@ class FarWriter(LineEnd[FromWriter]):
         self._is_stopping = False
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._count = 0
+        # The counts of this edge, once it has some.
+        self.told: Callable[[], Told] = dict
 
     async def spend(self, account: str, region: str, bucket: str) -> None:
         await self._ask(partial(Ask, verb="spend", account=account, region=region, bucket=bucket))
@@ -56,6 +63,11 @@ class FarWriter(LineEnd[FromWriter]):
 
     async def seed(self, account: str, region: str) -> None:
         await self._ask(partial(Ask, verb="seed", account=account, region=region))
+
+    def tell(self, found: Mapping[TokenKey, Kept]) -> None:
+        """Have the writer write attempts down; without it nobody does."""
+        if found:
+            self.send(noted(found))
 
     async def look(self) -> None:
         await self._ask(partial(Ask, verb="look"))
@@ -81,6 +93,9 @@ class FarWriter(LineEnd[FromWriter]):
         if isinstance(message, Stop):
             self._is_stopping = True
             self._stop(drain=message.drains)
+            return
+        if isinstance(message, Count):
+            self.send(counted_of(self.told()))
             return
         answered = self._waiting.pop(message.number, None)
         if answered is not None and not answered.done():

@@ -6,14 +6,18 @@ goes out in one write. Both ends are forked from one program, so there are no ve
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
+from sametoken.counts import Labels, Told
 from sametoken.ec2.catalog import ACTIONS
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol.model import ServiceModel
 from sametoken.errors import ServiceError, Transient
+from sametoken.resources.account import attempts
+from sametoken.resources.account.attempts import Kept, TokenKey
 from sametoken.server.admission import Admitted
 from sametoken.server.execution import Executed
 
@@ -36,13 +40,33 @@ class Ask(msgspec.Struct, array_like=True, tag="ask"):
     stand_in: str | None = None
     prepared: dict[str, Any] | None = None
     full_zones: tuple[str, ...] = ()
+    origin: str | None = None
     bucket: str = ""
+    trace: str = ""
+
+
+class Noted(msgspec.Struct, array_like=True, tag="noted"):
+    """An edge's word on attempts that it has answered, by their tokens: see `journal`.
+
+    Each is the token's key, and what is kept of it as `attempts.packed` writes it.
+    """
+
+    found: list[tuple[tuple[str, ...], str, int]]
 
 
 class GiveUp(msgspec.Struct, array_like=True, tag="give up"):
     """An edge's word that nobody waits for an answer: what has not begun never shall."""
 
     number: int
+
+
+class Counted(msgspec.Struct, array_like=True, tag="counted"):
+    """An edge's counts since its start, in answer to `Count`: by family, labels and numbers."""
+
+    families: dict[str, list[tuple[Labels, list[float]]]]
+
+    def told(self) -> Told:
+        return {name: dict(samples) for name, samples in self.families.items()}
 
 
 class Answer(msgspec.Struct, array_like=True, tag="answer"):
@@ -79,8 +103,12 @@ class Stop(msgspec.Struct, array_like=True, tag="stop"):
     drains: bool
 
 
-FromEdge = Ask | GiveUp
-FromWriter = Answer | Stop
+class Count(msgspec.Struct, array_like=True, tag="count"):
+    """The writer's wish to know an edge's counts."""
+
+
+FromEdge = Ask | GiveUp | Noted | Counted
+FromWriter = Answer | Stop | Count
 Message = TypeVar("Message")
 
 
@@ -116,15 +144,31 @@ def ask_to_execute(number: int, until: float, admitted: Admitted) -> Ask:
     return Ask(
         number, until, "execute", request.account, request.region, request.action,
         dict(request.params), request.request_id, request.access_key_id, request.access,
-        admitted.stand_in, request.prepared, request.full_zones,
+        admitted.stand_in, request.prepared, request.full_zones, request.origin, request.trace,
     )  # fmt: skip
+
+
+def counted_of(told: Told) -> Counted:
+    """Return the frame that tells these counts."""
+    return Counted({name: list(samples.items()) for name, samples in told.items()})
+
+
+def noted(found: Mapping[TokenKey, Kept]) -> Noted:
+    return Noted([(tuple(key), attempts.packed(kept), kept.repeats) for key, kept in found.items()])
+
+
+def found_in(message: Noted) -> dict[TokenKey, Kept]:
+    """Return what `noted` was given."""
+    return {
+        TokenKey(*key): attempts.unpacked(told, repeats) for key, told, repeats in message.found
+    }
 
 
 def admitted_of(ask: Ask) -> Admitted:
     """Return the request that `ask_to_execute` was given."""
     request = Request(
         ask.account, ask.region, ask.action, ask.params, ask.request_id, ask.access_key_id,
-        ask.access, ask.prepared, full_zones=ask.full_zones,
+        ask.access, ask.prepared, full_zones=ask.full_zones, origin=ask.origin, trace=ask.trace,
     )  # fmt: skip
     codec = ServiceModel.load("ec2").codec(ask.action)
     return Admitted(request, ACTIONS[ask.action], codec, ask.stand_in)

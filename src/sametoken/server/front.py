@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from sametoken.counts import Told
 from sametoken.server.app import App
 from sametoken.server.edge import Edge
 
@@ -16,6 +17,10 @@ class Front:
         self.app = app
         self._edge = edge
         self._drain_seconds = drain_seconds
+
+    def told(self) -> Told:
+        """Return what its counts are now."""
+        return {**self.app.ends.counts.told(), **self._edge.counts.told()}
 
     async def serve(self, stop: asyncio.Event, drains: Callable[[], bool]) -> None:
         """Serve until `stop`; then answer /ready with no for `drain_seconds`, and end.

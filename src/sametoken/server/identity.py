@@ -8,6 +8,8 @@ from sametoken.errors import ServiceError
 from sametoken.server.admission import action_name
 from sametoken.server.credentials import Principal
 
+GET_CALLER_IDENTITY = "GetCallerIdentity"
+
 
 def is_for_sts(form: Form) -> bool:
     """Return whether the form names STS's version: its errors then get STS's envelope."""
@@ -19,7 +21,7 @@ def get_caller_identity(
 ) -> bytes:
     """Answer the one action of STS that is served. It needs no permission, as at AWS."""
     name = action_name(form, model)
-    if name != "GetCallerIdentity":
+    if name != GET_CALLER_IDENTITY:
         raise ServiceError("InvalidAction", f"{name} is not served; GetCallerIdentity is.")
     return model.codec(name).render(
         {

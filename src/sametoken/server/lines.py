@@ -55,7 +55,8 @@ class LineEnd(asyncio.Protocol, Generic[Heard]):
             self.heard(message)
 
     def end(self) -> None:
-        """Hang up at once."""
+        """Hang up at once, once all that was said is handed to the system."""
+        self._flush()
         if self.is_open:
             self._transport.abort()
 

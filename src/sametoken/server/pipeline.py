@@ -33,13 +33,13 @@ from sametoken.server import (
     identity,
     invocations,
     other_services,
-    request_log,
 )
 from sametoken.server.admission import Admitted
 from sametoken.server.bounds import KIB
 from sametoken.server.brief import Brief
 from sametoken.server.choices import Choices
 from sametoken.server.credentials import Credentials, Principal
+from sametoken.server.ends import Ends
 from sametoken.server.exchange import Exchange, known
 from sametoken.server.execution import Executed, needs_preparing, prepare, refusing_terminated
 from sametoken.server.pools import Pools
@@ -78,6 +78,7 @@ class Pipeline:
         choices: Choices,
         pools: Pools,
         tally: Tally,
+        ends: Ends,
         *,
         takes_faults: bool = False,
     ) -> None:
@@ -90,6 +91,7 @@ class Pipeline:
         self._seeding = Seeding(store, writer, pools)
         self._brief = Brief()
         self._tally = tally
+        self._ends = ends
         # Whether a request may name a fault that is to strike it.
         self._takes_faults = takes_faults
         # Load both now: the first request would wait a fifth of a second for it.
@@ -107,7 +109,7 @@ class Pipeline:
             Stage("authorise", self._authorise),
             Stage("seed", self._seed),
             Stage("dry run", self._answer_dry_run),
-            Stage("invocation", self._find_stand_in),
+            Stage("invocation", self._note_invocation),
             Stage("prepare", self._prepare),
             # Stages above look no token up, so none of their refusals can bind one.
             Stage("transaction", self._transact),
@@ -167,7 +169,7 @@ class Pipeline:
         try:
             exchange = await said
         except asyncio.CancelledError:
-            request_log.write_gone(exchange)
+            self._ends.gone(exchange)
             raise
         except (ServiceError, Transient) as error:
             return _refused(exchange, error)
@@ -304,12 +306,10 @@ class Pipeline:
         await self._pools.read(admitted.request.account, lambda: self._store.read(look))
         raise refusals.dry_run()
 
-    def _find_stand_in(self, exchange: Exchange) -> Exchange:
-        """Let the SDK's invocation id stand in for a missing token, if an operator chose that."""
-        if not self._choices.dedupe_invocations:
-            return exchange
-        invocation = invocations.token_of(known(exchange.wire).last(invocations.HEADER))
-        return exchange._replace(admitted=replace(known(exchange.admitted), stand_in=invocation))
+    def _note_invocation(self, exchange: Exchange) -> Exchange:
+        """Note the SDK's invocation; its id is a missing token's stand-in, if that was chosen."""
+        stands_in = self._choices.dedupe_invocations
+        return invocations.noted(exchange, self._ends.node, stands_in=stands_in)
 
     def _seed(self, exchange: Exchange) -> Exchange | Awaitable[Exchange]:
         request = known(exchange.admitted).request

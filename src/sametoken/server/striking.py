@@ -25,7 +25,8 @@ from sametoken.faults.board import Board
 from sametoken.faults.kinds import OF_REQUESTS, Kind
 from sametoken.faults.rules import Occasion, Rule
 from sametoken.resources.catalogues import geography
-from sametoken.server import fault_header, invocations, request_log
+from sametoken.server import fault_header, invocations
+from sametoken.server.ends import Ends
 from sametoken.server.exchange import Exchange, Reply, known
 from sametoken.server.execution import Executed
 from sametoken.server.hidden import Hidden
@@ -51,8 +52,9 @@ class Answering(Protocol):
 class Striker:
     """Answers requests, and strikes them. For use from the event loop alone."""
 
-    def __init__(self, pipeline: Pipeline, board: Board, world: World) -> None:
+    def __init__(self, pipeline: Pipeline, board: Board, world: World, ends: Ends) -> None:
         self._pipeline = pipeline
+        self._ends = ends
         self._board = board
         self._world = world
         self._hidden = Hidden(board.now)
@@ -155,7 +157,7 @@ class Striker:
             case Kind.NOT_YET_FOUND:
                 self._hide(exchange, rule)
             case Kind.DUPLICATE:
-                request_log.write_line(exchange, self._world.monotonic() - began)
+                self._ends.answered(exchange, self._world.monotonic() - began)
                 exchange = await self._again(known(exchange.wire), exchange.strikes)
             case Kind.LATE_DUPLICATE:
                 self._send_late(exchange, rule, resets)
@@ -165,7 +167,7 @@ class Striker:
                 try:
                     await _pause(rule.seconds)
                 except asyncio.CancelledError:
-                    request_log.write_gone(exchange)
+                    self._ends.gone(exchange)
                     raise
         return exchange
 
@@ -177,7 +179,8 @@ class Striker:
 
     async def _again(self, wire: WireRequest, strikes: tuple[Rule, ...]) -> Exchange:
         """Have the same request come once more."""
-        said = self._pipeline.answer(Exchange(mint_uuid(self._world), wire))
+        received = self._board.now()
+        said = self._pipeline.answer(Exchange(mint_uuid(self._world), wire, received=received))
         exchange = said if isinstance(said, Exchange) else await said
         return exchange._replace(strikes=strikes)
 
@@ -206,7 +209,7 @@ class Striker:
     async def _come_late(self, wire: WireRequest, rule: Rule) -> None:
         began = self._world.monotonic()
         exchange = await self._again(wire, (rule,))
-        request_log.write_line(exchange, self._world.monotonic() - began)
+        self._ends.answered(exchange, self._world.monotonic() - began)
 
 
 def shaped(answer: Answer, strikes: Iterable[Rule]) -> Answer:

@@ -24,6 +24,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+from sametoken.counts import Count, Family, Type
 from sametoken.ec2.kit.request import Request
 from sametoken.ec2.protocol import refusals
 from sametoken.errors import Transient
@@ -40,6 +41,11 @@ SETTLE_SECONDS = 1.0
 _FORGET_AFTER = 60
 # A part of a token that rounding may cost: moments are kept to a microsecond.
 _ROUNDING = 1e-3
+THROTTLED = Family(
+    "sametoken_throttled_total", Type.COUNTER,
+    "Requests beyond a rate of `--throttle`, by the action that it names; `*` is all others.",
+    ("rate",),
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -70,6 +76,7 @@ class Throttle:
         self._rates = rates
         self._clock = clock
         self._lock = threading.Lock()
+        self.refused = Count(THROTTLED)
         self._buckets: dict[Key, _Bucket] = {}
         # Nodes that answer now, and the most that there have been.
         self._nodes = self._nodes_max = 1
@@ -83,6 +90,7 @@ class Throttle:
             bucket = self._bucket((account, region, name), rate, now)
             of_others = (self._nodes - 1) * max(bucket.untold, 0)
             if bucket.left(rate, now) - of_others < count - _ROUNDING:
+                self.refused.add(name)
                 raise refusals.request_limit_exceeded()
             bucket.take(count, rate, now)
 

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import Protocol, TypeVar
 
 from sametoken.ec2.kit.actions import Tokened
@@ -19,6 +20,8 @@ from sametoken.idempotency import Engine
 from sametoken.resources.network import default_vpc
 from sametoken.server.admission import Admitted
 from sametoken.server.execution import Executed, execute
+from sametoken.server.job_counts import JobCounts
+from sametoken.server.journal import Journal
 from sametoken.server.throttling import Throttle
 from sametoken.store.port import Broken, Store, Tx
 from sametoken.workflow.backlog import Backlog
@@ -57,12 +60,24 @@ class Writer(Protocol):
 
 
 class Jobs:
-    """Jobs of the store for requests, wherever they were read. Lives where the store is."""
+    """Jobs of the store for requests, wherever they were read. Lives where the store is.
+
+    `journal` gets the attempts that other processes of the node have answered.
+    """
 
     def __init__(
-        self, store: Store, engine: Engine, throttle: Throttle, backlog: Backlog, world: World
+        self,
+        store: Store,
+        engine: Engine,
+        throttle: Throttle,
+        backlog: Backlog,
+        world: World,
+        journal: Journal | None = None,
+        counts: JobCounts | None = None,
     ) -> None:
         self.throttle = throttle
+        self.journal = journal or Journal()
+        self.counts = counts or JobCounts()
         self._store = store
         self._engine = engine
         self._backlog = backlog
@@ -84,6 +99,7 @@ class Jobs:
         )
         if charge is not None:
             job.add_done_callback(charge.end)
+        job.add_done_callback(partial(self.counts.settled, action.name))
         return job
 
     def look(self) -> None:

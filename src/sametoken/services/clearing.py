@@ -16,6 +16,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from sametoken.idempotency.tables import ATTEMPT, ENTRY, OTHER_ZONE, RETAINED
+from sametoken.resources.account.attempts import ATTEMPTS
 from sametoken.resources.compute.capacity_reservations import RESERVATION
 from sametoken.resources.compute.instances import INSTANCE
 from sametoken.resources.kit import counters, regions, rows
@@ -53,6 +54,7 @@ _ENTRIES = sa.select(ENTRY.c.id).where(
 # CLEARED says of each table which rows are an account's. In this order: those that others are found
 # by, and that foreign keys lead to, come last.
 CLEARED: dict[sa.Table, sa.ColumnElement[bool]] = {
+    ATTEMPTS: ATTEMPTS.c.account == _MINE,
     ATTEMPT: ATTEMPT.c.entry_id.in_(_ENTRIES),
     OTHER_ZONE: OTHER_ZONE.c.entry_id.in_(_ENTRIES),
     RETAINED: RETAINED.c.entry_id.in_(_ENTRIES),

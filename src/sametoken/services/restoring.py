@@ -22,7 +22,7 @@ from sametoken.workflow.work import WORK
 
 _EVERY = sa.select(WORK.c.instance).order_by(WORK.c.instance)
 _HIGHEST = sa.select(sa.func.coalesce(sa.func.max(WORK.c.generation), 0))
-_SUCCEED = sa.update(WORK).values(generation=sa.bindparam("above"), lease_until=None)
+_SUCCEED = sa.update(WORK).values(generation=sa.bindparam("above"), lease_until=None, owner=None)
 
 
 def restore(tx: Tx, state: sqlite3.Connection, tables: Sequence[sa.Table]) -> None:

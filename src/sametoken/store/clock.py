@@ -187,6 +187,11 @@ def ahead_of_host(tx: Tx) -> timedelta:
     return tx.now - from_microseconds(_host_us(tx) + tx.execute(_READ).one().offset_us)
 
 
+def host_offset(tx: Tx) -> timedelta:
+    """Return how far the clock of the database's host is ahead of this process's."""
+    return from_microseconds(_host_us(tx)) - tx.world.now()
+
+
 def _host_us(tx: Tx) -> int:
     if tx.connection.dialect.name == POSTGRESQL:
         host_us: int = tx.connection.exec_driver_sql(READ_WITH_HOST).one()[0]

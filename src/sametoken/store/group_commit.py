@@ -70,15 +70,18 @@ class _TransactionLost(Exception):
     """The database rolled back the whole transaction by itself."""
 
 
-def run_batch(session: Session, jobs: Sequence[Job], announce: Callable[[set[str]], None]) -> None:
+def run_batch(
+    session: Session, jobs: Sequence[Job], announce: Callable[[set[str]], None]
+) -> list[int]:
     """Run all `jobs` and settle their futures. Their errors go to the futures and are not raised.
 
-    `announce` is called after the commit with the channels that its members woke.
+    `announce` is called after the commit with the channels that its members woke. Returns how many
+    jobs each commit had.
     """
     if not jobs:
-        return
+        return []
     try:
-        _run_all(session, jobs, announce)
+        return _run_all(session, jobs, announce)
     except Exception:
         # A bug of ours ends the writer. Tell its callers, who would otherwise wait for ever.
         for job in jobs:
@@ -87,32 +90,35 @@ def run_batch(session: Session, jobs: Sequence[Job], announce: Callable[[set[str
         raise
 
 
-def _run_all(session: Session, jobs: Sequence[Job], announce: Callable[[set[str]], None]) -> None:
+def _run_all(
+    session: Session, jobs: Sequence[Job], announce: Callable[[set[str]], None]
+) -> list[int]:
     try:
-        _run_together(session, jobs, announce)
+        return [len(jobs)] if _run_together(session, jobs, announce) else []
     except _TransactionLost as lost:
         log.warning("transaction lost (%s); running its %d members alone", lost, len(jobs))
         session.reopen()
-        for job in jobs:
-            _run_alone(session, job, announce)
+        return [1 for job in jobs if _run_alone(session, job, announce)]
 
 
-def _run_alone(session: Session, job: Job, announce: Callable[[set[str]], None]) -> None:
+def _run_alone(session: Session, job: Job, announce: Callable[[set[str]], None]) -> bool:
     def run(tx: Tx) -> Any:
         value = job.fn(tx)
         session.flush()
         return value
 
     try:
-        _run_together(session, [Job(run, job.future)], announce)
+        return _run_together(session, [Job(run, job.future)], announce)
     except _TransactionLost as lost:
         session.reopen()
         job.future.set_exception(Transient(f"the database gave up: {lost}"))
+        return False
 
 
 def _run_together(
     session: Session, jobs: Sequence[Job], announce: Callable[[set[str]], None]
-) -> None:
+) -> bool:
+    """Run all in one transaction, and settle them unless it is lost. True if it was committed."""
     try:
         session.begin()
     except DatabaseErrors as error:
@@ -120,7 +126,7 @@ def _run_together(
         log.warning("cannot begin a transaction: %s", error)
         session.reopen()
         _settle_all(jobs, Transient(f"the database is not writable: {error}", ran=False))
-        return
+        return False
     channels: set[str] = set()
     fates = [run_member(session, job, channels) for job in jobs]
     try:
@@ -135,7 +141,7 @@ def _run_together(
         log.warning("COMMIT failed: %s", error)
         session.reopen()
         _settle_all(jobs, Transient(f"the commit failed: {error}"))
-        return
+        return False
     faults.reach(Point.STORE_COMMITTED)
     if channels:
         announce(channels)
@@ -144,6 +150,7 @@ def _run_together(
             job.future.set_result(fate.value)
         else:
             job.future.set_exception(fate.error)
+    return True
 
 
 def run_member(session: Session, job: Job, channels: set[str]) -> _Fate:

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from sametoken.errors import SametokenError, Transient
 from sametoken.store.cache import Cache
+from sametoken.store.counts import CommitCounts
 from sametoken.store.dialects import TAKES_TEXT, ByDialect, Text, locks_rows
 from sametoken.store.kept import Kept
 from sametoken.store.statements import Found, Key, Sent, Straight
@@ -310,3 +311,10 @@ class Store(Protocol):
     def listen(self, channel: str) -> threading.Event:
         """Return an event that each commit waking `channel` sets. The listener clears it."""
         ...
+
+
+class CountingStore(Store, Protocol):
+    """A store that counts its commits, as the databases of nodes do."""
+
+    @property
+    def counts(self) -> CommitCounts: ...

@@ -21,6 +21,7 @@ from sametoken.errors import Misconfigured, Transient
 from sametoken.store import clock
 from sametoken.store.cache import Cache
 from sametoken.store.channels import Channels
+from sametoken.store.counts import CommitCounts
 from sametoken.store.engines import POSTGRESQL, engine_for
 from sametoken.store.group_commit import DatabaseErrors
 from sametoken.store.jobs import Job
@@ -123,6 +124,8 @@ class PostgresqlStore(PostgresqlSnapshots):
 
     def __init__(self, url: str, world: World, *, host: World | None = None) -> None:
         super().__init__(url, world, sessions=SESSIONS, host=host)
+        self._world = world
+        self.counts = CommitCounts()
         self._channels = Channels()
         self._lanes = Lanes()
         self._closing = threading.Event()
@@ -141,10 +144,22 @@ class PostgresqlStore(PostgresqlSnapshots):
         # Run in the caller's own thread, which would otherwise only wait for a writer's.
         if self._closing.is_set():
             raise Transient("the store is closing", ran=False)
-        with self._session() as session:
+        with self._session() as session, self._counted(1):
             value = run_alone(session, fn, self._announce)
             session.keep_clock()
             return value
+
+    @contextmanager
+    def _counted(self, jobs: int) -> Iterator[None]:
+        """Count the block, and the commit of so many jobs that it makes unless it raises."""
+        began, commits = self._world.monotonic(), [jobs]
+        try:
+            yield
+        except BaseException:
+            commits = []
+            raise
+        finally:
+            self.counts.note(self._world.monotonic() - began, *commits)
 
     def submit(self, fn: Callable[[Tx], T], *, lane: str = "", shares: bool = False) -> Future[T]:
         job = Job(fn, shares=shares)
@@ -182,9 +197,12 @@ class PostgresqlStore(PostgresqlSnapshots):
     def _run_shared(self, jobs: Sequence[Job]) -> bool:
         """Run jobs in one transaction and settle them. False if that cannot be: none ran then."""
         try:
+            began = self._world.monotonic()
             with self._session() as session:
                 values = run_shared(session, [job.fn for job in jobs], self._announce)
                 session.keep_clock()
+            commits = [] if values is None else [len(jobs)]
+            self.counts.note(self._world.monotonic() - began, *commits)
         except BaseException as error:  # noqa: BLE001 - it is the callers', whatever it is
             for job in jobs:
                 job.future.set_exception(error)

@@ -59,6 +59,10 @@ class Snapshots(Reads, Protocol):
         """Run `fn` at once, or raise `WouldWait`. See `store.port.Store`."""
         ...
 
+    def seconds(self) -> float:
+        """Return the clock's moment as this process knows it. See `store.port.Store`."""
+        ...
+
     def check(self) -> None:
         """Raise `Broken` if the database is not what it was. See `store.port.Store`."""
         ...

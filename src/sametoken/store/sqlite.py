@@ -24,6 +24,7 @@ from sametoken.errors import Misconfigured, Transient
 from sametoken.store import clock
 from sametoken.store.cache import Cache
 from sametoken.store.channels import Channels
+from sametoken.store.counts import CommitCounts
 from sametoken.store.engines import SQLITE, engine_for
 from sametoken.store.gate import Gate
 from sametoken.store.gathering import Gathering
@@ -201,6 +202,7 @@ class SqliteSnapshots:
         self._path = path
         self._world = world
         self._pace = pace
+        self.seconds = pace.seconds
         self._gate = gate
         self.file = OpenedFile(path)
         self._count = readers
@@ -278,6 +280,8 @@ class SqliteStore:
         self, path: Path, world: World, *, readers: int = READERS, durable: bool = True
     ) -> None:
         self._gate = Gate(path)
+        self._world = world
+        self.counts = CommitCounts()
         self._channels = Channels()
         self._jobs = JobQueue()
         engine = engine_for(
@@ -333,7 +337,9 @@ class SqliteStore:
             while self._jobs.wait():
                 with self._gate.turn():
                     batch = self._jobs.take()
-                    run_batch(self._session, batch, self._channels.announce)
+                    began = self._world.monotonic()
+                    commits = run_batch(self._session, batch, self._channels.announce)
+                    self.counts.note(self._world.monotonic() - began, *commits)
         finally:
             # Jobs are left only if a bug of ours ends this thread. Fail them, so that no caller
             # waits for ever.

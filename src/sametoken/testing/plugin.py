@@ -18,7 +18,7 @@ from sametoken.errors import Misconfigured
 from sametoken.testing.marker import Wishes, wishes
 
 if TYPE_CHECKING:
-    from sametoken.operate.tokens import Story
+    from sametoken.operate.story.model import Story
     from sametoken.testing.clock import Clock
     from sametoken.testing.faults import Faults
     from sametoken.testing.limits import Limits

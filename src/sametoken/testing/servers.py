@@ -15,16 +15,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
+from urllib.parse import urlencode
 
 from sametoken.control.mounting import mount
 from sametoken.errors import Misconfigured
 from sametoken.nearest import did_you_mean
-from sametoken.operate import accounts, clients, holdings, tokens
+from sametoken.operate import accounts, clients, holdings
 from sametoken.operate.holdings import Holdings
 from sametoken.operate.opened import Opened
 from sametoken.operate.opening import open_store, writing
 from sametoken.operate.serving import in_thread, registered_node
-from sametoken.operate.tokens import Story
+from sametoken.operate.story.model import Story, from_json
+from sametoken.operate.story.telling import tell
 from sametoken.resources.catalogues.geography import REGIONS
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.settings import Settings, database_of
@@ -166,9 +168,14 @@ class Account:
     def story(self, client_token: str) -> Sequence[Story]:
         """Tell what became of a token of the account, for each action and Region it was used in.
 
-        Raises `Misconfigured` if none was.
+        The id of an instance, reservation or request leads to its token as well. Raises
+        `Misconfigured` if there is nothing of the kind.
         """
-        return tokens.explain(self.server.here, client_token, account=self.id)
+        if not self.server.control.runs:
+            return tell(self.server.here, client_token, account=self.id)
+        query = urlencode({"of": client_token, "account": self.id})
+        told = self.server.control.ask("GET", f"/stories?{query}")
+        return [from_json(one) for one in told["stories"]]
 
     def holdings(self, *, patience_seconds: float = PATIENCE_SECONDS) -> Holdings:
         """Look at what lives in the account, once its launches and terminations are done.

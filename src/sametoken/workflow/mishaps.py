@@ -100,7 +100,8 @@ class Mishaps:
         """Put the step off if a rule says so: a wait is no try of it, and is counted by itself."""
         asked = self.board.tries((*_call(work, occasion), Kind.SLOW_STEP))
         rules = self._strikes(replace(occasion, attempt=asked), Kind.SLOW_STEP)
-        return Later(sum(rule.seconds for rule in rules)) if rules else None
+        seconds = sum(rule.seconds for rule in rules)
+        return Later(seconds, _named(rules)) if rules else None
 
     def _called(self, work: Work, occasion: Occasion, hands: Hands) -> StepFate:
         if MACHINES in work.next_step().services:
@@ -116,11 +117,12 @@ class Mishaps:
 
     def _failed(self, work: Work, occasion: Occasion) -> Retry | Failed | None:
         """Fail the step if a rule says so: for a while, or for good where there is a way back."""
-        if self._strikes(occasion, Kind.FAIL_STEP):
-            return Retry(soon=True)
+        if failing := self._strikes(occasion, Kind.FAIL_STEP):
+            return Retry(soon=True, why=_named(failing))
         if work.the_plan.on_failure is not None:
             for rule in self._strikes(occasion, Kind.FAIL_LAUNCH):
-                return Failed(_reason(rule.code or INTERNAL_FAILURE[0], rule.message))
+                reason = _reason(rule.code or INTERNAL_FAILURE[0], rule.message)
+                return Failed(reason, _named([rule]))
         return None
 
     def _booted(self, work: Work, occasion: Occasion, fate: Done | Later) -> StepFate:
@@ -128,8 +130,8 @@ class Mishaps:
         step, plan = work.next_step(), work.the_plan
         if isinstance(fate, Later) or (step.verb, step.services) != (Verb.ENSURE, (MACHINES,)):
             return fate
-        if self._strikes(occasion, Kind.BOOT_FAILS):
-            return Failed(INTERNAL_FAILURE)
+        if failing := self._strikes(occasion, Kind.BOOT_FAILS):
+            return Failed(INTERNAL_FAILURE, _named(failing))
         assert work.is_last_step and plan.ends_in is InstanceState.RUNNING, "it boots at the end"
         for rule in self._strikes(occasion, Kind.MACHINE_DIES):
             code = rule.code or _HOST_LOST
@@ -142,6 +144,10 @@ class Mishaps:
 
     def _strikes(self, occasion: Occasion, kind: Kind) -> tuple[Rule, ...]:
         return self.board.strike(occasion, (kind,))
+
+
+def _named(rules: Sequence[Rule]) -> str:
+    return f"fault {', '.join(rule.name for rule in rules)}"
 
 
 def _call(work: Work, occasion: Occasion) -> Call:

@@ -45,9 +45,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """The service is on its way there; ask again in `seconds`."""
+    """The service is on its way there; ask again in `seconds`. `why`: for a fault, by its name."""
 
     seconds: float
+    why: str = ""
 
 
 class StaleOwner(SametokenError):

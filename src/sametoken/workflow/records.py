@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sametoken import faults
 from sametoken.faults import Point
@@ -16,6 +17,7 @@ from sametoken.resources.kit.rows import Row
 from sametoken.retry import BACKOFF_CAP_SECONDS, backoff_seconds
 from sametoken.store.port import Tx
 from sametoken.workflow import work as works
+from sametoken.workflow.history import What, cut, mark, milliseconds
 from sametoken.workflow.ports import Done, Later
 from sametoken.workflow.work import Record, Work
 
@@ -30,16 +32,21 @@ INTERNAL_FAILURE = (
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A step that no repeat will help: (code, message) for the instance's state reason."""
+    """A step that no repeat will help: (code, message) for the instance's state reason.
+
+    `cause` is added for people: the fault that failed it.
+    """
 
     reason: tuple[str, str]
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A step to repeat: after a back-off, or only after its cap."""
+    """A step to repeat, for the error `why`: after a back-off, or only after its cap."""
 
     soon: bool
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +74,28 @@ class Dies:
 StepFate = Done | Later | Retry | Failed | Lost | Dies
 
 
-def record(tx: Tx, members: Sequence[tuple[Work, StepFate]]) -> list[Work | None]:
-    """Record the fates; returns the work to go on with under each lease, or None."""
+class Recorded(NamedTuple):
+    """A record of a fate, made at `now`. Unless it `is_kept`, another owner has the work.
+
+    It tells of the steps from `first` on, up to that of the work as it was held. `row` is that of
+    an instance which arrives, as it was before.
+    """
+
+    fate: StepFate
+    record: Record
+    is_kept: bool
+    now: datetime
+    first: int
+    row: Row | None = None
+
+    @property
+    def going(self) -> Work | None:
+        """Return the work to go on with under the lease; None if there is none."""
+        return self.record.changed if self.is_kept and self.record.keeps_lease else None
+
+
+def record(tx: Tx, members: Sequence[tuple[Work, StepFate]]) -> list[Recorded]:
+    """Record the fates, each unless its work has another owner by now."""
     arriving = [
         work for work, fate in members if isinstance(fate, Done | Dies) and work.is_last_step
     ]
@@ -83,50 +110,67 @@ def record(tx: Tx, members: Sequence[tuple[Work, StepFate]]) -> list[Work | None
             log.info("%s: a record by %d is too late", one.held.instance, generation)
     _arrive(tx, [work for work in arriving if work.instance in written], found)
     return [
-        one.changed if one.keeps_lease and one.held.instance in written else None for one in records
-    ]
+        Recorded(
+            fate, one, work.instance in written, tx.now, work.step, found.get(work.instance),
+        )
+        for one, (work, fate) in zip(records, members, strict=True)
+    ]  # fmt: skip
 
 
 def _record_of(tx: Tx, work: Work, fate: StepFate) -> Record:
+    now_ms = milliseconds(tx.now)
     match fate:
-        case Done() if work.is_last_step and work.the_plan.then is not None:
-            return Record(work, work.under(work.the_plan.then), work.due_at, keeps_lease=True)
-        case Done() if work.is_last_step:
-            return Record(work, replace(work, step=0, attempt=0, deadline_at=None), None)
         case Done():
-            return Record(work, work.at(work.step + 1), work.due_at, keeps_lease=True)
-        case Later(seconds):
-            return _put_off(tx, work, replace(work, attempt=0), seconds)
-        case Retry(soon):
+            return _done(work.noting(mark(What.DONE, now_ms, work.step)), work, now_ms)
+        case Later(seconds, why):
+            return _put_off(tx, work, 0, seconds, What.LATER, why)
+        case Retry(soon, why):
             if work.deadline_at is not None and tx.now >= work.deadline_at:
-                return _give_up(tx, work, INTERNAL_FAILURE)
+                return _give_up(tx, work, Failed(INTERNAL_FAILURE, f"past the deadline, {why}"))
             attempt = work.attempt + 1
             seconds = BACKOFF_CAP_SECONDS
             if soon:
                 seconds = backoff_seconds(attempt, tx.world.random())
-            return _put_off(tx, work, replace(work, attempt=attempt), seconds)
-        case Failed(reason):
-            return _give_up(tx, work, reason)
+            return _put_off(tx, work, attempt, seconds, What.RETRY, why)
+        case Failed():
+            return _give_up(tx, work, fate)
         case Dies(seconds, plan, reason):
             due_at = tx.now + timedelta(seconds=seconds)
-            return Record(work, work.under(plan, failure=reason), due_at)
+            why, until_ms = cut(reason[1]), milliseconds(due_at)
+            told = work.noting(mark(What.DIES, now_ms, work.step, until_ms, why, plan))
+            return Record(work, told.under(plan, failure=reason), due_at)
         case Lost():
             raise AssertionError(f"{work.instance}: a lost step has no record")
 
 
-def _put_off(tx: Tx, work: Work, changed: Work, seconds: float) -> Record:
+def _done(told: Work, held: Work, now_ms: int) -> Record:
+    """Go on after a step that is done, as the history of `told` says already."""
+    if not held.is_last_step:
+        return Record(held, told.at(held.step + 1), held.due_at, keeps_lease=True)
+    then = held.the_plan.then
+    if then is None:
+        return Record(held, replace(told, step=0, attempt=0, deadline_at=None), None)
+    told = told.noting(mark(What.NEXT, now_ms, then))
+    return Record(held, told.under(then), held.due_at, keeps_lease=True)
+
+
+def _put_off(tx: Tx, work: Work, attempt: int, seconds: float, what: What, why: str) -> Record:
     due_at = tx.now + timedelta(seconds=seconds)
     if work.deadline_at is not None and tx.now < work.deadline_at:
         due_at = min(due_at, work.deadline_at)
-    return Record(work, changed, due_at)
+    told = mark(what, milliseconds(tx.now), work.step, milliseconds(due_at), cut(why))
+    return Record(work, replace(work.noting(told), attempt=attempt), due_at)
 
 
-def _give_up(tx: Tx, work: Work, reason: tuple[str, str]) -> Record:
+def _give_up(tx: Tx, work: Work, failed: Failed) -> Record:
     """Switch to the plan's `on_failure`; without one repeat the plan, to leave nothing made."""
     instead = work.the_plan.on_failure
+    why = f"{failed.reason[1]} ({failed.cause})" if failed.cause else failed.reason[1]
     if instead is None:
-        return _put_off(tx, work, replace(work, attempt=work.attempt + 1), BACKOFF_CAP_SECONDS)
-    return Record(work, work.under(instead, failure=reason), work.due_at, keeps_lease=True)
+        attempt = work.attempt + 1
+        return _put_off(tx, work, attempt, BACKOFF_CAP_SECONDS, What.RETRY, why)
+    told = work.noting(mark(What.FAILED, milliseconds(tx.now), work.step, cut(why), instead))
+    return Record(work, told.under(instead, failure=failed.reason), work.due_at, keeps_lease=True)
 
 
 def _arrive(tx: Tx, arriving: Sequence[Work], found: Mapping[str, Row]) -> None:

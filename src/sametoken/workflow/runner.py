@@ -26,8 +26,9 @@ from sametoken.workflow.batches import BEGIN_SECONDS_MAX, act_together
 from sametoken.workflow.mishaps import Crashed, Hands, Mishaps
 from sametoken.workflow.plans import SERVICES
 from sametoken.workflow.ports import Done, Fate, Later, Local, Services, StaleOwner, StepCall, Verb
-from sametoken.workflow.records import Failed, Lost, Retry, StepFate, record
+from sametoken.workflow.records import Failed, Lost, Recorded, Retry, StepFate, record
 from sametoken.workflow.stretches import Stretch, call_of, stretch_from
+from sametoken.workflow.telling import Telling
 from sametoken.workflow.work import Record, Work
 from sametoken.world import World
 
@@ -57,6 +58,8 @@ class Runner:
     world: World
     backlog: Backlog
     mishaps: Mishaps | None = None
+    # The name of this node, for people.
+    node: str = ""
     leased_max: int = LEASED_MAX
     budgets: dict[str, RetryBudget] = field(
         default_factory=lambda: {name: RetryBudget() for name in SERVICES}
@@ -65,6 +68,8 @@ class Runner:
     turn: str = ""
     # When the next lease is to be taken, by the monotonic clock.
     rests_until: float = 0.0
+
+    telling: Telling = field(default_factory=Telling)
 
     channel = works.CHANNEL
 
@@ -81,6 +86,7 @@ class Runner:
         self.turn = turns.last_turn(leased, self.turn)
         if not leased:
             return False
+        self.telling.leased(leased)
         self.gather(len(leased))
         faults.reach(Point.WORK_LEASED)
         self._drive_all(leased)
@@ -88,7 +94,7 @@ class Runner:
 
     def lease(self, tx: Tx) -> tuple[datetime, list[Work]]:
         """Lease due work, in the turns of its accounts; returns the moment as well."""
-        return tx.now, turns.lease(tx, self.leased_max, self.turn)
+        return tx.now, turns.lease(tx, self.leased_max, self.turn, self.node)
 
     def gather(self, leased: int) -> None:
         """After a lease of so many, let more gather before the next one, unless it was much."""
@@ -112,7 +118,7 @@ class Runner:
                 try:
                     self.mishaps.drive(work, marked[work.instance], hands)
                 except Crashed as point:
-                    log.warning("%s: its controller crashes at %s", work.instance, point)
+                    self.telling.crashed(work, str(point))
                     self.forget(work)
         if errors:
             raise next((one for one in errors if not isinstance(one, Transient)), errors[0])
@@ -197,15 +203,18 @@ class Runner:
         Members that fail are put `apart`, to be called for: an error is its own step's.
         """
 
-        def take(some: Sequence[Work]) -> Sequence[Work | None]:
+        def take(some: Sequence[Work]) -> Sequence[Work | Recorded | None]:
             return self.store.run(lambda tx: stretch.take(tx, some))
 
+        self.telling.begin()
         taken = act_together(group, take, self.world)
         failed = [
             work for work, one in zip(group, taken, strict=True) if isinstance(one, Exception)
         ]
         apart.update(work.instance for work in failed)
-        on = [one for one in taken if isinstance(one, Work)]
+        self.telling.recorded([one for one in taken if isinstance(one, Recorded)])
+        now_held = [one.going if isinstance(one, Recorded) else one for one in taken]
+        on = [one for one in now_held if isinstance(one, Work)]
         for service in {name for step in stretch.steps for name in step.services}:
             self.budgets[service].succeeded(len(on))
         if not stretch.left:
@@ -234,6 +243,7 @@ class Runner:
 
     def attempt(self, group: Sequence[Work]) -> list[StepFate]:
         """Call for the next step of each of `group`, which is the same; returns their fates."""
+        self.telling.begin()
         step = group[0].next_step()
         fates: dict[str, StepFate] = {work.instance: Done() for work in group}
         going = list(group)
@@ -275,14 +285,17 @@ class Runner:
     ) -> list[Work]:
         """Record the fates in one transaction; returns the work to go on with."""
 
-        def write(some: Sequence[tuple[Work, StepFate]]) -> Sequence[Work | None]:
+        def write(some: Sequence[tuple[Work, StepFate]]) -> Sequence[Recorded]:
             return self.store.run(lambda tx: record(tx, some))
 
         errors += [fate.bug for _, fate in members if isinstance(fate, Lost) and fate.bug]
         known = [(work, fate) for work, fate in members if not isinstance(fate, Lost)]
         if not known:
             return []
-        return _without_errors(act_together(known, write, self.world), errors)
+        written = act_together(known, write, self.world)
+        self.telling.recorded([one for one in written if isinstance(one, Recorded)])
+        now_held = [one.going if isinstance(one, Recorded) else one for one in written]
+        return _without_errors(now_held, errors)
 
     def _fate(self, work: Work, service: str, answer: Fate) -> StepFate:
         match answer:
@@ -296,8 +309,14 @@ class Runner:
                 log.warning("%s: %s at %s: %s", work.instance, work.plan, service, answer)
                 if isinstance(answer, ServiceError) and not answer.retryable:
                     return Failed((answer.code, answer.message))
-                return Retry(self.budgets[service].spend())
+                return Retry(self.budgets[service].spend(), _said(service, answer))
         return Lost(answer)
+
+
+def _said(service: str, error: SametokenError) -> str:
+    """Return an error of a service as one line of a history."""
+    code = error.code if isinstance(error, ServiceError) else type(error).__name__
+    return f"{service}: {code}: {error}"
 
 
 def _without_errors(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from sametoken.store.port import Tx
 from sametoken.workflow.plans import PLANS, Step
 from sametoken.workflow.ports import Done, Local, Services, StaleOwner, StepCall
-from sametoken.workflow.records import record
+from sametoken.workflow.records import Recorded, record
 from sametoken.workflow.work import Work
 
 log = logging.getLogger(__name__)
@@ -46,11 +46,12 @@ class Stretch:
     def has(self, work: Work) -> bool:
         return work.plan == self.plan and self.first <= work.step <= self.last
 
-    def take(self, tx: Tx, group: Sequence[Work]) -> list[Work | None]:
+    def take(self, tx: Tx, group: Sequence[Work]) -> list[Work | Recorded | None]:
         """Take the steps for each of `group` from its own step on, and record them.
 
-        Returns the work to go on with under each lease; None for what has arrived, or has another
-        owner. Raises what any of the group meets: nothing of any may stay then.
+        Returns each one's record, the work itself where there was nothing to record yet, and None
+        for work that has another owner. Raises what any of the group meets: nothing of any may stay
+        then.
         """
         going: dict[str, Work | None] = {
             work.instance: work for work in sorted(group, key=lambda one: one.instance)
@@ -64,10 +65,14 @@ class Stretch:
         # A last step that is only half taken is not recorded, but those before it are.
         done = self.last - 1 if self.left else self.last
         moved = [work if work.step == done else work.at(done) for work in left if work.step <= done]
+        recorded: dict[str, Recorded] = {}
         if moved:
-            recorded = record(tx, [(work, Done()) for work in moved])
-            going |= {work.instance: on for work, on in zip(moved, recorded, strict=True)}
-        return [going[work.instance] for work in group]
+            since = {work.instance: work.step for work in left}
+            recorded = {
+                one.record.held.instance: one._replace(first=since[one.record.held.instance])
+                for one in record(tx, [(work, Done()) for work in moved])
+            }
+        return [recorded.get(work.instance) or going[work.instance] for work in group]
 
     def _take(self, tx: Tx, step: Step, service: str, at_step: Sequence[Work]) -> list[str]:
         """Take a step at one of its services; returns the instances that have another owner."""

@@ -8,6 +8,7 @@ each account in time, also where more of them have work than a lease has room fo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from sametoken.store.columns import Moment
 from sametoken.store.dialects import POSTGRESQL, SQLITE, ByDialect, given, of_many
 from sametoken.store.port import Tx
+from sametoken.workflow.history import What, mark, milliseconds
 from sametoken.workflow.work import LEASE, WORK, Work, read_work
 
 _IS_FREE = "due_at <= :now AND (lease_until IS NULL OR lease_until <= :now)"
@@ -47,11 +49,11 @@ _SHARE = """
 """
 _LEASED = {
     SQLITE: """
-    SELECT work.* FROM turns JOIN work ON work.instance IN ({share})
+    SELECT {leased} FROM turns JOIN work ON work.instance IN ({share})
     ORDER BY work.due_at, work.instance
 """,
     POSTGRESQL: """
-    SELECT work.* FROM turns CROSS JOIN LATERAL ({share} FOR UPDATE SKIP LOCKED) AS work
+    SELECT {leased} FROM turns CROSS JOIN LATERAL ({share} FOR UPDATE SKIP LOCKED) AS work
     ORDER BY work.due_at, work.instance
 """,
 }
@@ -68,9 +70,12 @@ def _due(dialect: str) -> sa.Executable:
         first_earlier=_next(dialect, "''", "account <= :after"),
         next_earlier=_next(dialect, "earlier.account", "account <= :after"),
     )
-    columns = "one.instance" if dialect == SQLITE else "one.*"
+    names = [column.name for column in WORK.c]
+    columns = "one.instance" if dialect == SQLITE else ", ".join(f"one.{name}" for name in names)
     share = _SHARE.format(columns=columns, free=_IS_FREE)
-    text = sa.text(turns + _LEASED[dialect].format(share=share))
+    # By name: a newer program may have added columns.
+    leased = ", ".join(f"work.{name}" for name in names)
+    text = sa.text(turns + _LEASED[dialect].format(share=share, leased=leased))
     moments = sa.bindparam("now", type_=Moment), sa.bindparam("after", type_=sa.String)
     return text.bindparams(*moments).columns(*WORK.c)
 
@@ -81,8 +86,18 @@ _TAKE = of_many(
     lambda dialect, one: (
         sa.update(WORK)
         .where(WORK.c.instance == one.instance)
-        .values(generation=WORK.c.generation + 1, lease_until=sa.bindparam("w_until"))
+        .values(
+            generation=WORK.c.generation + 1,
+            lease_until=sa.bindparam("w_until"),
+            owner=sa.bindparam("w_owner"),
+        )
     ),
+)
+# TELL is for what was taken over: its new owner may end without a record as well.
+_TELL = (
+    sa.update(WORK)
+    .where(WORK.c.instance == sa.bindparam("w_instance"))
+    .values(history=sa.bindparam("w_history"))
 )
 _FREE = sa.or_(WORK.c.lease_until.is_(None), WORK.c.lease_until <= sa.bindparam("now"))
 _IS_DUE = sa.select(WORK.c.instance).where(WORK.c.due_at <= sa.bindparam("now"), _FREE).limit(1)
@@ -105,7 +120,30 @@ _WAITING = (
     .order_by(WORK.c.due_at)
     .limit(sa.bindparam("limit"))
 )
+_STANDING = sa.select(
+    sa.func.count().label("due"),
+    sa.func.min(WORK.c.due_at).label("oldest_at"),
+    sa.func.count().filter(WORK.c.lease_until > sa.bindparam("now")).label("leased"),
+).where(WORK.c.due_at <= sa.bindparam("now"))
 _LATER = sa.select(sa.func.min(WORK.c.due_at)).where(WORK.c.due_at > sa.bindparam("now"))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The work that is due: how much, since when the first of it, and how much has an owner."""
+
+    due: int
+    oldest_at: datetime | None
+    leased: int
+
+    def oldest_seconds(self, now: datetime) -> float:
+        return 0.0 if self.oldest_at is None else (now - self.oldest_at).total_seconds()
+
+
+def standing(tx: Tx) -> Standing:
+    """Count the work that is due. Reads as much of an index as there is."""
+    found = tx.execute(_STANDING, {"now": tx.now}).one()
+    return Standing(found.due, found.oldest_at, found.leased)
 
 
 def is_due(tx: Tx) -> bool:
@@ -134,22 +172,38 @@ def due_later(tx: Tx) -> datetime | None:
     return found
 
 
-def lease(tx: Tx, limit: int, after: str = "") -> list[Work]:
-    """Lease at most `limit` due rows, each with a higher generation than any before.
+def lease(tx: Tx, limit: int, after: str = "", node: str = "") -> list[Work]:
+    """Lease at most `limit` due rows for `node`, each with a higher generation than any before.
 
     Accounts after `after` come first, then the others from the start. Rows that another node is
     leasing at the moment are left to it.
     """
     found = tx.execute(_DUE, {"now": tx.now, "limit": limit, "after": after})
-    due = [read_work(row, leased=True) for row in found]
+    due = [read_work(row) for row in found]
     if due:
-        take(tx, [work.instance for work in due])
-    return due
+        take(tx, [work.instance for work in due], node)
+    leased = [_owned(work, node, tx.now) for work in due]
+    taken = [new for old, new in zip(due, leased, strict=True) if old.owner is not None]
+    if taken:
+        told = [{"w_instance": one.instance, "w_history": one.history} for one in taken]
+        tx.execute(_TELL, told)
+    return leased
 
 
-def take(tx: Tx, instances: Sequence[str]) -> None:
-    """Make the caller the only owner of these rows, which it must have locked."""
-    tx.execute(_TAKE, given(([id] for id in instances), w_until=tx.now + LEASE))
+def take(tx: Tx, instances: Sequence[str], node: str = "") -> None:
+    """Make `node` the only owner of these rows, which the caller must have locked."""
+    rows = ([id] for id in instances)
+    tx.execute(_TAKE, given(rows, w_until=tx.now + LEASE, w_owner=node))
+
+
+def _owned(work: Work, node: str, now: datetime) -> Work:
+    """Return work as its new owner holds it, and its history says so."""
+    generation = work.generation + 1
+    if work.owner is None:
+        told = mark(What.OWNER, generation, node)
+    else:
+        told = mark(What.TAKEN, milliseconds(now), generation, node, work.owner)
+    return replace(work.noting(told), generation=generation, owner=node, left_by=work.owner)
 
 
 def last_turn(leased: Sequence[Work], after: str) -> str:

@@ -17,8 +17,9 @@ import sqlalchemy as sa
 from sametoken.resources.kit.rows import Row
 from sametoken.store.codec import dumps
 from sametoken.store.columns import Moment
-from sametoken.store.dialects import IndexWhere, given, inserting, of_many, plain
+from sametoken.store.dialects import IndexWhere, among, given, inserting, of_many, plain
 from sametoken.store.port import Tx
+from sametoken.workflow.history import What, joined, mark, milliseconds
 from sametoken.workflow.plans import PLANS, Plan, Step
 from sametoken.workflow.tokens import TokenForm, step_token
 
@@ -52,6 +53,10 @@ WORK = sa.Table(
     sa.Column("failure", sa.JSON(none_as_null=True)),
     # Rows that release 0.1.0 wrote have HASHED tokens until their next plan.
     sa.Column("token_form", sa.String(8), nullable=False, server_default=TokenForm.HASHED.value),
+    # OWNER names the node that has the lease, or had it when it ended without a record. HISTORY has
+    # marks for people (`workflow.history`); NULL in rows that nobody has written since it is there.
+    sa.Column("owner", sa.String(80)),
+    sa.Column("history", sa.Text),
     IndexWhere("work_due", "due_at", where="due_at IS NOT NULL"),
     IndexWhere("work_turn", "account", "due_at", where="due_at IS NOT NULL"),
 )
@@ -61,7 +66,8 @@ WORK = sa.Table(
 class Work:
     """The work of an instance, as its owner holds it.
 
-    `failure` is the (code, message) of the error for which the instance is unwound.
+    `failure` is the (code, message) of the error for which the instance is unwound. `owner` and
+    `history` are as in `WORK`. `left_by` is the owner whose lease ran out on it.
     """
 
     instance: str
@@ -78,6 +84,9 @@ class Work:
     spec: Mapping[str, Any]
     failure: tuple[str, str] | None
     token_form: str
+    owner: str | None = None
+    history: str | None = ""
+    left_by: str | None = None
 
     def token(self, step: Step, service: str) -> str:
         """The token of the instance's step for that service, the same at each try."""
@@ -99,8 +108,15 @@ class Work:
         return Work(
             self.instance, self.account, self.region, self.zone, self.plan, self.epoch, step, 0,
             self.generation, self.due_at, self.deadline_at, self.spec, self.failure,
-            self.token_form,
+            self.token_form, self.owner, self.history,
         )  # fmt: skip
+
+    def noting(self, *marks: str) -> Work:
+        """Return the work with further marks in its history."""
+        history = self.history
+        if history is None:
+            history = mark(What.CUT, 0, self.epoch, self.plan, self.generation, self.owner or "")
+        return replace(self, history=joined(history, *marks))
 
     def under(self, plan: str, failure: tuple[str, str] | None = None) -> Work:
         """Return the work at the beginning of another plan, for `failure` or as it was before."""
@@ -126,13 +142,21 @@ class Record:
 
 _QUEUED = (
     "instance", "account", "region", "zone", "plan", "epoch", "step", "attempt", "generation",
-    "due_at", "deadline_at", "spec", "token_form",
+    "due_at", "deadline_at", "spec", "token_form", "history",
 )  # fmt: skip
 _ENQUEUE = inserting(WORK, *_QUEUED)
 _FIND = sa.select(WORK).where(WORK.c.instance == sa.bindparam("w_instance"))
 _OF_ACCOUNT = (
     sa.select(WORK).where(WORK.c.account == sa.bindparam("w_account")).order_by(WORK.c.instance)
 )
+_OF_INSTANCES = sa.select(WORK).where(among(WORK.c.instance, "instances"))
+_UNDER_WAY = (
+    sa.select(WORK)
+    .where(WORK.c.due_at.is_not(None))
+    .order_by(WORK.c.due_at)
+    .limit(sa.bindparam("limit"))
+)
+_UNDER_WAY_THERE = _UNDER_WAY.where(WORK.c.account == sa.bindparam("account"))
 _SPEC = sa.select(WORK.c.spec).where(WORK.c.instance == sa.bindparam("w_instance"))
 _PIN = (
     sa.update(WORK)
@@ -155,7 +179,7 @@ _FORGET = sa.delete(WORK).where(WORK.c.instance.in_(sa.bindparam("instances", ex
 _RECORDED = {
     "plan": sa.String, "epoch": sa.Integer, "step": sa.Integer, "attempt": sa.Integer,
     "due_at": Moment, "lease_until": Moment, "deadline_at": Moment,
-    "failure": sa.JSON(none_as_null=True),
+    "failure": sa.JSON(none_as_null=True), "owner": sa.String, "history": sa.Text,
 }  # fmt: skip
 _OWNED = {"instance": sa.String, "generation": sa.Integer, "was_epoch": sa.Integer}
 _RECORD = of_many(
@@ -182,6 +206,12 @@ _REDIRECT = (
         deadline_at=sa.bindparam("w_deadline_at"),
         failure=None,
         token_form=TokenForm.READABLE.value,
+        owner=None,
+        # NULL stays NULL.
+        history=sa.case(
+            (WORK.c.history == "", sa.bindparam("w_mark", type_=sa.Text)),
+            else_=WORK.c.history + sa.literal(",") + sa.bindparam("w_mark", type_=sa.Text),
+        ),
     )
 )
 
@@ -194,7 +224,7 @@ def enqueue_launches(tx: Tx, instances: Sequence[tuple[Row, dict[str, Any]]]) ->
     queued = [
         (
             row.id, row.account, row.region, row.zone, plan.name, 0, 0, 0, 0, now_us, deadline_us,
-            dumps(spec), TokenForm.READABLE.value,
+            dumps(spec), TokenForm.READABLE.value, "",
         )
         for row, spec in instances
     ]  # fmt: skip
@@ -214,6 +244,7 @@ def redirect(tx: Tx, instance: str, plan_name: str, **spec: Any) -> None:
         "w_plan": plan_name,
         "w_now": tx.now,
         "w_deadline_at": None if plan.deadline is None else tx.now + plan.deadline,
+        "w_mark": mark(What.ORDERED, milliseconds(tx.now), plan_name),
     }
     result = tx.execute(_REDIRECT, values)
     assert result.rowcount == 1, f"{instance} has no work row"
@@ -237,6 +268,7 @@ def record(tx: Tx, records: Sequence[Record]) -> set[str]:
             one.changed.epoch, one.changed.step, one.changed.attempt, one.due_at,
             until if one.keeps_lease else None, one.changed.deadline_at,
             None if one.changed.failure is None else list(one.changed.failure),
+            one.held.owner if one.keeps_lease else None, one.changed.history,
         )
         for one in sorted(records, key=lambda one: one.held.instance)
     ]  # fmt: skip
@@ -265,6 +297,19 @@ def find(tx: Tx, instance: str) -> Work | None:
     return None if row is None else read_work(row)
 
 
+def of_instances(tx: Tx, instances: Sequence[str]) -> dict[str, Work]:
+    """Return the work of those of the instances that have any."""
+    found = tx.execute(_OF_INSTANCES, {"instances": list(instances)})
+    return {row.instance: read_work(row) for row in found}
+
+
+def under_way(tx: Tx, limit: int, account: str | None) -> list[Work]:
+    """Return work that is not done, of an account or of all, at most so much; due first first."""
+    values = {"limit": limit, "account": account}
+    statement = _UNDER_WAY if account is None else _UNDER_WAY_THERE
+    return [read_work(row) for row in tx.execute(statement, values)]
+
+
 def of_account(tx: Tx, account: str) -> list[Work]:
     """Return the work of all instances of an account, also what is done, until they are swept."""
     return [read_work(row) for row in tx.execute(_OF_ACCOUNT, {"w_account": account})]
@@ -276,13 +321,14 @@ def forget(tx: Tx, instances: Sequence[str]) -> None:
         tx.execute(_FORGET, {"instances": list(instances)})
 
 
-def read_work(row: Any, *, leased: bool = False) -> Work:
-    """Make a `Work` of a row of `WORK`; with `leased`, as its next owner is going to hold it."""
+def read_work(row: Any) -> Work:
+    """Make a `Work` of a row of `WORK`."""
     (
         instance, account, region, zone, plan, epoch, step, attempt, generation, due_at, _,
-        deadline_at, spec, failure, token_form,
+        deadline_at, spec, failure, token_form, owner, history,
     ) = row  # fmt: skip
     return Work(
-        instance, account, region, zone, plan, epoch, step, attempt, generation + leased, due_at,
+        instance, account, region, zone, plan, epoch, step, attempt, generation, due_at,
         deadline_at, spec, None if failure is None else (failure[0], failure[1]), token_form,
+        owner, history,
     )  # fmt: skip

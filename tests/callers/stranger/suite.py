@@ -154,8 +154,9 @@ def test_a_story_tells_why(ec2, story):
     with pytest.raises(ClientError, match="IdempotentParameterMismatch"):
         ec2.run_instances(**{**LAUNCH, "InstanceType": "m5.large"}, ClientToken="t")
     [told] = story("t")
-    assert [one.attempt for one in told.attempts] == ["new", "mismatch"]
-    assert list(told.attempts[1].differing) == ["InstanceType"]
+    assert [one.outcome for one in told.attempts] == ["new", "mismatch"]
+    [differing] = told.attempts[1].differing
+    assert (differing.path, differing.sent) == ("InstanceType", '"m5.large"')
 
 
 def test_who_calls_is_the_account(sametoken):

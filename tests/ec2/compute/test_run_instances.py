@@ -13,9 +13,8 @@ from botocore.exceptions import ClientError
 
 from ec2.asking import described, drive, found, launch, row_of, wait
 from plane import LAUNCH, Plane, running_plane
-from sametoken.idempotency.entries import read_attempts
-from sametoken.idempotency.ledger import Scope
-from sametoken.store.port import Tx
+from sametoken.operate.opened import Opened
+from sametoken.operate.story.telling import tell
 from sametoken.workflow.plans import PLANS
 from sametoken.workflow.tokens import TokenForm, step_token
 
@@ -60,14 +59,9 @@ def meaning(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def attempts(plane: Plane, token: str) -> int:
-    scope = Scope(plane.keys.account, "us-east-1", "RunInstances")
-
-    def number(tx: Tx) -> int:
-        entry = plane.node.engine.ledger.find(tx, scope, token)
-        assert entry is not None, "the token is retained"
-        return read_attempts(tx, entry)[-1].number
-
-    return plane.run(number)
+    plane.node.journal.write(plane.store)
+    [story] = tell(Opened(plane.node.settings.database, plane.store), token)
+    return story.attempts[-1].number
 
 
 def test_32_duplicates_at_once_are_one_launch_and_31_replays(plane: Plane) -> None:

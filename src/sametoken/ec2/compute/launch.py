@@ -88,7 +88,8 @@ def perform(tx: Tx, request: Request) -> Made:
     # existing one is in use as soon as it is attached.
     new = [row for _, attached, _ in launched for row in attached if row.state == "pending"]
     rows.insert(tx, [*(row for row, _, _ in launched), *new])
-    work.enqueue_launches(tx, [(row, spec) for row, _, spec in launched])
+    traced = {"trace": request.trace} if request.trace else {}
+    work.enqueue_launches(tx, [(row, spec | traced) for row, _, spec in launched])
     reserved_capacity.take(tx, places)
     instances.hold(tx, [row for row, _, _ in launched])
     ids = [row.id for row, _, _ in launched]

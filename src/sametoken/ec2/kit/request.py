@@ -15,7 +15,8 @@ class Request:
     resolved or defaulted in it. `access` is what the access key may do, `full` or `read-only`.
     `prepared` is what the action's `prepare` made; it may be secret, so it is in no `repr`.
     `launches_late`: the account's accepted launches wait for too long, so no further one is taken.
-    `full_zones` are without capacity for this request, because a fault says so.
+    `full_zones` are without capacity for this request, because a fault says so. `origin` says where
+    it came from, for people; `trace` is its place in a trace, if there is one.
     """
 
     account: str
@@ -28,6 +29,8 @@ class Request:
     prepared: Any = field(default=None, repr=False)
     launches_late: bool = False
     full_zones: tuple[str, ...] = ()
+    origin: str | None = None
+    trace: str = ""
 
     @property
     def place(self) -> tuple[str, str]:

@@ -86,6 +86,7 @@ _RESEAL_KEY = (
 )
 _SETTING = sa.select(SEALED).where(SEALED.c.name == sa.bindparam("named"))
 _KEEP_SETTING = sa.insert(SEALED)
+_DROP_SETTING = sa.delete(SEALED).where(SEALED.c.name == sa.bindparam("named"))
 _EVERY_SETTING = sa.select(SEALED)
 _RESEAL_SETTING = (
     sa.update(SEALED)
@@ -201,6 +202,11 @@ def sealed_setting(tx: Tx, name: str) -> tuple[str, str] | None:
 def keep_sealed_setting(tx: Tx, name: str, sealed: tuple[str, str]) -> None:
     values = {"name": name, "sealed": sealed[0], "sealing_key": sealed[1]}
     tx.execute(_KEEP_SETTING, values)
+
+
+def drop_sealed_setting(tx: Tx, name: str) -> bool:
+    """Remove a sealed setting; False if there is none."""
+    return tx.execute(_DROP_SETTING, {"named": name}).rowcount == 1
 
 
 def reseal_all(tx: Tx, reseal: Callable[[str, str], tuple[str, str]]) -> int:

@@ -9,10 +9,13 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+import sqlalchemy as sa
+
 from sametoken.resources.compute import capacity_reservations
 from sametoken.resources.kit import counters, endings, rows
 from sametoken.resources.kit.kinds import Kind, states
 from sametoken.resources.kit.rows import Move, Row
+from sametoken.resources.kit.traits import TRAIT
 from sametoken.resources.network import interfaces
 from sametoken.resources.network.interfaces import INTERFACE
 from sametoken.store.port import Tx
@@ -66,6 +69,21 @@ INSTANCE = Kind(
     },
     through={"VpcId": ("SubnetId", "subnet")},
 )
+
+
+# Looks at every instance: no account is known, as people who ask need not know it.
+_OF_RESERVATION = (
+    sa.select(TRAIT.c.resource_id)
+    .where(TRAIT.c.kind == INSTANCE.name, TRAIT.c.name == "ReservationId")
+    .where(TRAIT.c.value == sa.bindparam("reservation"))
+    .order_by(TRAIT.c.resource_id)
+)
+
+
+def of_reservation(tx: Tx, reservation: str) -> list[str]:
+    """List the ids of a reservation's instances, living or ended, of whatever account."""
+    found = tx.execute(_OF_RESERVATION, {"reservation": reservation})
+    return [row.resource_id for row in found]
 
 
 def hold(tx: Tx, starting: Sequence[Row]) -> None:

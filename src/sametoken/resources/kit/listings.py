@@ -38,6 +38,14 @@ _LIVING = STORED.where(
 ).order_by(RESOURCE.c.kind, RESOURCE.c.id)
 
 
+_BY_STATE = (
+    sa.select(RESOURCE.c.state, sa.func.count().label("number"))
+    .where(RESOURCE.c.kind == sa.bindparam("kind"), RESOURCE.c.gone_at.is_(None))
+    .group_by(RESOURCE.c.state)
+    .order_by(RESOURCE.c.state)
+)
+
+
 class By(StrEnum):
     """The subject of a wish. A zone is only tested: a Region has a few, so no index would help."""
 
@@ -78,6 +86,11 @@ class Form:
 def living(tx: Tx, account: str) -> list[Row]:
     """List all that an account has, in every Region, whole: for a look at few. By kind and id."""
     return [from_record(found) for found in tx.execute(_LIVING, {"account": account})]
+
+
+def count_by_state(tx: Tx, kind: Kind) -> dict[str, int]:
+    """Count the living resources of a kind by their states, those of all accounts."""
+    return {row.state: row.number for row in tx.execute(_BY_STATE, {"kind": kind.name})}
 
 
 def every(tx: Tx, kind: Kind, account: str, region: str, *, parent: str | None = None) -> list[Row]:

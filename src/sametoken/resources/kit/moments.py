@@ -37,3 +37,8 @@ def get_moment(document: Mapping[str, Any], name: str) -> datetime:
 def without_moments(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document without its moments, because no answer shows a moment as a number."""
     return {name: value for name, value in document.items() if not name.endswith(_SUFFIX)}
+
+
+def moment_of(microseconds: int) -> datetime:
+    """Return the moment that is kept as so many microseconds since 1970."""
+    return from_microseconds(microseconds)

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sametoken.store.columns import Moment
-from sametoken.store.dialects import BIG, inserting, plain
+from sametoken.store.dialects import BIG, among, inserting, plain
 from sametoken.store.port import Tx
 
 metadata = sa.MetaData()
@@ -35,6 +35,10 @@ _OF = (
     .order_by(TRANSITION.c.id)
 )
 
+_OF_ALL = (
+    sa.select(TRANSITION).where(among(TRANSITION.c.resource_id, "ids")).order_by(TRANSITION.c.id)
+)
+
 
 def note(tx: Tx, moves: Sequence[tuple[str, str, str, str]]) -> None:
     """Note changes of state, each as (id, state before, state after, cause)."""
@@ -46,3 +50,11 @@ def note(tx: Tx, moves: Sequence[tuple[str, str, str, str]]) -> None:
 def of(tx: Tx, id: str) -> list[Any]:
     """List the changes of state of one resource, oldest first, as rows of `TRANSITION`."""
     return list(tx.execute(_OF, {"id": id}))
+
+
+def of_all(tx: Tx, ids: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the changes of state of several resources, as `of` does, by their ids."""
+    found: dict[str, list[Any]] = {id: [] for id in ids}
+    for row in tx.execute(_OF_ALL, {"ids": list(ids)}):
+        found[row.resource_id].append(row)
+    return found
