@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from functools import partial
 
 import names
+import stories
 from fixtures import Fixture
 from floors import Floors
 from launches import drive, ended, unfinished
@@ -50,6 +51,9 @@ def measure(leg: Leg) -> None:
             subjects[names.stored(names.NEW, size)] = partial(_new, plane, tokens, count)
             subjects[names.stored(names.REPLAY, size)] = partial(_replay, plane, tokens, count)
             subjects[names.stored(names.DRIVEN, size)] = partial(_driven, plane, driven)
+        told = stories.launched(planes[min(planes)])
+        subjects[names.STORY] = partial(told.told, driven)
+        subjects[names.SAME_ROWS] = partial(told.described, driven)
         rows, bare, one_by_one, together = floors.subjects(count, driven)
         subjects[names.ROWS_BY_DRIVER], subjects[names.BARE_ROWS] = rows, bare
         subjects[names.STEPS_ONE_BY_ONE], subjects[names.STEPS_TOGETHER] = one_by_one, together

@@ -222,6 +222,8 @@ LINES: tuple[Line, ...] = (
          unit="MB", less_is_better=True),
     Line("each edge of it: memory of its own", fact(names.EDGE_MB), 30, unit="MB",
          less_is_better=True),
+    Line("in process: the story of a launch, against Describes of its rows (CPU)",
+         cpu_share(names.STORY, names.SAME_ROWS), 1.0, less_is_better=True),
 )  # fmt: skip
 
 

@@ -17,6 +17,8 @@ DBOS_SQLITE = "in process: DBOS on SQLite, five steps"
 
 # EARLIER is the last commit at which every statement went through SQLAlchemy at each execution.
 EARLIER = "154d068"
+STORY, SAME_ROWS = "in process: the story of a launch", "in process: Describes of the same rows"
+
 EARLIER_NEW, EARLIER_REPLAY = "earlier: new", "earlier: replay"
 EARLIER_BY_ID, EARLIER_DRIVEN = "earlier: Describe one id", "earlier: driven to running"
 

@@ -59,7 +59,7 @@ def test_the_collector_passes_over_what_is_there_once_a_client_is_made(account: 
     frozen = gc.get_freeze_count()
     assert frozen > 100_000
     account.client()
-    # What is given up meanwhile leaves the count; another freeze would add to it.
+    # Objects that end meanwhile leave the count; another freeze would add to it.
     assert gc.get_freeze_count() <= frozen, "once for each service"
 
 

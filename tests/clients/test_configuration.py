@@ -15,7 +15,9 @@ from sametoken.cli import Commands, configuration, main
 
 ROOT = click.Context(main)
 # A value of each option that is not its default; of others any will do.
-VALUES: dict[str, Any] = {"after-termination": "error", "throttle": "RunInstances=2:5"}
+VALUES: dict[str, Any] = {
+    "after-termination": "error", "log-format": "json", "throttle": "RunInstances=2:5",
+}  # fmt: skip
 
 
 def every_option() -> list[tuple[str, click.Option]]:

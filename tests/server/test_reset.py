@@ -91,6 +91,7 @@ def test_an_account_is_as_new_and_others_are_as_they_were(dev: Plane, keys: Keys
     fill(bystander)
     # Let all end that goes on behind its calls, so that its rows are still.
     Controls(dev.node).advance(timedelta(minutes=1))
+    dev.node.journal.write(dev.store)
     before = everything(dev.store)
     ec2.describe_vpcs()
     fresh = counts(everything(dev.store))
@@ -107,6 +108,7 @@ def test_all_is_gone_for_everybody(dev: Plane, keys: Keys) -> None:
     ec2 = dev.client(keys=keys)
     settle(ec2, fill(ec2))
     assert call(dev.url, "POST", "/reset").status == 200
+    dev.node.journal.write(dev.store)
     left = {name: rows for name, rows in everything(dev.store).items() if rows}
     # The default VPC is there, and a machine that was under way is refused to nobody.
     assert set(left) <= KEPT | {"resource", "resource_edge", "alembic_version"}

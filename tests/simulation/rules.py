@@ -35,8 +35,11 @@ OF_NETWORK = frozenset(
     }
 )  # fmt: skip
 KINDS = sorted(OF_NETWORK | OF_STEPS)
+# Kinds that some schedules have beside the others, drawn last: the other schedules of a seed are
+# what they were without them.
+_BESIDE, _BESIDE_ODDS = (Kind.ERROR, Kind.NOT_YET_FOUND), 0.25
 # A schedule has fewer steps than requests.
-_DRAWN = (*KINDS, *sorted(OF_STEPS) * 2)
+_DRAWN = (*(kind for kind in KINDS if kind not in _BESIDE), *sorted(OF_STEPS) * 2)
 _STEPS = sorted({step.name for plan in PLANS.values() for step in plan.steps})
 _SECONDS_US_MAX = 15 * MINUTE
 # Failures of steps by one rule: in a break of a day, one without an end would fail thousands.
@@ -46,7 +49,11 @@ _FAILURES_MAX = 20
 def draw_rules(rng: random.Random, tokens: Sequence[str]) -> tuple[Rule, ...]:
     """Draw a few rules, each with some of the aims that its kind takes; `tokens` are callers'."""
     kinds = rng.sample(_DRAWN, rng.randint(1, _RULES_MAX))
-    return tuple(_draw(rng, kind, f"{kind}-{number}", tokens) for number, kind in enumerate(kinds))
+    rules = [_draw(rng, kind, f"{kind}-{number}", tokens) for number, kind in enumerate(kinds)]
+    if rng.random() < _BESIDE_ODDS:
+        kind = rng.choice(_BESIDE)
+        rules.append(_draw(rng, kind, f"{kind}-{len(rules)}", tokens))
+    return tuple(rules)
 
 
 def draw_subset(rng: random.Random, pool: Sequence[Rule]) -> tuple[Rule, ...]:

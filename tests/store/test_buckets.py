@@ -183,6 +183,18 @@ def test_a_request_for_a_whole_bucket_passes_and_is_paid_back_by_all(together: T
     assert found.ask(1) == 1
 
 
+def test_tokens_that_come_back_are_no_more_than_are_left(together: Together) -> None:
+    found = together(Rate(0.001, 10), 2)
+    assert found.ask(0, count=8) == 1
+    found.settle(0)
+    assert found.ask(1, count=9) == 1
+    found.settle(1)
+    found.settle(0)
+    found.all[0].give_back(*PLACE, 8)
+    assert found.ask(0, count=2) == 0, "of ten, nine are spent for good"
+    assert found.ask(0, count=1) == 1
+
+
 def test_what_is_not_known_to_be_told_is_told_again(
     together: Together, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from sametoken.faults.board import Board
 from sametoken.nearest import did_you_mean
 from sametoken.operate.clock import Told
 from sametoken.operate.durations import read_duration
-from sametoken.operate.story.model import as_json
+from sametoken.operate.story.model import Story
 from sametoken.resources.account.accounts import Access
 from sametoken.server import fault_control as faults
 
@@ -168,10 +168,10 @@ def _fault_acts(board: Board) -> list[Act]:
     ]
 
 
-def _stories(controls: Controls, given: Given) -> list[dict[str, Any]]:
+def _stories(controls: Controls, given: Given) -> list[Story]:
     if "of" not in given:
         raise Misconfigured('the member "of" is missing; give a token such as /stories?of=order-17')
-    return [as_json(one) for one in controls.stories(given["of"], given.get("account"))]
+    return controls.stories(given["of"], given.get("account"))
 
 
 def _by(given: Given) -> str:

@@ -91,6 +91,7 @@ class Controls:
 
     def save(self, name: str) -> None:
         """Save the present state under a name that is new. On SQLite alone."""
+        self._write_down()
         snapshots.save(self.here, name)
 
     def load(self, name: str) -> None:
@@ -102,8 +103,10 @@ class Controls:
     def _anew(self, account: str) -> Iterator[None]:
         """Have faults forget the account's calls, both those before the block and those in it.
 
-        A request that is to come late would make anew what was undone.
+        A request that is to come late would make anew what was undone, and an attempt that is
+        written down late would tell of it.
         """
+        self._write_down()
         self.node.faults.forget(account)
         try:
             yield
@@ -126,8 +129,11 @@ class Controls:
 
         Of all accounts, or of one by its 12 digits. All attempts that were answered are told.
         """
-        self.node.journal.write(self.node.store)
+        self._write_down()
         return tell(self.here, named, account=account)
+
+    def _write_down(self) -> None:
+        self.node.journal.write(self.node.store)
 
     # Accounts and limits
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -21,7 +22,7 @@ from sametoken.errors import SametokenError, ServiceError, Transient
 from sametoken.nearest import did_you_mean
 from sametoken.operate.settling import Unsettled
 from sametoken.server.asgi import Application
-from sametoken.server.development import PREFIX
+from sametoken.server.development import JSON, PREFIX
 
 # A hundred times the largest that any act takes but faults.
 BODY_BYTES_MAX = 256 * 1024
@@ -59,7 +60,8 @@ def _endpoint(methods: Mapping[str, Act]) -> Callable[[Request], Awaitable[Respo
         act.check(given)
         # In a thread: an act waits for the database, an advance for much more.
         result = await asyncio.to_thread(act.run, given)
-        return JSONResponse({} if result is None else result)
+        body = msgspec.json.encode({} if result is None else result)
+        return Response(body, media_type=JSON)
 
     return answer
 

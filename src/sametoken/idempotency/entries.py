@@ -336,16 +336,16 @@ def read_attempts(tx: Tx, entry: Entry) -> list[Repeat]:
     ]
 
 
-def times(tx: Tx, entry: Entry) -> tuple[datetime, datetime | None]:
-    """Return when the token was claimed, and until when it is kept; None while it is held."""
-    [(claimed_us, expires_us)] = tx.send(statements.TIMES, (entry.id,))
+def holding(tx: Tx, entry: Entry) -> tuple[datetime, datetime | None, list[str]]:
+    """Return when the token was claimed, until when it is kept, and what the entry outlives.
+
+    It is kept until None while a resource holds it. Resources are ids, living or ended.
+    """
+    found = tx.send(statements.HOLDING, (entry.id,))
+    claimed_us, expires_us, _ = found[0]
     kept_until = None if expires_us is None else from_microseconds(expires_us)
-    return from_microseconds(claimed_us), kept_until
-
-
-def resources_of(tx: Tx, entry: Entry) -> list[str]:
-    """List the ids of the resources that the entry outlives, living or ended."""
-    return [row[0] for row in tx.send(statements.RESOURCES, (entry.id,))]
+    ids = sorted(row[2] for row in found if row[2] is not None)
+    return from_microseconds(claimed_us), kept_until, ids
 
 
 def of_resource(tx: Tx, resource: str) -> list[tuple[Scope, str]]:

@@ -157,7 +157,6 @@ NOTE = _written(
     " made_at = excluded.made_at, attempt = excluded.attempt, fields = excluded.fields,"
     " request_id = excluded.request_id"
 )
-TIMES = _written("SELECT claimed_at, expires_at FROM idempotency_entry WHERE id = ?")
 NOTE_MANY = _written(
     "INSERT INTO idempotency_attempt"
     " (entry_id, slot, number, made_at, attempt, fields, request_id)"
@@ -216,6 +215,9 @@ OF_REQUEST = _written(
     " UNION SELECT client_token, account, region, action FROM idempotency_other_zone AS other"
     " JOIN idempotency_entry ON id = entry_id WHERE other.request_id = ?"
 )
-RESOURCES = _written("SELECT resource_id FROM idempotency_resource WHERE entry_id = ? ORDER BY 1")
+HOLDING = _written(
+    "SELECT claimed_at, expires_at, resource_id FROM idempotency_entry"
+    " LEFT JOIN idempotency_resource ON entry_id = id WHERE id = ?"
+)
 NEWEST_OF = _written("{listed} WHERE account = ? ORDER BY id DESC LIMIT ?")
 NEWEST_BUT = _written("{listed} WHERE account != ? ORDER BY id DESC LIMIT ?")

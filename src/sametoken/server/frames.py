@@ -144,7 +144,8 @@ def ask_to_execute(number: int, until: float, admitted: Admitted) -> Ask:
     return Ask(
         number, until, "execute", request.account, request.region, request.action,
         dict(request.params), request.request_id, request.access_key_id, request.access,
-        admitted.stand_in, request.prepared, request.full_zones, request.origin, request.trace,
+        admitted.stand_in, request.prepared, request.full_zones, request.origin,
+        trace=request.trace,
     )  # fmt: skip
 
 

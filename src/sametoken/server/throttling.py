@@ -88,7 +88,7 @@ class Throttle:
         with self._lock:
             now = self._clock()
             bucket = self._bucket((account, region, name), rate, now)
-            of_others = (self._nodes - 1) * bucket.untold
+            of_others = (self._nodes - 1) * max(bucket.untold, 0)
             if bucket.left(rate, now) - of_others < count - _ROUNDING:
                 self.refused.add(name)
                 raise refusals.request_limit_exceeded()

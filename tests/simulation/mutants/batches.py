@@ -42,12 +42,12 @@ def failure_harms_its_mates() -> Iterator[None]:
 def account_starves_others() -> Iterator[None]:
     """LIVE: lease what fell due first, so that a thousand launches of one account come first."""
 
-    def mutated(tx: Tx, limit: int, after: str = "") -> list[Work]:
+    def mutated(tx: Tx, limit: int, after: str = "", node: str = "") -> list[Work]:
         free = sa.or_(WORK.c.lease_until.is_(None), WORK.c.lease_until <= tx.now)
         first = sa.select(WORK.c.instance).where(WORK.c.due_at <= tx.now, free)
         found = tx.execute(first.order_by(WORK.c.due_at).limit(limit))
         due = [row.instance for row in found]
-        turns.take(tx, due)
+        turns.take(tx, due, node)
         leased = [find(tx, id) for id in due]
         return [work for work in leased if work is not None]
 

@@ -75,7 +75,7 @@ def unwinding_leaves_the_door_open() -> Iterator[None]:
 
 
 def lease_without_a_generation() -> Iterator[None]:
-    def mutated(tx: Tx, instances: Sequence[str]) -> None:
+    def mutated(tx: Tx, instances: Sequence[str], node: str = "") -> None:
         leased = sa.update(work.WORK).where(work.WORK.c.instance.in_(instances))
         tx.execute(leased.values(lease_until=tx.now + work.LEASE))
 

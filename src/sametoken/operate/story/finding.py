@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sametoken.idempotency import Entry, Scope, entries
 from sametoken.resources.account import attempts
-from sametoken.resources.account.attempts import TokenKey
+from sametoken.resources.account.attempts import Kept, TokenKey
 from sametoken.resources.compute import instances
 from sametoken.resources.compute.instances import INSTANCE
 from sametoken.resources.kit import rows
@@ -21,12 +21,13 @@ RESERVATION_PREFIX = "r-"
 class Subjects:
     """Tokens in their scopes, and instances of launches that had none, by launch.
 
-    `entries` are those of the tokens, as far as they were read on the way.
+    `entries` and `attempts` are those of the tokens, None as far as they were not read on the way.
     """
 
     tokens: tuple[TokenKey, ...] = ()
     untokened: tuple[tuple[Row, ...], ...] = ()
     entries: Mapping[TokenKey, Entry] = field(default_factory=dict)
+    attempts: Mapping[TokenKey, Kept] | None = None
 
     def __bool__(self) -> bool:
         return bool(self.tokens or self.untokened)
@@ -38,9 +39,11 @@ def find(tx: Tx, named: str, account: str | None) -> Subjects:
     Only what is `account`'s; of all accounts with None. A token of that name comes first.
     """
     bound = {_key(one.scope, one.client_token): one for one in entries.find_everywhere(tx, named)}
-    found = _own([*bound, *attempts.of_token(tx, named)] if named else [], account)
+    kept = attempts.of_token(tx, named)
+    tried = sorted(key for key in kept if key.client_token)
+    found = _own([*bound, *tried], account)
     if found:
-        return Subjects(found, entries=bound)
+        return Subjects(found, entries=bound, attempts=kept)
     launched = _launched(tx, named, account)
     ids = [row.id for row in launched] or [named]
     held = [_key(*one) for id in ids for one in entries.of_resource(tx, id)]

@@ -6,7 +6,7 @@ the attempts that `server.journal` writes later.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -48,8 +48,10 @@ def tell(here: Opened[Reads], named: str, *, account: str | None = None) -> list
 
 def _tell(tx: Tx, named: str, account: str | None) -> list[Story]:
     subjects = find(tx, named, account)
-    missed = [attempts.missed(one) for one in {key.account for key in subjects.tokens}]
-    kept = attempts.of(tx, [*subjects.tokens, *missed])
+    kept = subjects.attempts
+    if kept is None:
+        missed = [attempts.missed(one) for one in {key.account for key in subjects.tokens}]
+        kept = attempts.of(tx, [*subjects.tokens, *missed])
     return [
         *(_of_token(tx, key, subjects.entries.get(key), kept) for key in subjects.tokens),
         *(_of_launch(tx, launched) for launched in subjects.untokened),
@@ -77,7 +79,7 @@ def _held(tx: Tx, ids: Sequence[str]) -> _Held:
     return _Held(ids, works, rows.by_ids(tx, every) if ids else {})
 
 
-def _of_token(tx: Tx, key: TokenKey, entry: Entry | None, kept: dict[TokenKey, Kept]) -> Story:
+def _of_token(tx: Tx, key: TokenKey, entry: Entry | None, kept: Mapping[TokenKey, Kept]) -> Story:
     """Tell of a token; its `entry` is looked up if it was not read yet."""
     if entry is None:
         scope = Scope(key.account, key.region, key.action)
@@ -85,9 +87,9 @@ def _of_token(tx: Tx, key: TokenKey, entry: Entry | None, kept: dict[TokenKey, K
     own = kept.get(key, Kept())
     claimed_at, kept_until, notes, held = None, None, list[entries.Repeat](), _held(tx, ())
     if entry is not None:
-        claimed_at, kept_until = entries.times(tx, entry)
+        claimed_at, kept_until, ids = entries.holding(tx, entry)
         notes = entries.read_attempts(tx, entry)
-        held = _held(tx, entries.resources_of(tx, entry))
+        held = _held(tx, ids)
     outcomes = () if entry is None else entry.outcomes
     every = tried.told(outcomes, notes, own, claimed_at, tx.now)
     launches = held.launches

@@ -168,7 +168,7 @@ _OF_KEYS = of_many(
         sa.and_(*(ATTEMPTS.c[name] == one[name] for name in _KEY)),
     ),
 )
-_OF_TOKEN = sa.select(ATTEMPTS).where(ATTEMPTS.c.client_token == sa.bindparam("token"))
+_OF_TOKEN = sa.select(ATTEMPTS).where(ATTEMPTS.c.client_token.in_([sa.bindparam("token"), ""]))
 _TELLING = sa.select(ATTEMPTS).where(ATTEMPTS.c.told.like(sa.bindparam("pattern"))).limit(1)
 _FORGET = sa.delete(ATTEMPTS).where(*_NAMED)
 _IS_BOUND = sa.exists().where(*(ENTRY.c[name] == ATTEMPTS.c[name] for name in TokenKey._fields))
@@ -206,9 +206,10 @@ def of(tx: Tx, keys: Sequence[TokenKey]) -> dict[TokenKey, Kept]:
     return {_key(row): unpacked(row.told, row.repeats) for row in found}
 
 
-def of_token(tx: Tx, client_token: str) -> list[TokenKey]:
-    """List the scopes in which attempts with a token are kept."""
-    return sorted(_key(row) for row in tx.execute(_OF_TOKEN, {"token": client_token}))
+def of_token(tx: Tx, client_token: str) -> dict[TokenKey, Kept]:
+    """Return the attempts with a token, in each scope, and those that accounts have `missed`."""
+    found = tx.execute(_OF_TOKEN, {"token": client_token})
+    return {_key(row): unpacked(row.told, row.repeats) for row in found}
 
 
 def of_request(tx: Tx, request_id: str) -> TokenKey | None:
