@@ -19,11 +19,8 @@ def _tokens(site: Site, given: Given) -> dict[str, object]:
 
 
 def _launches(site: Site, given: Given) -> dict[str, object]:
-    return {
-        "under_way": launches.under_way(site.here, account=None, limit=_ROWS),
-        "newest": launches.newest_tokens(site.here, limit=_ROWS),
-        "most": _ROWS,
-    }
+    under_way, newest = launches.look(site.here, limit=_ROWS)
+    return {"under_way": under_way, "newest": newest, "most": _ROWS}
 
 
 def _story(site: Site, given: Given) -> dict[str, object]:

@@ -46,13 +46,23 @@ class Launched:
 
 def under_way(here: Opened[Reads], *, account: str | None, limit: int) -> list[Launched]:
     """List the instances for which something is to be done, `limit` at most; due first first."""
+    return here.store.read(lambda tx: _under_way(tx, account, limit))
 
-    def read(tx: Tx) -> list[Launched]:
-        works = work.under_way(tx, limit, account)
-        found = rows.by_ids(tx, [one.instance for one in works])
-        return [_launched(one, found.get(one.instance)) for one in works]
 
-    return here.store.read(read)
+def look(here: Opened[Reads], *, limit: int) -> tuple[list[Launched], list[Listed]]:
+    """List what is under way, and the newest tokens of launches, of all accounts, in one read."""
+    return here.store.read(lambda tx: (_under_way(tx, None, limit), _newest(tx)[:limit]))
+
+
+def _under_way(tx: Tx, account: str | None, limit: int) -> list[Launched]:
+    works = work.under_way(tx, limit, account)
+    found = rows.by_ids(tx, [one.instance for one in works])
+    return [_launched(one, found.get(one.instance)) for one in works]
+
+
+def _newest(tx: Tx) -> list[Listed]:
+    found = entries.list_entries(tx, account=None, hidden=INTERNAL_ACCOUNT, limit=_LOOKED_AT)
+    return [one for one in found if one.action == _ACTION]
 
 
 def of_account(here: Opened[Reads], account: str) -> list[Launched]:
@@ -65,15 +75,6 @@ def of_account(here: Opened[Reads], account: str) -> list[Launched]:
         return sorted(listed, key=_age, reverse=True)
 
     return here.store.read(read)
-
-
-def newest_tokens(here: Opened[Reads], *, limit: int) -> list[Listed]:
-    """List the tokens of all accounts' launches, the newest first."""
-
-    def read(tx: Tx) -> list[Listed]:
-        return entries.list_entries(tx, account=None, hidden=INTERNAL_ACCOUNT, limit=_LOOKED_AT)
-
-    return [one for one in here.store.read(read) if one.action == _ACTION][:limit]
 
 
 def _age(one: Launched) -> tuple[bool, datetime | None]:
