@@ -159,6 +159,7 @@ async def serve_edge(
     journal, traces, node = Journal(), traces_of(), name_of(bound.url)
     ends = _ends(settings, journal, node, Tracing.of(traces, world))
     app = _app(settings, store, writer, world, in_work, ends, facts=_facts(settings, "edge", node))
+    app.count_all = writer.count_all
     if show is not None:
         show(app)
 

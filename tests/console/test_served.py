@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
@@ -64,6 +68,31 @@ def test_a_session_is_one_of_all_edges_until_it_is_ended_at_any(tmp_path: Path) 
         assert command(tmp_path, "password", "--unset").output == "nobody may sign in any more\n"
         assert statuses(visitor) == [303]
         assert command(tmp_path, "password", "--unset").output == "there was no password\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="edges of their own need Linux")
+def test_a_sample_tells_of_the_requests_of_all_edges(tmp_path: Path) -> None:
+    with serving(tmp_path, "--processes", "2") as url:
+        command(tmp_path, "password", input=f"{PASSWORD}\n")
+        visitor = Visitor(url)
+        for _ in range(OFTEN):
+            assert visitor.post("/", {"Action": "DescribeVpcs"}).status == 400
+        visitor.enter(PASSWORD)
+        assert [first_sample(visitor)["heard"] for _ in range(OFTEN)] == [OFTEN] * OFTEN
+
+
+def first_sample(visitor: Visitor) -> dict[str, Any]:
+    place = urlsplit(visitor.url)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
+    [(name, value)] = visitor.cookies.items()
+    connection.request("GET", "/console/events", headers={"cookie": f"{name}={value}"})
+    with closing(connection), closing(connection.getresponse()) as reply:
+        samples: list[dict[str, Any]] = []
+        while not samples:
+            line = reply.readline().decode()
+            if line.startswith("data: "):
+                samples = json.loads(line.removeprefix("data: "))
+        return samples[0]
 
 
 def test_a_developers_server_prints_links(tmp_path: Path) -> None:

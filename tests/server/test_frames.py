@@ -18,6 +18,7 @@ import pytest
 from admitting import admit
 from plane import IMAGE
 from sametoken import faults
+from sametoken.counts import Told
 from sametoken.errors import ServiceError, Transient
 from sametoken.faults import Point
 from sametoken.idempotency import Engine
@@ -83,6 +84,9 @@ class Place:
         loop, stops = asyncio.get_running_loop(), list[bool]()
         ours, theirs = socket.socketpair()
 
+        async def no_counts() -> Told:
+            return {}
+
         def gone() -> None:
             made.is_gone = True
 
@@ -90,7 +94,7 @@ class Place:
             stops.append(drain)
 
         _, desk = await loop.create_connection(
-            lambda: Desk(self.jobs, RealWorld(), gone), sock=ours
+            lambda: Desk(self.jobs, RealWorld(), gone, no_counts), sock=ours
         )
         _, far = await loop.create_connection(lambda: FarWriter(RealWorld(), stop), sock=theirs)
         made = Joined(desk, far, stops)

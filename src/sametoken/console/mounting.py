@@ -37,7 +37,7 @@ def show_to_developer(controls: Controls) -> None:
     """Have a node in development mode show its console to those who have a link."""
     node = controls.node
     door = LinkDoor(controls.links, node.world)
-    _mount(node.app, controls.here, door, node.world, controls, is_alone=True)
+    _mount(node.app, controls.here, door, node.world, controls)
 
 
 def show_to_operators(app: App, store: Store | None, database: Database, world: World) -> None:
@@ -52,7 +52,7 @@ def show_to_operators(app: App, store: Store | None, database: Database, world: 
     def write() -> AbstractContextManager[Opened[Store]]:
         return writing(database, world) if opened is None else nullcontext(opened)
 
-    _mount(app, here, PasswordDoor(here, write, world), world, None, is_alone=store is not None)
+    _mount(app, here, PasswordDoor(here, write, world), world, None)
 
 
 def _mount(
@@ -61,16 +61,14 @@ def _mount(
     door: Door,
     world: World,
     controls: Controls | None,
-    *,
-    is_alone: bool,
 ) -> None:
     async def read(fn: Callable[[], T]) -> T:
         return await app.read(_READER, fn)
 
-    sampler = Sampler(here, app, read, controls, world, is_alone=is_alone)
+    sampler = Sampler(here, app, read, controls, world)
     site = Site(
         here, world, door, Sessions(door.keyring, world), Tries(world), read,
-        Watching(sampler.take, pause), controls, is_alone,
+        Watching(sampler.take, pause), controls,
     )  # fmt: skip
     app.console = Guard(_Late(partial(_made, site)), is_here_alone=controls is not None)
 

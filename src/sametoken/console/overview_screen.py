@@ -10,7 +10,7 @@ _NEWEST = 8
 
 
 def _overview(site: Site, given: Given) -> dict[str, object]:
-    return {"found": overview.look(site.here, newest=_NEWEST), "counts_requests": site.is_alone}
+    return {"found": overview.look(site.here, newest=_NEWEST)}
 
 
 SCREENS = (Screen("", "Overview", "overview.html", _overview),)

@@ -14,10 +14,7 @@ from sametoken.world import World
 
 
 class Sampler:
-    """Takes samples of the node whose application is `app`.
-
-    Unless it `is_alone`, others answer requests of the node too, and no sample tells of those.
-    """
+    """Takes samples of the node whose application is `app`."""
 
     def __init__(
         self,
@@ -26,15 +23,13 @@ class Sampler:
         read: Reading,
         controls: Controls | None,
         world: World,
-        *,
-        is_alone: bool,
     ) -> None:
         self._here = here
         self._world = world
         self._app = app
         self._read = read
         self._controls = controls
-        self._figures = Figures() if is_alone else None
+        self._figures = Figures()
 
     async def take(self) -> Sample | None:
         """Take a sample; None once the node is about to stop."""
@@ -52,7 +47,6 @@ class Sampler:
         if self._controls is not None:
             board = self._controls.node.faults
             sample["strikes"] = sum(one.fired for one in board.standing())
-        if self._figures is not None:
-            told = self._app.ends.counts.told()
-            sample |= self._figures.since_last(told, self._world.monotonic())
+        told = await self._app.count_all()
+        sample |= self._figures.since_last(told, self._world.monotonic())
         return sample

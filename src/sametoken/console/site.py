@@ -44,8 +44,6 @@ class Site:
     read: Reading
     watching: Watching
     controls: Controls | None
-    # Whether all requests of the node are answered in this process, and so are counted in it.
-    is_alone: bool
 
     @property
     def ruled(self) -> Controls:

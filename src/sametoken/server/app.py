@@ -7,11 +7,12 @@ transaction has ended, or has been given up with a 503.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
 
 from sametoken import faults
+from sametoken.counts import Told
 from sametoken.ec2.protocol.wire import WireRequest
 from sametoken.faults import Point
 from sametoken.faults.board import Board
@@ -66,6 +67,8 @@ class App:
         self._writer = writer
         self._world = world
         self.ends = ends
+        # Tells the counts of requests of all processes that answer for this node.
+        self.count_all: Callable[[], Awaitable[Told]] = self._count
         self._pools = Pools(world)
         self._spacing = Spacing(world)
         self.pipeline = Pipeline(
@@ -96,6 +99,9 @@ class App:
         The threads are those of callers' reads, of which one reader never has all.
         """
         return await self._pools.read(reader, fn)
+
+    async def _count(self) -> Told:
+        return self.ends.counts.told()
 
     def check(self) -> None:
         """Raise `Broken` if a thread has died, or the database is not what it was."""

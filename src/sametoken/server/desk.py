@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from sametoken.server.frames import (
     Answer,
     Ask,
     Count,
+    CountAll,
     Counted,
     FromEdge,
     GiveUp,
@@ -29,6 +30,7 @@ from sametoken.server.frames import (
     answer_of,
     answer_with,
     found_in,
+    totals_of,
 )
 from sametoken.server.lines import LineEnd
 from sametoken.server.writing import Jobs
@@ -40,8 +42,16 @@ log = logging.getLogger(__name__)
 class Desk(LineEnd[FromEdge]):
     """Takes what one edge asks to the store, and tells it what came of it."""
 
-    def __init__(self, jobs: Jobs, world: World, gone: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        world: World,
+        gone: Callable[[], None],
+        count_all: Callable[[], Awaitable[Told]],
+    ) -> None:
         super().__init__(FromEdge)
+        self._count_all = count_all
+        self._counting: set[asyncio.Task[None]] = set()
         self._jobs = jobs
         self._world = world
         self._gone = gone
@@ -66,6 +76,11 @@ class Desk(LineEnd[FromEdge]):
             self.counts = message.told()
             self._has_counted.set()
             return
+        if isinstance(message, CountAll):
+            task = self._loop.create_task(self._tell_all(message.number))
+            self._counting.add(task)
+            task.add_done_callback(self._counting.discard)
+            return
         if isinstance(message, GiveUp):
             if (given_up := self._due.pop(message.number, None)) is not None:
                 given_up[1].cancel()
@@ -74,6 +89,11 @@ class Desk(LineEnd[FromEdge]):
             self._jobs.journal.add(found_in(message))
             return
         self._answer(message.number, partial(self._begin, message))
+
+    async def _tell_all(self, number: int) -> None:
+        told = await self._count_all()
+        if self.is_open:
+            self.send(totals_of(number, told))
 
     def _answer(self, number: int, answer: Callable[[], Answer | None]) -> None:
         """Send the answer, if there is one already; an error of it is its caller's alone."""
@@ -145,6 +165,8 @@ class Desk(LineEnd[FromEdge]):
 
     def lost(self) -> None:
         self._has_counted.set()
+        for task in self._counting:
+            task.cancel()
         due, self._due = self._due, {}
         for _, job in due.values():
             job.cancel()

@@ -61,7 +61,9 @@ class Desks:
         """
         loop = asyncio.get_running_loop()
         for place, line in enumerate(self._edges.lines):
-            desk = self._open[place] = Desk(self._jobs, self._world, partial(self._gone, place))
+            desk = self._open[place] = Desk(
+                self._jobs, self._world, partial(self._gone, place), self.told
+            )
             self._all.append(desk)
             await loop.create_connection(partial(_same, desk), sock=line)
         waits = [loop.create_task(event.wait()) for event in (stop, self._all_gone)]

@@ -17,9 +17,11 @@ from sametoken.server.frames import (
     Answer,
     Ask,
     Count,
+    CountAll,
     FromWriter,
     GiveUp,
     Stop,
+    Totals,
     ask_to_execute,
     counted_of,
     noted,
@@ -50,7 +52,7 @@ class FarWriter(LineEnd[FromWriter]):
         self._world = world
         self._stop = stop
         self._is_stopping = False
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._waiting: dict[int, asyncio.Future[Answer | Totals]] = {}
         self._count = 0
         # The counts of this edge, once it has some.
         self.told: Callable[[], Told] = dict
@@ -72,17 +74,30 @@ class FarWriter(LineEnd[FromWriter]):
     async def look(self) -> None:
         await self._ask(partial(Ask, verb="look"))
 
+    async def count_all(self) -> Told:
+        """Return the counts of all edges of the node."""
+        totals = await self._answered(lambda number, until: CountAll(number))
+        if not isinstance(totals, Totals):
+            raise Transient(totals.unfinished)
+        return totals.told()
+
     async def _ask(self, ask: Callable[[int, float], Ask]) -> Executed:
+        answer = await self._answered(ask)
+        assert isinstance(answer, Answer), "it was not asked for counts"
+        return answer.executed()
+
+    async def _answered(self, ask: Callable[[int, float], Ask | CountAll]) -> Answer | Totals:
+        """Ask, and return the writer's word. Raises `Transient` if there is none."""
         if not self.is_open:
             raise Transient("the writer is gone", ran=False)
         self._count += 1
         number = self._count
         self.send(ask(number, self._world.monotonic() + ANSWER_SECONDS_MAX))
-        answered: asyncio.Future[Answer] = self._loop.create_future()
+        answered: asyncio.Future[Answer | Totals] = self._loop.create_future()
         self._waiting[number] = answered
         try:
             async with asyncio.timeout(ANSWER_SECONDS_MAX + SILENCE_SECONDS_MAX):
-                return (await answered).executed()
+                return await answered
         except TimeoutError:
             raise Transient("the writer says nothing") from None
         finally:

@@ -54,6 +54,12 @@ class Noted(msgspec.Struct, array_like=True, tag="noted"):
     found: list[tuple[tuple[str, ...], str, int]]
 
 
+class CountAll(msgspec.Struct, array_like=True, tag="count all"):
+    """An edge's wish to know the counts of all edges of its node, its own included."""
+
+    number: int
+
+
 class GiveUp(msgspec.Struct, array_like=True, tag="give up"):
     """An edge's word that nobody waits for an answer: what has not begun never shall."""
 
@@ -66,7 +72,7 @@ class Counted(msgspec.Struct, array_like=True, tag="counted"):
     families: dict[str, list[tuple[Labels, list[float]]]]
 
     def told(self) -> Told:
-        return {name: dict(samples) for name, samples in self.families.items()}
+        return _told(self.families)
 
 
 class Answer(msgspec.Struct, array_like=True, tag="answer"):
@@ -97,6 +103,16 @@ class Answer(msgspec.Struct, array_like=True, tag="answer"):
         return Executed(self.attempt, self.result, error, self.differing)
 
 
+class Totals(msgspec.Struct, array_like=True, tag="totals"):
+    """The counts of all edges, in answer to `CountAll`."""
+
+    number: int
+    families: dict[str, list[tuple[Labels, list[float]]]]
+
+    def told(self) -> Told:
+        return _told(self.families)
+
+
 class Stop(msgspec.Struct, array_like=True, tag="stop"):
     """The writer's word that the node stops; without `drains` at once."""
 
@@ -107,8 +123,8 @@ class Count(msgspec.Struct, array_like=True, tag="count"):
     """The writer's wish to know an edge's counts."""
 
 
-FromEdge = Ask | GiveUp | Noted | Counted
-FromWriter = Answer | Stop | Count
+FromEdge = Ask | GiveUp | Noted | Counted | CountAll
+FromWriter = Answer | Stop | Count | Totals
 Message = TypeVar("Message")
 
 
@@ -151,7 +167,20 @@ def ask_to_execute(number: int, until: float, admitted: Admitted) -> Ask:
 
 def counted_of(told: Told) -> Counted:
     """Return the frame that tells these counts."""
-    return Counted({name: list(samples.items()) for name, samples in told.items()})
+    return Counted(_listed(told))
+
+
+def totals_of(number: int, told: Told) -> Totals:
+    """Return the frame that answers a `CountAll` with these counts."""
+    return Totals(number, _listed(told))
+
+
+def _listed(told: Told) -> dict[str, list[tuple[Labels, list[float]]]]:
+    return {name: list(samples.items()) for name, samples in told.items()}
+
+
+def _told(families: dict[str, list[tuple[Labels, list[float]]]]) -> Told:
+    return {name: dict(samples) for name, samples in families.items()}
 
 
 def noted(found: Mapping[TokenKey, Kept]) -> Noted:
