@@ -260,7 +260,7 @@ def test_the_tables_of_the_page_are_those_of_its_figures(
 
 
 def test_pages_are_compared_with_describes_of_the_same_rows(benchmark: Importing) -> None:
-    found = benchmark("console").measure(rounds=1, repeats=3, launches=2)
+    found = benchmark("console_pages").measure(rounds=1, repeats=3, launches=2)
     assert [one.page for one in found] == [
         "the story of a launch", "2 launches", "the overview",
     ]  # fmt: skip

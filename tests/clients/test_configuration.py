@@ -49,7 +49,7 @@ def row_of(result: Result, path: str, key: str) -> tuple[str, str]:
     assert result.exit_code == 0, result.output
     if result.output.startswith("["):
         # Its own `--json` is set in the same way.
-        records = [tuple(one.values()) for one in json.loads(result.output)]
+        records = [tuple(one.values()) for one in json.loads(result.stdout)]
         [found] = [one for one in records if one[:2] == (path, f"--{key}")]
         return found[2], found[3]
     heading, *lines = result.output.splitlines()

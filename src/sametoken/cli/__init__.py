@@ -206,7 +206,7 @@ def _clock() -> click.Command:
 
 @main.later("console")
 def _console() -> click.Command:
-    """Let somebody sign in to the pages that a server shows to a browser, at /console."""
+    """The console, at /console of every server: pages for a person with a browser."""
     from sametoken.cli.console import console
 
     return console

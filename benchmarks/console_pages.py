@@ -1,7 +1,7 @@
 """The cost of a page of the console beside Describes of the same rows: CPU of the server, in turns.
 
-    .venv/bin/python benchmarks/console.py            # a minute
-    .venv/bin/python benchmarks/console.py --watched  # and what watching costs the node
+    .venv/bin/python benchmarks/console_pages.py            # a minute
+    .venv/bin/python benchmarks/console_pages.py --watched  # and what watching costs the node
 
 A story tells of an instance, its volume, its interface and its token: EC2 needs a Describe of each
 kind for that. A list of launches shows the instances of a Describe.
