@@ -21,7 +21,7 @@ from sametoken.workflow.backlog import Backlog
 from sametoken.workflow.loop import Duty, Ripener, run_duty
 from sametoken.workflow.mishaps import Mishaps
 from sametoken.workflow.ports import Services
-from sametoken.workflow.runner import Runner
+from sametoken.workflow.runner import GATHERING_SECONDS, Runner
 from sametoken.workflow.telling import Telling
 from sametoken.workflow.tracing import Tracing
 from sametoken.world import World
@@ -66,6 +66,7 @@ class Background:
         *,
         runners: int,
         sweep_seconds: float,
+        gathering_seconds: float = GATHERING_SECONDS,
         traces: Traces | None = None,
     ) -> None:
         self._store = store
@@ -78,7 +79,16 @@ class Background:
         # Events that idle threads wait on; stop() sets them all.
         self._news: list[threading.Event] = []
         self.runners = [
-            Runner(store, services, world, backlog, mishaps, node, telling=_telling(traces, world))
+            Runner(
+                store,
+                services,
+                world,
+                backlog,
+                mishaps,
+                node,
+                gathering_seconds=gathering_seconds,
+                telling=_telling(traces, world),
+            )
             for _ in range(runners)
         ]
         self._threads = [

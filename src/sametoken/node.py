@@ -242,8 +242,8 @@ class Node:
         self.name = name_of(None if face is None else face.url)
         self.background = Background(
             store, self.engine, self.services, self.world, self.backlog, Mishaps(self.faults),
-            self.journal, self.name,
-            runners=settings.runners, sweep_seconds=settings.sweep_seconds, traces=self._traces,
+            self.journal, self.name, runners=settings.runners, traces=self._traces,
+            sweep_seconds=settings.sweep_seconds, gathering_seconds=settings.gathering_seconds,
         )  # fmt: skip
 
     @cached_property

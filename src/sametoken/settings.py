@@ -14,6 +14,7 @@ from sametoken.faults.rules import Rule
 from sametoken.server.choices import DEFAULT_CHOICES, Choices
 from sametoken.services.simulated_machines import SimulationSettings
 from sametoken.workflow.backlog import LAG_SECONDS_MAX
+from sametoken.workflow.runner import GATHERING_SECONDS
 
 DATABASE_VARIABLE = "SAMETOKEN_DATABASE"
 # Names the file with the key that all nodes of one database share.
@@ -102,6 +103,8 @@ class Settings:
     choices: Choices = DEFAULT_CHOICES
     runners: int = RUNNERS
     sweep_seconds: float = SWEEP_SECONDS
+    # Seconds for which launches gather, to be driven together; 0 where a test waits for each.
+    gathering_seconds: float = GATHERING_SECONDS
     # Launches are refused while older ones wait for longer; infinite for a benchmark alone.
     lag_seconds: float = LAG_SECONDS_MAX
     simulation: SimulationSettings = field(default_factory=SimulationSettings)

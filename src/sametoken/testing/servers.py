@@ -220,7 +220,9 @@ def running(*, boot_seconds: float = 0.0) -> Iterator[Server]:
         file.write_bytes(_empty_database())
         # It goes with its block, so no commit waits for the disk.
         database = replace(database_of(file), durable=False)
-        settings = Settings(database, port=0, dev=True, simulation=simulation)
+        settings = Settings(
+            database, port=0, dev=True, simulation=simulation, gathering_seconds=0.0
+        )
         with registered_node(settings, RealWorld()) as node:
             mount(node)
             with in_thread(node):

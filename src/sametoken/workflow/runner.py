@@ -61,6 +61,7 @@ class Runner:
     # The name of this node, for people.
     node: str = ""
     leased_max: int = LEASED_MAX
+    gathering_seconds: float = GATHERING_SECONDS
     budgets: dict[str, RetryBudget] = field(
         default_factory=lambda: {name: RetryBudget() for name in SERVICES}
     )
@@ -99,7 +100,7 @@ class Runner:
     def gather(self, leased: int) -> None:
         """After a lease of so many, let more gather before the next one, unless it was much."""
         if leased < MUCH:
-            self.rests_until = self.world.monotonic() + GATHERING_SECONDS
+            self.rests_until = self.world.monotonic() + self.gathering_seconds
 
     def rest_seconds(self) -> float:
         return max(0.0, self.rests_until - self.world.monotonic())
