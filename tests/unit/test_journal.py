@@ -74,6 +74,12 @@ def test_attempts_of_several_nodes_are_kept_in_their_order() -> None:
     assert both.left_out + len(both.first) + len(both.last) == 40
 
 
+def test_an_attempt_that_is_written_again_is_told_and_counted_once() -> None:
+    assert of(1, 2).and_then(of(2, 3)) == of(1, 2, 3)
+    made = attempts.of_one(attempt(1)._replace(outcome="new"), made=True)
+    assert made.and_then(made).and_then(of(2)).repeats == 1
+
+
 def test_no_more_tokens_are_kept_than_there_may_be_and_what_is_dropped_is_counted() -> None:
     journal = Journal()
     for number in range(TOKENS_MAX + 5):

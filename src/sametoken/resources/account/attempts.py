@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from sametoken.idempotency.ledger import RETENTION
+from sametoken.idempotency.ledger import Attempt as Outcome
 from sametoken.idempotency.tables import ENTRY
 from sametoken.store.codec import dumps, loads
 from sametoken.store.columns import Moment
@@ -98,18 +99,26 @@ class Kept:
     repeats: int = 0
 
     def and_then(self, other: Kept) -> Kept:
-        """Return both together. Nodes write in turns, so their attempts may be interleaved."""
+        """Return both together. Nodes write in turns, so their attempts may be interleaved.
+
+        An attempt that is in both is told once: it was written again, because nobody knew whether
+        it had been.
+        """
         left_out = self.left_out + other.left_out
-        repeats = self.repeats + other.repeats
-        every = sorted(
-            (*self.first, *self.last, *other.first, *other.last),
-            key=lambda one: (one.received_us, one.request_id),
-        )
+        told = (*self.first, *self.last, *other.first, *other.last)
+        once = {one.request_id: one for one in told}.values()
+        again = sum(map(_is_repeat, told)) - sum(map(_is_repeat, once))
+        repeats = self.repeats + other.repeats - again
+        every = sorted(once, key=lambda one: (one.received_us, one.request_id))
         if not left_out and len(every) <= FIRST_KEPT:
             return Kept(tuple(every), (), 0, repeats)
         first, rest = every[:FIRST_KEPT], every[FIRST_KEPT:]
         last = rest[-LAST_KEPT:]
         return Kept(tuple(first), tuple(last), left_out + len(rest) - len(last), repeats)
+
+
+def _is_repeat(attempt: Attempt) -> bool:
+    return attempt.outcome != Outcome.NEW
 
 
 def of_one(attempt: Attempt, *, made: bool) -> Kept:
