@@ -12,7 +12,14 @@ import click
 
 from sametoken.cli.database import database_option
 from sametoken.cli.stories import attempt_line, moment, try_lines
-from sametoken.cli.tables import Column, json_option, print_json_line, print_records
+from sametoken.cli.tables import (
+    Column,
+    json_option,
+    limit_option,
+    only_account_option,
+    print_json_line,
+    print_records,
+)
 from sametoken.operate import launches as use
 from sametoken.operate.opening import reading
 from sametoken.operate.story.model import Story
@@ -20,7 +27,6 @@ from sametoken.operate.story.telling import tell
 from sametoken.settings import Database
 from sametoken.world import RealWorld
 
-LISTED_DEFAULT = 50
 # Often enough that a line comes while it is news; a look takes a few milliseconds.
 LOOK_SECONDS = 0.2
 
@@ -44,15 +50,9 @@ def launches() -> None:
 
 
 @launches.command(name="list")
-@click.option("--account", help="Only this account's (12 digits).")
+@only_account_option
 @click.option("--all", "every", is_flag=True, help="With --account: also what is done.")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 10_000),
-    default=LISTED_DEFAULT,
-    show_default=True,
-    help="How many at most.",
-)
+@limit_option
 @json_option
 @database_option
 def list_launches(
@@ -71,7 +71,7 @@ def list_launches(
 
 @launches.command()
 @click.argument("named", metavar="TOKEN")
-@click.option("--account", help="Only this account's (12 digits).")
+@only_account_option
 @json_option
 @database_option
 def watch(named: str, account: str | None, as_json: bool, database: Database) -> None:

@@ -22,6 +22,14 @@ import click
 
 _GAP = "  "
 
+only_account_option = click.option("--account", help="Only this account's (12 digits).")
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=50,
+    show_default=True,
+    help="How many at most.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 

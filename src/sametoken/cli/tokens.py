@@ -8,15 +8,20 @@ import click
 
 from sametoken.cli.database import database_option
 from sametoken.cli.stories import story_lines
-from sametoken.cli.tables import Column, json_option, print_json, print_records
+from sametoken.cli.tables import (
+    Column,
+    json_option,
+    limit_option,
+    only_account_option,
+    print_json,
+    print_records,
+)
 from sametoken.operate import tokens as use
 from sametoken.operate.opening import reading
 from sametoken.operate.story.model import as_json as json_of
 from sametoken.operate.story.telling import tell
 from sametoken.settings import Database
 from sametoken.world import RealWorld
-
-LISTED_DEFAULT = 50
 
 _COLUMNS = (
     Column("claimed_at", "claimed", 3),
@@ -35,14 +40,8 @@ def tokens() -> None:
 
 
 @tokens.command(name="list")
-@click.option("--account", help="Only this account's (12 digits).")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 10_000),
-    default=LISTED_DEFAULT,
-    show_default=True,
-    help="How many at most.",
-)
+@only_account_option
+@limit_option
 @json_option
 @database_option
 def list_tokens(account: str | None, limit: int, as_json: bool, database: Database) -> None:
@@ -57,7 +56,7 @@ def list_tokens(account: str | None, limit: int, as_json: bool, database: Databa
 
 @tokens.command()
 @click.argument("named", metavar="TOKEN")
-@click.option("--account", help="Only this account's (12 digits).")
+@only_account_option
 @json_option
 @database_option
 def explain(named: str, account: str | None, as_json: bool, database: Database) -> None:
